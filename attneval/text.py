@@ -1,0 +1,139 @@
+"""Text as columns of code points, and the folding under which differently tokenised texts agree.
+
+A tokeniser may change case, accents, spacing and punctuation; it keeps letters and digits in their order. Two texts
+are therefore compared as *streams*: compatibility-decomposed, case-folded, letters and digits only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Strings:
+    """Many strings as one array of code points.
+
+    Attributes:
+        code: u4[n], the code points of all strings, one after the other.
+        offset: i8[S+1], where each string starts; the last entry is n.
+    """
+
+    code: NDArray[np.uint32]
+    offset: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, strings: Sequence[str]) -> Strings:
+        """Build from Python strings."""
+        lengths = np.fromiter(map(len, strings), np.int64, len(strings))
+        return cls(code_points("".join(strings)), offsets_of(lengths))
+
+    @classmethod
+    def from_unicode(cls, array: NDArray[np.str_]) -> Strings:
+        """Build from a one-dimensional numpy `U` array."""
+        width = array.dtype.itemsize // 4
+        table = np.ascontiguousarray(array.astype(f"=U{max(width, 1)}")).view(np.uint32).reshape(len(array), -1)
+        lengths = np.strings.str_len(array).astype(np.int64)
+        return cls(table[np.arange(table.shape[1]) < lengths[:, None]], offsets_of(lengths))
+
+    @classmethod
+    def from_utf8(cls, data: NDArray[np.uint8], offset: NDArray[np.int64]) -> Strings:
+        """Build from UTF-8 bytes and byte offsets.
+
+        Raises:
+            UnicodeDecodeError: The bytes are not UTF-8.
+            ValueError: An offset points into the middle of a character.
+        """
+        code = code_points(data.tobytes().decode("utf-8"))
+        if len(code) == len(data):
+            return cls(code, offset)
+        continues = (data & 0xC0) == 0x80
+        inside = np.flatnonzero(continues[offset[offset < len(data)]])
+        if len(inside):
+            raise ValueError(f"offset {inside[0]} points into the middle of a character")
+        characters_before = np.concatenate(([0], np.cumsum(~continues)))
+        return cls(code, characters_before[offset])
+
+    def to_utf8(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The bytes and byte offsets that `from_utf8` reads."""
+        data = np.frombuffer(text_of(self.code).encode("utf-8"), np.uint8)
+        width = 1 + (self.code > 0x7F).astype(np.int64) + (self.code > 0x7FF) + (self.code > 0xFFFF)
+        return data, np.concatenate(([0], np.cumsum(width)))[self.offset]
+
+    def __len__(self) -> int:
+        return len(self.offset) - 1
+
+    def __getitem__(self, index: int) -> str:
+        return text_of(self.code[self.offset[index] : self.offset[index + 1]])
+
+    def __iter__(self) -> Iterator[str]:
+        text = text_of(self.code)
+        return (text[start:end] for start, end in itertools.pairwise(self.offset.tolist()))
+
+    def take(self, rows: NDArray[np.intp]) -> Strings:
+        """The strings of the given rows, in that order."""
+        lengths = (self.offset[1:] - self.offset[:-1])[rows]
+        return Strings(self.code[ranges(self.offset[:-1][rows], lengths)], offsets_of(lengths))
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """The code points of a text as u4[len(text)]."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint32, copy=False)
+
+
+def text_of(code: NDArray[np.uint32]) -> str:
+    """The text of some code points."""
+    return code.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def offsets_of(lengths: NDArray[np.int64] | Iterable[int]) -> NDArray[np.int64]:
+    """Start offsets of consecutive pieces of the given lengths, and their end: i8[n+1]."""
+    lengths = np.asarray(lengths, np.int64)
+    offset = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offset[1:])
+    return offset
+
+
+def ranges(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The concatenation of `start[i], start[i]+1, ...`, `length[i]` numbers each."""
+    offset = offsets_of(length)
+    return np.arange(offset[-1], dtype=np.int64) + np.repeat(start - offset[:-1], length)
+
+
+def fold(code: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Fold code points to a stream of lower-case letters and digits without accents.
+
+    Returns:
+        The stream, u4[m], and i8[n+1]: how much of the stream lies before each of the n code points.
+    """
+    if not len(code):
+        return code, np.zeros(1, np.int64)
+    present = np.flatnonzero(np.bincount(code))
+    folded = [_fold_character(chr(point)) for point in present.tolist()]
+    length_of = np.zeros(present[-1] + 1, np.int64)
+    length_of[present] = list(map(len, folded))
+    before = offsets_of(length_of[code])
+    if max(map(len, folded)) <= 1:
+        # In nearly all text a letter stays one letter.
+        letter = np.zeros(present[-1] + 1, np.uint32)
+        letter[present] = [ord(text) if text else 0 for text in folded]
+        stream = letter[code]
+        return stream[stream > 0], before
+    row = np.zeros(present[-1] + 1, np.int64)
+    row[present] = np.arange(len(present))
+    table = Strings.of(folded)
+    return table.code[ranges(table.offset[row[code]], length_of[code])], before
+
+
+def _fold_character(character: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
+    return "".join(c for c in decomposed if c.isalnum())
