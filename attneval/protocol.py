@@ -1,0 +1,230 @@
+"""The protocol: every choice that changes a number, in one frozen object.
+
+Two results can be compared when their protocols agree. The protocol is therefore printed beside every number as a
+*signature* (`Protocol.signature`) that parses back to an equal protocol (`Protocol.parse`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from attneval.errors import ProtocolError, suggestion
+
+SIGNATURE_VERSION = 1
+"""Raised when a definition changes so that the same protocol gives other numbers."""
+
+DIRECTIONS = ("t2i", "i2t")
+
+
+def _choice(default: str, *others: str, help: str) -> Any:  # noqa: A002 - the word every command line uses
+    return field(default=default, metadata={"choices": (default, *others), "help": help})
+
+
+def _free(default: Any, *, form: str, help: str) -> Any:  # noqa: A002
+    return field(default=default, metadata={"form": form, "help": help})
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """How a row of weights becomes the set of attended keys.
+
+    Attributes:
+        rule: `uniform`, `abs`, `max`, `top` or `mass`.
+        value: The rule's parameter. `uniform` takes weights above `value / n` for n keys, and is plain `uniform`
+            when `value` is 1.
+    """
+
+    rule: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> Threshold:
+        """Read `uniform`, `abs:t`, `max:f`, `top:k` or `mass:m`.
+
+        Raises:
+            ProtocolError: The rule does not exist or its parameter is out of range.
+        """
+        rule, _, raw = text.partition(":")
+        if rule == "uniform" and not raw and ":" not in text:
+            return cls("uniform", 1.0)
+        try:
+            value = float(raw)
+        except ValueError:
+            value = math.nan
+        in_range = {
+            "uniform": 0 <= value < math.inf,
+            "abs": 0 <= value < math.inf,
+            "max": 0 <= value <= 1,
+            "top": value >= 1 and value == math.floor(value) and value < math.inf,
+            "mass": 0 < value <= 1,
+        }
+        if not in_range.get(rule, False):
+            raise ProtocolError(
+                f"threshold {text!r} is not a rule",
+                hint="use uniform, uniform:c (weight > c/n), abs:t (weight > t), max:f with f in [0, 1], "
+                "top:k with a whole k >= 1, or mass:m with m in (0, 1]",
+            )
+        return cls(rule, value)
+
+    def __str__(self) -> str:
+        if self.rule == "uniform" and self.value == 1:
+            return "uniform"
+        return f"{self.rule}:{_text(self.value)}"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Every choice that changes a number. Field names are the command line's flags.
+
+    Raises:
+        ProtocolError: A field has a value that does not exist.
+    """
+
+    unit: str = _choice("word", "phrase", help="what one item is: an annotated word, or a phrase mention")
+    direction: str = _free(
+        "t2i",
+        form="t2i, i2t, or both as t2i,i2t",
+        help="t2i: words attend to regions; i2t: regions attend to words; with both, the first is the headline",
+    )
+    iou: float = _free(0.5, form="0 < number <= 1", help="a region is relevant when its overlap reaches this value")
+    overlap: str = _choice(
+        "iou",
+        "iof",
+        "center",
+        help="iou: intersection over union; iof: intersection over the region's own area, for patch grids; "
+        "center: the region's centre lies in the box",
+    )
+    boxes: str = _choice(
+        "any",
+        "merged",
+        "union",
+        help="a phrase with several boxes: any of them, their enclosing box, or the union of their areas",
+    )
+    threshold: str = _free(
+        "uniform",
+        form="uniform[:c] | abs:t | max:f | top:k | mass:m",
+        help="which weights count as attended: uniform: > 1/n; abs:t: > t; max:f: >= f times the largest; "
+        "top:k: the k largest; mass:m: the smallest set that holds mass m",
+    )
+    normalize: str = _choice(
+        "sum",
+        "softmax",
+        "minmax",
+        "none",
+        help="what is done to an item's row of weights before anything is measured",
+    )
+    pool: str = _choice("mean", "max", "sum", "last", help="how several tokens of a word become one row")
+    unreachable: str = _choice("skip", "zero", help="an item that no region reaches is left out, or scores 0")
+    average: str = _choice(
+        "macro",
+        "micro",
+        help="which precision, recall and F1 are the headline: mean over items, or summed counts",
+    )
+    pointing: str = _choice(
+        "region", "center", help="the top region is relevant, or its centre lies in a box of the phrase"
+    )
+    ties: str = _choice("expected", "worst", "best", help="how equal similarities are ranked in retrieval")
+    folds: int = _free(1, form="whole number >= 1", help="retrieval is averaged over this many consecutive folds")
+    missing: str = _choice(
+        "error", "skip", "zero", help="annotated words without attention: refuse, leave out, or score 0"
+    )
+    min_area: float = _free(
+        0.0,
+        form="0 <= number < 1",
+        help="phrases whose enclosing box covers a smaller share of the image are left out",
+    )
+    edges: str = _choice(
+        "pixel",
+        "corner",
+        help="Flickr30k Entities boxes: pixel: the last pixel is inside (xmin-1, ymin-1, xmax, ymax); "
+        "corner: coordinates are corners, all minus 1, as MDETR's evaluator reads them",
+    )
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            value = getattr(self, spec.name)
+            choices = spec.metadata.get("choices")
+            if choices and value not in choices:
+                raise ProtocolError(f"{spec.name} {value!r} does not exist", hint=f"use {' or '.join(choices)}")
+        parts = self.direction.split(",")
+        if not parts or len(set(parts)) != len(parts) or not set(parts) <= set(DIRECTIONS):
+            raise ProtocolError(f"direction {self.direction!r} does not exist", hint="use t2i, i2t or both: t2i,i2t")
+        if not 0 < self.iou <= 1:
+            raise ProtocolError(f"iou {self.iou:g} is out of range", hint="use a number in (0, 1]")
+        if not 0 <= self.min_area < 1:
+            raise ProtocolError(f"min_area {self.min_area:g} is out of range", hint="use a share in [0, 1)")
+        if self.folds < 1:
+            raise ProtocolError(f"folds {self.folds} is out of range", hint="use 1 or more")
+        # One spelling of a threshold, so that equal protocols compare equal.
+        object.__setattr__(self, "threshold", str(self.rule))
+
+    @property
+    def rule(self) -> Threshold:
+        """The parsed threshold."""
+        return Threshold.parse(self.threshold)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions to score, the headline first."""
+        return tuple(self.direction.split(","))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Protocol:
+        """Build from plain values, converting text where a field is a number.
+
+        Raises:
+            ProtocolError: A field does not exist or its value cannot be used.
+        """
+        known = {spec.name: spec for spec in dataclasses.fields(cls)}
+        converted = {}
+        for name, value in values.items():
+            if name not in known:
+                hint = suggestion(name, known, f"the fields are {', '.join(known)}")
+                raise ProtocolError(f"{name!r} is no field of the protocol", hint=hint)
+            kind: type = type(known[name].default)
+            try:
+                converted[name] = kind(value)
+            except (TypeError, ValueError):
+                form = known[name].metadata.get("form", kind.__name__)
+                raise ProtocolError(f"{name} {value!r} cannot be read", hint=f"use {form}") from None
+        return cls(**converted)
+
+    def signature(self) -> str:
+        """The whole protocol on one line, every field spelled out: ``attneval:1|unit:word|...``."""
+        fields = (f"{name}:{_text(value)}" for name, value in self.to_dict().items())
+        return "|".join((f"attneval:{SIGNATURE_VERSION}", *fields))
+
+    @classmethod
+    def parse(cls, signature: str) -> Protocol:
+        """Read a signature back.
+
+        Raises:
+            ProtocolError: It is not a signature of this version.
+        """
+        head, *parts = signature.strip().split("|")
+        if not re.fullmatch(r"attneval:\d+", head) or not all(":" in part for part in parts):
+            raise ProtocolError(f"{signature!r} is not a signature", hint="it starts with attneval:1|unit:...")
+        if int(head.partition(":")[2]) != SIGNATURE_VERSION:
+            raise ProtocolError(
+                f"signature version {head.partition(':')[2]} is not {SIGNATURE_VERSION}",
+                hint="its numbers follow other definitions; score the export again",
+            )
+        return cls.from_dict(dict(part.split(":", 1) for part in parts))
+
+    def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
+        """The fields in which two protocols differ, with both values."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+def _text(value: Any) -> str:
+    """The shortest text that reads back as the same value: `1`, not `1.0`."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
