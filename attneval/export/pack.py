@@ -1,0 +1,123 @@
+"""Turning exports of any layout and container, and shards of them, into one packed file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.errors import ExportError
+from attneval.export.checks import check_maps, check_spans
+from attneval.export.columns import Report
+from attneval.export.containers import open_members_of
+from attneval.export.reader import blocks_of_captions, open_members
+from attneval.export.shards import geometry, join_shards
+from attneval.export.writer import ExportWriter
+from attneval.text import offsets_of, ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from attneval.export.content import AttentionExport, MapBlock
+
+
+BLOCK_BYTES = 4 * 2**20
+"""How many bytes of weights are rearranged together."""
+
+
+def open_any(path: Path) -> AttentionExport:
+    """Open an export in an `.npz`, a `.safetensors` file or a `.pt` file of the same member names.
+
+    Raises:
+        ExportError: It cannot be read, or the package that reads it is not installed.
+    """
+    return open_members(open_members_of(path), Report(path))
+
+
+def pack(paths: Sequence[Path], target: Path) -> list[str]:
+    """Write one packed export from one or several files.
+
+    Args:
+        paths: Exports; several are shards of one: the same kind, the same channels, different captions.
+        target: The file to write.
+
+    Returns:
+        What a user should know: warnings of the files, and similarities that had to be left out.
+
+    Raises:
+        ExportError: A file breaks the format, or shards do not fit together.
+    """
+    export = join_shards([open_any(path) for path in paths])
+    if export.maps and not export.regions.known:
+        raise ExportError(f"{export.path} has no region boxes", hint="add region_box, or boxes, to it")
+    writer = ExportWriter(
+        target,
+        kind=export.header.kind,
+        normalised_over=export.header.normalised_over,
+        channels=[(int(layer), int(head)) for layer, head in export.channel],
+        dtype="float16" if export.maps and all(maps.itemsize == 2 for maps in export.maps.values()) else "float32",
+        **export.header.about,
+    )
+    with writer as out:
+        for row, image_id in enumerate(export.image_id):
+            size, box, grid, affine = geometry(export, row)
+            boxes = None if grid else np.array(box or [], np.float32).reshape(-1, 4)
+            out.add_image(image_id, size=size, boxes=boxes, grid=grid, affine=affine)
+        for rows in blocks_of_captions(export, BLOCK_BYTES):
+            _add_captions(out, export, rows)
+        if export.similarity is not None:
+            out.set_similarity(export.similarity.rows(0, export.similarity.shape[0]))
+    return list(export.warnings)
+
+
+def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.int64]) -> None:
+    names = [export.image_id[i] for i in export.caption_image[rows].tolist()]
+    indices = export.caption_index[rows].tolist()
+    texts = None if export.caption_text is None else list(export.caption_text.take(rows))
+    if not export.maps:
+        out.add_captions(names, None, indices=indices, texts=texts)
+        return
+    report = Report(export.path)
+    tokens = export.tokens(rows)
+    check_spans(report, export, rows, tokens)
+    maps = {direction: export.maps[direction].take(rows) for direction in export.maps}
+    for direction, block in maps.items():
+        check_maps(report, export, direction, rows, block)
+    report.stop_if_broken()
+    offset = tokens.offset
+    padded = {direction: _padded(export, rows, block) for direction, block in maps.items()}
+    words = spans = None
+    if export.token_text is not None:
+        count = np.diff(offset)
+        flat = list(export.token_text.take(ranges(export.token_offset[rows], count)))
+        words = [flat[a:b] for a, b in zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)]
+    else:
+        spans = np.split(tokens.span, offset[1:-1])
+    out.add_captions(
+        names,
+        padded["t2i"],
+        indices=indices,
+        texts=texts,
+        spans=spans,
+        tokens=words,
+        attention_i2t=padded.get("i2t"),
+    )
+
+
+def _padded(export: AttentionExport, rows: NDArray[np.int64], block: MapBlock) -> NDArray[np.floating]:
+    """The maps of some captions as f[B, A, T, R], zeros where there is nothing."""
+    tokens = export.token_offset[rows + 1] - export.token_offset[rows]
+    image = export.caption_image[rows]
+    regions = export.regions.offset[image + 1] - export.regions.offset[image]
+    channels = len(export.channel)
+    size = channels * tokens * regions
+    padded = np.zeros((len(rows), channels, int(tokens.max(initial=0)), int(regions.max(initial=0))), block.flat.dtype)
+    caption = np.repeat(np.arange(len(rows)), size)
+    within = np.arange(len(caption)) - np.repeat(offsets_of(size)[:-1], size)
+    per_channel = (tokens * regions)[caption]
+    place = (caption, within // per_channel, within % per_channel // regions[caption], within % regions[caption])
+    padded[place] = block.flat[ranges(block.start, size)]
+    return padded

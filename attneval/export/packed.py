@@ -1,0 +1,265 @@
+"""The packed layout: flat arrays and offsets, what attneval writes and what large runs use."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attneval.export.content import KINDS, NORMALISED_OVER, AttentionExport, Header, Maps, Scores, StringColumn
+from attneval.export.regions import Regions, grid_offset
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attneval.export.columns import Columns, Report
+
+FORMAT_VERSION = (1, 0)
+
+KINDS_OF_MEMBERS = {
+    "format": "b",
+    "image_id": "bU",
+    "image_id_offset": "i",
+    "image_size": "i",
+    "region_offset": "i",
+    "region_box": "f",
+    "grid_shape": "i",
+    "grid_affine": "f",
+    "caption_image": "i",
+    "caption_index": "i",
+    "caption_text": "bU",
+    "caption_text_offset": "i",
+    "token_offset": "i",
+    "token_span": "i",
+    "token_text": "bU",
+    "token_text_offset": "i",
+    "channel": "i",
+    "attention_offset": "i",
+    "attention": "f",
+    "attention_i2t": "f",
+    "similarity": "f",
+}
+
+
+def load_packed(columns: Columns) -> AttentionExport:
+    """Open an export in the packed layout; only its small members are read.
+
+    Raises:
+        ExportError: The columns break the format. Weights, boxes and spans are checked when they are read.
+    """
+    report, members = columns.report, columns.members
+    with_maps = "attention" in columns or "similarity" not in columns
+    columns.require("format", "image_id", "caption_image")
+    if with_maps:
+        columns.require("caption_index", "token_offset", "attention_offset", "attention")
+    header = read_header(report, bytes(members.array("format")))
+    report.stop_if_broken()
+
+    id_column, images = columns.strings("image_id")
+    report.stop_if_broken()
+    image_id = decoded(report, id_column, images)
+    caption_image = columns.integers("caption_image", None)
+    captions = len(caption_image)
+    caption_index = np.full(captions, -1, np.int64)
+    if "caption_index" in columns:
+        caption_index = columns.integers("caption_index", captions)
+    size = columns.integers("image_size", images, 2) if "image_size" in columns else None
+    if "similarity" in columns:
+        columns.shaped("similarity", (images, captions))
+    report.stop_if_broken()
+    check_captions(report, image_id, caption_image, caption_index)
+    regions = _regions(columns, images)
+    report.stop_if_broken()
+
+    token_offset = np.zeros(captions + 1, np.int64)
+    token_span, token_text, caption_text = None, None, None
+    channel = np.full((1, 2), -1, np.int64)
+    maps: dict[str, Maps] = {}
+    if with_maps:
+        token_offset = columns.offsets("token_offset", captions)
+        token_span, token_text, caption_text = _tokens(columns, captions, int(token_offset[-1]))
+        if "channel" in columns:
+            channel = columns.integers("channel", None, 2)
+        if not len(channel):
+            report.problem("channel", "is empty, expected a row (layer, head) for each channel")
+        report.stop_if_broken()
+        regions, maps = _maps(columns, regions, caption_image, np.diff(token_offset), len(channel))
+    report.stop_if_broken()
+    return AttentionExport(
+        path=members.path,
+        header=header,
+        image_id=image_id,
+        image_size=size,
+        regions=regions,
+        caption_image=caption_image,
+        caption_index=caption_index,
+        caption_text=caption_text,
+        token_offset=token_offset,
+        token_span=token_span,
+        token_text=token_text,
+        channel=channel,
+        maps=maps,
+        similarity=Scores(members, "similarity") if "similarity" in columns else None,
+        warnings=tuple(report.warnings),
+    )
+
+
+def read_header(report: Report, text: bytes | str, member: str = "format") -> Header:
+    """Read the JSON that says what the maps are; what it leaves out takes the defaults of `Header`."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        report.problem(member, f"is not JSON ({error})")
+        return Header()
+    if not isinstance(values, dict):
+        report.problem(member, f"is {type(values).__name__} JSON, expected an object")
+        return Header()
+    about = dict(values)
+    if member == "format":
+        _check_version(report, about.pop("format", None), about.pop("version", None))
+        if "kind" not in about:
+            report.problem(member, "has no 'kind'")
+    fields = {}
+    for key, known, default in (("kind", KINDS, "attention"), ("normalised_over", NORMALISED_OVER, "none")):
+        fields[key] = about.pop(key, default)
+        if fields[key] not in known:
+            report.problem(member, f"{key} is {fields[key]!r}, expected {', '.join(known)}")
+    return Header(**fields, about=about)
+
+
+def decoded(report: Report, column: StringColumn, count: int) -> list[str]:
+    """All strings of a small column.
+
+    Raises:
+        ExportError: They are not UTF-8.
+    """
+    try:
+        return list(column.take(np.arange(count)))
+    except ValueError as error:
+        report.problem(column.name, f"is not UTF-8 text ({error})")
+        report.stop_if_broken()
+        raise
+
+
+def check_captions(
+    report: Report, image_id: list[str], caption_image: NDArray[np.int64], caption_index: NDArray[np.int64]
+) -> None:
+    """Note images and captions that are named twice or belong nowhere."""
+    images = len(image_id)
+    repeated = _repeated(np.unique(np.array(image_id or [""]), return_inverse=True)[1])
+    report.rows("image_id", repeated[:images], "the same id twice", lambda row: image_id[row])
+    outside = (caption_image < 0) | (caption_image >= images)
+    if report.rows("caption_image", outside, f"points outside the {images} images; captions"):
+        return
+    if report.rows("caption_index", caption_index < -1, "is below -1; captions"):
+        return
+    key = caption_image * (int(caption_index.max(initial=0)) + 1) + caption_index
+    known = np.flatnonzero(caption_index >= 0)
+    twice = np.zeros(len(key), np.bool_)
+    twice[known] = _repeated(key[known])
+    report.rows(
+        "caption_index",
+        twice,
+        "the same caption twice",
+        lambda row: f"{image_id[int(caption_image[row])]}#{caption_index[row]}",
+    )
+
+
+def _repeated(keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which entries equal an earlier one."""
+    repeated = np.ones(len(keys), np.bool_)
+    repeated[np.unique(keys, return_index=True)[1]] = False
+    return repeated
+
+
+def _check_version(report: Report, name: Any, version: Any) -> None:
+    if name != "attneval":
+        report.problem("format", f"'format' is {name!r}, expected 'attneval'")
+    numbers = isinstance(version, list) and len(version) == 2 and all(isinstance(n, int) for n in version)
+    if not numbers:
+        report.problem("format", f"'version' is {version!r}, expected {list(FORMAT_VERSION)}")
+    elif version[0] != FORMAT_VERSION[0]:
+        report.problem(
+            "format",
+            f"is version {version[0]}.{version[1]}, but this attneval reads version {FORMAT_VERSION[0]}; "
+            "use the attneval that wrote it, or export again",
+        )
+
+
+def _regions(columns: Columns, images: int) -> Regions:
+    """The geometry, or regions without any if the file leaves it to another file."""
+    members, report = columns.members, columns.report
+    if "region_box" in columns and "grid_shape" in columns:
+        report.problem("grid_shape", "stands beside region_box; give one of them")
+    if "grid_shape" in columns:
+        shape = columns.integers("grid_shape", images, 2)
+        report.rows("grid_shape", np.any(shape < 1, axis=1), "has no cells; images")
+        affine = None
+        if "grid_affine" in columns and columns.shaped("grid_affine", (images, 4)):
+            affine = np.array(members.array("grid_affine"), np.float64)
+            bad = np.any(~np.isfinite(affine), axis=1) | np.any(affine[:, :2] <= 0, axis=1)
+            report.rows("grid_affine", bad, "needs finite numbers and positive scales; images")
+        return Regions(grid_offset(np.maximum(shape, 0)), grid_shape=shape, grid_affine=affine)
+    if "region_box" in columns:
+        columns.require("region_offset")
+        columns.shaped("region_box", (None, 4))
+        report.stop_if_broken()
+        offset = columns.offsets("region_offset", images, members.shape("region_box")[0])
+        return Regions(offset, box=members.array("region_box"))
+    if "region_offset" in columns:
+        return Regions(columns.offsets("region_offset", images))
+    return Regions(np.zeros(images + 1, np.int64))
+
+
+def _tokens(
+    columns: Columns, captions: int, tokens: int
+) -> tuple[NDArray[np.integer[Any]] | None, StringColumn | None, StringColumn | None]:
+    caption_text = columns.strings("caption_text", captions)[0] if "caption_text" in columns else None
+    if "token_span" in columns:
+        if caption_text is None:
+            columns.report.problem("caption_text", "is missing, but token_span points into it")
+        columns.shaped("token_span", (tokens, 2))
+        return columns.members.array("token_span"), None, caption_text
+    if "token_text" not in columns:
+        columns.report.problem("token_span", "is missing, and so is token_text: nothing says what the tokens are")
+        return None, None, caption_text
+    return None, columns.strings("token_text", tokens)[0], caption_text
+
+
+def _maps(
+    columns: Columns,
+    regions: Regions,
+    caption_image: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    channels: int,
+) -> tuple[Regions, dict[str, Maps]]:
+    """The maps, and the regions with their number filled in where only the maps know it."""
+    members, report = columns.members, columns.report
+    offset = columns.offsets("attention_offset", len(tokens), members.shape("attention")[0])
+    report.stop_if_broken()
+    size = np.diff(offset)
+    if not regions.known and not regions.offset[-1]:
+        regions = _counted_regions(regions, caption_image, tokens * channels, size)
+    count = np.diff(regions.offset)[caption_image]
+    bad = size != channels * tokens * count
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        report.problem(
+            "attention_offset",
+            f"gives caption {row} {size[row]} weights, expected {channels * tokens[row] * count[row]} for "
+            f"{channels} channels x {tokens[row]} tokens x {count[row]} regions ({int(bad.sum())} such captions)",
+        )
+    maps = {"t2i": Maps(members, "attention", offset[:-1], size)}
+    if "attention_i2t" in columns and columns.shaped("attention_i2t", members.shape("attention")):
+        maps["i2t"] = Maps(members, "attention_i2t", offset[:-1], size)
+    return regions, maps
+
+
+def _counted_regions(
+    regions: Regions, caption_image: NDArray[np.int64], rows: NDArray[np.int64], size: NDArray[np.int64]
+) -> Regions:
+    count = np.zeros(len(regions.offset) - 1, np.int64)
+    filled = rows > 0
+    count[caption_image[filled]] = size[filled] // rows[filled]
+    return Regions(np.concatenate(([0], np.cumsum(count))))

@@ -1,0 +1,99 @@
+"""Opening an export of either layout, and looking for every problem in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.errors import ExportError
+from attneval.export import packed, padded
+from attneval.export.archive import Archive
+from attneval.export.checks import check_boxes, check_maps, check_spans
+from attneval.export.columns import Columns, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from attneval.export.archive import Members
+    from attneval.export.content import AttentionExport
+
+BLOCK_BYTES = 32 * 2**20
+"""How many bytes of weights are looked at together."""
+
+
+def open_export(path: str | Path) -> AttentionExport:
+    """Open an attention export in either layout.
+
+    Only its small members are read; weights, boxes and spans are checked when they are.
+
+    Raises:
+        ExportError: The file is no `.npz`, or its columns break the format.
+    """
+    path = Path(path)
+    return open_members(Archive(path), Report(path))
+
+
+def open_members(members: Members, report: Report) -> AttentionExport:
+    """Open named arrays in either layout.
+
+    Raises:
+        ExportError: The columns break the format.
+    """
+    names = set(members.names)
+    is_packed = bool(names & {"format", "attention", "image_id", "caption_image"})
+    is_padded = bool(names & {"attn", "caption_ids", "words"})
+    if is_packed and is_padded:
+        raise ExportError(f"{members.path} mixes the packed and the padded layout: {', '.join(members.names)}")
+    if not is_packed and not is_padded:
+        raise ExportError(
+            f"{members.path} is no attention export; its members are {', '.join(members.names) or 'none'}",
+            hint="it needs attn, words, caption_ids and boxes, or the packed layout's members",
+        )
+    if is_packed:
+        return packed.load_packed(Columns(members, report, packed.KINDS_OF_MEMBERS))
+    return padded.load_padded(Columns(members, report, padded.KINDS_OF_MEMBERS))
+
+
+def blocks_of_captions(export: AttentionExport, block_bytes: int = BLOCK_BYTES) -> Iterator[NDArray[np.int64]]:
+    """Split the captions, in order, so that the weights of a block stay below a number of bytes."""
+    total = sum(maps.size * maps.itemsize for maps in export.maps.values())
+    number = np.cumsum(total) // block_bytes if export.maps else np.zeros(len(export.caption_image), np.int64)
+    yield from np.split(np.arange(len(number)), np.flatnonzero(np.diff(number)) + 1)
+
+
+def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
+    """Every problem of an export, reading all of it.
+
+    Returns:
+        The problems, and the export if it could be opened.
+
+    Raises:
+        ExportError: The file is no `.npz` at all, or a member cannot be read.
+    """
+    archive, report = Archive(path), Report(path)
+    broken = archive.broken()
+    if broken is not None:
+        report.problem(broken, "is damaged: its checksum is wrong")
+    try:
+        export = open_members(archive, report)
+    except ExportError:
+        if not report.problems:
+            raise
+        return report.problems, None
+    regions = export.regions
+    if regions.box is not None:
+        box = np.asarray(regions.box, np.float64)
+        check_boxes(report, export.image_id, regions.offset, box, export.image_size)
+    if export.similarity is not None:
+        images = range(len(export.image_id))
+        bad = np.array([not np.isfinite(export.similarity.rows(i, i + 1)).all() for i in images], np.bool_)
+        report.rows("similarity", bad, "NaN or infinite scores; images", lambda row: export.image_id[row])
+    for rows in blocks_of_captions(export) if export.maps else ():
+        check_spans(report, export, rows, export.tokens(rows))
+        for direction, maps in export.maps.items():
+            check_maps(report, export, direction, rows, maps.take(rows))
+    return report.problems, export
