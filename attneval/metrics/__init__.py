@@ -1,0 +1,1 @@
+"""Numpy only: arrays in, numbers per item out."""

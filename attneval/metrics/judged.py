@@ -1,0 +1,156 @@
+"""Rows judged against sets of relevant keys: what every metric of attention is a function of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.text import offsets_of, ranges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attneval.metrics.overlap import Sets
+    from attneval.metrics.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """p pairs of a row and a set of keys that are relevant to it.
+
+    A row may be paired with several sets, and a set with several rows: the model's rows with their own sets, the
+    same rows with other sets, a constant row with every set.
+
+    Attributes:
+        rows: m rows of n weights.
+        row: i8[p], the row of each pair.
+        sets: Sets of keys.
+        of: i8[p], the set of each pair.
+    """
+
+    rows: Rows
+    row: NDArray[np.int64]
+    sets: Sets
+    of: NDArray[np.int64]
+
+    @property
+    def keys(self) -> int:
+        """n, how many keys a row has."""
+        return int(self.rows.weight.shape[1])
+
+    @cached_property
+    def relevant(self) -> NDArray[np.int64]:
+        """i8[p], how many keys are relevant."""
+        return self.sets.size[self.of]
+
+    @property
+    def attended(self) -> NDArray[np.int64]:
+        """i8[p], how many keys are attended."""
+        return self.rows.attended[self.row]
+
+    @cached_property
+    def weight(self) -> NDArray[np.float64]:
+        """f8[e], the weight of each relevant key, pair by pair."""
+        return self.rows.weight.ravel()[self._entry]
+
+    @cached_property
+    def ahead(self) -> NDArray[np.int64]:
+        """i8[e], how many keys weigh more than each relevant key."""
+        return self.rows.ahead.ravel()[self._entry]
+
+    @cached_property
+    def through(self) -> NDArray[np.int64]:
+        """i8[e], how many keys weigh at least as much as each relevant key, itself included."""
+        return self.rows.through.ravel()[self._entry]
+
+    def sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum f8[e] values of the relevant keys by pair: f8[p]."""
+        return np.asarray(np.bincount(self._pair, values, len(self.of)), np.float64)
+
+    def within(self, k: NDArray[np.integer] | int) -> NDArray[np.float64]:
+        """f8[p], how many relevant keys are among the first k of the ranking, k by pair or the same for all.
+
+        Where k cuts through a tie this is the expected number over all orders of the tied keys.
+        """
+        limit = k if isinstance(k, int) else k[self._pair]
+        return self.sum(np.clip((limit - self.ahead) / (self.through - self.ahead), 0, 1))
+
+    @cached_property
+    def true_positives(self) -> NDArray[np.float64]:
+        """f8[p], how many relevant keys are attended."""
+        return self.within(self.attended)
+
+    def hit(self, k: int) -> NDArray[np.float64]:
+        """f8[p], the probability that a relevant key is among the first k, over all orders of tied keys."""
+        ahead, others, relevant = self._best
+        return np.where(self.relevant > 0, first_within(k, ahead, others, relevant), 0.0)
+
+    @cached_property
+    def _best(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Of each pair's best relevant key: keys ahead of it, and other and relevant keys that weigh the same."""
+        best = np.full(len(self.of), np.iinfo(np.int64).max)
+        filled = self.relevant > 0
+        if filled.any():
+            best[filled] = np.minimum.reduceat(self.ahead, self._offset[:-1][filled])
+        in_best = self.ahead == best[self._pair]
+        relevant = self.sum(in_best.astype(np.float64))
+        tied = np.zeros(len(self.of))
+        tied[self._pair[in_best]] = (self.through - self.ahead)[in_best]
+        return best, tied - relevant, relevant
+
+    def precision_at_hits(self) -> NDArray[np.float64]:
+        """f8[p], the sum over relevant keys of the precision at their rank, tied keys taken as one step."""
+        # Sorted by pair and rank, a relevant key's place in its pair counts the relevant keys up to it.
+        ranked = np.sort(self._pair * (self.keys + 1) + self.through)
+        ends = np.flatnonzero(np.diff(ranked, append=-1))
+        hits = np.repeat(ends + 1, np.diff(ends, prepend=-1)) - self._offset[self._pair]
+        return self.sum(hits / (ranked - self._pair * (self.keys + 1)))
+
+    def hits_by_rank(self) -> NDArray[np.float64]:
+        """f8[p, n], how many relevant keys are among the first 1, 2, ... n, as an expected value under ties."""
+        width = self.keys + 1
+        share = 1 / (self.through - self.ahead)
+        gain = np.bincount(self._pair * width + self.ahead, share, len(self.of) * width)
+        if (share < 1).any():
+            # A key in a tie gains its share at each rank that the tie takes.
+            gain -= np.bincount(self._pair * width + self.through, share, len(self.of) * width)
+            gain = np.cumsum(gain.reshape(-1, width), axis=1)
+        return np.asarray(np.cumsum(gain.reshape(-1, width)[:, :-1], axis=1))
+
+    @cached_property
+    def _offset(self) -> NDArray[np.int64]:
+        return offsets_of(self.relevant)
+
+    @cached_property
+    def _pair(self) -> NDArray[np.int64]:
+        return np.repeat(np.arange(len(self.of)), self.relevant)
+
+    @cached_property
+    def _entry(self) -> NDArray[np.int64]:
+        member = self.sets.member[ranges(self.sets.offset[self.of], self.relevant)]
+        return np.repeat(self.row * self.keys, self.relevant) + member
+
+
+def first_within(
+    k: int, ahead: NDArray[np.integer], others: NDArray[np.floating], relevant: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """The probability that the best-ranked relevant key is among the first k, over all orders of tied keys.
+
+    Args:
+        k: The rank that is good enough.
+        ahead: i[p], keys that weigh more than the best relevant one.
+        others: f[p], keys that are not relevant and weigh the same.
+        relevant: f[p], relevant keys that weigh the same, itself included.
+
+    Returns:
+        f8[p]: 1 - C(others, j) / C(others + relevant, j) with j = k - ahead places left.
+    """
+    places = np.maximum(k - ahead, 0)
+    miss = np.ones(len(places))
+    for place in range(min(k, int(others.max(initial=0)) + 1)):
+        left = np.maximum(others - place, 0) / np.maximum(others + relevant - place, 1)
+        miss = np.where(place < places, miss * left, miss)
+    return 1 - miss

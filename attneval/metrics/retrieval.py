@@ -1,0 +1,258 @@
+"""Image-text retrieval from a similarity matrix: ranks, and the metrics that are means of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from attneval.metrics.judged import first_within
+from attneval.metrics.registry import Metric, Sums, ratio, register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+BLOCK_BYTES = 2**19
+"""Bytes of the matrix that are compared at once: all comparisons then read them from the cache."""
+BLOCK_ROWS = 255
+"""Rows that are compared at once, so that a count by column fits a byte."""
+
+IMAGE_TO_TEXT, TEXT_TO_IMAGE = "i2t", "t2i"
+
+
+class Matrix(Protocol):
+    """Scores of I images with N captions, read by rows."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(I, N)."""
+
+    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
+        """The scores f[stop - start, N] of some images."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """Where the right answer of each of q queries stands among all.
+
+    Attributes:
+        image: i8[q], the image that the query belongs to, for resampling.
+        ahead: i8[q], wrong answers that score higher than the best right one.
+        others: i8[q], wrong answers that score the same.
+        relevant: i8[q], right answers that score the same, the best one included.
+        fold: i8[q], the fold whose answers the query was ranked among.
+        ties: `expected`, `worst` or `best`.
+    """
+
+    image: NDArray[np.int64]
+    ahead: NDArray[np.int64]
+    others: NDArray[np.int64]
+    relevant: NDArray[np.int64]
+    fold: NDArray[np.int64]
+    ties: str
+
+    def rank(self) -> NDArray[np.float64]:
+        """f8[q], the rank of the best right answer, from 1."""
+        if self.ties == "best":
+            return np.asarray(self.ahead + 1.0, np.float64)
+        share = 1 / (self.relevant + 1.0) if self.ties == "expected" else np.ones(len(self.others))
+        return np.asarray(self.ahead + 1 + self.others * share, np.float64)
+
+    def hit(self, k: int) -> NDArray[np.float64]:
+        """f8[q], whether a right answer is among the first k, as a probability under `expected`."""
+        if self.ties == "expected":
+            return first_within(k, self.ahead, self.others.astype(np.float64), self.relevant.astype(np.float64))
+        return (self.rank() <= k).astype(np.float64)
+
+    def weight(self) -> NDArray[np.float64]:
+        """f8[q], how much each query counts so that all folds count the same; their mean is 1."""
+        size = np.bincount(self.fold)
+        return np.asarray(len(self.fold) / (np.count_nonzero(size) * size[self.fold]), np.float64)
+
+
+def retrieval_ranks(
+    scores: Matrix, caption_image: NDArray[np.int64], *, ties: str = "expected", folds: int = 1
+) -> dict[str, Ranks]:
+    """Rank the captions for each image and the images for each caption.
+
+    Args:
+        scores: Scores of I images with N captions.
+        caption_image: i8[N], the image of each caption.
+        ties: How equal scores are ranked.
+        folds: Into how many consecutive folds of images, each with its captions, the matrix is cut.
+
+    Returns:
+        Ranks by direction: `i2t`, of each image's best caption; `t2i`, of each caption's image.
+
+    Raises:
+        ValueError: A score is not finite, or the images do not divide into the folds.
+    """
+    images = scores.shape[0]
+    if images % folds:
+        raise ValueError(f"{images} images do not divide into {folds} folds of equal size")
+    fold_of_image = np.arange(images) // max(images // folds, 1)
+    parts = [_rank_fold(scores, caption_image, fold_of_image, fold) for fold in range(folds)]
+    joined = {}
+    for direction in (IMAGE_TO_TEXT, TEXT_TO_IMAGE):
+        image, ahead, others, relevant = (
+            np.concatenate(column) for column in zip(*(part[direction] for part in parts), strict=True)
+        )
+        joined[direction] = Ranks(image, ahead, others, relevant, fold_of_image[image], ties)
+    return joined
+
+
+def _rank_fold(
+    scores: Matrix, caption_image: NDArray[np.int64], fold_of_image: NDArray[np.int64], fold: int
+) -> dict[str, tuple[NDArray[np.int64], ...]]:
+    rows = np.flatnonzero(fold_of_image == fold)
+    columns = np.flatnonzero(fold_of_image[caption_image] == fold)
+    everything = len(columns) == len(caption_image)
+    image = caption_image[columns] - rows[0]
+    order = np.argsort(image, kind="stable")
+    bound = np.searchsorted(image[order], np.arange(len(rows) + 1))
+    height = int(np.clip(BLOCK_BYTES // max(4 * len(columns), 1), 1, BLOCK_ROWS))
+    target = _targets(scores, rows, columns[order], bound)[np.argsort(order)]
+    higher, equal = np.zeros(len(columns), np.int64), np.zeros(len(columns), np.int64)
+    ahead, same, right = (np.zeros(len(rows), np.int64) for _ in range(3))
+    for first in range(0, len(rows), height):
+        last = min(first + height, len(rows))
+        block = _block(scores, rows, first, last)
+        block = block if everything else block[:, columns]
+        _refuse_non_finite(block, int(rows[first]), columns)
+        # Counts by column fit a byte, and bytes add up fastest.
+        higher += (block > target).view(np.uint8).sum(axis=0, dtype=np.uint8)
+        same_score = block == target
+        if np.count_nonzero(same_score) > bound[last] - bound[first]:
+            # Other images score the same as some caption's own, which is seldom.
+            equal += same_score.view(np.uint8).sum(axis=0, dtype=np.uint8)
+            equal[order[bound[first] : bound[last]]] -= 1
+        for row in range(first, last):
+            own = target[order[bound[row] : bound[row + 1]]]
+            if len(own):
+                line, best = block[row - first], own.max()
+                ahead[row] = np.count_nonzero(line > best)
+                same[row] = np.count_nonzero(line == best)
+                right[row] = np.count_nonzero(own == best)
+    asked = np.flatnonzero(np.diff(bound))
+    return {
+        IMAGE_TO_TEXT: (rows[asked], ahead[asked], (same - right)[asked], right[asked]),
+        TEXT_TO_IMAGE: (caption_image[columns], higher, equal, np.ones_like(equal)),
+    }
+
+
+def _block(scores: Matrix, rows: NDArray[np.int64], first: int, last: int) -> NDArray[np.floating]:
+    """The scores of some consecutive images of a fold, in single precision at least."""
+    block = scores.rows(int(rows[first]), int(rows[last - 1]) + 1)
+    return block.astype(np.float32) if block.dtype.itemsize < 4 else np.asarray(block)
+
+
+def _targets(
+    scores: Matrix, rows: NDArray[np.int64], columns: NDArray[np.int64], bound: NDArray[np.int64]
+) -> NDArray[np.floating]:
+    """The score of each caption with its own image; the captions are in the order of their images."""
+    pieces = []
+    for row in range(len(rows)):
+        own = columns[bound[row] : bound[row + 1]]
+        if len(own):
+            pieces.append(_block(scores, rows, row, row + 1)[0, own])
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+
+def _refuse_non_finite(block: NDArray[np.floating], first: int, columns: NDArray[np.int64]) -> None:
+    # The largest and the smallest are NaN if any score is.
+    if np.isfinite(block.max(initial=0)) and np.isfinite(block.min(initial=0)):
+        return
+    row, column = (int(index[0]) for index in np.nonzero(~np.isfinite(block)))
+    raise ValueError(f"the score of image {first + row} with caption {columns[column]} is {block[row, column]}")
+
+
+def retrieval_columns(ranks: dict[str, Ranks], images: int) -> dict[str, NDArray[np.float64]]:
+    """Everything the metrics of retrieval need, per image: f8[I] by column."""
+    table: dict[str, NDArray[np.float64]] = {}
+    for direction, queries in ranks.items():
+        for name, column in COLUMNS.items():
+            values = column(queries) * queries.weight()
+            table[f"{direction}_{name}"] = np.asarray(np.bincount(queries.image, values, images), np.float64)
+    return table
+
+
+COLUMNS: dict[str, Callable[[Ranks], NDArray[np.float64]]] = {
+    "n": lambda queries: np.ones(len(queries.image)),
+    "r@1": lambda queries: queries.hit(1),
+    "r@5": lambda queries: queries.hit(5),
+    "r@10": lambda queries: queries.hit(10),
+    "rank": Ranks.rank,
+}
+_ASKED = {
+    IMAGE_TO_TEXT: ("image-to-text", "image", "the best-ranked of its captions"),
+    TEXT_TO_IMAGE: ("text-to-image", "caption", "its image"),
+}
+_TIES = "Equal scores count by their expected rank (ties=expected), as the worst or as the best."
+_FAGHRI = "Faghri et al., VSE++, BMVC 2018; Lee et al., SCAN, ECCV 2018"
+
+
+def _recall(direction: str, k: int) -> Metric:
+    title, query, answer = _ASKED[direction]
+    return Metric(
+        name=f"{direction}_r@{k}",
+        title=f"{title} R@{k}",
+        group="retrieval",
+        higher_is_better=True,
+        definition=f"The share of {query} queries for which {answer} is among the {k} best scores. {_TIES}",
+        citation=_FAGHRI,
+        value=ratio(f"{direction}_r@{k}", f"{direction}_n"),
+        per=f"{direction}_n",
+        baseline=False,
+    )
+
+
+def _rank(direction: str, short: str, long: str, value: Callable[[Sums], NDArray[np.float64]]) -> Metric:
+    title, query, answer = _ASKED[direction]
+    return Metric(
+        name=f"{direction}_{short}",
+        title=f"{title} {long} rank",
+        group="retrieval",
+        higher_is_better=False,
+        definition=f"The {long} over {query} queries of the rank of {answer}, counted from 1. {_TIES}",
+        citation=_FAGHRI,
+        value=value,
+        per=f"{direction}_n",
+        upper=np.inf,
+        unit="rank",
+        baseline=False,
+    )
+
+
+def _median_of(direction: str) -> Callable[[Sums], NDArray[np.float64]]:
+    return lambda sums: sums[f"{direction}_medr"]
+
+
+for _direction in (IMAGE_TO_TEXT, TEXT_TO_IMAGE):
+    for _k in (1, 5, 10):
+        register(_recall(_direction, _k))
+    register(_rank(_direction, "medr", "median", _median_of(_direction)))
+    register(_rank(_direction, "meanr", "mean", ratio(f"{_direction}_rank", f"{_direction}_n")))
+
+
+def _rsum(sums: Sums) -> NDArray[np.float64]:
+    parts = (ratio(f"{d}_r@{k}", f"{d}_n")(sums) for d in (IMAGE_TO_TEXT, TEXT_TO_IMAGE) for k in (1, 5, 10))
+    return np.asarray(sum(parts))
+
+
+register(
+    Metric(
+        name="rsum",
+        title="rSum",
+        group="retrieval",
+        higher_is_better=True,
+        definition="The sum of the six Recall@K, K = 1, 5, 10, in both directions; as shares, so at most 6.",
+        citation=_FAGHRI,
+        value=_rsum,
+        per="i2t_n",
+        upper=6.0,
+        baseline=False,
+    )
+)
