@@ -1,0 +1,292 @@
+"""The items of a block of images: what is judged, where its weights are, and against which sets of keys.
+
+In direction t2i an item is an annotated word or phrase, and its keys are the regions of the image. In direction i2t
+an item is a region that covers a phrase, and its keys are the tokens of the caption.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.metrics.overlap import Sets, areas, enclosing
+from attneval.text import offsets_of, ranges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attneval.align import Alignment
+    from attneval.groundtruth import GroundTruth
+    from attneval.protocol import Protocol
+
+AREAS = ("small", "medium", "large")
+AREA_EDGES = (0.05, 0.25)
+"""A phrase is small or large when its enclosing box covers less than 5 % or at least 25 % of the image."""
+LENGTHS = ("1", "2", "3", "4+")
+"""Words of a phrase."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mentions:
+    """The annotated words that are scored, phrase by phrase.
+
+    Attributes:
+        phrase: i8[p], rows of phrases in the ground truth: those with a box, a word and enough area.
+        caption: i8[p], the caption of each.
+        word_offset: i8[p+1], first word of each phrase in `word`.
+        word: i8[w], rows of the alignment's words.
+        area: i8[p], index into `AREAS`.
+        length: i8[p], index into `LENGTHS`.
+    """
+
+    phrase: NDArray[np.int64]
+    caption: NDArray[np.int64]
+    word_offset: NDArray[np.int64]
+    word: NDArray[np.int64]
+    area: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, truth: GroundTruth, alignment: Alignment, min_area: float) -> Mentions:
+        """Find the phrases that have a box, and the words with a letter or digit that their spans touch."""
+        caption_of = np.repeat(np.arange(len(truth.text)), np.diff(truth.phrase_offset))
+        share = _area_share(truth)
+        kept = truth.phrase_entity >= 0
+        kept[kept] = share[truth.phrase_entity[kept]] >= min_area
+        phrase = np.flatnonzero(kept)
+        spans = np.diff(truth.span_offset)[phrase]
+        span = truth.span[ranges(truth.span_offset[phrase], spans)]
+        owner = np.repeat(np.arange(len(phrase)), spans)
+        # Captions laid end to end, so that one search finds the words of every span.
+        shift = truth.text.offset[caption_of[phrase[owner]]]
+        words = alignment.words
+        base = np.repeat(truth.text.offset[:-1], np.diff(words.caption_offset))
+        first = np.searchsorted(words.span[:, 1] + base, span[:, 0] + shift, side="right")
+        last = np.searchsorted(words.span[:, 0] + base, span[:, 1] + shift, side="left")
+        count = np.maximum(last - first, 0)
+        # Two spans of a phrase may touch the same word.
+        total = max(len(words.span), 1)
+        pair = np.unique(np.repeat(owner, count) * total + ranges(first, count))
+        length = np.bincount(pair // total, minlength=len(phrase))
+        named = np.flatnonzero(length)
+        return cls(
+            phrase=phrase[named],
+            caption=caption_of[phrase[named]],
+            word_offset=offsets_of(length[named]),
+            word=pair % total,
+            area=np.digitize(share[truth.phrase_entity[phrase[named]]], AREA_EDGES),
+            length=np.minimum(length[named], len(LENGTHS)) - 1,
+        )
+
+    def none(self) -> Mentions:
+        """The same without any phrase."""
+        nothing = np.zeros(0, np.int64)
+        return Mentions(nothing, nothing, np.zeros(1, np.int64), nothing, nothing, nothing)
+
+
+def _area_share(truth: GroundTruth) -> NDArray[np.float64]:
+    """f8[E], the share of its image that each entity's enclosing box covers."""
+    box = enclosing(truth.box, truth.box_offset)
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset))
+    return np.asarray(areas(box) / truth.image_size[image].prod(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """m items of a block of images.
+
+    Attributes:
+        image: i8[m], row of the item's image, ascending.
+        caption: i8[m], row of its caption.
+        phrase: i8[m], row of its phrase in the ground truth; -1 in direction i2t.
+        word: i8[m], row of its word; -1 where the item is a phrase or a region.
+        key_count: i8[m], how many keys it has.
+        entry_offset: i8[m+1], first entry of each item in `entry` and `share`; none if the model did not give it.
+        entry: i8[k], what is pooled into the item's row: tokens in direction t2i, the region in direction i2t.
+        share: f8[k], the weight of each entry in the pooled row.
+        sets: Sets of keys by what they stand for: `relevant`, and `pointing` where the protocol tells them apart.
+        own: i8[m], the set of each item.
+        other_offset: i8[m+1], first entry of each item in `other`.
+        other: i8[o], for each item the sets of the other entities it could be about.
+        types: i8[m], the types of its phrase as bits.
+        area: i8[m], index into `AREAS`, or -1.
+        length: i8[m], index into `LENGTHS`, or -1.
+    """
+
+    image: NDArray[np.int64]
+    caption: NDArray[np.int64]
+    phrase: NDArray[np.int64]
+    word: NDArray[np.int64]
+    key_count: NDArray[np.int64]
+    entry_offset: NDArray[np.int64]
+    entry: NDArray[np.int64]
+    share: NDArray[np.float64]
+    sets: dict[str, Sets]
+    own: NDArray[np.int64]
+    other_offset: NDArray[np.int64]
+    other: NDArray[np.int64]
+    types: NDArray[np.int64]
+    area: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+    @property
+    def given(self) -> NDArray[np.bool_]:
+        """b[m], the items for which the model gave weights."""
+        return np.diff(self.entry_offset) > 0
+
+
+def word_items(
+    truth: GroundTruth,
+    alignment: Alignment,
+    mentions: Mentions,
+    *,
+    sets: dict[str, Sets],
+    region_count: NDArray[np.int64],
+    protocol: Protocol,
+) -> Items:
+    """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
+
+    Args:
+        truth: The annotations of I images.
+        alignment: Which tokens belong to which words.
+        mentions: The annotated words.
+        sets: The regions relevant to each entity.
+        region_count: i8[I], how many regions each image has.
+        protocol: Unit and pooling.
+    """
+    words_of = np.diff(mentions.word_offset)
+    if protocol.unit == "word":
+        mention = np.repeat(np.arange(len(mentions.phrase)), words_of)
+        word = mentions.word
+        first_word = np.arange(len(word) + 1)
+    else:
+        mention = np.arange(len(mentions.phrase))
+        word = np.full(len(mention), -1, np.int64)
+        first_word = mentions.word_offset
+    tokens_of = np.diff(alignment.token_offset)[mentions.word]
+    entry = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
+    entry_offset = offsets_of(tokens_of)[first_word]
+    share = _shares(protocol.pool, tokens_of, first_word)
+    entity = truth.phrase_entity[mentions.phrase[mention]]
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[mentions.caption[mention]]
+    others, other = _others(image, entity, truth.entity_offset)
+    return Items(
+        image=image,
+        caption=mentions.caption[mention],
+        phrase=mentions.phrase[mention],
+        word=word,
+        key_count=region_count[image],
+        entry_offset=entry_offset,
+        entry=entry,
+        share=share,
+        sets=sets,
+        own=entity,
+        other_offset=others,
+        other=other,
+        types=truth.phrase_types[mentions.phrase[mention]],
+        area=mentions.area[mention],
+        length=mentions.length[mention],
+    )
+
+
+def _shares(pool: str, tokens_of: NDArray[np.int64], first_word: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The weight of each token in its item's row; tokens are pooled onto words, and words onto items, by one rule."""
+    word = np.repeat(np.arange(len(tokens_of)), tokens_of)
+    if pool != "mean":
+        return np.ones(len(word))
+    item = np.repeat(np.arange(len(first_word) - 1), np.diff(first_word))
+    given_words = np.bincount(item, tokens_of > 0, len(first_word) - 1)
+    return 1 / (tokens_of[word] * given_words[item[word]])
+
+
+def _others(
+    image: NDArray[np.int64], entity: NDArray[np.int64], entity_offset: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each item, the other entities of its image."""
+    count = np.diff(entity_offset)[image]
+    every = ranges(entity_offset[image], count)
+    other = every[every != np.repeat(entity, count)]
+    return offsets_of(np.maximum(count - 1, 0)), other
+
+
+def region_items(
+    truth: GroundTruth,
+    alignment: Alignment,
+    mentions: Mentions,
+    *,
+    covering: Sets,
+    key_count: NDArray[np.int64],
+    key_of_token: NDArray[np.int64],
+) -> Items:
+    """Items in direction i2t: each region that covers a phrase of a caption; the words of those phrases are relevant.
+
+    Args:
+        truth: The annotations of I images.
+        alignment: Which tokens belong to which words.
+        mentions: The annotated words.
+        covering: The regions that cover each entity.
+        key_count: i8[C], how many keys each caption has: its tokens without special ones.
+        key_of_token: i8[T], which key of its caption each token is.
+    """
+    entity = truth.phrase_entity[mentions.phrase]
+    # One row per caption and entity: the tokens of all phrases that mean the entity.
+    keys = max(len(truth.box_offset), 1)
+    topics, topic_of = np.unique(mentions.caption * keys + entity, return_inverse=True)
+    topic_caption, topic_entity = topics // keys, topics % keys
+    word_topic = np.repeat(topic_of, np.diff(mentions.word_offset))
+    tokens_of = np.diff(alignment.token_offset)[mentions.word]
+    token = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
+    width = int(key_count.max(initial=0)) + 1
+    pairs = np.unique(np.repeat(word_topic, tokens_of) * width + key_of_token[token])
+    topic_sets = Sets(np.searchsorted(pairs // width, np.arange(len(topics) + 1)), pairs % width)
+    # An item is a caption and a region that covers one of its topics.
+    covered = covering.size[topic_entity]
+    region = covering.member[ranges(covering.offset[:-1][topic_entity], covered)]
+    topic = np.repeat(np.arange(len(topics)), covered)
+    regions = int(region.max(initial=0)) + 1
+    cells, cell_of = np.unique(topic_caption[topic] * regions + region, return_inverse=True)
+    caption = cells // regions
+    sets, own = _joined(topic_sets, cell_of, topic, len(cells))
+    first_topic = np.searchsorted(topic_caption, np.arange(len(truth.text) + 1))
+    count = np.diff(first_topic)[caption]
+    every = ranges(first_topic[caption], count)
+    cell = np.repeat(np.arange(len(cells)), count)
+    foreign = ~np.isin(cell * len(topics) + every, cell_of * len(topics) + topic)
+    given = key_count[caption] > 0
+    types = np.zeros(len(topics), np.int64)
+    np.bitwise_or.at(types, topic_of, truth.phrase_types[mentions.phrase])
+    item_types = np.zeros(len(cells), np.int64)
+    np.bitwise_or.at(item_types, cell_of, types[topic])
+    unknown = np.full(len(cells), -1, np.int64)
+    return Items(
+        image=np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption],
+        caption=caption,
+        phrase=unknown,
+        word=unknown,
+        key_count=key_count[caption],
+        entry_offset=offsets_of(given),
+        entry=(cells % regions)[given],
+        share=np.ones(int(given.sum())),
+        sets={"relevant": sets, "pointing": sets},
+        own=own,
+        other_offset=offsets_of(np.bincount(cell[foreign], minlength=len(cells))),
+        other=every[foreign],
+        types=item_types,
+        area=unknown,
+        length=unknown,
+    )
+
+
+def _joined(
+    sets: Sets, cell: NDArray[np.int64], topic: NDArray[np.int64], cells: int
+) -> tuple[Sets, NDArray[np.int64]]:
+    """The topics' sets, followed by the union of each cell's topics; and where the cells' sets are."""
+    size = sets.size[topic]
+    width = int(sets.member.max(initial=0)) + 1
+    members = sets.member[ranges(sets.offset[:-1][topic], size)]
+    pairs = np.unique(np.repeat(cell, size) * width + members)
+    offset = np.searchsorted(pairs // width, np.arange(cells + 1)) + sets.offset[-1]
+    joined = Sets(np.concatenate((sets.offset[:-1], offset)), np.concatenate((sets.member, pairs % width)))
+    return joined, np.arange(cells) + len(sets.size)

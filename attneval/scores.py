@@ -1,0 +1,210 @@
+"""From sums to scores: the one place where sums become values, floors, ceilings, breakdowns and curves."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attneval.groundtruth.columns import TYPES
+from attneval.items import AREAS, LENGTHS
+from attneval.metrics.registry import metrics
+from attneval.metrics.sweep import CURVES, grid
+from attneval.scoring import UNIT
+from attneval.stats import intervals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attneval.metrics.registry import Metric, Sums
+    from attneval.protocol import Protocol
+    from attneval.scoring import Totals
+    from attneval.stats import ImageSums
+
+ATTENTION = ("attention", "companion", "ceiling")
+"""The groups of metrics that need maps; the others need similarities."""
+BASELINES = ("uniform", "center", "shuffled", "oracle")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured value.
+
+    Attributes:
+        value: Unrounded; None where it is undefined.
+        n: What it is a mean over: items, queries or captions.
+        ci: The 95 % interval, None where there is none.
+    """
+
+    value: float | None
+    n: int
+    ci: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision, recall and F1 over the thresholds of a rule.
+
+    Attributes:
+        rule: `uniform`, `abs`, `max`, `top` or `mass`.
+        parameter: The thresholds, ascending.
+        precision: Mean over items at each threshold; so are the others.
+        recall: See `precision`.
+        f1: See `precision`.
+    """
+
+    rule: str
+    parameter: list[float]
+    precision: list[float]
+    recall: list[float]
+    f1: list[float]
+
+    @property
+    def area_under_pr(self) -> float:
+        """The area under precision over recall, by trapezoids between the thresholds at which anything is found.
+
+        Below the smallest such recall precision is taken to stay as it is; beyond the largest there is nothing.
+        """
+        points = sorted((r, p) for r, p in zip(self.recall, self.precision, strict=True) if r > 0)
+        if not points:
+            return 0.0
+        points.insert(0, (0.0, points[0][1]))
+        return sum((r1 - r0) * (p0 + p1) / 2 for (r0, p0), (r1, p1) in itertools.pairwise(points))
+
+    @property
+    def best(self) -> int:
+        """The place of the threshold with the largest F1."""
+        return self.f1.index(max(self.f1))
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Everything measured in one direction and channel.
+
+    Attributes:
+        metrics: By name.
+        baselines: By name of the baseline and of the metric.
+        by: By kind of group, name of the group and of the metric.
+        curve: The sweep of the threshold; None without maps.
+        sums: The per-image sums that all this was computed from.
+        totals: The exact totals of what is not kept per image.
+    """
+
+    metrics: dict[str, Measured]
+    baselines: dict[str, dict[str, Measured]]
+    by: dict[str, dict[str, dict[str, Measured]]]
+    curve: Curve | None
+    sums: ImageSums
+    totals: Totals = field(default_factory=dict)
+
+
+def summarise(
+    sums: ImageSums, totals: Totals, protocol: Protocol, *, resamples: int, seed: int, with_intervals: bool = True
+) -> Scores:
+    """Compute scores from per-image sums and totals.
+
+    Args:
+        sums: Per-image sums of attention, of retrieval, or of both.
+        totals: As in `attneval.scoring.Scored`; empty without attention.
+        protocol: What they were computed under.
+        resamples: How many bootstrap resamples the intervals take.
+        seed: Of the resamples.
+        with_intervals: Whether to compute intervals at all.
+    """
+    wanted = [metric for metric in metrics() if ("items" if metric.group in ATTENTION else "i2t_n") in sums.columns]
+    total = dict(sums.total())
+    totals = _in_order(totals)
+    bounds = intervals(wanted, sums, resamples=resamples, seed=seed) if with_intervals else {}
+    curve = None
+    if totals:
+        sweep = {name: np.array(totals["sweep"][name]) / UNIT for name in CURVES}  # type: ignore[index,call-overload]
+        total["sweep_f1"] = sweep["f1"]
+        if total["scored"] > 0:
+            curve = Curve(
+                protocol.rule.rule,
+                grid(protocol.rule).tolist(),
+                **{name: (values / total["scored"]).tolist() for name, values in sweep.items()},
+            )
+    return Scores(
+        metrics={metric.name: measure(metric, total, bounds.get(metric.name)) for metric in wanted},
+        baselines=_baselines(total, totals, protocol),
+        by=_breakdown(totals),
+        curve=curve,
+        sums=sums,
+        totals=totals,
+    )
+
+
+def measure(metric: Metric, sums: Sums, ci: tuple[float, float] | None = None) -> Measured:
+    """One metric from summed columns."""
+    value = float(metric.value(sums))
+    count = round(float(sums[metric.per]))
+    return Measured(value if math.isfinite(value) else None, count, ci)
+
+
+def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dict[str, Measured]]:
+    if not totals:
+        return {}
+    comparable = [metric for metric in metrics(*ATTENTION) if metric.baseline]
+    found = {
+        name: {metric.name: measure(metric, _summed(totals[name])) for metric in comparable}
+        for name in BASELINES
+        if name in totals
+    }
+    # Attending to exactly the relevant regions is right wherever there is one.
+    perfect = {
+        metric.name: Measured(float(total["reached"] / total[metric.per]), round(float(total[metric.per])))
+        for metric in comparable
+        if metric.per != "entropy_n" and total[metric.per] > 0
+    }
+    if protocol.pointing != "region":
+        del perfect["pointing"]
+    return found | {"oracle": perfect}
+
+
+def _breakdown(totals: Totals) -> dict[str, dict[str, dict[str, Measured]]]:
+    by: Any = totals.get("by", {})
+    chosen = [metric for metric in metrics(*ATTENTION) if metric.resampled]
+    return {
+        kind: {
+            name: {metric.name: measure(metric, _summed(columns)) for metric in chosen}
+            for name, columns in groups.items()
+        }
+        for kind, groups in by.items()
+    }
+
+
+def _in_order(totals: Totals) -> Totals:
+    """The same totals with groups in the order of tables, in whatever order blocks met them."""
+    by: Any = totals.get("by")
+    if by is None:
+        return totals
+    known = [*TYPES, *AREAS, *LENGTHS]
+
+    def place(item: tuple[str, Any]) -> tuple[int, str]:
+        return (known.index(item[0]) if item[0] in known else len(known)), item[0]
+
+    return totals | {"by": {kind: dict(sorted(groups.items(), key=place)) for kind, groups in by.items()}}
+
+
+def _summed(columns: Any) -> Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    return {name: np.asarray(value / UNIT) for name, value in columns.items()}
+
+
+def add_totals(mine: Totals, other: Totals) -> Totals:
+    """Add exact totals; what only one of them has is kept."""
+    joined: Totals = dict(mine)
+    for name, value in other.items():
+        own = joined.get(name)
+        if own is None:
+            joined[name] = value
+        elif isinstance(value, dict) and isinstance(own, dict):
+            joined[name] = add_totals(own, value)
+        elif isinstance(value, list) and isinstance(own, list):
+            joined[name] = [a + b for a, b in zip(own, value, strict=True)]
+        elif isinstance(value, int) and isinstance(own, int):
+            joined[name] = own + value
+    return joined

@@ -1,0 +1,214 @@
+"""Items judged: per-item numbers, summed per image and into exact totals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.items import AREAS, LENGTHS, Items
+from attneval.metrics.judged import Judged
+from attneval.metrics.registry import Column, columns
+from attneval.metrics.rows import Rows, normalised
+from attneval.metrics.sweep import CURVES, grid, sweep
+from attneval.text import ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from attneval.metrics.overlap import Sets
+    from attneval.protocol import Protocol
+
+    Weights = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    """From some items with equally many keys to their rows of weights f8[m, n]."""
+    Table = dict[str, NDArray[np.float64]]
+    """Columns of numbers by name."""
+    Totals = dict[str, "int | list[int] | Totals"]
+    """Sums over images as whole multiples of 1 / UNIT, nested by what they are sums of."""
+
+CHUNK = 2**17
+"""Weights that are ranked together, so that they stay in the cache."""
+UNIT = 2**32
+"""Totals are whole multiples of 1 / UNIT, so that adding them up gives the same in any order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The sums of I images.
+
+    Attributes:
+        per_image: f8[I] by column, sums over the items of each image.
+        totals: Sums over all images: `sweep`, the curves; `uniform`, `center` and `shuffled`, the columns of the
+            baselines; `by`, the columns by kind and name of a group of items.
+        per_item: f8[m] by column.
+    """
+
+    per_image: Table
+    totals: Totals
+    per_item: Table = field(default_factory=dict)
+
+
+def score_items(
+    items: Items,
+    weights: Weights,
+    protocol: Protocol,
+    *,
+    images: int,
+    types: Sequence[str],
+    center: Sets | None = None,
+) -> Scored:
+    """Judge the items of a block of images.
+
+    Args:
+        items: The items.
+        weights: Their rows of weights.
+        protocol: How they are judged.
+        images: How many images the block has.
+        types: The names of the bits of `items.types`.
+        center: For each image the regions nearest its centre; None where that means nothing.
+    """
+    specs = columns("attention", "companion", "ceiling")
+    reached = items.sets["relevant"].size[items.own] > 0
+    present = items.given | (protocol.missing == "zero")
+    counted = {"items": _float(present), "scored": _float(present & (reached | (protocol.unreachable == "zero")))}
+    model = _zeros(specs, items)
+    shuffled, compared = _zeros(specs, items), {over: np.zeros(len(items.own)) for over in counted}
+    curves = np.zeros((len(CURVES), images, len(grid(protocol.rule))))
+    for chunk in item_chunks(items, items.given):
+        rows = Rows.rank(normalised(weights(chunk), protocol.normalize), protocol.rule)
+        judged = _judged(items, rows, np.arange(len(chunk)), items.own[chunk])
+        for name, values in _evaluated(specs, judged):
+            model[name][chunk] = values
+        low, high = int(items.image[chunk[0]]), int(items.image[chunk[-1]]) + 1
+        group = np.where(counted["scored"][chunk] > 0, items.image[chunk] - low, -1)
+        curves[:, low:high] += sweep(judged["relevant"], protocol.rule, group, high - low)
+        means, numbers = _judge_others(items, rows, chunk, specs, protocol.unreachable)
+        for name, values in means.items():
+            shuffled[name][chunk] = values
+        for over, values in numbers.items():
+            compared[over][chunk] = values
+    uniform, centered = _zeros(specs, items), _zeros(specs, items)
+    for chunk in item_chunks(items, items.key_count > 0, whole=True):
+        n = int(items.key_count[chunk[0]])
+        own, place = np.unique(items.own[chunk], return_inverse=True)
+        evenly = Rows.rank(np.full((1, n), 1 / n), protocol.rule)
+        for name, values in _evaluated(specs, _judged(items, evenly, np.zeros(len(own), np.int64), own)):
+            uniform[name][chunk] = values[place]
+        if center is not None:
+            image, row = np.unique(items.image[chunk], return_inverse=True)
+            middle = Rows.rank(_center_rows(center, image, n), protocol.rule)
+            row_of_own = np.zeros(len(own), np.int64)
+            row_of_own[place] = row
+            for name, values in _evaluated(specs, _judged(items, middle, row_of_own, own)):
+                centered[name][chunk] = values[place]
+    # Shuffled attention is judged on the items that have something else to be judged against.
+    rest = {over: counted[over] * (compared[over] > 0) for over in counted}
+    counts = {**counted, "reached": _float(present & reached)}
+
+    def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.bincount(items.image, values, images), np.float64)
+
+    def table(values: Table, over: Table) -> Table:
+        return {name: values[name] * over[spec.over] for name, spec in specs.items()} | over
+
+    full = table(model, counted) | counts
+    full |= {"shuffled_f1": shuffled["f1"] * rest["scored"], "shuffled_n": rest["scored"]}
+    totals: Totals = {
+        "sweep": {name: [_total(column) for column in curve.T] for name, curve in zip(CURVES, curves, strict=True)},
+        "uniform": {name: _total(summed(v)) for name, v in table(uniform, counted).items()},
+        "shuffled": {name: _total(summed(v)) for name, v in table(shuffled, rest).items()},
+        "by": _by_group(items, full, images, types),
+    }
+    if center is not None:
+        totals["center"] = {name: _total(summed(v)) for name, v in table(centered, counted).items()}
+    return Scored({name: summed(values) for name, values in full.items()}, totals, full)
+
+
+def _judge_others(
+    items: Items, rows: Rows, chunk: NDArray[np.int64], specs: dict[str, Column], policy: str
+) -> tuple[Table, Table]:
+    """Judge each item against every other entity it could be about.
+
+    Returns:
+        The mean of each column over the other entities, and how many of them each population counts.
+    """
+    count = np.diff(items.other_offset)[chunk]
+    other = items.other[ranges(items.other_offset[chunk], count)]
+    row = np.repeat(np.arange(len(chunk)), count)
+    reachable = items.sets["relevant"].size[other] > 0
+    valid = {"items": np.ones(len(other)), "scored": _float(reachable | (policy == "zero"))}
+    compared = {over: np.asarray(np.bincount(row, mask, len(chunk)), np.float64) for over, mask in valid.items()}
+    means: Table = {}
+    for name, values in _evaluated(specs, _judged(items, rows, row, other)):
+        over = specs[name].over
+        means[name] = np.bincount(row, values * valid[over], len(chunk)) / np.maximum(compared[over], 1)
+    return means, compared
+
+
+def _judged(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int64]) -> dict[str, Judged]:
+    """Pairs judged against each kind of sets; kinds that are the same sets share the work."""
+    made: dict[int, Judged] = {}
+    return {kind: made.setdefault(id(sets), Judged(rows, row, sets, of)) for kind, sets in items.sets.items()}
+
+
+def _evaluated(specs: dict[str, Column], judged: dict[str, Judged]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    return ((name, spec.of(judged[spec.against])) for name, spec in specs.items())
+
+
+def item_chunks(items: Items, usable: NDArray[np.bool_], *, whole: bool = False) -> Iterator[NDArray[np.int64]]:
+    """Split items into groups with equally many keys, small enough for the cache, never within an image.
+
+    An image's sums must not depend on which other images are scored with it, to the last bit.
+    """
+    for n in np.unique(items.key_count[usable]).tolist():
+        rows = np.flatnonzero(usable & (items.key_count == n))
+        if whole:
+            yield rows
+            continue
+        first = np.searchsorted(items.image[rows], items.image[rows])
+        number = first * n // CHUNK
+        yield from np.split(rows, np.flatnonzero(np.diff(number)) + 1)
+
+
+def _center_rows(center: Sets, image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """Rows f8[k, n] with all weight on the regions nearest the centre of each image."""
+    size = center.size[image]
+    rows = np.zeros((len(image), n))
+    rows[np.repeat(np.arange(len(image)), size), center.member[ranges(center.offset[image], size)]] = 1
+    return rows / np.maximum(size, 1)[:, None]
+
+
+def _by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> Totals:
+    """The columns summed over the items of each phrase type, box area and phrase length."""
+    groups = {
+        "type": {name: (items.types >> bit) & 1 > 0 for bit, name in enumerate(types)},
+        "area": {name: items.area == k for k, name in enumerate(AREAS)},
+        "length": {name: items.length == k for k, name in enumerate(LENGTHS)},
+    }
+    by: Totals = {}
+    for kind, members in groups.items():
+        by[kind] = found = {}
+        for name, member in members.items():
+            rows = np.flatnonzero(member)
+            if len(rows):
+                found[name] = {
+                    column: _total(np.bincount(items.image[rows], values[rows], images))
+                    for column, values in table.items()
+                }
+    return by
+
+
+def _total(per_image: NDArray[np.generic]) -> int:
+    """An exact sum: what each image adds is rounded to a multiple of 1 / UNIT first."""
+    return int(np.rint(per_image.astype(np.float64) * UNIT).astype(np.int64).sum())
+
+
+def _float(values: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return values.astype(np.float64)
+
+
+def _zeros(specs: dict[str, Column], items: Items) -> Table:
+    return {name: np.zeros(len(items.own)) for name in specs}

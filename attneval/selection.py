@@ -1,0 +1,96 @@
+"""Choosing items to look at: the worst, or those where two systems differ most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.diagnosis import KINDS
+from attneval.errors import MismatchError, NothingToScoreError, ProtocolError, suggestion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attneval.itemfile import ItemTable
+
+
+def paired(mine: ItemTable, theirs: ItemTable) -> tuple[ItemTable, ItemTable]:
+    """The items that two systems both have, row for row.
+
+    Raises:
+        MismatchError: They have none in common.
+    """
+    rows = {key: row for row, key in enumerate(_keys(theirs))}
+    pairs = [(row, rows[key]) for row, key in enumerate(_keys(mine)) if key in rows]
+    if not pairs:
+        raise MismatchError("the two results have no item in common", hint="score the same captions with the same unit")
+    own, other = np.array(pairs, np.int64).T
+    return mine.take(own), theirs.take(other)
+
+
+def _keys(table: ItemTable) -> list[tuple[str, int, int, int]]:
+    images = list(table.image_id)
+    image, index = table.caption_image[table.item_caption], table.caption_index[table.item_caption]
+    spans = table.item_span.tolist()
+    return [(images[i], k, a, b) for i, k, (a, b) in zip(image.tolist(), index.tolist(), spans, strict=True)]
+
+
+def choose(
+    table: ItemTable,
+    count: int,
+    *,
+    other: ItemTable | None = None,
+    type_name: str | None = None,
+    word: str | None = None,
+    image: str | None = None,
+    kind: str | None = None,
+) -> list[int]:
+    """Rows of items, worst first; against another system those that lost most first.
+
+    Args:
+        table: The items.
+        count: How many at most.
+        other: Another system's items, row for row.
+        type_name: Only items of this phrase type.
+        word: Only items with this word, whatever its case.
+        image: Only items of this image.
+        kind: Only items with this kind of error.
+
+    Raises:
+        ProtocolError: There is no such type or kind.
+        NothingToScoreError: No item is left.
+    """
+    keep = np.ones(len(table), np.bool_)
+    if kind is not None:
+        keep &= table.item_kind == _number(kind, KINDS, "kind")
+    if type_name is not None:
+        keep &= (table.item_types >> _number(type_name, tuple(table.types), "phrase type") & 1) > 0
+    if image is not None:
+        rows = [row for row, name in enumerate(table.image_id) if name == image]
+        keep &= np.isin(table.caption_image[table.item_caption], rows)
+    if word is not None:
+        keep &= _has_word(table, word)
+    f1 = table.item_scores[:, 2].astype(np.float64)
+    if other is None and kind is None:
+        # What no attention could have got right is no example of bad attention.
+        keep &= table.scored
+    order = f1 if other is None else f1 - other.item_scores[:, 2]
+    rows_kept = np.flatnonzero(keep)
+    if not len(rows_kept):
+        raise NothingToScoreError("no item is left by these filters")
+    return [int(row) for row in rows_kept[np.argsort(order[rows_kept], kind="stable")][:count]]
+
+
+def _number(name: str, known: tuple[str, ...], what: str) -> int:
+    if name not in known:
+        hint = suggestion(name, known, f"use {', '.join(known)}")
+        raise ProtocolError(f"there is no {what} {name!r}", hint=hint)
+    return known.index(name)
+
+
+def _has_word(table: ItemTable, word: str) -> NDArray[np.bool_]:
+    texts = [text.casefold() for text in table.caption_text]
+    wanted = word.casefold()
+    spans = zip(table.item_caption.tolist(), table.item_span.tolist(), strict=True)
+    return np.fromiter((wanted in texts[c][a:b].split() for c, (a, b) in spans), np.bool_, len(table))

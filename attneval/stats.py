@@ -1,0 +1,161 @@
+"""Uncertainty, from per-image sums only.
+
+Captions, phrases and regions of one image share it, so the image is the unit that is resampled. Every metric is a
+function of sums over images; a resample only changes how often each image's sums count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from attneval.metrics.registry import Metric, Sums
+
+RESAMPLES = 1000
+SEED = 12345
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class RankTable:
+    """The ranks of retrieval queries, for medians, which are no function of sums.
+
+    Attributes:
+        image: i8[q], the row of the image each query belongs to.
+        rank: f8[q], from 1.
+        fold: i8[q], the fold it was ranked in.
+    """
+
+    image: NDArray[np.int64]
+    rank: NDArray[np.float64]
+    fold: NDArray[np.int64]
+
+    def medians(self, repeats: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Median ranks, averaged over folds, when images count several times.
+
+        Args:
+            repeats: f8[b, I], how often each image counts in each of b resamples, in whole numbers.
+
+        Returns:
+            f8[b]; NaN where a fold has no query left.
+        """
+        folds = [np.flatnonzero(self.fold == fold) for fold in np.unique(self.fold).tolist()]
+        medians = [_medians(self.rank[rows], self.image[rows], repeats) for rows in folds]
+        return np.asarray(np.mean(medians, axis=0)) if medians else np.full(len(repeats), np.nan)
+
+
+def _medians(rank: NDArray[np.float64], image: NDArray[np.int64], repeats: NDArray[np.float64]) -> NDArray[np.float64]:
+    values, place = np.unique(rank, return_inverse=True)
+    count = np.zeros((repeats.shape[1], len(values)), np.float32)
+    np.add.at(count, (image, place), 1)
+    # How many queries of each image rank up to each value; whole numbers, exact in single precision.
+    up_to = np.cumsum(count, axis=1)
+    weight = repeats.astype(np.float32)
+    total = weight @ up_to[:, -1]
+    goals = np.floor((total + 1) / 2), np.floor((total + 2) / 2)
+    # Medians of resamples lie close together: a coarse look finds the few values that they can be.
+    coarse = np.arange(0, len(values), max(int(np.sqrt(len(values))), 1))
+    reached = weight @ up_to[:, coarse]
+    first = coarse[max(int((reached < goals[0][:, None]).sum(axis=1).min()) - 1, 0)]
+    last = np.append(coarse, len(values) - 1)[int((reached < goals[1][:, None]).sum(axis=1).max())]
+    near = weight @ up_to[:, first : last + 1]
+    low, high = (values[np.minimum(first + (near < goal[:, None]).sum(axis=1), last)] for goal in goals)
+    return np.where(total > 0, (low + high) / 2, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSums:
+    """Per-image sums of I images, in the order of their ids.
+
+    Attributes:
+        image_id: The images.
+        columns: f8[I] by name.
+        ranks: Ranks of retrieval queries by direction.
+    """
+
+    image_id: list[str]
+    columns: dict[str, NDArray[np.float64]]
+    ranks: dict[str, RankTable] = field(default_factory=dict)
+
+    def total(self) -> Sums:
+        """The columns summed over all images: f8[] by name."""
+        everything = np.ones((1, len(self.image_id)))
+        sums = {name: np.asarray(column.sum()) for name, column in self.columns.items()}
+        return sums | {f"{d}_medr": table.medians(everything)[0] for d, table in self.ranks.items()}
+
+    def resampled(self, repeats: NDArray[np.float64]) -> Sums:
+        """The columns summed over resampled images: f8[b] by name.
+
+        Args:
+            repeats: f8[b, I], how often each image counts, in whole numbers.
+        """
+        sums: dict[str, NDArray[np.float64]] = {}
+        if self.columns:
+            product = repeats @ np.stack(list(self.columns.values()), axis=1)
+            sums = dict(zip(self.columns, product.T, strict=True))
+        return sums | {f"{d}_medr": table.medians(repeats) for d, table in self.ranks.items()}
+
+
+def mean_sums(runs: Sequence[ImageSums]) -> ImageSums:
+    """The sums of one system from several runs on the same images: columns averaged, ranks pooled."""
+    if len(runs) == 1:
+        return runs[0]
+    columns = {
+        name: np.mean([run.columns[name] for run in runs], axis=0)
+        for name in runs[0].columns
+        if all(name in run.columns for run in runs)
+    }
+    ranks = {
+        direction: RankTable(
+            *(
+                np.concatenate([getattr(run.ranks[direction], part) for run in runs])
+                for part in ("image", "rank", "fold")
+            )
+        )
+        for direction in runs[0].ranks
+        if all(direction in run.ranks for run in runs)
+    }
+    return ImageSums(runs[0].image_id, columns, ranks)
+
+
+def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
+    """How often each image is drawn: f8[resamples, images], whole numbers; the same for everybody with this seed."""
+    drawn = np.random.default_rng(seed).integers(0, images, (resamples, images))
+    drawn += np.arange(resamples)[:, None] * images
+    return np.bincount(drawn.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
+
+
+def intervals(
+    metrics: Iterable[Metric], sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[str, tuple[float, float]]:
+    """Percentile cluster-bootstrap intervals (95 %), by metric.
+
+    Metrics whose value is tuned on the data have none, nor has anything measured on a single image. Resamples in
+    which a metric is undefined are left out.
+
+    Source:
+        Davison and Hinkley, Bootstrap Methods and their Application, 1997; Field and Welsh, Bootstrapping clustered
+        data, JRSS-B 2007.
+    """
+    wanted = [metric for metric in metrics if metric.resampled]
+    if len(sums.image_id) < 2 or not wanted or resamples < 1:
+        return {}
+    drawn = sums.resampled(bootstrap_repeats(len(sums.image_id), resamples, seed))
+    return {metric.name: bounds for metric in wanted if (bounds := percentile_bounds(metric.value(drawn))) is not None}
+
+
+def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The interval that holds the middle 95 % of resampled values; None if none is defined."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return float(low), float(high)
