@@ -1,0 +1,114 @@
+"""Score an export against annotations: the main job, from files to a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attneval.blocks import Inputs, open_exports
+from attneval.errors import AlignmentError, DataError, ExportError, NothingToScoreError
+from attneval.export.similarity import open_similarity, similarity_of
+from attneval.protocol import Protocol
+from attneval.run import LEFT_OUT, Options, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from attneval.result import Result
+
+    Pathlike = str | Path
+
+__all__ = ["Options", "fit_problems", "score"]
+
+
+def score(
+    attn: Pathlike | Sequence[Pathlike] | None = None,
+    gt: Pathlike | None = None,
+    *,
+    protocol: Protocol | None = None,
+    boxes: Pathlike | None = None,
+    similarity: Sequence[Pathlike] = (),
+    split: Pathlike | None = None,
+    gt_format: str = "auto",
+    options: Options | None = None,
+) -> Result:
+    """Score an attention export, its similarities, or both.
+
+    Args:
+        attn: The export; several are shards of one.
+        gt: The annotations; without them attention is not scored.
+        protocol: How; the defaults by default.
+        boxes: Region boxes for an export without any.
+        similarity: Similarity files in place of the export's own matrix; several are averaged.
+        split: A text file of image ids, one a line: only these count, and all of them must be there.
+        gt_format: `entities` or `mdetr` to force the annotations' format.
+        options: What changes no number.
+
+    Returns:
+        The result; what could not be scored is said in its notes.
+
+    Raises:
+        AttnevalError: The input cannot be read or does not fit together, or nothing in it can be scored.
+    """
+    run = Run(protocol or Protocol(), options or Options())
+    paths = tuple(run.input("attn", path) for path in _listed(attn))
+    boxes = None if boxes is None else run.input("boxes", boxes)
+    wanted = None if split is None else _read_ids(run.input("split", split))
+    export = open_exports(paths, boxes) if paths else None
+    run.notes += export.warnings if export is not None else ()
+    if export is not None and export.maps and gt is not None:
+        inputs = Inputs(paths, boxes, Path(gt), gt_format, run.protocol, run.options.items)
+        run.attention(export, inputs, wanted)
+    elif gt is None:
+        run.notes.append("attention was not scored: no annotations were given (--gt)")
+    else:
+        run.notes.append("attention was not scored: there are no attention maps")
+    matrix = similarity_of(export) if export is not None else None
+    if similarity:
+        matrix, assumed = open_similarity([run.input("similarity", path) for path in similarity], export)
+        run.notes += assumed
+    if matrix is not None:
+        run.retrieval(matrix, wanted)
+    else:
+        run.notes.append("retrieval was not scored: there are no similarities")
+    named = [*paths, *map(Path, similarity)]
+    return run.result(export, default_name=named[0].stem if named else "")
+
+
+def fit_problems(
+    attn: Pathlike,
+    gt: Pathlike,
+    *,
+    boxes: Pathlike | None = None,
+    split: Pathlike | None = None,
+    gt_format: str = "auto",
+) -> list[str]:
+    """Everything that keeps an export from being scored against annotations, as one list.
+
+    Raises:
+        AttnevalError: The export or the annotations cannot be read at all.
+    """
+    run = Run(Protocol(missing="skip"), Options(resamples=0))
+    paths = (run.input("attn", attn),)
+    boxes = None if boxes is None else run.input("boxes", boxes)
+    wanted = None if split is None else _read_ids(run.input("split", split))
+    try:
+        export = open_exports(paths, boxes)
+        run.attention(export, Inputs(paths, boxes, Path(gt), gt_format, run.protocol), wanted)
+    except (ExportError, AlignmentError, NothingToScoreError) as error:
+        run.notes.append(str(error))
+    return [note.removesuffix(LEFT_OUT) for note in run.notes]
+
+
+def _listed(attn: Pathlike | Sequence[Pathlike] | None) -> list[Pathlike]:
+    if attn is None:
+        return []
+    return [attn] if isinstance(attn, str | Path) else list(attn)
+
+
+def _read_ids(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a list of image ids ({error})") from error
+    return list(dict.fromkeys(lines))

@@ -1,0 +1,166 @@
+"""Items one by one, in a compact file beside a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attneval.errors import ResultError
+from attneval.export.archive import Archive
+from attneval.export.npz import write_npz
+from attneval.files import replacing
+from attneval.groundtruth.columns import moved_bits
+from attneval.text import Strings, offsets_of, ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_TEXT = ("image_id", "caption_text", "types")
+
+
+@dataclass(frozen=True, eq=False)
+class ItemTable:
+    """m items of C captions of I images.
+
+    Attributes:
+        image_id: The images.
+        caption_image: i4[C], row of each caption's image.
+        caption_index: i2[C], which of its image's captions it is.
+        caption_text: The captions.
+        types: The names of the bits of `item_types`.
+        region_offset: i8[I+1], first region of each image.
+        region_box: f4[sum R, 4], the regions that count.
+        item_caption: i4[m], row of each item's caption.
+        item_span: i4[m, 2], the word or phrase, half-open code points into the caption.
+        item_types: i4[m], phrase types as bits.
+        item_kind: u1[m], index into `attneval.diagnosis.KINDS`.
+        item_scores: f4[m, 3], precision, recall and F1.
+        item_top: f4[m, 2], the region with the largest weight (the first of several), and that weight.
+        item_other: i4[m, 2], the words of the caption that were attended in its place; (-1, -1) where none were.
+        attended: u1, for each item one bit per region of its image, padded to bytes.
+        relevant: u1, as `attended`.
+        scored: b[m], whether the item counts in precision, recall and F1.
+    """
+
+    image_id: Strings
+    caption_image: NDArray[np.int32]
+    caption_index: NDArray[np.int16]
+    caption_text: Strings
+    types: Strings
+    region_offset: NDArray[np.int64]
+    region_box: NDArray[np.float32]
+    item_caption: NDArray[np.int32]
+    item_span: NDArray[np.int32]
+    item_types: NDArray[np.int32]
+    item_kind: NDArray[np.uint8]
+    item_scores: NDArray[np.float32]
+    item_top: NDArray[np.float32]
+    item_other: NDArray[np.int32]
+    attended: NDArray[np.uint8]
+    relevant: NDArray[np.uint8]
+    scored: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.item_kind)
+
+    def image_of(self, item: int) -> int:
+        """The row of an item's image."""
+        return int(self.caption_image[self.item_caption[item]])
+
+    def regions(self, item: int) -> NDArray[np.float32]:
+        """The regions f4[R, 4] of an item's image."""
+        image = self.image_of(item)
+        return self.region_box[self.region_offset[image] : self.region_offset[image + 1]]
+
+    def members(self, item: int, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """The regions that an item's bits name, counted within its image."""
+        count = len(self.regions(item))
+        start = self._bytes[item]
+        return np.flatnonzero(np.unpackbits(bits[start : start + (count + 7) // 8], count=count))
+
+    @cached_property
+    def _bytes(self) -> NDArray[np.int64]:
+        count = np.diff(self.region_offset)[self.caption_image[self.item_caption]]
+        return offsets_of((count + 7) // 8)
+
+    def take(self, items: NDArray[np.int64]) -> ItemTable:
+        """Some of the items, with all captions and images."""
+        count = np.diff(self._bytes)[items]
+        chosen = ranges(self._bytes[:-1][items], count)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in ("attended", "relevant"):
+            values[name] = values[name][chosen]
+        for name in (*(n for n in values if n.startswith("item_")), "scored"):
+            values[name] = values[name][items]
+        return ItemTable(**values)
+
+    def save(self, path: Path) -> None:
+        """Write the table as an `.npz`, whole or not at all."""
+        members: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Strings):
+                members[field.name], members[f"{field.name}_offset"] = value.to_utf8()
+            else:
+                members[field.name] = value.astype(np.uint8) if field.name == "scored" else value
+        with replacing(path) as file:
+            write_npz(file, members)
+
+    @classmethod
+    def load(cls, path: Path) -> ItemTable:
+        """Read a table.
+
+        Raises:
+            ResultError: It cannot be read.
+        """
+        if not path.is_file():
+            raise ResultError(
+                f"{path} does not exist", hint="items are kept by: attneval score ... -o result.json --items"
+            )
+        archive = Archive(path)
+        names = set(archive.names)
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            if field.name not in names:
+                raise ResultError(f"{path} is no items file: {field.name} is missing")
+            if field.name in _TEXT:
+                offset = np.array(archive.array(f"{field.name}_offset"), np.int64)
+                values[field.name] = Strings.from_utf8(archive.array(field.name), offset)
+            else:
+                values[field.name] = archive.array(field.name)
+        values["scored"] = values["scored"].astype(np.bool_)
+        return cls(**values)
+
+    @classmethod
+    def joined(cls, tables: Sequence[ItemTable]) -> ItemTable:
+        """Several tables of different images, one after the other."""
+        captions = offsets_of([len(table.caption_image) for table in tables])
+        images = offsets_of([len(table.image_id) for table in tables])
+        boxes = offsets_of([len(table.region_box) for table in tables])
+        names: list[str] = []
+        for table in tables:
+            names += [name for name in table.types if name not in names]
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            parts = [getattr(table, field.name) for table in tables]
+            if field.name == "types":
+                values["types"] = Strings.of(names)
+            elif field.name in _TEXT:
+                values[field.name] = Strings.of([text for part in parts for text in part])
+            elif field.name == "region_offset":
+                shifted = [part[:-1] + shift for part, shift in zip(parts, boxes[:-1], strict=True)]
+                values["region_offset"] = np.concatenate([*shifted, boxes[-1:]])
+            else:
+                shifts = {"item_caption": captions, "caption_image": images}.get(field.name)
+                if shifts is not None:
+                    parts = [(part + shift).astype(part.dtype) for part, shift in zip(parts, shifts, strict=False)]
+                elif field.name == "item_types":
+                    parts = [moved_bits(part, list(t.types), names) for part, t in zip(parts, tables, strict=True)]
+                values[field.name] = np.concatenate(parts)
+        return cls(**values)

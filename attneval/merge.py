@@ -1,0 +1,109 @@
+"""Results of parts of the images, put together to exactly the result of the whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.comparable import check_protocols
+from attneval.errors import MismatchError, NothingToScoreError, first_of
+from attneval.result import Result
+from attneval.scores import Scores, add_totals, summarise
+from attneval.stats import ImageSums, RankTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from attneval.scoring import Totals
+
+RETRIEVAL = ("i2t_", "t2i_")
+"""How columns of retrieval begin."""
+
+
+def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
+    """Put results of different images together.
+
+    Every score is computed again from the parts' sums: per-image sums are the same whichever part an image is in, and
+    totals are exact, so the result is that of scoring all images at once, to the last bit. Retrieval is no sum over
+    parts, since each ranks among its own images only: at most one part may have it, for all images together.
+
+    Args:
+        parts: The results.
+        name: How the whole is called; as the first part by default.
+
+    Raises:
+        MismatchError: The parts were made under different protocols, share images, or several have retrieval.
+        NothingToScoreError: There is no part.
+    """
+    if not parts:
+        raise NothingToScoreError("there is nothing to merge")
+    first = parts[0]
+    check_protocols([(part.name, part) for part in parts], allow_mismatch=False)
+    partial = [part.name for part in parts if part.partial]
+    if partial:
+        raise MismatchError(f"{partial[0]} is PARTIAL (--limit) and cannot be merged", hint="score all its images")
+    with_maps = [part for part in parts if "items" in part.scores.sums.columns]
+    names = list(with_maps[0].channels) if with_maps else []
+    if any(list(part.channels) != names for part in with_maps):
+        raise MismatchError("the parts have different channels or directions")
+    scores = _merged([part.scores for part in parts], first)
+    counts: dict[str, int] = {}
+    for part in parts:
+        for key, count in part.counts.items():
+            counts[key] = counts.get(key, 0) + count
+    return Result(
+        name=name or first.name,
+        protocol=first.protocol,
+        scores=scores,
+        counts=counts,
+        channels={key: _merged([part.channels[key] for part in with_maps], first) for key in names},
+        inputs=list(dict.fromkeys(item for part in parts for item in part.inputs)),
+        model=first.model,
+        notes=_notes(parts, scores),
+        ground_truth=next((part.ground_truth for part in parts if part.ground_truth), ""),
+        resamples=first.resamples,
+        seed=first.seed,
+        version=first.version,
+    )
+
+
+def _notes(parts: Sequence[Result], scores: Scores) -> list[str]:
+    """The parts' notes, without those that say that a part lacks what the whole has."""
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    lacking = {"attention was not scored": "items", "retrieval was not scored": "i2t_n"}
+    had = tuple(text for text, column in lacking.items() if column in scores.sums.columns)
+    return [note for note in notes if not note.startswith(had)] if had else notes
+
+
+def _merged(parts: Sequence[Scores], first: Result) -> Scores:
+    attention = [part.sums for part in parts if "items" in part.sums.columns]
+    retrieval = [part.sums for part in parts if "i2t_n" in part.sums.columns]
+    if len(retrieval) > 1:
+        raise MismatchError(
+            "several parts have retrieval, each ranked among its own images only",
+            hint="score the parts from exports without similarity, and the whole similarity by itself",
+        )
+    everything = [image_id for sums in attention for image_id in sums.image_id]
+    twice = sorted(image_id for image_id, count in Counter(everything).items() if count > 1)
+    if twice:
+        raise MismatchError(f"{len(twice)} images are in several parts (first: {first_of(twice)})")
+    image_ids = sorted({*everything, *(image_id for sums in retrieval for image_id in sums.image_id)})
+    row = {image_id: i for i, image_id in enumerate(image_ids)}
+    columns: dict[str, NDArray[np.float64]] = {}
+    ranks: dict[str, RankTable] = {}
+    for of_retrieval, group in ((False, attention), (True, retrieval)):
+        for sums in group:
+            place = np.array([row[image_id] for image_id in sums.image_id], np.int64)
+            for column, values in sums.columns.items():
+                if column.startswith(RETRIEVAL) == of_retrieval:
+                    columns.setdefault(column, np.zeros(len(image_ids)))[place] = values
+            ranks |= {d: RankTable(place[table.image], table.rank, table.fold) for d, table in sums.ranks.items()}
+    totals: Totals = {}
+    for part in parts:
+        totals = add_totals(totals, part.totals)
+    everyone = ImageSums(image_ids, columns, ranks)
+    return summarise(everyone, totals, first.protocol, resamples=first.resamples, seed=first.seed)
