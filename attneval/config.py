@@ -1,0 +1,110 @@
+"""Settings from a file: the nearest `attneval.toml`, or `pyproject.toml` with a table `[tool.attneval]`.
+
+The nearest file wins and nothing is merged. Paths are relative to the file. Keys are the long flags of the commands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attneval.errors import ConfigError, suggestion
+from attneval.protocol import Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PATHS = ("gt", "split", "boxes-file", "baseline")
+"""Settings that are paths."""
+GATE = ("baseline", "min", "max", "max-drop", "only-significant", "github")
+"""Settings of the table `gate`."""
+TABLES_OF_NUMBERS = ("min", "max", "max-drop")
+TOP = (
+    *("gt", "gt-format", "split", "boxes-file", "preset"),
+    *(field.name.replace("_", "-") for field in dataclasses.fields(Protocol)),
+    *("resamples", "seed", "trials", "alpha", "metric", "format", "digits", "color", "jobs", "cache"),
+)
+"""Settings of the file itself."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one file.
+
+    Attributes:
+        path: The file; None where there is none.
+        top: Settings that several commands share, by flag name.
+        gate: Settings of the gate.
+    """
+
+    path: Path | None
+    top: dict[str, Any]
+    gate: dict[str, Any]
+
+
+NOTHING = Config(None, {}, {})
+
+
+def find(start: Path) -> Path | None:
+    """The nearest configuration file in a directory or one above it."""
+    for folder in (start, *start.parents):
+        own = folder / "attneval.toml"
+        if own.is_file():
+            return own
+        project = folder / "pyproject.toml"
+        if project.is_file() and "attneval" in _read(project).get("tool", {}):
+            return project
+    return None
+
+
+def load(path: Path | None) -> Config:
+    """Read and check a configuration file; None is no settings.
+
+    Raises:
+        ConfigError: It cannot be read, or a key does not exist.
+    """
+    if path is None:
+        return NOTHING
+    values = _read(path)
+    if path.name == "pyproject.toml":
+        values = values.get("tool", {}).get("attneval", {})
+    gate = values.pop("gate", {})
+    if not isinstance(gate, dict):
+        raise ConfigError(f"{path}: gate must be a table", hint="write [gate] and its settings below it")
+    return Config(path, _checked(path, values, TOP, ""), _checked(path, gate, GATE, "gate."))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML ({error})") from error
+    return values
+
+
+def _checked(path: Path, values: dict[str, Any], known: tuple[str, ...], prefix: str) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("_", "-")
+        if name not in known:
+            hint = suggestion(name, known, f"the settings are {', '.join(known)}")
+            raise ConfigError(f"{path}: there is no setting {prefix}{key}", hint=hint)
+        if name in TABLES_OF_NUMBERS:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{path}: {prefix}{key} must be a table", hint=f"write {key} = {{ f1 = 0.3 }}")
+            value = [f"{metric}={bound}" for metric, bound in value.items()]  # noqa: PLW2901
+        elif isinstance(value, dict):
+            raise ConfigError(f"{path}: {prefix}{key} must be a plain value, not a table")
+        elif name in PATHS:
+            value = str(path.parent / str(value))  # noqa: PLW2901
+        checked[name] = value
+    return checked
