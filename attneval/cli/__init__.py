@@ -1,0 +1,73 @@
+"""The command line: a lazy group, so that help and completion load nothing but click."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attneval._version import __version__
+from attneval.errors import suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "score": "Score an attention export against annotations.",
+    "compare": "Compare systems with a base: differences, intervals, significance.",
+    "gate": "Judge a result by rules, for CI.",
+    "curve": "Show precision, recall and F1 over thresholds.",
+    "inspect": "Show the worst items, and what each kind of error costs.",
+    "validate": "List every problem of an export.",
+    "pack": "Turn exports into one packed file.",
+    "merge": "Put results of parts together to the result of the whole.",
+    "explain": "Say what a metric, a protocol field or a preset means.",
+    "config": "Show each setting and where it comes from.",
+}
+"""Commands by name, with what `--help` says of each; a command's module is imported when it is run."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
+        """The commands, in the order in which one uses them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"attneval.cli.{cmd_name}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, suggesting near names for one that does not exist."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = suggestion(args[0], COMMANDS, f"the commands are {', '.join(COMMANDS)}")
+            ctx.fail(f"there is no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Data goes to stdout, everything else to stderr. Exit codes: 0 done or gate passed, 1 gate failed, "
+    "2 could not evaluate, 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="attneval")
+def cli() -> None:
+    """Measure what image-text models attend to: Attention Precision, Recall and F1, and retrieval Recall@K."""
+
+
+def run(arguments: Sequence[str] | None = None) -> Any:
+    """Run the command line and raise what goes wrong."""
+    return cli.main(args=None if arguments is None else list(arguments), prog_name="attneval", standalone_mode=False)

@@ -1,0 +1,119 @@
+"""`attneval compare`: systems against a base."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attneval.cli.options import (
+    SETTINGS,
+    Output,
+    config_option,
+    output_options,
+    protocol_from,
+    protocol_options,
+    scoring_options,
+)
+from attneval.errors import ConfigError
+
+if TYPE_CHECKING:
+    from attneval.compare import Comparison, System
+    from attneval.protocol import Protocol
+    from attneval.result import Result
+
+FORMATS = ("table", "plain", "json", "csv", "markdown", "latex")
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("systems", type=_FILE, nargs=-1)
+@click.option("--group", "groups", multiple=True, metavar="NAME=A,B", help="Several results of one system (seeds).")
+@click.option("-m", "--metric", "metrics", multiple=True, metavar="M", help="Only these metrics. Repeatable.")
+@click.option("--intersect", is_flag=True, help="Compare on the images that all systems have.")
+@click.option("--allow-mismatch", is_flag=True, help="Compare under different protocols; the fields are shown.")
+@click.option("--trials", type=click.IntRange(1), default=10_000, show_default=True, help="Behind each p-value.")
+@click.option("--alpha", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Level of significance.")
+@scoring_options
+@protocol_options
+@output_options(*FORMATS)
+@config_option
+def compare(systems: tuple[Path, ...], groups: tuple[str, ...], **values: Any) -> None:
+    """Compare SYSTEMS, the first one being the base: result files, or exports that are scored with --gt.
+
+    Shows each metric with its interval, the change against the base with its paired interval, p-values of paired
+    randomization by image with Holm's adjustment, and on how many images a system wins, ties and loses.
+    """
+    from attneval.compare import compare as run
+
+    output = Output(values, *FORMATS)
+    protocol = protocol_from(values)
+    comparison = run(
+        _systems(systems, groups, protocol, values),
+        names=values["metrics"],
+        intersect=values["intersect"],
+        allow_mismatch=values["allow_mismatch"],
+        resamples=values["resamples"],
+        trials=values["trials"],
+        seed=values["seed"],
+        alpha=values["alpha"],
+    )
+    _emit(comparison, output)
+
+
+def _systems(
+    paths: tuple[Path, ...], groups: tuple[str, ...], protocol: Protocol, values: dict[str, Any]
+) -> list[System]:
+    from attneval.compare import System
+
+    found = []
+    for path in paths:
+        result = load_or_score(path, protocol, values)
+        found.append(System(result.name, (result,)))
+    for text in groups:
+        name, _, files = text.partition("=")
+        if not name or not files:
+            raise ConfigError(f"--group {text!r} is no group", hint="write NAME=a.json,b.json")
+        runs = tuple(load_or_score(Path(part), protocol, values) for part in files.split(","))
+        found.append(System(name, runs))
+    names = [system.name for system in found]
+    if len(set(names)) < len(names):
+        # Results of one model in several directories are told apart by the directories.
+        paths_of = [*map(str, paths), *(text.partition("=")[0] for text in groups)]
+        found = [System(name, system.runs) for name, system in zip(paths_of, found, strict=True)]
+    return found
+
+
+def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Result:
+    """A result file, or an export scored on the fly."""
+    from attneval.errors import DataError
+    from attneval.evaluate import score
+    from attneval.result import Result
+    from attneval.run import Options
+
+    if path.suffix == ".json" or not path.exists():
+        return Result.load(path)
+    if values["gt"] is None:
+        raise DataError(f"{path} is no result file", hint="score it first, or pass --gt to score it now")
+    return score(
+        path,
+        values["gt"],
+        protocol=protocol,
+        boxes=values["boxes_file"],
+        split=values["split"],
+        gt_format=values["gt_format"],
+        options=Options(resamples=0, seed=values["seed"]),
+    )
+
+
+def _emit(comparison: Comparison, output: Output) -> None:
+    from attneval.report.compare import compare_csv, compare_dict, compare_page
+
+    def text_in(style: str) -> str | None:
+        if style == "json":
+            return json.dumps(compare_dict(comparison), allow_nan=False, ensure_ascii=False) + "\n"
+        return compare_csv(comparison) if style == "csv" else None
+
+    output.emit(text_in, lambda: compare_page(comparison, output.digits))

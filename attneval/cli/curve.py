@@ -1,0 +1,35 @@
+"""`attneval curve`: precision, recall and F1 over thresholds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from attneval.cli.options import SETTINGS, Output, config_option, output_options
+
+FORMATS = ("table", "plain", "json", "csv", "markdown")
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True)
+@output_options(*FORMATS)
+@config_option
+def curve(results: tuple[Path, ...], **values: Any) -> None:
+    """Show precision, recall and F1 of RESULTS over the thresholds of their rule; F1 alone for several results."""
+    from attneval.comparable import check_protocols
+    from attneval.report.curve import curve_csv, curve_dict, curve_page, curve_text
+    from attneval.result import Result
+
+    output = Output(values, *FORMATS)
+    found = [Result.load(path) for path in results]
+    check_protocols([(result.name, result) for result in found], allow_mismatch=False)
+
+    def text_in(style: str) -> str | None:
+        if style == "json":
+            return json.dumps(curve_dict(found), allow_nan=False, ensure_ascii=False) + "\n"
+        return curve_csv(found) if style == "csv" else None
+
+    output.emit(text_in, lambda: curve_page(found, output.digits), before=lambda: curve_text(found))

@@ -1,0 +1,96 @@
+"""`attneval gate`: rules that a result must keep."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attneval.cli.options import SETTINGS, Output, config_option, output_options
+from attneval.errors import EXIT_OK, ConfigError
+
+if TYPE_CHECKING:
+    from attneval.gate import Verdict
+
+FORMATS = ("table", "plain", "json", "markdown", "junit")
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("result", type=_FILE)
+@click.option("--min", "minima", multiple=True, metavar="M=V", help="Metric M must be at least V. Repeatable.")
+@click.option("--max", "maxima", multiple=True, metavar="M=V", help="Metric M must be at most V.")
+@click.option(
+    "--max-drop", "drops", multiple=True, metavar="M=V[%]", help="M may be at most V worse than the baseline."
+)
+@click.option("--baseline", type=_FILE, help="The result that drops are measured from.")
+@click.option("--only-significant", is_flag=True, help="Drops within chance do not fail.")
+@click.option("--update-baseline", is_flag=True, help="Make RESULT the baseline; nothing is judged.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if a rule is broken.")
+@click.option(
+    "--github",
+    type=click.Choice(("auto", "on", "off")),
+    default="auto",
+    help="Step summary and annotations; auto: where GITHUB_ACTIONS is set.",
+)
+@output_options(*FORMATS)
+@config_option
+def gate(result: Path, **values: Any) -> int:
+    """Judge a RESULT file by rules: exit with 1 if one is broken, with 2 if that cannot be told.
+
+    Rules come from the flags and, where no flag names a rule, from the configuration's table [gate].
+    """
+    from attneval.gate import MAX, MAX_DROP, MIN, Rule, judge
+    from attneval.result import Result
+
+    output = Output(values, *FORMATS)
+    found = Result.load(result)
+    if values["update_baseline"]:
+        return _update(found, values["baseline"], quiet=output.quiet)
+    flags = ((MIN, "minima"), (MAX, "maxima"), (MAX_DROP, "drops"))
+    rules = [Rule.parse(kind, text) for kind, flag in flags for text in values[flag]]
+    baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
+    verdict = judge(found, rules, baseline, only_significant=values["only_significant"])
+    _emit(verdict, output)
+    if values["github"] == "on" or (values["github"] == "auto" and os.environ.get("GITHUB_ACTIONS") == "true"):
+        _tell_github(verdict)
+    return EXIT_OK if values["exit_zero"] else verdict.exit_code
+
+
+def _update(result: Any, baseline: Path | None, *, quiet: bool) -> int:
+    from attneval.errors import MismatchError
+
+    if baseline is None:
+        raise ConfigError("--update-baseline needs --baseline FILE")
+    if result.partial:
+        raise MismatchError(f"{result.name} is PARTIAL (--limit) and is no baseline", hint="score all images")
+    result.save(baseline)
+    if not quiet:
+        click.echo(f"{baseline} is now {result.name}", err=True)
+    return EXIT_OK
+
+
+def _emit(verdict: Verdict, output: Output) -> None:
+    from attneval.report.gate import gate_dict, gate_junit, gate_page
+
+    def text_in(style: str) -> str | None:
+        if style == "json":
+            return json.dumps(gate_dict(verdict), allow_nan=False, ensure_ascii=False) + "\n"
+        return gate_junit(verdict) if style == "junit" else None
+
+    output.emit(text_in, lambda: gate_page(verdict))
+
+
+def _tell_github(verdict: Verdict) -> None:
+    from attneval.report.gate import gate_page, github_annotations, github_summary
+    from attneval.report.markdown import render_markdown
+
+    for line in github_annotations(verdict):
+        click.echo(line)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(github_summary(render_markdown(gate_page(verdict))))

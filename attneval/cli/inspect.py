@@ -1,0 +1,58 @@
+"""`attneval inspect`: items one by one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attneval.cli.options import SETTINGS, Output, config_option, output_options
+
+if TYPE_CHECKING:
+    from attneval.itemfile import ItemTable
+
+FORMATS = ("table", "plain", "json", "csv", "markdown")
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("result", type=_FILE)
+@click.option("-n", "--worst", "count", type=click.IntRange(1), default=10, show_default=True, help="How many items.")
+@click.option("--diff", type=_FILE, help="Another result: the items that are worst compared with it.")
+@click.option("--type", "type_name", help="Only items of this phrase type.")
+@click.option("--word", help="Only items with this word.")
+@click.option("--image", help="Only items of this image.")
+@click.option("--kind", help="Only items with this kind of error.")
+@output_options(*FORMATS)
+@config_option
+def inspect(result: Path, count: int, diff: Path | None, **values: Any) -> None:
+    """Show the worst items of a RESULT that was scored with --items, and what each kind of error costs.
+
+    The word of the item stands in brackets; words that were attended in its place stand in braces.
+    """
+    from attneval.report.inspect import inspect_csv, inspect_page, inspect_rows
+    from attneval.selection import choose, paired
+
+    output = Output(values, *FORMATS)
+    table, other = _load(result), None
+    if diff is not None:
+        table, other = paired(table, _load(diff))
+    filters = {name: values[name] for name in ("type_name", "word", "image", "kind")}
+    items = choose(table, count, other=other, **filters)
+
+    def text_in(style: str) -> str | None:
+        if style == "json":
+            return json.dumps(inspect_rows(table, items), allow_nan=False, ensure_ascii=False) + "\n"
+        return inspect_csv(table, items) if style == "csv" else None
+
+    output.emit(text_in, lambda: inspect_page(table, items, other, output.digits))
+
+
+def _load(path: Path) -> ItemTable:
+    from attneval.itemfile import ItemTable
+    from attneval.result import ITEMS_SUFFIX
+
+    name = path if path.name.endswith(ITEMS_SUFFIX) else path.with_name(path.stem + ITEMS_SUFFIX)
+    return ItemTable.load(name)

@@ -1,0 +1,25 @@
+"""`attneval merge`: results of parts to the result of the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from attneval.cli.options import SETTINGS, Output, config_option, output_options
+from attneval.cli.score import FORMATS, emit_result
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--name", help="How the whole is called in tables.")
+@output_options(*FORMATS)
+@config_option
+def merge(results: tuple[Path, ...], name: str | None, **values: Any) -> None:
+    """Put RESULTS of different images together to exactly the result of scoring them at once."""
+    from attneval.merge import merge as run
+    from attneval.result import Result
+
+    output = Output(values, *FORMATS)
+    emit_result(run([Result.load(path) for path in results], name=name), output)

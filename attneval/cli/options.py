@@ -1,0 +1,263 @@
+"""Options that several commands share, and where their output goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from attneval.errors import AttnevalError, ProtocolError
+from attneval.presets import preset
+from attneval.protocol import Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from attneval.report.table import Page
+
+_FILE = click.Path(path_type=Path)
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+PREFIX = "ATTNEVAL"
+SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
+"""Every command's context: a flag `--some-flag` is also the variable ATTNEVAL_SOME_FLAG."""
+
+SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".txt": "plain", ".xml": "junit"}
+"""Formats by the suffix of an output file."""
+
+
+class BoxesOption(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
+    """`--boxes` names the protocol's rule for phrases with several boxes, or a file of region boxes."""
+
+    name = "boxes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:  # noqa: ARG002
+        """A rule stays a word; anything else is a path."""
+        return value if value in BOX_RULES else Path(value)
+
+
+BOX_RULES = next(field for field in dataclasses.fields(Protocol) if field.name == "boxes").metadata["choices"]
+
+
+def protocol_options(command: Command) -> Command:
+    """One flag for each field of the protocol, in the protocol's order."""
+    for field in reversed(dataclasses.fields(Protocol)):
+        if field.name == "boxes":
+            command = click.option(
+                "--boxes",
+                type=BoxesOption(),
+                multiple=True,
+                metavar=f"[{'|'.join(BOX_RULES)}|FILE]",
+                help=f"{field.metadata['help']}  [default: {field.default}]; or a FILE of region boxes (.tsv, .npz, "
+                ".npy) for an export without any. Give it twice for both.",
+            )(command)
+            continue
+        choices = field.metadata.get("choices")
+        kind: Any = click.Choice(choices) if choices else {int: int, float: float}.get(type(field.default), str)
+        command = click.option(
+            f"--{field.name.replace('_', '-')}",
+            field.name,
+            type=kind,
+            default=None,
+            metavar=None
+            if choices
+            else field.metadata["form"].upper()
+            if len(field.metadata["form"]) < 12
+            else "VALUE",
+            help=f"{field.metadata['help']}  [default: {field.default}]",
+        )(command)
+    return command
+
+
+def protocol_from(values: dict[str, Any]) -> Protocol:
+    """Take the protocol's fields out of a command's parameters; `boxes_file` is left in place of a boxes file.
+
+    Raises:
+        ProtocolError: They contradict each other.
+    """
+    names = [field.name for field in dataclasses.fields(Protocol)]
+    given = {name: values.pop(name) for name in names}
+    rules = [value for value in given["boxes"] if isinstance(value, str)]
+    files = [value for value in given["boxes"] if isinstance(value, Path)]
+    if len(rules) > 1 or len(files) > 1:
+        raise ProtocolError(f"--boxes is given {len(given['boxes'])} times", hint="give one rule and one file at most")
+    given["boxes"] = rules[0] if rules else None
+    values["boxes_file"] = files[0] if files else None
+    name = values.pop("preset", None)
+    base = Protocol() if name is None else preset(name).protocol
+    return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
+
+
+def scoring_options(command: Command) -> Command:
+    """What scoring needs beside the protocol."""
+    for option in reversed(
+        (
+            click.option(
+                "--gt", type=_FILE, help="Annotations: Flickr30k Entities directory or zip, or grounding JSON."
+            ),
+            click.option(
+                "--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format."
+            ),
+            click.option("--split", type=_FILE, help="A list of image ids: only these count, and all must be there."),
+            click.option("--preset", help="A named protocol to start from; see attneval explain --presets."),
+            click.option(
+                "--resamples", type=click.IntRange(0), default=1000, show_default=True, help="Behind each interval."
+            ),
+            click.option("--seed", type=int, default=12345, show_default=True, help="Of resamples and trials."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def config_option(command: Command) -> Command:
+    """`--config`, read before the other options so that it can give their defaults."""
+
+    def apply(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+        from attneval.config import find, load
+
+        if value != "none":
+            found = load(Path(value) if value else find(Path.cwd()))
+            settings = found.gate if ctx.info_name == "gate" else {}
+            ctx.default_map = {**(ctx.default_map or {}), **_defaults(ctx.command, found.top | settings)}
+        return value
+
+    return click.option(
+        "--config", metavar="FILE|none", is_eager=True, expose_value=False, callback=apply, help="A configuration file."
+    )(command)
+
+
+def _defaults(command: click.Command, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as defaults of a command's parameters, by the name of the parameter."""
+    defaults: dict[str, Any] = {}
+    for param in command.params:
+        for flag in param.opts:
+            name = flag.lstrip("-")
+            if flag.startswith("--") and name in settings:
+                value = settings[name]
+                defaults[str(param.name)] = [value] if param.multiple and not isinstance(value, list) else value
+    if "boxes-file" in settings and "boxes" in {param.name for param in command.params}:
+        defaults["boxes"] = [*defaults.get("boxes", []), settings["boxes-file"]]
+    return defaults
+
+
+def output_options(*formats: str) -> Callable[[Command], Command]:
+    """`-f`, `-o`, `--digits`, `--color`, `-q` and `-v`."""
+
+    def decorate(command: Command) -> Command:
+        known = ", ".join(suffix for suffix, name in SUFFIXES.items() if name in formats)
+        for option in reversed(
+            (
+                click.option(
+                    "-f",
+                    "--format",
+                    "style",
+                    type=click.Choice(formats),
+                    default=None,
+                    help="What goes to stdout: table on a terminal, plain elsewhere, unless you say.",
+                ),
+                click.option(
+                    "-o",
+                    "--output",
+                    "outputs",
+                    type=click.Path(path_type=Path, dir_okay=False),
+                    multiple=True,
+                    help=f"Also write a file, whole or not at all; its suffix is its format ({known}). Repeatable.",
+                ),
+                click.option("--digits", type=click.IntRange(0, 15), default=1, show_default=True, help="Of tables."),
+                click.option(
+                    "--color",
+                    type=click.Choice(("auto", "always", "never")),
+                    default="auto",
+                    help="Colours and weights in tables; NO_COLOR is heeded.",
+                ),
+                quiet_option,
+                verbose_option,
+            )
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="A traceback for internal errors.")
+
+
+class Output:
+    """Where a command's text goes: stdout in one format, files in others.
+
+    Args:
+        values: The command's parameters; those of `output_options` are taken out.
+        formats: The formats the command offers.
+    """
+
+    def __init__(self, values: dict[str, Any], *formats: str) -> None:
+        self.style: str | None = values.pop("style")
+        self.digits: int = values.pop("digits")
+        self.color = {"auto": None, "always": True, "never": False}[values.pop("color")]
+        self.quiet: bool = values.pop("quiet")
+        values.pop("verbose")
+        self._files = []
+        for path in values.pop("outputs"):
+            name = SUFFIXES.get(path.suffix)
+            if name not in formats:
+                known = ", ".join(suffix for suffix, known_name in SUFFIXES.items() if known_name in formats)
+                raise AttnevalError(f"-o {path}: no format has the suffix {path.suffix!r}", hint=f"use {known}")
+            self._files.append((path, name))
+        if self.style is None:
+            self.style = "table" if sys.stdout.isatty() else "plain"
+
+    def files(self, style: str) -> list[Path]:
+        """The files of one format."""
+        return [path for path, name in self._files if name == style]
+
+    def emit(
+        self,
+        data: Callable[[str], str | None],
+        page: Callable[[], Page],
+        *,
+        before: Callable[[], str] | None = None,
+    ) -> None:
+        """Write the files, then stdout.
+
+        Args:
+            data: The text in a format of data (json, csv, ...); None for formats that show the page.
+            page: The page.
+            before: A text above the page where it is shown as text.
+        """
+        from attneval.files import write_text
+
+        def text_in(style: str) -> str:
+            own = data(style)
+            if own is not None:
+                return own
+            if style == "markdown":
+                from attneval.report.markdown import render_markdown as render
+            elif style == "latex":
+                from attneval.report.latex import render_latex as render
+            else:
+                from attneval.report.plain import render_plain as render
+            above = before() + "\n" if before and style == "plain" else ""
+            return above + render(page())
+
+        for path, name in self._files:
+            write_text(path, text_in(name))
+        if self.style == "table":
+            from attneval.report.terminal import print_terminal
+
+            if before:
+                say(before() + "\n")
+            print_terminal(page(), sys.stdout, color=self.color)
+        else:
+            say(text_in(self.style or "plain"))
+
+
+def say(text: str) -> None:
+    """Write to stdout; what its encoding lacks is spelled out."""
+    encoding = sys.stdout.encoding or "ascii"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -1,0 +1,26 @@
+"""`attneval pack`: exports of any layout and container to one packed file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@click.option("-o", "--output", type=_FILE, required=True, help="The .npz to write, whole or not at all.")
+@quiet_option
+@verbose_option
+def pack(files: tuple[Path, ...], output: Path, *, quiet: bool, verbose: bool) -> None:  # noqa: ARG001
+    """Turn FILES, padded or packed, .npz, .safetensors or .pt, into one packed export; several are its shards."""
+    from attneval.export.pack import pack as run
+    from attneval.report.table import safe
+
+    for note in run(files, output):
+        if not quiet:
+            click.echo(f"note: {safe(note)}", err=True)

@@ -1,0 +1,118 @@
+"""`attneval score`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attneval.cli.options import (
+    SETTINGS,
+    Output,
+    config_option,
+    output_options,
+    protocol_from,
+    protocol_options,
+    scoring_options,
+)
+from attneval.errors import ConfigError
+
+if TYPE_CHECKING:
+    from attneval.gate import Rule
+    from attneval.result import Result
+
+FORMATS = ("table", "plain", "json", "csv", "markdown")
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("exports", type=_FILE, nargs=-1)
+@click.option("--attn", type=_FILE, help="The attention export; the same as the argument.")
+@click.option("--similarity", type=_FILE, multiple=True, help="Scores for retrieval; several files are averaged.")
+@click.option("--name", help="How the system is called in tables.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first so many images; the result is marked PARTIAL.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the images.")
+@click.option("--cache/--no-cache", default=True, show_default=True, help="Keep an index of parsed annotations.")
+@click.option("--items", is_flag=True, help="Keep items one by one beside each .json output, for attneval inspect.")
+@click.option("--min", "minima", multiple=True, metavar="M=V", help="Exit with 1 if metric M is below V.")
+@click.option("--max", "maxima", multiple=True, metavar="M=V", help="Exit with 1 if metric M is above V.")
+@scoring_options
+@protocol_options
+@output_options(*FORMATS)
+@config_option
+def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
+    """Score attention EXPORTS against annotations; several are shards of one.
+
+    Prints Attention Precision, Recall and F1 with their companions, floors and ceilings, and retrieval Recall@K where
+    the export has similarities.
+    """
+    from attneval.cli.progress import progress
+    from attneval.evaluate import score as run
+    from attneval.run import Options
+
+    if attn is not None and exports not in {(), (attn,)}:
+        raise click.UsageError(f"--attn {attn} stands beside {', '.join(map(str, exports))}")
+    output = Output(values, *FORMATS)
+    if values["items"] and not output.files("json"):
+        raise ConfigError("--items needs a result to stand beside", hint="add -o result.json")
+    rules = _rules(values)
+    protocol = protocol_from(values)
+    with progress("scored images", quiet=output.quiet) as tell:
+        result = run(
+            exports or attn,
+            values["gt"],
+            protocol=protocol,
+            boxes=values["boxes_file"],
+            similarity=values["similarity"],
+            split=values["split"],
+            gt_format=values["gt_format"],
+            options=Options(
+                resamples=values["resamples"],
+                seed=values["seed"],
+                limit=values["limit"],
+                name=values["name"],
+                items=values["items"],
+                jobs=values["jobs"],
+                cache=values["cache"],
+                progress=tell,
+            ),
+        )
+    if result.items is not None:
+        from attneval.result import ITEMS_SUFFIX
+
+        for path in output.files("json"):
+            result.items.save(path.with_name(path.stem + ITEMS_SUFFIX))
+    emit_result(result, output)
+    if not rules:
+        return 0
+    from attneval.gate import judge
+
+    verdict = judge(result, rules)
+    for outcome in verdict.outcomes:
+        if not (output.quiet and outcome.passed):
+            click.echo(str(outcome), err=True)
+    return verdict.exit_code
+
+
+def _rules(values: dict[str, Any]) -> list[Rule]:
+    """The rules of --min and --max; the gate is only imported where there are any."""
+    texts = [(kind, text) for kind in ("min", "max") for text in values.pop(f"{kind}ima")]
+    if not texts:
+        return []
+    from attneval.gate import Rule
+
+    return [Rule.parse(kind, text) for kind, text in texts]
+
+
+def emit_result(result: Result, output: Output) -> None:
+    """Write a result in the formats asked for."""
+    from attneval.report.delimited import result_csv
+    from attneval.report.score import score_page
+
+    def text_in(style: str) -> str | None:
+        if style == "json":
+            return result.to_json()
+        return result_csv(result) if style == "csv" else None
+
+    output.emit(text_in, lambda: score_page(result, output.digits))

@@ -1,0 +1,44 @@
+"""`attneval validate`: every problem of an export at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from attneval.cli.options import SETTINGS, quiet_option, say, verbose_option
+from attneval.errors import EXIT_CANNOT_EVALUATE, EXIT_OK
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("export", type=_FILE)
+@click.option("--gt", type=_FILE, help="Also check ids, captions and tokens against annotations.")
+@click.option("--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format.")
+@click.option("--boxes", type=_FILE, help="Region boxes for an export without any.")
+@click.option("--split", type=_FILE, help="A list of image ids that must be there.")
+@quiet_option
+@verbose_option
+def validate(export: Path, gt: Path | None, gt_format: str, boxes: Path | None, split: Path | None, **_: bool) -> int:
+    """List every problem of an EXPORT, reading all of it; exit with 2 if there is one."""
+    from attneval.evaluate import fit_problems
+    from attneval.export.reader import find_problems
+    from attneval.report.table import safe
+
+    problems, opened = find_problems(export)
+    if gt is not None and opened is not None and not problems:
+        problems = fit_problems(export, gt, boxes=boxes, split=split, gt_format=gt_format)
+    for problem in problems:
+        say(f"{safe(problem)}\n")
+    if opened is not None:
+        say("".join(f"warning: {safe(warning)}\n" for warning in opened.warnings))
+        tokens, channels = int(opened.token_offset[-1]), len(opened.channel)
+        images, captions = len(opened.image_id), len(opened.caption_image)
+        say(
+            f"{safe(str(export))}: {images} images, {captions} captions, {tokens} tokens, "
+            f"{channels} channel{'s' * (channels > 1)}, maps {' and '.join(opened.maps) or 'none'}, "
+            f"similarity {'none' if opened.similarity is None else 'x'.join(map(str, opened.similarity.shape))}\n"
+        )
+    say(f"{len(problems)} problems\n" if len(problems) != 1 else "1 problem\n")
+    return EXIT_CANNOT_EVALUATE if problems else EXIT_OK

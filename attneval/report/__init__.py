@@ -1,0 +1,1 @@
+"""Objects to text; no arithmetic beyond rounding."""

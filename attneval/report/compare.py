@@ -1,0 +1,123 @@
+"""A comparison as tables, CSV and JSON values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from attneval.compare import letter
+from attneval.metrics.registry import REGISTRY
+from attneval.report.delimited import to_csv
+from attneval.report.table import Cell, Page, Row, Table, interval, number
+
+if TYPE_CHECKING:
+    from attneval.compare import Comparison, Difference, Line
+
+
+def compare_page(comparison: Comparison, digits: int = 1) -> Page:
+    """All systems in one table, then each candidate against the base."""
+    tables = [_overview(comparison, digits)]
+    tables += [_against_base(comparison, system, digits) for system in range(1, len(comparison.names))]
+    lines = [f"{comparison.images} images"]
+    if comparison.images < 30:
+        lines.append(f"note: {comparison.images} images are few; intervals and p-values may mislead")
+    lines += [f"note: {note}" for note in comparison.notes]
+    return Page(tables, [*lines, f"signature: {comparison.signature}"])
+
+
+def _overview(comparison: Comparison, digits: int) -> Table:
+    rows = []
+    for system, name in enumerate(comparison.names):
+        cells = [Cell(f"{letter(system)}  {name}")]
+        for line in comparison.lines:
+            marks = "".join(letter(i) for i in line.better_than[system])
+            value = number(line.values[system], REGISTRY[line.metric].unit, digits)
+            cells.append(Cell(value, strong=system in line.best, mark=marks))
+        rows.append(Row(cells))
+    notes = [f"Letters: significantly better than that system (p < {comparison.alpha:g} after Holm). Best in bold."]
+    header = ["", *(line.metric for line in comparison.lines)]
+    # What matters most stays longest.
+    order = [i + 1 for i, line in enumerate(comparison.lines) if line.metric not in {"f1", "rsum"}]
+    return Table("Systems, in % (ranks as they are)", header, rows, notes, optional=tuple(order))
+
+
+def _against_base(comparison: Comparison, system: int, digits: int) -> Table:
+    base, name = comparison.names[0], comparison.names[system]
+    rows = [_row(line, system, digits) for line in comparison.lines]
+    header = ["", letter(0), letter(system), "change", "95 % interval", "p", "p (Holm)", "win/tie/loss"]
+    return Table(f"{letter(system)} {name} against {letter(0)} {base}", header, rows, optional=(7, 5))
+
+
+def _row(line: Line, system: int, digits: int) -> Row:
+    unit = REGISTRY[line.metric].unit
+    values = [
+        Cell(number(line.values[s], unit, digits), strong=s in line.best and len(line.best) < len(line.values))
+        for s in (0, system)
+    ]
+    difference = line.differences[system]
+    if difference is None:
+        return Row([Cell(line.metric), *values, *([Cell("")] * 5)])
+    return Row([Cell(line.metric), *values, *_difference(difference, unit, digits, line.metric)])
+
+
+def _difference(difference: Difference, unit: str, digits: int, metric: str) -> list[Cell]:
+    delta = number(difference.delta, unit, digits)
+    counts = "" if metric.endswith("_medr") else f"{difference.wins}/{difference.ties}/{difference.losses}"
+    return [
+        Cell(delta if delta.startswith("-") or float(delta) == 0 else f"+{delta}"),
+        Cell(interval(difference.ci, unit, digits)),
+        Cell(p_text(difference.p)),
+        Cell(p_text(difference.p_holm)),
+        Cell(counts),
+    ]
+
+
+def p_text(p: float) -> str:
+    """A p-value with as many digits as it deserves; never 0."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def compare_dict(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as JSON values, unrounded."""
+    return {
+        "schema": 1,
+        "systems": list(comparison.names),
+        "images": comparison.images,
+        "signature": comparison.signature,
+        "alpha": comparison.alpha,
+        "trials": comparison.trials,
+        "notes": list(comparison.notes),
+        "metrics": {line.metric: _line_dict(comparison, line) for line in comparison.lines},
+    }
+
+
+def _line_dict(comparison: Comparison, line: Line) -> dict[str, Any]:
+    names = comparison.names
+    return {
+        "higher_is_better": REGISTRY[line.metric].higher_is_better,
+        "value": dict(zip(names, line.values, strict=True)),
+        "ci": dict(zip(names, line.intervals, strict=True)),
+        "best": [names[i] for i in line.best],
+        "better_than": {names[j]: [names[i] for i in beaten] for j, beaten in enumerate(line.better_than)},
+        "difference": {
+            name: None if difference is None else dataclasses.asdict(difference)
+            for name, difference in list(zip(names, line.differences, strict=True))[1:]
+        },
+    }
+
+
+def compare_csv(comparison: Comparison) -> str:
+    """One line per system and metric, unrounded."""
+    header = ("metric", "system", "value", "ci_low", "ci_high", "delta", "delta_low", "delta_high", "p", "p_holm")
+    rows = []
+    for line in comparison.lines:
+        for system, name in enumerate(comparison.names):
+            low, high = line.intervals[system] or (None, None)
+            difference = line.differences[system]
+            tail: tuple[object, ...] = (None,) * 8
+            if difference is not None:
+                bounds = difference.ci or (None, None)
+                counts = (difference.wins, difference.ties, difference.losses)
+                tail = (difference.delta, *bounds, difference.p, difference.p_holm, *counts)
+            rows.append((line.metric, name, line.values[system], low, high, *tail))
+    return to_csv((*header, "wins", "ties", "losses"), rows)

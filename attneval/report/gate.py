@@ -1,0 +1,97 @@
+"""A verdict for people, for CI servers and for GitHub."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import quoteattr
+
+from attneval.compare import ALPHA
+from attneval.report.table import Cell, Page, Row, Table, safe
+
+if TYPE_CHECKING:
+    from attneval.gate import Outcome, Verdict
+
+ANNOTATIONS = 10
+"""GitHub shows ten annotations of a kind per step and drops the rest."""
+SUMMARY_BYTES = 900 * 1024
+"""GitHub drops a step's summary whole when it is over 1024 KiB."""
+
+
+def gate_page(verdict: Verdict) -> Page:
+    """The rules and what became of them, with all digits."""
+    texts = [_texts(outcome) for outcome in verdict.outcomes]
+    names = ["rule", "value", "baseline", "p", "verdict"]
+    shown = [i for i in range(len(names)) if any(row[i] for row in texts)]
+    rows = [
+        Row([Cell(row[i], strong=not outcome.passed) for i in shown])
+        for row, outcome in zip(texts, verdict.outcomes, strict=True)
+    ]
+    title = f"Gate of {verdict.name}: {'passed' if verdict.passed else 'FAILED'}"
+    return Page([Table(title, [names[i] for i in shown], rows)])
+
+
+def _texts(outcome: Outcome) -> list[str]:
+    baseline = "" if outcome.baseline is None else repr(outcome.baseline)
+    p = "" if outcome.p is None else f"{outcome.p:.4g}{'' if outcome.p < ALPHA else ' (chance)'}"
+    return [str(outcome.rule), repr(outcome.value), baseline, p, "passed" if outcome.passed else "FAILED"]
+
+
+def gate_dict(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as JSON values."""
+    return {
+        "schema": 1,
+        "name": verdict.name,
+        "passed": verdict.passed,
+        "rules": [
+            dataclasses.asdict(outcome.rule)
+            | {"value": outcome.value, "baseline": outcome.baseline, "p": outcome.p, "passed": outcome.passed}
+            for outcome in verdict.outcomes
+        ],
+    }
+
+
+def gate_junit(verdict: Verdict) -> str:
+    """The verdict as JUnit XML, a test case a rule."""
+    failed = sum(not outcome.passed for outcome in verdict.outcomes)
+    counts = f'tests="{len(verdict.outcomes)}" failures="{failed}" errors="0"'
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', f"<testsuites {counts}>"]
+    lines.append(f"  <testsuite name={_quoted(f'attneval gate {verdict.name}')} {counts}>")
+    for outcome in verdict.outcomes:
+        case = f"    <testcase classname={_quoted(f'attneval.{verdict.name}')} name={_quoted(str(outcome.rule))}"
+        lines += (
+            [f"{case}/>"]
+            if outcome.passed
+            else [
+                f"{case}>",
+                f"      <failure message={_quoted(str(outcome))}/>",
+                "    </testcase>",
+            ]
+        )
+    return "\n".join([*lines, "  </testsuite>", "</testsuites>", ""])
+
+
+def _quoted(text: str) -> str:
+    return quoteattr(safe(text))
+
+
+def github_annotations(verdict: Verdict) -> list[str]:
+    """Workflow commands that mark failed rules; the last one says how many are left out."""
+    failed = [outcome for outcome in verdict.outcomes if not outcome.passed]
+    texts = [str(outcome) for outcome in failed]
+    if len(texts) > ANNOTATIONS:
+        rest = len(texts) - ANNOTATIONS + 1
+        texts = [*texts[: ANNOTATIONS - 1], f"{rest} more rules failed"]
+    return [f"::error title=attneval gate::{_command_text(text)}" for text in texts]
+
+
+def _command_text(text: str) -> str:
+    return safe(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def github_summary(markdown: str) -> str:
+    """A step summary that is never too long to be shown."""
+    data = markdown.encode("utf-8")
+    if len(data) <= SUMMARY_BYTES:
+        return markdown
+    return data[:SUMMARY_BYTES].decode("utf-8", "ignore").rpartition("\n")[0] + "\n\n(cut: the summary is too long)\n"

@@ -1,0 +1,140 @@
+"""Items one by one: the caption with the word marked, what was attended, what was relevant, and what went wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attneval.diagnosis import KINDS, costs
+from attneval.report.delimited import to_csv
+from attneval.report.table import Cell, Entries, Page, Row, Table, number
+
+if TYPE_CHECKING:
+    from attneval.itemfile import ItemTable
+
+BOXES_SHOWN = 3
+
+
+def inspect_page(table: ItemTable, items: list[int], other: ItemTable | None = None, digits: int = 1) -> Page:
+    """The items chosen, and what each kind of error costs.
+
+    Args:
+        table: All items.
+        items: Rows to show.
+        other: The items of another system, row for row, whose F1 stands beside.
+        digits: Of percentages.
+    """
+    entries = []
+    for item in items:
+        f1 = f"F1 {_percent(table.item_scores[item, 2], digits)}"
+        if other is not None:
+            f1 += f", other {_percent(other.item_scores[item, 2], digits)}"
+        entries.append(
+            [
+                f"{item_name(table, item)}  {KINDS[table.item_kind[item]]}, {f1}",
+                _text(table, item),
+                f"attended {_regions(table, item, table.attended)}",
+                f"relevant {_regions(table, item, table.relevant)}",
+            ]
+        )
+    lines = [
+        f"{len(items)} of {len(table)} items shown",
+        "regions are numbers within the image; a box is x1,y1,x2,y2 in pixels of the original image",
+    ]
+    return Page([_cost_table(table, digits), Entries("Items, in %", entries)], lines)
+
+
+def _cost_table(table: ItemTable, digits: int) -> Table:
+    rows = [
+        Row(
+            [
+                Cell(c.kind),
+                Cell(str(c.items)),
+                Cell(_percent(c.items / max(len(table), 1), digits)),
+                Cell(number(c.f1, digits=digits)),
+            ]
+        )
+        for c in costs(table)
+        if c.items
+    ]
+    notes = ["F1 gained: how much higher the mean F1 would be if items of this kind alone were put right"]
+    return Table("What errors cost, in %", ["kind", "items", "share", "F1 gained"], rows, notes)
+
+
+def _percent(value: float, digits: int) -> str:
+    return number(float(value), digits=digits)
+
+
+def _text(table: ItemTable, item: int) -> str:
+    """``a [dog] runs``; the words that were attended instead stand in braces."""
+    caption = int(table.item_caption[item])
+    text = table.caption_text[caption]
+    marks = [(*table.item_span[item].tolist(), "[", "]"), (*table.item_other[item].tolist(), "{", "}")]
+    for start, stop, left, right in sorted(marks, reverse=True):
+        if start >= 0:
+            text = f"{text[:start]}{left}{text[start:stop]}{right}{text[stop:]}"
+    return text
+
+
+def item_name(table: ItemTable, item: int) -> str:
+    """The caption of an item: ``36979#2``."""
+    caption = int(table.item_caption[item])
+    return f"{table.image_id[int(table.caption_image[caption])]}#{table.caption_index[caption]}"
+
+
+def _regions(table: ItemTable, item: int, bits: Any) -> str:
+    """How many regions, and the first few with their boxes; the one with the largest weight leads what is attended."""
+    members = table.members(item, bits).tolist()
+    boxes = table.regions(item)
+    if bits is table.attended:
+        top = int(table.item_top[item, 0])
+        members.sort(key=lambda region: region != top)
+    shown = [f"{m} ({','.join(f'{v:.0f}' for v in boxes[m])})" for m in members[:BOXES_SHOWN]]
+    rest = len(members) - len(shown)
+    return " ".join([f"{len(members)}:", *shown, *([f"and {rest} more"] if rest > 0 else [])]) if members else "none"
+
+
+def inspect_rows(table: ItemTable, items: list[int]) -> list[dict[str, Any]]:
+    """The items as JSON values."""
+    names = list(table.types)
+    rows = []
+    for item in items:
+        caption = int(table.item_caption[item])
+        start, stop = table.item_span[item].tolist()
+        text = table.caption_text[caption]
+        boxes = table.regions(item)
+        precision, recall, f1 = (float(value) for value in table.item_scores[item])
+        rows.append(
+            {
+                "caption": item_name(table, item),
+                "text": text,
+                "words": text[start:stop],
+                "span": [start, stop],
+                "types": [name for bit, name in enumerate(names) if table.item_types[item] >> bit & 1],
+                "kind": KINDS[table.item_kind[item]],
+                "precision": precision,
+                "recall": recall,
+                "f1": f1,
+                "top": {"region": int(table.item_top[item, 0]), "weight": float(table.item_top[item, 1])},
+                "attended": table.members(item, table.attended).tolist(),
+                "relevant": table.members(item, table.relevant).tolist(),
+                "regions": [[round(float(v), 3) for v in box] for box in boxes],
+            }
+        )
+    return rows
+
+
+def inspect_csv(table: ItemTable, items: list[int]) -> str:
+    """One line per item."""
+    header = ("caption", "words", "types", "kind", "precision", "recall", "f1", "attended", "relevant")
+    rows = [
+        (
+            row["caption"],
+            row["words"],
+            "/".join(row["types"]),
+            *(row[key] for key in ("kind", "precision", "recall", "f1")),
+            " ".join(map(str, row["attended"])),
+            " ".join(map(str, row["relevant"])),
+        )
+        for row in inspect_rows(table, items)
+    ]
+    return to_csv(header, rows)

@@ -1,0 +1,100 @@
+"""Tables as plain data, which every format renders in its own way, and how numbers look in them."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNDEFINED = "-"
+"""What stands for a value that is undefined."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell.
+
+    Attributes:
+        text: What it says, not yet made safe.
+        strong: The best or the headline value.
+        mark: A superscript.
+    """
+
+    text: str
+    strong: bool = False
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of cells; `rule` draws a line above it."""
+
+    cells: list[Cell]
+    rule: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: What it is about.
+        header: The columns' names; the first column is text, the others are numbers.
+        rows: The rows.
+        notes: Lines below it.
+        optional: Columns to leave out first, from the last, where space is short.
+    """
+
+    title: str
+    header: list[str]
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    optional: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Things that are described in a few lines each, for which a table would be too wide.
+
+    Attributes:
+        title: What they are.
+        entries: The lines of each, the first one its heading.
+    """
+
+    title: str
+    entries: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Tables, entries, and the lines under them."""
+
+    tables: Sequence[Table | Entries]
+    lines: list[str] = field(default_factory=list)
+
+
+def safe(text: str) -> str:
+    """Text from a file as it can be shown anywhere: control, format and private characters are spelled out."""
+    return "".join(c if _visible(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _visible(character: str) -> bool:
+    return character == " " or unicodedata.category(character)[0] not in "CZ"
+
+
+def number(value: float | None, unit: str = "share", digits: int = 1) -> str:
+    """A value as tables show it: shares in percent, ranks as they are."""
+    if value is None:
+        return UNDEFINED
+    scaled = value if unit == "rank" else 100 * value
+    text = f"{scaled:.{digits}f}"
+    # A value that rounds to zero has no sign.
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def interval(ci: tuple[float, float] | None, unit: str = "share", digits: int = 1) -> str:
+    """An interval as tables show it."""
+    return "" if ci is None else f"[{number(ci[0], unit, digits)}, {number(ci[1], unit, digits)}]"
