@@ -1,0 +1,735 @@
+"""A second implementation of everything that is measured: slow, obvious, and sharing no code with the package.
+
+It follows docs/metrics.md sentence by sentence, one item, one region, one threshold at a time. Items, sets and sums
+are plain Python lists; nothing is vectorised and nothing is clever.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+import re
+import unicodedata
+import zipfile
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2, continuous edges
+Row = Sequence[float]  # a weight for each key
+Keys = AbstractSet[int]
+Pairing = tuple[Row | None, Keys, Keys]  # weights, the relevant keys, the keys that the pointing game accepts
+Choices = dict[str, Any]  # the protocol
+Values = dict[str, "float | None"]  # metrics by name, None where undefined
+
+
+@dataclass
+class Phrase:
+    words: list[int]  # positions among the caption's white-space words
+    entity: str  # not among the image's entities if it has no box
+    types: list[str]
+
+
+@dataclass
+class Caption:
+    words: list[str]
+    phrases: list[Phrase]
+
+
+@dataclass
+class Image:
+    size: tuple[int, int]
+    entities: dict[str, list[Box]]
+    captions: dict[int, Caption]
+
+
+Truth = dict[str, Image]
+
+
+@dataclass
+class Map:
+    """One exported caption."""
+
+    image: str
+    index: int
+    tokens: list[str]
+    weights: NDArray[np.float64]  # [channels, tokens, regions]
+    weights_i2t: NDArray[np.float64] | None = None
+
+    def of_channel(self, weights: NDArray[np.float64], channel: int | None) -> list[Row]:
+        """Tokens x regions of one channel, or of the mean of all."""
+        chosen = weights.mean(axis=0) if channel is None else weights[channel]
+        return [[float(weight) for weight in row] for row in chosen]
+
+
+@dataclass
+class Export:
+    boxes: dict[str, list[Box]]
+    maps: list[Map]
+    similarity: NDArray[np.floating] | None
+    caption_image: list[int]  # the row of the similarity that is each caption's own image
+
+
+class Scored(NamedTuple):
+    values: Values
+    baselines: dict[str, Values]
+    by: dict[str, dict[str, Values]]
+    items: int
+    scored: int
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_entities(path: Path, image_ids: Sequence[str], *, corner: bool = False) -> Truth:
+    archive = zipfile.ZipFile(path) if path.is_file() else None
+
+    def read(name: str) -> bytes:
+        return archive.read(name) if archive else (path / name).read_bytes()
+
+    images = {}
+    for image_id in image_ids:
+        root = ET.fromstring(read(f"Annotations/{image_id}.xml"))  # noqa: S314 - files we chose ourselves
+        size = (int(root.findtext("size/width", "")), int(root.findtext("size/height", "")))
+        entities: dict[str, list[Box]] = {}
+        for node in root.iter("object"):
+            for box in node.iter("bndbox"):
+                x1, y1, x2, y2 = (int(box.findtext(edge, "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
+                edges = (x1 - 1, y1 - 1, x2 - corner, y2 - corner)
+                for name in node.iter("name"):
+                    entities.setdefault(str(name.text), []).append(edges)
+        lines = read(f"Sentences/{image_id}.txt").decode("utf-8").rstrip("\n").split("\n")
+        images[image_id] = Image(size, entities, {k: _entities_caption(line) for k, line in enumerate(lines)})
+    if archive:
+        archive.close()
+    return images
+
+
+def _entities_caption(line: str) -> Caption:
+    words: list[str] = []
+    phrases = []
+    for part in re.split(r"(\[/EN#[^\]]*\])", line):
+        if part.startswith("[/EN#"):
+            head, text = part[1:-1].split(" ", 1)
+            _, chain, *types = head.split("/")
+            first = len(words)
+            words += text.split()
+            visual = [t for t in types if t != "notvisual"]
+            phrases.append(Phrase(list(range(first, len(words))), chain.removeprefix("EN#"), visual))
+        else:
+            words += part.split()
+    return Caption(words, phrases)
+
+
+def read_mdetr(path: Path) -> Truth:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    annotations: dict[int, list[Any]] = {}
+    for entry in data["annotations"]:
+        annotations.setdefault(entry["image_id"], []).append(entry)
+    images: Truth = {}
+    for entry in data["images"]:
+        image = images.setdefault(
+            str(entry["original_img_id"]), Image((int(entry["width"]), int(entry["height"])), {}, {})
+        )
+        caption = entry["caption"]
+        bounds = [(m.start(), m.end()) for m in re.finditer(r"\S+", caption)]
+        phrases = []
+        for spans in entry["tokens_positive_eval"]:
+            words = [w for w, (a, b) in enumerate(bounds) if any(a < e and s < b for s, e in spans)]
+            boxes = set()
+            for annotation in annotations.get(entry["id"], []):
+                if any(s < d and c < e for s, e in spans for c, d in annotation["tokens_positive"]):
+                    x, y, w, h = annotation["bbox"]
+                    boxes.add((x, y, x + w, y + h))
+            # Phrases with the same boxes are the same entity.
+            name = str(sorted(boxes))
+            if boxes:
+                image.entities[name] = sorted(boxes)
+            phrases.append(Phrase(words, name, []))
+        image.captions[int(entry["sentence_id"])] = Caption([caption[a:b] for a, b in bounds], phrases)
+    return images
+
+
+def read_export(path: Path, sizes: Mapping[str, tuple[int, int]] | None = None) -> Export:
+    with np.load(path) as file:
+        data = dict(file)
+    return _read_padded(data, sizes or {}) if "attn" in data else _read_packed(data, sizes or {})
+
+
+def _strings(data: dict[str, Any], name: str) -> list[str]:
+    if data[name].dtype.kind == "U":
+        return [str(text) for text in data[name]]
+    raw, offset = data[name].tobytes(), data[f"{name}_offset"]
+    return [raw[a:b].decode("utf-8") for a, b in itertools.pairwise(offset.tolist())]
+
+
+def _boxes(array: NDArray[np.floating]) -> list[Box]:
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in array.astype(np.float64).tolist()]
+
+
+def _grid(rows: int, columns: int, sx: float, sy: float, tx: float, ty: float) -> list[Box]:
+    return [
+        (sx * c + tx, sy * r + ty, sx * (c + 1) + tx, sy * (r + 1) + ty) for r in range(rows) for c in range(columns)
+    ]
+
+
+def _read_padded(data: dict[str, Any], sizes: Mapping[str, tuple[int, int]]) -> Export:
+    ids = [str(text).rsplit("#", 1) for text in data["caption_ids"]]
+    images = [str(i) for i in data["image_ids"]] if "image_ids" in data else list(dict.fromkeys(i for i, _ in ids))
+    boxes: dict[str, list[Box]] = {}
+    maps = []
+    for row, (image, index) in enumerate(ids):
+        if data["attn"].ndim == 4:
+            rows, columns = data["attn"].shape[2:]
+            width, height = sizes[image]
+            boxes[image] = _grid(rows, columns, width / columns, height / rows, 0, 0)
+        else:
+            boxes[image] = _boxes(data["boxes"][images.index(image) if "image_ids" in data else row])
+        words = [str(word) for word in data["words"][row]]
+        while words and not words[-1]:
+            words.pop()
+        shape = (1, len(words), len(boxes[image]))
+        weights = data["attn"][row, : len(words)].astype(np.float64).reshape(shape)
+        i2t = None
+        if "attn_i2t" in data:
+            i2t = data["attn_i2t"][row, : len(words)].astype(np.float64).reshape(shape)
+        maps.append(Map(image, int(index), words, weights, i2t))
+    return Export(boxes, maps, data.get("similarity"), [images.index(image) for image, _ in ids])
+
+
+def _read_packed(data: dict[str, Any], sizes: Mapping[str, tuple[int, int]]) -> Export:
+    images = _strings(data, "image_id")
+    boxes: dict[str, list[Box]] = {}
+    for row, image in enumerate(images):
+        if "grid_shape" in data:
+            rows, columns = data["grid_shape"][row].tolist()
+            width, height = data["image_size"][row].tolist() if "image_size" in data else sizes[image]
+            affine = (width / columns, height / rows, 0, 0)
+            if "grid_affine" in data:
+                affine = data["grid_affine"][row].astype(np.float64).tolist()
+            within = (0, 0, width, height)
+            boxes[image] = [inside(box, within) for box in _grid(rows, columns, *affine)]
+        else:
+            first, last = data["region_offset"][row : row + 2]
+            boxes[image] = _boxes(data["region_box"][first:last])
+    channels = len(data["channel"]) if "channel" in data else 1
+    texts = _strings(data, "token_text") if "token_text" in data else []
+    captions = _strings(data, "caption_text") if "caption_text" in data else []
+    maps = []
+    for row, image_row in enumerate(data["caption_image"].tolist()):
+        image = images[image_row]
+        first, last = data["token_offset"][row : row + 2].tolist()
+        tokens = texts[first:last]
+        if not texts:
+            spans = data["token_span"][first:last].tolist()
+            tokens = [captions[row][a:b] if a >= 0 else "<special>" for a, b in spans]
+        start, stop = data["attention_offset"][row : row + 2].tolist()
+        shape = (channels, last - first, len(boxes[image]))
+        i2t = None
+        if "attention_i2t" in data:
+            i2t = data["attention_i2t"][start:stop].astype(np.float64).reshape(shape)
+        weights = data["attention"][start:stop].astype(np.float64).reshape(shape)
+        maps.append(Map(image, int(data["caption_index"][row]), tokens, weights, i2t))
+    return Export(boxes, maps, data.get("similarity"), data["caption_image"].tolist())
+
+
+# ---------------------------------------------------------------- tokens to words
+
+
+def letters(text: str) -> str:
+    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return "".join(c for c in text if c.isalnum())
+
+
+def is_special(token: str) -> bool:
+    return not token or re.fullmatch(r"<[^<>]+>|\[[^\[\]]+\]", token) is not None
+
+
+def tokens_of_words(tokens: list[str], words: list[str]) -> list[list[int]]:
+    """Tokens of each word, for texts that agree letter by letter, up to where the tokens end."""
+    owner = [w for w, word in enumerate(words) for _ in letters(word)]
+    found: list[list[int]] = [[] for _ in words]
+    position = 0
+    for t, token in enumerate(tokens):
+        if is_special(token):
+            continue
+        text = letters(token)
+        for w in sorted(set(owner[position : position + len(text)])):
+            found[w].append(t)
+        position += len(text)
+    return found
+
+
+# ---------------------------------------------------------------- boxes
+
+
+def overlap_length(a: float, b: float, c: float, d: float) -> float:
+    return max(0.0, min(b, d) - max(a, c))
+
+
+def area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def intersection(a: Box, b: Box) -> float:
+    return overlap_length(a[0], a[2], b[0], b[2]) * overlap_length(a[1], a[3], b[1], b[3])
+
+
+def enclosing(boxes: list[Box]) -> Box:
+    return (
+        min(b[0] for b in boxes),
+        min(b[1] for b in boxes),
+        max(b[2] for b in boxes),
+        max(b[3] for b in boxes),
+    )
+
+
+def union_area(boxes: list[Box]) -> float:
+    """Sum the covered height in every strip between two neighbouring x edges."""
+    total = 0.0
+    edges = sorted({x for b in boxes for x in (b[0], b[2])})
+    for left, right in itertools.pairwise(edges):
+        covered, reached = 0.0, -math.inf
+        for low, high in sorted((b[1], b[3]) for b in boxes if b[0] <= left and right <= b[2]):
+            covered += max(0.0, high - max(low, reached))
+            reached = max(reached, high)
+        total += covered * (right - left)
+    return total
+
+
+def inside(box: Box, limit: Box) -> Box:
+    """A box with each edge moved into the limits; nothing is left of one that lies outside."""
+    x, y = ([min(max(edge, limit[k]), limit[k + 2]) for edge in (box[k], box[k + 2])] for k in (0, 1))
+    return (x[0], y[0], x[1], y[1])
+
+
+def overlap(region: Box, boxes: list[Box], kind: str, combine: str) -> float:
+    if combine == "merged":
+        boxes = [enclosing(boxes)]
+    if kind == "center":
+        x, y = (region[0] + region[2]) / 2, (region[1] + region[3]) / 2
+        return float(any(b[0] <= x <= b[2] and b[1] <= y <= b[3] for b in boxes))
+    if combine == "union":
+        pieces = [inside(b, region) for b in boxes if intersection(b, region) > 0]
+        shared = union_area(pieces)
+        whole = area(region) if kind == "iof" else area(region) + union_area(boxes) - shared
+        return shared / whole
+    values = []
+    for box in boxes:
+        shared = intersection(region, box)
+        values.append(shared / (area(region) if kind == "iof" else area(region) + area(box) - shared))
+    return max(values)
+
+
+# ---------------------------------------------------------------- a row of weights against a set
+
+
+def normalise(row: Row, method: str) -> Row:
+    if method == "sum":
+        total = sum(row)
+        return [w / total for w in row] if total > 0 else [0.0] * len(row)
+    if method == "softmax":
+        top = max(row)
+        powers = [math.exp(w - top) for w in row]
+        return [p / sum(powers) for p in powers]
+    if method == "minmax":
+        low, high = min(row), max(row)
+        return [(w - low) / (high - low) if high > low else 0.0 for w in row]
+    return list(row)
+
+
+def attended(row: Row, threshold: str) -> Row:
+    """How much each key belongs to the attended set: 0 or 1, or a share where top:k cuts through a tie."""
+    rule, _, text = threshold.partition(":")
+    n = len(row)
+    if rule == "uniform":
+        factor = float(text) if text else 1.0
+        return [float(w > factor / n * (1 + 1e-12)) for w in row]
+    value = float(text)
+    if rule == "abs":
+        return [float(w > value * (1 + 1e-12)) for w in row]
+    if rule == "max":
+        return [float(w >= (value - 1e-12) * max(row)) for w in row]
+    if rule == "top":
+        members = []
+        for w in row:
+            ahead = sum(other > w for other in row)
+            tied = sum(other == w for other in row)
+            members.append(min(max((value - ahead) / tied, 0.0), 1.0))
+        return members
+    total, held, kept = sum(row), 0.0, set()
+    for w in sorted(set(row), reverse=True):
+        if total <= 0 or held / total >= value - 1e-9:
+            break
+        kept.add(w)
+        held += w * row.count(w)
+    return [float(w in kept) for w in row]
+
+
+def expected_top(row: Row, relevant: Keys, k: int) -> float:
+    """Expected number of relevant keys among the first k."""
+    total = 0.0
+    for key in relevant:
+        ahead = sum(w > row[key] for w in row)
+        tied = sum(w == row[key] for w in row)
+        total += min(max((k - ahead) / tied, 0.0), 1.0)
+    return total
+
+
+def hit_probability(row: Row, relevant: Keys, k: int) -> float:
+    """Probability that one of the first k keys is relevant, ties in random order."""
+    if not relevant:
+        return 0.0
+    best = max(row[key] for key in relevant)
+    ahead = sum(w > best for w in row)
+    good = sum(row[key] == best for key in relevant)
+    bad = sum(w == best for w in row) - good
+    places = k - ahead
+    if places <= 0:
+        return 0.0
+    if places > bad:
+        return 1.0
+    return 1 - math.comb(bad, places) / math.comb(bad + good, places)
+
+
+def judge(row: Row, relevant: Keys, pointing: Keys, threshold: str) -> dict[str, float]:
+    # Breakdowns and baselines ask the same again and again.
+    return _judge(tuple(row), frozenset(relevant), frozenset(pointing), threshold)
+
+
+@functools.lru_cache(2**16)
+def _judge(
+    row: tuple[float, ...], relevant: frozenset[int], pointing: frozenset[int], threshold: str
+) -> dict[str, float]:
+    members = attended(row, threshold)
+    size = sum(members)
+    tp = sum(members[key] for key in relevant)
+    precision = tp / size if size else 0.0
+    recall = tp / len(relevant) if relevant else 0.0
+    total = sum(row)
+    steps = [sum(row[o] >= row[key] for o in relevant) / sum(w >= row[key] for w in row) for key in relevant]
+    out = {
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+        "tp": tp,
+        "attended": size,
+        "relevant": float(len(relevant)),
+        "ap": sum(steps) / len(relevant) if relevant else 0.0,
+        "pointing": expected_top(row, pointing, 1),
+        "mass": sum(row[key] for key in relevant) / total if total > 0 else 0.0,
+        "rank_accuracy": expected_top(row, relevant, len(relevant)) / len(relevant) if relevant else 0.0,
+    }
+    out |= {f"r@{k}": hit_probability(row, relevant, k) for k in (1, 5, 10)}
+    if len(row) > 1 and total > 0:
+        shares = [w / total for w in row if w > 0]
+        out["entropy"] = -sum(p * math.log(p) for p in shares) / math.log(len(row))
+    return out
+
+
+# ---------------------------------------------------------------- items
+
+
+@dataclass
+class Item:
+    """A word, a phrase or a region, and what it is judged against."""
+
+    row: Row | None  # the model's weights; None if it gave none
+    relevant: Keys
+    pointing: Keys
+    others: list[tuple[Keys, Keys]]  # relevant and pointing keys of the other entities
+    keys: int
+    center: Row | None  # the weights of the center baseline
+    types: list[str]
+    area: str
+    length: str
+
+
+def pool(rows: list[Row], rule: str) -> Row:
+    if rule == "last":
+        return rows[-1]
+    columns = list(zip(*rows, strict=True))
+    if rule == "max":
+        return [max(c) for c in columns]
+    return [sum(c) / (len(c) if rule == "mean" else 1) for c in columns]
+
+
+def area_share(boxes: list[Box], size: tuple[int, int]) -> float:
+    return area(enclosing(boxes)) / (size[0] * size[1])
+
+
+def area_name(share: float) -> str:
+    return "small" if share < 0.05 else "medium" if share < 0.25 else "large"
+
+
+def t2i_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> list[Item]:
+    items = []
+    for image_id, image in truth.items():
+        real = [r for r, box in enumerate(export.boxes[image_id]) if area(box) > 0]
+        regions = [export.boxes[image_id][r] for r in real]
+        covers = {e: reaching(regions, boxes, p["overlap"], p) for e, boxes in image.entities.items()}
+        points = covers
+        if p["pointing"] == "center":
+            points = {e: reaching(regions, boxes, "center", p) for e, boxes in image.entities.items()}
+        center = center_row(regions, image.size)
+        for index, caption in image.captions.items():
+            own = find_map(export, image_id, index)
+            found = tokens_of_words(own.tokens, caption.words) if own else [[] for _ in caption.words]
+            weights = own.of_channel(own.weights, channel) if own else []
+            for phrase, words, share in scored_phrases(image, caption, p):
+                rows: list[Row | None] = []
+                for word in words:
+                    tokens: list[Row] = [[weights[t][r] for r in real] for t in found[word]]
+                    rows.append(pool(tokens, p["pool"]) if tokens else None)
+                if p["unit"] == "phrase":
+                    given = [row for row in rows if row is not None]
+                    rows = [pool(given, p["pool"]) if given else None]
+                items += [
+                    Item(
+                        row=None if row is None else normalise(row, p["normalize"]),
+                        relevant=covers[phrase.entity],
+                        pointing=points[phrase.entity],
+                        others=[(covers[e], points[e]) for e in image.entities if e != phrase.entity],
+                        keys=len(regions),
+                        center=center,
+                        types=phrase.types,
+                        area=area_name(share),
+                        length="4+" if len(words) > 3 else str(len(words)),
+                    )
+                    for row in rows
+                ]
+    return items
+
+
+def i2t_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> list[Item]:
+    items = []
+    for image_id, image in truth.items():
+        for index, caption in image.captions.items():
+            own = find_map(export, image_id, index)
+            tokens = own.tokens if own else []
+            keys = [t for t, token in enumerate(tokens) if not is_special(token)]
+            found = tokens_of_words(tokens, caption.words)
+            weights: list[Row] = []
+            if own:
+                weights = own.of_channel(own.weights if own.weights_i2t is None else own.weights_i2t, channel)
+            # What the caption speaks of: by entity, the keys and the types of all phrases that mean it.
+            topics: dict[str, set[int]] = {}
+            types: dict[str, set[str]] = {}
+            for phrase, words, _ in scored_phrases(image, caption, p):
+                topics.setdefault(phrase.entity, set()).update(keys.index(t) for w in words for t in found[w])
+                types.setdefault(phrase.entity, set()).update(phrase.types)
+            for r, box in enumerate(export.boxes[image_id]):
+                if area(box) <= 0:
+                    continue
+                covered = [e for e in topics if reaching([box], image.entities[e], p["overlap"], p)]
+                if not covered:
+                    continue
+                relevant = set().union(*(topics[e] for e in covered))
+                items.append(
+                    Item(
+                        row=normalise([weights[t][r] for t in keys], p["normalize"]) if keys else None,
+                        relevant=relevant,
+                        pointing=relevant,
+                        others=[(topics[e], topics[e]) for e in topics if e not in covered],
+                        keys=len(keys),
+                        center=None,
+                        types=sorted(set().union(*(types[e] for e in covered))),
+                        area="",
+                        length="",
+                    )
+                )
+    return items
+
+
+def find_map(export: Export, image: str, index: int) -> Map | None:
+    return next((own for own in export.maps if (own.image, own.index) == (image, index)), None)
+
+
+def scored_phrases(image: Image, caption: Caption, p: Choices) -> list[tuple[Phrase, list[int], float]]:
+    """The phrases that count, each with its words that hold a letter or digit and its share of the image."""
+    chosen = []
+    for phrase in caption.phrases:
+        words = [w for w in phrase.words if letters(caption.words[w])]
+        if phrase.entity in image.entities and words:
+            share = area_share(image.entities[phrase.entity], image.size)
+            if share >= p["min_area"]:
+                chosen.append((phrase, words, share))
+    return chosen
+
+
+def reaching(regions: list[Box], boxes: list[Box], kind: str, p: Choices) -> Keys:
+    return {r for r, region in enumerate(regions) if overlap(region, boxes, kind, p["boxes"]) >= p["iou"]}
+
+
+def center_row(regions: list[Box], size: tuple[int, int]) -> Row:
+    """All weight on the region whose centre is nearest the image's, shared by equally near ones."""
+    distance = [
+        math.hypot((b[0] + b[2] - size[0]) / 2, (b[1] + b[3] - size[1]) / 2) / math.hypot(*size) for b in regions
+    ]
+    near = [float(d <= min(distance) + 1e-6) for d in distance]
+    return [v / sum(near) for v in near]
+
+
+# ---------------------------------------------------------------- sums and scores
+
+# Means over the items that are scored, and means over all items.
+SCORED = ("precision", "recall", "f1", "ap", "pointing", "mass", "rank_accuracy")
+ALL = ("r@1", "r@5", "r@10")
+SUMMED = ("tp", "attended", "relevant")
+
+
+def absent(relevant: Keys) -> dict[str, float]:
+    """How an item without weights is judged: nothing is attended, ranked or hit."""
+    return dict.fromkeys((*SCORED, *ALL, *SUMMED), 0.0) | {"relevant": float(len(relevant))}
+
+
+def mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def means(items: list[list[Pairing]], p: Choices) -> Values:
+    """Every metric over some items, each of which is the mean over its pairings of a row with sets of keys."""
+    of_all: list[dict[str, float]] = []
+    of_scored: list[dict[str, float]] = []
+    for pairings in items:
+        judged = [
+            (absent(relevant) if row is None else judge(row, relevant, pointing, p["threshold"]), relevant)
+            for row, relevant, pointing in pairings
+        ]
+        usable = [j for j, relevant in judged if relevant or p["unreachable"] == "zero"]
+        if judged:
+            of_all.append({name: sum(j[name] for j, _ in judged) / len(judged) for name in ALL})
+        if usable:
+            of_scored.append({name: sum(j[name] for j in usable) / len(usable) for name in usable[0]})
+    values: Values = {name: mean([item[name] for item in of_scored]) for name in SCORED}
+    values["entropy"] = mean([item["entropy"] for item in of_scored if "entropy" in item])
+    values |= {name: mean([item[name] for item in of_all]) for name in ALL}
+    values |= dict.fromkeys(("micro_precision", "micro_recall", "micro_f1"))
+    if of_scored:
+        tp, attended_keys, relevant_keys = (sum(item[name] for item in of_scored) for name in SUMMED)
+        values["micro_precision"] = tp / attended_keys if attended_keys else 0.0
+        values["micro_recall"] = tp / relevant_keys if relevant_keys else 0.0
+        values["micro_f1"] = 2 * tp / (attended_keys + relevant_keys) if attended_keys + relevant_keys else 0.0
+    return values
+
+
+def items_of(truth: Truth, export: Export, p: Choices, channel: int | None) -> list[Item]:
+    make = t2i_items if p["direction"] == "t2i" else i2t_items
+    items = make(truth, export, p, channel)
+    return items if p["missing"] == "zero" else [item for item in items if item.row is not None]
+
+
+def own(items: list[Item]) -> list[list[Pairing]]:
+    return [[(item.row, item.relevant, item.pointing)] for item in items]
+
+
+def score(truth: Truth, export: Export, p: Choices, channel: int | None = None) -> Scored:
+    """Every metric of attention, its baselines and breakdown, for one direction and channel (None: their mean)."""
+    items = items_of(truth, export, p, channel)
+    scored = [item for item in items if is_scored(item, p)]
+    values = means(own(items), p)
+    values["coverage"] = values["r@all"] = mean([float(bool(item.relevant)) for item in items])
+    evenly: list[list[Pairing]] = [[([1 / i.keys] * i.keys if i.keys else None, i.relevant, i.pointing)] for i in items]
+    baselines = {"uniform": means(evenly, p), "shuffled": shuffled(items, p)}
+    if p["direction"] == "t2i":
+        baselines["center"] = means([[(i.center, i.relevant, i.pointing)] for i in items], p)
+    if values["f1"] is not None and baselines["shuffled"]["f1"] is not None:
+        values["specificity"] = values["f1"] - baselines["shuffled"]["f1"]
+    by: dict[str, dict[str, Values]] = {"type": {}, "area": {}, "length": {}}
+    for item in items:
+        for kind, names in (("type", item.types), ("area", [item.area]), ("length", [item.length])):
+            for name in names:
+                if name and name not in by[kind]:
+                    members = [i for i in items if name in (*i.types, i.area, i.length)]
+                    by[kind][name] = means(own(members), p)
+    return Scored(values, baselines, by, len(items), len(scored))
+
+
+def is_scored(item: Item, p: Choices) -> bool:
+    return bool(item.relevant) or p["unreachable"] == "zero"
+
+
+def shuffled(items: list[Item], p: Choices) -> Values:
+    """Each item against the other entities; of what is scored, only items that are scored themselves."""
+    given = [item for item in items if item.row is not None]
+    values = means([[(i.row, *other) for other in i.others] for i in given if is_scored(i, p)], p)
+    everything = means([[(i.row, *other) for other in i.others] for i in given], p)
+    return values | {name: everything[name] for name in ALL}
+
+
+def curve(truth: Truth, export: Export, p: Choices, thresholds: list[str]) -> list[dict[str, float]]:
+    """Precision, recall and F1 at each threshold."""
+    items = [item for item in items_of(truth, export, p, None) if is_scored(item, p)]
+    points = []
+    for threshold in thresholds:
+        judged = [judge(i.row, i.relevant, i.pointing, threshold) if i.row else absent(i.relevant) for i in items]
+        points.append({name: sum(j[name] for j in judged) / len(items) for name in ("precision", "recall", "f1")})
+    return points
+
+
+# ---------------------------------------------------------------- retrieval
+
+
+def retrieval(
+    similarity: NDArray[np.floating], caption_image: list[int], ties: str = "expected", folds: int = 1
+) -> dict[str, float]:
+    images = len(similarity)
+    size = images // folds
+    parts = [
+        _retrieval_fold(similarity, caption_image, list(range(f * size, (f + 1) * size)), ties) for f in range(folds)
+    ]
+    values = {name: sum(part[name] for part in parts) / folds for name in parts[0]}
+    values["rsum"] = sum(values[f"{d}_r@{k}"] for d in ("i2t", "t2i") for k in (1, 5, 10))
+    return values
+
+
+def _retrieval_fold(
+    similarity: NDArray[np.floating], caption_image: list[int], images: list[int], ties: str
+) -> dict[str, float]:
+    captions = [c for c, i in enumerate(caption_image) if i in set(images)]
+    ranked: dict[str, list[dict[str, float]]] = {"i2t": [], "t2i": []}
+    for i in images:
+        own = {c for c in captions if caption_image[c] == i}
+        if own:
+            ranked["i2t"].append(_query({c: float(similarity[i][c]) for c in captions}, own, ties))
+    for c in captions:
+        ranked["t2i"].append(_query({i: float(similarity[i][c]) for i in images}, {caption_image[c]}, ties))
+    values = {}
+    for direction, queries in ranked.items():
+        for k in (1, 5, 10):
+            values[f"{direction}_r@{k}"] = sum(q[f"r@{k}"] for q in queries) / len(queries)
+        ranks = sorted(q["rank"] for q in queries)
+        middle = len(ranks) // 2
+        values[f"{direction}_medr"] = ranks[middle] if len(ranks) % 2 else (ranks[middle - 1] + ranks[middle]) / 2
+        values[f"{direction}_meanr"] = sum(ranks) / len(ranks)
+    return values
+
+
+def _query(scores: dict[int, float], right: set[int], ties: str) -> dict[str, float]:
+    best = max(scores[key] for key in right)
+    ahead = sum(score > best for score in scores.values())
+    good = sum(scores[key] == best for key in right)
+    bad = sum(score == best for score in scores.values()) - good
+    out = {}
+    if ties == "expected":
+        out["rank"] = ahead + 1 + bad / (good + 1)
+        for k in (1, 5, 10):
+            places = min(max(k - ahead, 0), bad + good)
+            out[f"r@{k}"] = 1 - math.comb(bad, places) / math.comb(bad + good, places)
+    else:
+        out["rank"] = ahead + 1 + (bad if ties == "worst" else 0)
+        for k in (1, 5, 10):
+            out[f"r@{k}"] = float(out["rank"] <= k)
+    return out

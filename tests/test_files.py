@@ -1,0 +1,157 @@
+"""Files that are there whole or not at all, and what they held."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from attneval.errors import DataError
+from attneval.files import Hashing, replacing, sha256_of, sha256_of_many, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def listing(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """Whatever mask a test sets is taken back."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.parametrize("old", [None, b"old"], ids=["new", "old"])
+def test_a_file_appears_at_once(tmp_path: Path, old: bytes | None) -> None:
+    path = tmp_path / "result.json"
+    if old is not None:
+        path.write_bytes(old)
+    with replacing(path) as file:
+        file.write(b"new ")
+        file.flush()
+        assert path.exists() == (old is not None)
+        assert old is None or path.read_bytes() == old
+        # The unfinished file lies beside the target, under a name that nobody takes for a result.
+        (part,) = set(listing(tmp_path)) - {"result.json"}
+        assert part.startswith(".result.json.")
+        assert part.endswith(".part")
+        file.write(b"content")
+    assert listing(tmp_path) == ["result.json"]
+    assert path.read_bytes() == b"new content"
+
+
+@pytest.mark.parametrize("old", [None, b"old"], ids=["new", "old"])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_failure_leaves_what_was_there(tmp_path: Path, old: bytes | None, error: type[BaseException]) -> None:
+    path = tmp_path / "result.json"
+    if old is not None:
+        path.write_bytes(old)
+
+    def fail() -> None:
+        with replacing(path) as file:
+            file.write(b"half of")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert listing(tmp_path) == ([] if old is None else ["result.json"])
+    assert old is None or path.read_bytes() == old
+
+
+def test_a_failure_while_taking_the_place_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "result.json").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises((OSError, DataError), match="Input/output"):
+        write_text(tmp_path / "result.json", "new")
+    monkeypatch.undo()
+    assert listing(tmp_path) == ["result.json"]
+    assert (tmp_path / "result.json").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0, 0o666)])
+@pytest.mark.usefixtures("umask")
+def test_permissions_follow_the_umask(tmp_path: Path, mask: int, mode: int) -> None:
+    os.umask(mask)
+    write_text(tmp_path / "result.json", "{}")
+    assert stat.S_IMODE((tmp_path / "result.json").stat().st_mode) == mode
+    assert os.umask(mask) == mask  # and the mask is as it was
+
+
+def test_text_is_utf8_with_unix_ends(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.md", "é😀\n| a |\r\n")
+    assert (tmp_path / "a.md").read_bytes() == b"\xc3\xa9\xf0\x9f\x98\x80\n| a |\r\n"
+    write_text(tmp_path / "a.md", "")
+    assert (tmp_path / "a.md").read_bytes() == b""
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "no" / "result.json"
+    with pytest.raises(DataError) as caught:
+        write_text(path, "{}")
+    assert str(path) in str(caught.value)
+    assert "No such file or directory" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.xfail(strict=True, raises=IsADirectoryError, reason="errors of os.replace are not turned into DataError")
+def test_a_directory_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(DataError, match=r"result\.json"):
+        write_text(tmp_path / "result.json", "{}")
+    assert listing(tmp_path) == ["result.json"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20 + 17])
+def test_the_digest_of_a_file(tmp_path: Path, size: int) -> None:
+    data = (b"0123456789" * (size // 10 + 1))[:size]
+    (tmp_path / "data").write_bytes(data)
+    assert sha256_of(tmp_path / "data") == hashlib.sha256(data).hexdigest()
+
+
+def test_digests_that_are_known(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "data") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of_many({}) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_the_digest_of_several_files_is_that_of_the_list_sha256sum_prints() -> None:
+    contents = {"b.xml": b"two", "a/b.txt": b"", "é.txt": b"three", "A": b"one"}
+    digests = {name: hashlib.sha256(data).digest() for name, data in contents.items()}
+    lines = (
+        f"{hashlib.sha256(b'one').hexdigest()}  A\n"
+        f"{hashlib.sha256(b'').hexdigest()}  a/b.txt\n"
+        f"{hashlib.sha256(b'two').hexdigest()}  b.xml\n"
+        f"{hashlib.sha256(b'three').hexdigest()}  é.txt\n"
+    )
+    assert sha256_of_many(digests) == hashlib.sha256(lines.encode()).hexdigest()
+    turned = dict(reversed(digests.items()))
+    assert sha256_of_many(turned) == sha256_of_many(digests)
+    assert sha256_of_many({**digests, "A": digests["b.xml"]}) != sha256_of_many(digests)
+
+
+def test_a_digest_that_another_thread_computes(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"abc" * 10**6)
+    hashing = Hashing(tmp_path / "data")
+    for _ in range(2):
+        assert hashing.hexdigest() == hashlib.sha256(b"abc" * 10**6).hexdigest()
+
+
+def test_a_digest_of_what_is_not_there(tmp_path: Path) -> None:
+    hashing = Hashing(tmp_path / "data")
+    with pytest.raises(DataError) as caught:
+        hashing.hexdigest()
+    assert str(tmp_path / "data") in str(caught.value)
+    assert "No such file" in str(caught.value)
