@@ -15,11 +15,11 @@ import numpy as np
 
 from attneval.align import ABSENT, Alignment, Words
 from attneval.block import MEAN, Block
+from attneval.cache import Cached
 from attneval.export.boxfile import with_boxes
 from attneval.export.reader import BLOCK_BYTES, open_export
 from attneval.export.shards import join_shards
 from attneval.groundtruth import open_ground_truth
-from attneval.groundtruth.cache import Cached
 from attneval.items import Mentions, word_items
 from attneval.metrics.overlap import Sets
 from attneval.problems import Problems

@@ -11,9 +11,9 @@ import numpy as np
 
 from attneval.block import MEAN
 from attneval.blocks import BlockScores, Inputs, score_absent, score_blocks, split_blocks
+from attneval.cache import Cached
 from attneval.errors import AlignmentError, DataError, ExportError, NothingToScoreError, first_of
 from attneval.files import Hashing, sha256_of_many
-from attneval.groundtruth.cache import Cached
 from attneval.metrics.retrieval import retrieval_columns, retrieval_ranks
 from attneval.problems import Problems
 from attneval.result import Input, Result

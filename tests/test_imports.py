@@ -25,7 +25,7 @@ LAYERS = [
     {"diagnosis"},
     {"block", "itemfile", "scoring", "stats"},
     {"problems", "items", "presets"},
-    {"align"},
+    {"align", "cache"},
     {"export", "groundtruth"},
     {"metrics"},
     {"text", "files"},
