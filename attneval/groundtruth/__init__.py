@@ -35,10 +35,9 @@ def open_ground_truth(path: str | Path, format: str = "auto", edges: str = "pixe
     from attneval.groundtruth.entities import Directory, Entities, Zip
 
     if path.is_file():
-        if zipfile.is_zipfile(path):
-            archive = Zip(path)
-            if archive.image_ids():
-                return Entities(archive, edges)
+        archive = Zip(path)
+        if archive.image_ids():
+            return Entities(archive, edges)
         raise GroundTruthError(f"{path} is no zip file with Annotations/ and Sentences/")
     for folder in (path, *sorted(child for child in path.iterdir() if child.is_dir())):
         if (folder / "Annotations").is_dir() and (folder / "Sentences").is_dir():

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Protocol
 from xml.etree import ElementTree as ET
 
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_MARK = "[/EN#"
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\[\]\n]*)\]")
+_OPENING = re.compile(r"\[/EN#[^\s\[\]]* ?")
+_CLOSED = re.compile(r"([^\[\]\n]*)\]")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
-_OPENING = re.compile(r"\[/EN#\d+(?:/\w+)+ ")
+
+
+# A member that is not there, damaged, cut off, or encrypted and packed in ways that are not supported.
+_UNREADABLE = (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 class Files(Protocol):
@@ -72,11 +79,21 @@ class Directory:
 
 
 class Zip:
-    """`Annotations/` and `Sentences/` in a zip file, at its top or one level down."""
+    """`Annotations/` and `Sentences/` in a zip file, at its top or one level down.
+
+    Raises:
+        GroundTruthError: It is no zip file, or its directory is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._zip = zipfile.ZipFile(path)
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise GroundTruthError(
+                f"{path} is no zip file with Annotations/ and Sentences/ ({error})",
+                hint="it may be cut off or damaged; fetch it again",
+            ) from error
         self._names = [name for name in self._zip.namelist() if not name.startswith("__MACOSX/")]
         found = next((name for name in self._names if re.search(r"(^|/)Annotations/[^/]+\.xml$", name)), "")
         self._prefix = found.rpartition("Annotations/")[0]
@@ -143,7 +160,7 @@ class Entities:
         try:
             for data in annotations:
                 boxes.add(data)
-        except (ET.ParseError, ValueError, TypeError) as error:
+        except (ET.ParseError, ValueError, TypeError, LookupError) as error:  # the last one: an unknown encoding
             name = f"Annotations/{image_ids[len(boxes.size)]}.xml"
             raise GroundTruthError(f"{self._files.path}: {name} is no annotation ({error})") from error
         phrases = _Phrases(self._files.path, image_ids, sentences)
@@ -170,7 +187,7 @@ class Entities:
     def _read(self, name: str, digests: dict[str, bytes]) -> bytes:
         try:
             data = self._files.read(name)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+        except (*_UNREADABLE, OSError) as error:
             raise GroundTruthError(
                 f"{self._files.path} has no readable {name}",
                 hint="each image needs Annotations/<id>.xml and Sentences/<id>.txt",
@@ -204,6 +221,8 @@ class _Boxes:
                 if edges is None:
                     continue
                 box = tuple([int(edges.get(name) or "") for name in _EDGES])
+                if box[0] > box[2] or box[1] > box[3]:
+                    raise ValueError(f"box {list(box)} of {' '.join(names)} ends before it begins")
                 for name in names:
                     if name not in chains:
                         chains[name] = len(self.entity_boxes)
@@ -226,10 +245,10 @@ class _Phrases:
         )
         pieces = _PHRASE.split(joined)
         self.warnings: tuple[str, ...] = ()
-        if joined.count("[/EN#") > len(pieces) // 4:
-            joined, self.warnings = _without_unclosed(path, image_ids, offsets_of(count), joined)
+        if joined.count(_MARK) > len(pieces) // 4:
+            joined, self.warnings = _without_broken_marks(path, image_ids, offsets_of(count), joined)
             pieces = _PHRASE.split(joined)
-        self.chains, kinds = pieces[1::4], pieces[2::4]
+        self.chains, self.kinds = pieces[1::4], pieces[2::4]
         # Between two phrases stands plain text; both are kept, in turn.
         texts = [
             piece for plain, phrase in zip(pieces[0::4], [*pieces[3::4], ""], strict=True) for piece in (plain, phrase)
@@ -246,12 +265,14 @@ class _Phrases:
         self.caption_offset = offsets_of(count)
         self.caption_index = np.arange(len(line_end)) - np.repeat(self.caption_offset[:-1], count)
         self.image = np.searchsorted(self.caption_offset, caption, side="right") - 1
-        self.type_names, self.types = _types(kinds)
+        self.type_names, self.types = _types(self.kinds)
 
     def entities(self, entity: list[dict[str, int]]) -> NDArray[np.int64]:
-        """The entity of each phrase, -1 where its chain has no box."""
+        """The entity of each phrase, -1 where its chain has no box or the phrase names nothing to be seen."""
         rows = zip(self.image.tolist(), self.chains, strict=True)
-        return np.fromiter((entity[image].get(chain, -1) for image, chain in rows), np.int64, len(self.chains))
+        found = np.fromiter((entity[image].get(chain, -1) for image, chain in rows), np.int64, len(self.chains))
+        found[[NOT_VISUAL in kind for kind in self.kinds]] = -1
+        return found
 
 
 def _decode(path: Path, image_ids: Sequence[str], sentences: list[bytes]) -> str:
@@ -273,24 +294,29 @@ def _utf8_error(data: bytes) -> UnicodeDecodeError | None:
     return None
 
 
-def _without_unclosed(
+def _without_broken_marks(
     path: Path, image_ids: Sequence[str], caption_offset: NDArray[np.int64], joined: str
 ) -> tuple[str, tuple[str, ...]]:
-    """Read phrases that are opened and never closed as plain text, and say where they are."""
+    """Read phrases that are never closed, or whose mark is incomplete, as plain text, and say where they are."""
     lines, warnings = joined.split("\n"), []
     for row, line in enumerate(lines):
         openings = {match.start() for match in _OPENING.finditer(line)}
-        unclosed = openings - {match.start() for match in _PHRASE.finditer(line)}
-        if not unclosed:
+        broken = openings - {match.start() for match in _PHRASE.finditer(line)}
+        if not broken:
             continue
         image = int(np.searchsorted(caption_offset, row, side="right")) - 1
         number = row - int(caption_offset[image]) + 1
-        for position in sorted(unclosed, reverse=True):
+        for position in sorted(broken, reverse=True):
+            if _PHRASE.match(line, position):
+                continue  # only what stood in it was broken
+            before, text = line[:position], _OPENING.sub("", line[position:], count=1)
+            closed = _CLOSED.match(text)
+            what = "is never closed" if closed is None else "lacks a chain, a type or words"
             warnings.append(
                 f"{path}: Sentences/{image_ids[image]}.txt line {number}: the phrase opened at column {position + 1} "
-                "is never closed; it is read as plain text"
+                f"{what}; it is read as plain text"
             )
-            line = line[:position] + _OPENING.sub("", line[position:], count=1)  # noqa: PLW2901
+            line = before + (text if closed is None else closed[1] + text[closed.end() :])  # noqa: PLW2901
         lines[row] = line
     return "\n".join(lines), tuple(warnings)
 

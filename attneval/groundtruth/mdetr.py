@@ -41,6 +41,11 @@ class Grounding:
     def __init__(self, path: Path) -> None:
         from pycocotools.coco import COCO
 
+        if path.is_dir():
+            raise GroundTruthError(
+                f"{path} is a directory, and grounding JSON is a file",
+                hint="name the file, or leave the format to be found out",
+            )
         self._path = path
         self._digest = hashlib.sha256(path.read_bytes()).digest()
         try:
@@ -84,12 +89,12 @@ class Grounding:
         for image_id in image_ids:
             entries = self._captions[image_id]
             known: dict[tuple[tuple[float, ...], ...], int] = {}
+            sizes: list[tuple[int, int]] = []
             for number, entry in enumerate(entries):
                 try:
                     phrases = _phrases(entry, self._coco.imgToAnns.get(entry["id"], []))
                     index.append(int(entry.get("sentence_id", number)))
-                    if number == 0:
-                        size.append((int(entry["width"]), int(entry["height"])))
+                    sizes.append(_size(entry))
                 except (KeyError, TypeError, ValueError) as error:
                     raise GroundTruthError(
                         f"{self._path}: image entry {entry.get('id')} cannot be read ({error!r})"
@@ -102,6 +107,7 @@ class Grounding:
                     entity.append(known[phrase_boxes] if phrase_boxes else -1)
                 texts.append(entry["caption"])
                 phrases_of.append(len(phrases))
+            size.append(sizes[0])
             captions_of.append(len(entries))
             entities_of.append(len(known))
         return GroundTruth(
@@ -131,11 +137,20 @@ def _image_id(entry: dict[str, Any]) -> str:
     return match[1] if match else stem
 
 
+def _size(entry: dict[str, Any]) -> tuple[int, int]:
+    width, height = int(entry["width"]), int(entry["height"])
+    if width <= 0 or height <= 0:
+        raise ValueError(f"width {width} and height {height}")
+    return width, height
+
+
 def _phrases(entry: dict[str, Any], annotations: list[dict[str, Any]]) -> list[_Phrase]:
     """The phrases of a caption: their spans, and their boxes as sorted x1, y1, x2, y2."""
     marked = []
     for annotation in annotations:
         x, y, width, height = map(float, annotation["bbox"])
+        if not (width >= 0 and height >= 0):
+            raise ValueError(f"bbox {annotation['bbox']} has a negative width or height")
         marked.append((_spans(annotation["tokens_positive"], entry["caption"]), (x, y, x + width, y + height)))
     if "tokens_positive_eval" in entry:
         wanted = [_spans(spans, entry["caption"]) for spans in entry["tokens_positive_eval"]]
