@@ -23,6 +23,8 @@ COMMANDS = {
     "pack": "Turn exports into one packed file.",
     "merge": "Put results of parts together to the result of the whole.",
     "explain": "Say what a metric, a protocol field or a preset means.",
+    "train": "Train a base model, with or without the constraints.",
+    "export": "Turn checkpoints into an attention export.",
     "config": "Show each setting and where it comes from.",
 }
 """Commands by name, with what `--help` says of each; a command's module is imported when it is run."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attneval.errors import AttnevalError, ProtocolError
+from attneval.errors import AttnevalError, ConfigError, ProtocolError
 from attneval.presets import preset
 from attneval.protocol import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from attneval.report.table import Page
 
@@ -182,6 +183,21 @@ def output_options(*formats: str) -> Callable[[Command], Command]:
         return command
 
     return decorate
+
+
+@contextmanager
+def torch_needed() -> Iterator[None]:
+    """Say what to install where PyTorch is missing; around the imports that need it.
+
+    Raises:
+        ConfigError: It is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ConfigError("this needs PyTorch, which is not installed", hint="pip install 'attneval[train]'") from error
 
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 # ruff: noqa: RUF009 (`_option` makes a new field each time)
 
 
-def _option(default: Any, help: str, *, least: int | None = None) -> Any:  # noqa: A002 (the command line's word)
-    """A field that is a flag, with its smallest allowed value."""
-    return field(default=default, metadata={"help": help, "least": least})
+def _option(default: Any, help: str, *, least: int | None = None, by_model: bool = False) -> Any:  # noqa: A002 (the command line's word)
+    """A field that is a flag, with its smallest allowed value; `by_model` if each model has a default of its own."""
+    return field(default=default, metadata={"help": help, "least": least, "by_model": by_model})
 
 
 def _check_least(config: ModelConfig | ConstraintConfig | TrainConfig) -> None:
@@ -62,9 +62,9 @@ class ModelConfig:
     normalise_captions: bool = _option(default=True, help="word vectors of unit length")
     weight_norm: bool = _option(default=False, help="weight normalisation of the image map")
     raw_norm: RawNorm = _option("clipped_l2norm", "normalisation of raw scores over the queries")
-    temperature: float = _option(9.0, "inverse temperature of the attention softmax")
-    pooling: Pooling = _option("LogSumExp", "how similarities of fragments become one (SCAN, PFAN)")
-    pooling_temperature: float = _option(6.0, "inverse temperature of LogSumExp")
+    temperature: float = _option(9.0, "inverse temperature of the attention softmax", by_model=True)
+    pooling: Pooling = _option("LogSumExp", "how similarities of fragments become one (SCAN, PFAN)", by_model=True)
+    pooling_temperature: float = _option(6.0, "inverse temperature of LogSumExp", by_model=True)
     sim_dim: int = _option(256, "size of SGRAF's similarity vectors", least=1)
     sgr_steps: int = _option(3, "graph steps of SGR", least=1)
 

@@ -17,6 +17,7 @@ from attneval.training.checkpoint import read_checkpoint
 from attneval.training.config import to_dict
 from attneval.training.models import MODELS
 from attneval.training.similarity import MatchedMaps, mean_maps, similarity_matrix
+from attneval.training.updates import resolve_device
 from attneval.training.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -60,20 +61,21 @@ class Trained:
         return MODELS[self.model.config.name].directions
 
 
-def load_trained(path: Path, *, vocabulary: Path | None = None, name: str = "") -> Trained:
+def load_trained(path: Path, *, vocabulary: Path | None = None, name: str = "", device: str = "cpu") -> Trained:
     """Read a checkpoint of ours or of the originals.
 
     Args:
         path: The checkpoint.
         vocabulary: Published vocabulary JSON; checkpoints of ours carry theirs.
         name: A key of `MODELS`, for checkpoints that do not tell.
+        device: `auto`, `cpu`, `cuda`, ...
 
     Raises:
         DataError: A file cannot be read, or they do not fit together.
-        ConfigError: No vocabulary is known.
+        ConfigError: No vocabulary is known, or there is no such device.
     """
     checkpoint = read_checkpoint(path)
-    model = checkpoint.build(name)
+    model = checkpoint.build(name).to(resolve_device(device))
     words = checkpoint.vocabulary if vocabulary is None else Vocabulary.read(vocabulary)
     if words is None:
         raise ConfigError(f"{path}: brings no vocabulary", hint="name its JSON file with --vocab")
@@ -135,24 +137,29 @@ def export_models(
         if tell is not None:
             tell(finished * count + done, rounds * count)
 
-    scores: NDArray[np.float32] | None = None
-    if similarity:
-        scores = np.zeros((split.images, count), np.float32)
-        for finished, (one, words) in enumerate(zip(models, captions, strict=True)):
-            scores += similarity_matrix(one.model, split, words, tell=partial(told, finished))
-        scores /= len(models)
-    weights = None
-    if maps:
-        every = [MatchedMaps(one.model, split, words) for one, words in zip(models, captions, strict=True)]
-        weights = _counted(mean_maps(*every), partial(told, rounds - 1))
-    write_export(path, split, weights, scores, directions=models[0].directions, about=_about(models))
+    def scores() -> NDArray[np.float32]:
+        total = np.zeros((split.images, count), np.float32)
+        for finished, (one, words) in enumerate(zip(models, captions, strict=True), int(maps)):
+            total += similarity_matrix(one.model, split, words, tell=partial(told, finished))
+        total /= len(models)
+        return total
+
+    every = [MatchedMaps(one.model, split, words) for one, words in zip(models, captions, strict=True)]
+    write_export(
+        path,
+        split,
+        _counted(mean_maps(*every), partial(told, 0)) if maps else None,
+        scores if similarity else None,
+        directions=models[0].directions,
+        about=_about(models),
+    )
 
 
 def write_export(
     path: Path,
     split: Split,
     maps: Iterable[CaptionMap] | None,
-    similarity: NDArray[np.float32] | None = None,
+    similarity: Callable[[], NDArray[np.float32]] | None = None,
     *,
     directions: Sequence[str],
     about: dict[str, Any],
@@ -165,7 +172,8 @@ def write_export(
         path: The `.npz` to write, whole or not at all.
         split: Images and captions.
         maps: One for each caption, or None.
-        similarity: [I, N] scores, or None.
+        similarity: Computes the [I, N] scores, or None. It is called last: what it takes longest to compute is not lost
+            to a folder that cannot be written or to images without boxes.
         directions: `t2i`, `i2t` or both: what the maps have.
         about: What else the header says.
 
@@ -203,7 +211,7 @@ def write_export(
                     attention_i2t=each.i2t if both else None,
                 )
         if similarity is not None:
-            out.set_similarity(similarity)
+            out.set_similarity(similarity())
 
 
 def _caption_numbers(caption_image: NDArray[np.int64]) -> list[int]:

@@ -68,7 +68,8 @@ def train(
         resume: Go on from `last.pth.tar` if there is one; otherwise its presence is an error.
         attention_scores: Scores the attention of the dev captions, before training and after each epoch; gives
             numbers by name. `f1` decides the best epoch where the configuration says so.
-        listener: Called with each event of the log, and with an event `tick` after each step.
+        listener: Called with each event of the log, and with events that are not logged: `resume`, `tick` after each
+            step, and `validating` while a validation goes on.
 
     Raises:
         ConfigError: The choices contradict each other or those of the run to go on with.
@@ -109,11 +110,15 @@ class _Trainer:
             if not resume:
                 raise ConfigError(f"{last} is there already", hint="go on with that run, or choose another folder")
             kept = self._restore(read_checkpoint(last))
+        # What cannot be used, annotations that do not fit included, shows here: before there is a folder.
+        start = {} if kept else self._start()
         self.log = RunLog(self.output / LOG, kept, self.listener)
         try:
-            if not kept:
+            if kept:
+                self.log.tell({"event": "resume", "epoch": self.progress.epoch, "step": self.progress.step})
+            else:
                 self.data.vocabulary.write(self.output / VOCABULARY)
-                self.log.write(self._start())
+                self.log.write(start)
             while self.progress.epoch < self.config.epochs:
                 self._epoch()
                 self._validate()
@@ -137,7 +142,6 @@ class _Trainer:
             "torch": torch.__version__,
             "device": str(self.updater.device),
             "threads": torch.get_num_threads(),
-            # Annotations that do not fit show before hours of training rather than after.
             "untrained": self._attention(),
         }
 
@@ -171,7 +175,12 @@ class _Trainer:
         """Score the dev split, log it, and keep the weights if they are the best so far."""
         started = time.perf_counter()
         data, progress = self.data, self.progress
-        similarity = similarity_matrix(self.model, data.dev, data.dev_captions)
+
+        def tell(done: int) -> None:
+            of = len(data.dev_captions)
+            self.log.tell({"event": "validating", "epoch": progress.epoch, "step": done, "of": of})
+
+        similarity = similarity_matrix(self.model, data.dev, data.dev_captions, tell=tell)
         found = recall(similarity, data.dev.caption_image)
         scores = {**found.named(), **self._attention()}
         _check_finite(scores, f"epoch {progress.epoch}, validation")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attneval.errors import ConfigError, DataError
+from attneval.errors import DataError
 from attneval.training.attention import T2I, AttentionMaps, Fragments, Pairs, attention_weights, l2norm
 from attneval.training.encoders import TextEncoder, xavier
 from attneval.training.matching import MatchingModel
@@ -251,11 +251,6 @@ class Sgr(_Sgraf):
     """Similarity graph reasoning: the whole's node after some steps of message passing."""
 
     module = "SGR"
-
-    def __init__(self, config: ModelConfig) -> None:
-        if config.sgr_steps < 1:
-            raise ConfigError(f"SGR needs at least one graph step, not {config.sgr_steps}")
-        super().__init__(config)
 
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
         """The first node after the last graph step."""

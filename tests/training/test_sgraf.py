@@ -162,7 +162,7 @@ def test_other_models_fragments_are_refused() -> None:
 
 
 def test_no_graph_step_is_refused() -> None:
-    with pytest.raises(ConfigError, match="at least one graph step"):
+    with pytest.raises(ConfigError, match="sgr_steps must be at least 1, not 0"):
         small_model("sgr", sgr_steps=0)
 
 

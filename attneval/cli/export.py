@@ -1,0 +1,58 @@
+"""`attneval export`: from checkpoints to an attention export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from attneval.cli.options import SETTINGS, quiet_option, torch_needed, verbose_option
+from attneval.errors import ConfigError
+from attneval.training.choices import ModelName
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("checkpoints", type=_FILE, nargs=-1, required=True)
+@click.option("--data", type=_FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
+@click.option("--split", default="test", show_default=True, help="Which part of it: test, dev, testall, ...")
+@click.option("-o", "--output", type=_FILE, required=True, help="The .npz to write, whole or not at all.")
+@click.option("--vocab", type=_FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
+@click.option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
+@click.option("--bottom-up", type=_FILE, multiple=True, help="TSV with boxes and, if need be, features; repeatable.")
+@click.option("--maps/--no-maps", default=True, show_default=True, help="Attention of captions and their own images.")
+@click.option("--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@quiet_option
+@verbose_option
+def export(
+    checkpoints: tuple[Path, ...],
+    data: Path | None,
+    split: str,
+    output: Path,
+    *,
+    vocab: Path | None,
+    model: str | None,
+    bottom_up: tuple[Path, ...],
+    maps: bool,
+    similarity: bool,
+    device: str,
+    quiet: bool,
+    verbose: bool,  # noqa: ARG001
+) -> None:
+    """Write what CHECKPOINTS do on a split as one attention export; several are averaged, as SGRAF is SGR and SAF."""
+    with torch_needed():
+        from attneval.training.export import export_models, load_trained
+    from attneval.cli.progress import progress
+    from attneval.training.data import open_split
+
+    trained = [load_trained(path, vocabulary=vocab, name=model or "", device=device) for path in checkpoints]
+    first = trained[0]
+    folder = data or (Path(first.data) if first.data else None)
+    if folder is None:
+        raise ConfigError(f"{checkpoints[0]}: does not say what it was trained on", hint="name the folder with --data")
+    opened = open_split(folder, split, bottom_up=bottom_up or [Path(path) for path in first.bottom_up])
+    with progress("exported captions", quiet=quiet) as tell:
+        export_models(trained, opened, output, maps=maps, similarity=similarity, tell=tell)

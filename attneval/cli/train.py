@@ -1,0 +1,205 @@
+"""`attneval train`: a base model, with or without the constraints, on precomputed features."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+import click
+
+from attneval.cli.options import SETTINGS, quiet_option, say, torch_needed, verbose_option
+from attneval.errors import ConfigError
+from attneval.training.choices import ModelName
+from attneval.training.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+    from attneval.cli.options import Command
+    from attneval.training.similarity import MatchedMaps
+
+_PATH = click.Path(path_type=Path)
+CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs")
+CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
+    "model": ModelConfig,
+    "constraints": ConstraintConfig,
+    "run": TrainConfig,
+}
+"""What a run is configured by."""
+ATTENTION = ("precision", "recall", "f1", "ap", "pointing", "mass", "specificity")
+"""What is logged of the attention of dev, under the names that a result gives it."""
+
+
+def run_options(command: Command) -> Command:
+    """One flag for each choice of a run; what is not given stays None, so that defaults have one home."""
+    for kind in reversed(CONFIGS.values()):
+        hints = get_type_hints(kind)
+        for field in reversed(_flags(kind)):
+            flag, hint = field.name.replace("_", "-"), hints[field.name]
+            default = "the model's own" if field.metadata["by_model"] else field.default
+            shown = "" if default in {"", ()} else f"  [default: {str(default).lower() if hint is bool else default}]"
+            command = click.option(
+                f"--{flag}/--no-{flag}" if hint is bool else f"--{flag}",
+                field.name,
+                type=click.Choice(get_args(hint))
+                if get_origin(hint) is Literal
+                else None
+                if hint is bool
+                else _of(hint),
+                multiple=get_origin(hint) is tuple,
+                default=None,
+                help=field.metadata["help"] + shown,
+            )(command)
+    return command
+
+
+def _flags(kind: type[ModelConfig | ConstraintConfig | TrainConfig]) -> list[dataclasses.Field[Any]]:
+    """The fields that are flags."""
+    return [field for field in dataclasses.fields(kind) if "help" in field.metadata]
+
+
+def _of(hint: Any) -> type:
+    """The type of a value, or of each of several."""
+    kind: type = get_args(hint)[0] if get_origin(hint) is tuple else hint
+    return kind
+
+
+@click.command(context_settings=SETTINGS)
+@click.option("--model", "name", type=click.Choice(get_args(ModelName)), help="The base model.")
+@click.option(
+    "--constraints", "use", type=click.Choice(CONSTRAINTS), help="Constraints on its attention.  [default: none]"
+)
+@click.option("--data", type=_PATH, help="Folder with train and dev in the precomputed layout (docs/training.md).")
+@click.option("--gt", type=_PATH, help="Annotations to score the attention of dev against after each epoch.")
+@click.option("--like", type=_PATH, help="A checkpoint whose recorded choices are taken where no flag says otherwise.")
+@click.option("-o", "--output", type=_PATH, required=True, help="Folder of the run; one that is there is gone on with.")
+@run_options
+@quiet_option
+@verbose_option
+def train(output: Path, *, quiet: bool, verbose: bool, **values: Any) -> None:  # noqa: ARG001
+    """Train an image-text matching model and keep its best epoch; prints the path of that checkpoint.
+
+    A run that was interrupted goes on when the same command is given again, and ends as if it never had been. The log,
+    log.jsonl, has one JSON object a line.
+    """
+    with torch_needed():
+        from attneval.training.loop import train as run
+    config = _config(values)
+    with View(config.epochs, quiet=quiet) as view:
+        result = run(
+            config, output, attention_scores=attention_scores(Path(config.gt)) if config.gt else None, listener=view
+        )
+    say(f"{result.best}\n")
+
+
+def _config(values: dict[str, Any]) -> TrainConfig:
+    """The configuration: the flags over what a checkpoint recorded, over the defaults.
+
+    Raises:
+        ConfigError: A choice is missing or not allowed, or the checkpoint records none.
+    """
+    from attneval.training.checkpoint import read_checkpoint
+    from attneval.training.models import model_config
+
+    settings: dict[str, Any] = {"constraints": {}}
+    if values["like"] is not None:
+        recorded = read_checkpoint(values["like"]).config
+        if recorded is None:
+            raise ConfigError(f"{values['like']}: records no choices; it is no checkpoint of attneval")
+        settings = to_dict(recorded)
+    if values["name"] is not None:
+        settings["model"] = to_dict(model_config(values["name"], 0))
+    for key in ("data", "gt"):
+        if values[key] is not None:
+            settings[key] = str(values[key])
+    for key in ("model", "data"):
+        if key not in settings:
+            raise click.UsageError(f"--{key} is missing; only --like can take its place")
+    if values["use"] is not None:
+        settings["constraints"]["use"] = [] if values["use"] == "none" else values["use"].split(",")
+    for part, kind in CONFIGS.items():
+        given = {f.name: values[f.name] for f in _flags(kind) if values[f.name] not in {None, ()}}
+        settings.update(given) if part == "run" else settings[part].update(given)
+    return from_dict(TrainConfig, settings, "train")
+
+
+def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
+    """What scores the attention of dev: the maps are exported and scored as `attneval export` and `score` do."""
+    from attneval.evaluate import Options, score
+    from attneval.training.export import write_export
+    from attneval.training.models import MODELS
+
+    def scores(maps: MatchedMaps) -> dict[str, float]:
+        with TemporaryDirectory(prefix="attneval-") as folder:
+            path = Path(folder) / "dev.npz"
+            write_export(path, maps.split, maps, directions=MODELS[maps.model.config.name].directions, about={})
+            result = score(path, gt, options=Options(resamples=0))
+        return {name: value for name in ATTENTION if (value := result[name]) is not None}
+
+    return scores
+
+
+class View:
+    """What a person sees of a run, on stderr: a line an epoch and, on a terminal, a bar.
+
+    Args:
+        epochs: Of the run.
+        quiet: Show nothing.
+    """
+
+    def __init__(self, epochs: int, *, quiet: bool) -> None:
+        self._epochs, self._quiet = epochs, quiet
+        self._stage = ""
+        self._bar = ExitStack()
+        self._tell: Callable[[int, int], None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Show an event of the log."""
+        if self._quiet:
+            return
+        if event["event"] in {"tick", "validating"}:
+            doing = "training" if event["event"] == "tick" else "validation"
+            self._advance(f"epoch {event['epoch'] + 1}/{self._epochs}, {doing}", event["step"], event["of"])
+        elif event["event"] == "epoch":
+            self._line(f"epoch {event['epoch']}/{self._epochs}  loss {event['loss']:.3f}  {scores_line(event)}")
+        elif event["event"] == "start" and event["untrained"]:
+            self._line(f"untrained  {scores_line(event['untrained'])}")
+        elif event["event"] == "resume":
+            self._line(f"going on after epoch {event['epoch']}, step {event['step']}")
+
+    def _advance(self, stage: str, done: int, of: int) -> None:
+        """Move the bar; each stage has its own."""
+        from attneval.cli.progress import progress
+
+        if stage != self._stage:
+            self._bar.close()
+            self._stage, self._tell = stage, self._bar.enter_context(progress(stage, quiet=self._quiet))
+        if self._tell is not None:
+            self._tell(done, of)
+
+    def _line(self, text: str) -> None:
+        self._bar.close()
+        self._stage = ""
+        click.echo(text.rstrip(), err=True)
+
+
+def scores_line(scores: dict[str, Any]) -> str:
+    """Retrieval and attention in percent, as far as they are there."""
+    parts = []
+    if "rsum" in scores:
+        both = (" ".join(f"{100 * scores[f'{way}_r@{k}']:.1f}" for k in (1, 5, 10)) for way in ("i2t", "t2i"))
+        parts.append("R@1/5/10 i2t {}  t2i {}".format(*both) + f"  rsum {100 * scores['rsum']:.1f}")
+    if "f1" in scores:
+        parts.append(f"attention F1 {100 * scores['f1']:.1f}  AP {100 * scores['ap']:.1f}")
+    return "  ".join([*parts, *(["best"] if scores.get("best") else [])])
