@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.text import fold, offsets_of, ranges, text_of
+from attneval.unknown import Gaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class Words:
         stream: u4[n], all captions' streams.
         stream_offset: i8[C+1], where each caption's stream starts.
         stream_word: i8[n], the word of each character of the stream.
+        place: i8[W], which of all its caption's white-space words each is, counting those without letter or digit.
+        count: i8[C], how many white-space words each caption has.
     """
 
     caption_offset: NDArray[np.int64]
@@ -46,6 +49,8 @@ class Words:
     stream: NDArray[np.uint32]
     stream_offset: NDArray[np.int64]
     stream_word: NDArray[np.int64]
+    place: NDArray[np.int64]
+    count: NDArray[np.int64]
 
     @classmethod
     def of(cls, text: Strings) -> Words:
@@ -67,9 +72,12 @@ class Words:
         ends[last] |= ~space[last]
         stop = np.flatnonzero(ends)[kept] + 1
         caption_offset = np.searchsorted(start, text.offset)
-        own = np.repeat(text.offset[:-1], np.diff(caption_offset))
+        words_of = np.diff(caption_offset)
+        own = np.repeat(text.offset[:-1], words_of)
         span = np.stack((start - own, stop - own), axis=1)
-        return cls(caption_offset, span, stream, before[text.offset], stream_word)
+        bound = offsets_of(starts)[text.offset]
+        place = kept - np.repeat(bound[:-1], words_of)
+        return cls(caption_offset, span, stream, before[text.offset], stream_word, place, np.diff(bound))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +158,13 @@ class _Matcher:
     def same_beginning(self, claimed: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each export caption is its claimed annotated caption, or a beginning of it."""
         own = np.diff(self.bound)
-        safe = np.maximum(claimed, 0)
-        theirs = np.diff(self.words.stream_offset)[safe] if len(self.words.stream_offset) > 1 else np.zeros_like(own)
-        fits = (claimed != ABSENT) & (own > 0) & (own <= theirs)
+        # The last entry stands for no caption at all, of which nothing is a beginning.
+        theirs = np.append(np.diff(self.words.stream_offset), 0)[claimed]
+        fits = (own > 0) & (own <= theirs)
         fits[self.row[self.tokens.unknown]] = False
         length = np.where(fits, own, 0)
         mine = self.stream[ranges(self.bound[:-1], length)]
-        other = self.words.stream[ranges(self.words.stream_offset[:-1][safe], length)]
+        other = self.words.stream[ranges(self.words.stream_offset[claimed], length)]
         differs = np.bincount(np.repeat(np.arange(len(own)), length), mine != other, len(own)) > 0
         return np.asarray(fits & ~differs)
 
@@ -189,7 +197,12 @@ class _Matcher:
         mine = self.stream[self.bound[row] : self.bound[row + 1]]
         known = {t: text_of(mine[self.start[t] : self.stop[t]]) for t in range(first, last)}
         begin = int(self.words.stream_offset[caption])
-        word = self.words.stream_word[begin : begin + len(text)].tolist()
+        own = slice(*self.words.caption_offset[caption : caption + 2].tolist())
+        gaps = Gaps(
+            word=(self.words.stream_word[begin : begin + len(text)] - own.start).tolist(),
+            place=self.words.place[own].tolist(),
+            count=int(self.words.count[caption]),
+        )
         place: dict[int, tuple[int, int]] = {}
         position = 0
         visible = (t for t in range(first, last) if self.tokens.unknown[t] or known[t])
@@ -204,15 +217,14 @@ class _Matcher:
                     place[token] = (position, position + len(known[token]))
                     position += len(known[token])
                 continue
-            literal = "".join(known[t] for t in runs[number + 1][1]) if number + 1 < len(runs) else ""
-            end = _end_of_unknown(text, word, position, len(run), literal)
+            after = runs[number + 1][1] if number + 1 < len(runs) else []
+            between = range(runs[number - 1][1][-1] + 1 if number else first, after[0] if after else last)
+            # Punctuation among the unknown words stands for no letter, but it takes a place.
+            hidden = [bool(self.tokens.unknown[t]) for t in between if self.tokens.unknown[t] or not self.special[t]]
+            end = gaps.end(text, position, hidden, "".join(known[t] for t in after))
             if end is None:
                 return False
-            cuts = [position, *(p for p in range(position + 1, end) if word[p] != word[p - 1]), end]
-            if len(run) == 1:
-                place[run[0]] = (position, end)
-            elif len(cuts) == len(run) + 1:
-                place |= dict(zip(run, itertools.pairwise(cuts), strict=True))
+            place |= dict(zip(run, gaps.parts(position, end, hidden, open_end=not after), strict=True))
             position = end
         for token in range(first, last):
             self.start[token], self.stop[token] = place.get(token, (0, 0))
@@ -233,20 +245,6 @@ class _Matcher:
         order = np.argsort(word, kind="stable")
         total = np.bincount(word, minlength=len(self.words.span))
         return offsets_of(total), np.repeat(token, count)[order]
-
-
-def _end_of_unknown(text: str, word: list[int], position: int, unknowns: int, literal: str) -> int | None:
-    """Where some unknown words end, before a literal: if possible so that they are as many whole words as tokens.
-
-    A token may also stand for punctuation, of which the stream has nothing.
-    """
-
-    def misfit(end: int) -> tuple[int, bool]:
-        inside_word = 0 < end < len(text) and word[end] == word[end - 1]
-        return abs(len(set(word[position:end])) - unknowns), inside_word
-
-    ends = range(position, len(text) + 1)
-    return min((end for end in ends if text.startswith(literal, end)), key=misfit, default=None)
 
 
 def _claimed(truth: GroundTruth, image: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:

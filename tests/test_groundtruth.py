@@ -320,9 +320,10 @@ def test_phrases_that_are_never_closed(
 @pytest.mark.parametrize("mark", ["[/EN#1 a man]", "[/EN#1/people]", "[/EN#/people a man]", "[/EN#1/ a man]"])
 def test_marks_that_cannot_be_read_are_warned_about(tmp_path: Path, mark: str) -> None:
     truth = one_image(tmp_path, f"so {mark} walks .\n", thing("1", (1, 1, 9, 9)))
-    assert truth.warnings == (
+    (warning,) = truth.warnings
+    assert warning == (
         f"{tmp_path}: Sentences/5.txt line 1: the phrase opened at column 4 lacks a chain, a type or words; "
-        "it is read as plain text",
+        "it is read as plain text"
     )
     # Nothing is left of the mark that could be taken for words.
     assert truth.text[0] == f"so {'a man' if 'man' in mark else ''} walks ."

@@ -26,7 +26,7 @@ LAYERS = [
     {"block", "itemfile", "scoring", "stats"},
     {"problems", "items", "presets"},
     {"align", "cache"},
-    {"export", "groundtruth"},
+    {"export", "groundtruth", "unknown"},
     {"metrics"},
     {"text", "files"},
     {"protocol"},
