@@ -15,12 +15,34 @@ if TYPE_CHECKING:
     from attneval.result import Result
 
 
-def check_protocols(results: Sequence[tuple[str, Result]], *, allow_mismatch: bool) -> list[str]:
+def distinct(names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
+    """Names that tell systems apart.
+
+    Args:
+        names: What they are called.
+        otherwise: What to call them all where two have one name, such as their files.
+    """
+    if otherwise and len(set(names)) < len(names):
+        names = otherwise
+    found: list[str] = []
+    for name in names:
+        numbered = (name, *(f"{name} ({number})" for number in range(2, len(names) + 2)))
+        found.append(next(own for own in numbered if own not in found))
+    return found
+
+
+def check_protocols(
+    results: Sequence[tuple[str, Result]],
+    *,
+    allow_mismatch: bool = False,
+    way_out: str = "score both alike",
+) -> list[str]:
     """Compare the protocols of results with the first one's.
 
     Args:
         results: Results and the names of their systems.
         allow_mismatch: Note differences instead of refusing them.
+        way_out: What the user can do about a refusal.
 
     Returns:
         What a reader has to know.
@@ -42,7 +64,7 @@ def check_protocols(results: Sequence[tuple[str, Result]], *, allow_mismatch: bo
         if not allow_mismatch:
             raise MismatchError(
                 f"{first} and {name} were scored under different protocols: {text}",
-                hint="score both alike, or pass --allow-mismatch",
+                hint=way_out,
             )
         notes.append(f"different protocols, {first} against {name}: {text}")
     return list(dict.fromkeys(notes))

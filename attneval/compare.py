@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.comparable import check_protocols, common_images, restricted
+from attneval.comparable import check_protocols, common_images, distinct, restricted
 from attneval.errors import MismatchError, NothingToScoreError, first_of
 from attneval.metrics.registry import metrics
 from attneval.significance import EQUAL, TRIALS, holm, swap_p_values
-from attneval.stats import RESAMPLES, SEED, ImageSums, bootstrap_repeats, mean_sums, percentile_bounds
+from attneval.stats import RESAMPLES, SEED, ImageSums, bootstrap_repeats, mean_sums, percentile_bounds, resampled_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ class Comparison:
     """Systems compared.
 
     Attributes:
-        names: The systems, the base first.
+        names: The systems, the base first; systems of one name are numbered.
         lines: One per metric.
         images: How many images all are compared on.
         signature: The base's protocol.
@@ -144,8 +144,9 @@ def compare(
     """
     if len(systems) < 2:
         raise NothingToScoreError("there is nothing to compare", hint="name a base and at least one candidate")
-    runs = [(system.name, run) for system in systems for run in system.runs]
-    notes = check_protocols(runs, allow_mismatch=allow_mismatch)
+    names_of = distinct([system.name for system in systems])
+    runs = [(name, run) for name, system in zip(names_of, systems, strict=True) for run in system.runs]
+    notes = check_protocols(runs, allow_mismatch=allow_mismatch, way_out="score both alike, or pass --allow-mismatch")
     image_id, dropped = common_images((run.scores.sums.image_id for _, run in runs), intersect=intersect)
     notes += dropped
     samples = _Samples([[restricted(run.scores.sums, image_id) for run in system.runs] for system in systems])
@@ -163,13 +164,13 @@ def compare(
         p_values = _bootstrap_p_values(samples, shared, trials, seed)
         notes.append(
             "several runs of a system are averaged; intervals and p-values allow for runs as well as images, as far "
-            f"as {', '.join(f'{len(s.runs)} of {s.name}' for s in systems)} can tell"
+            f"as {', '.join(f'{len(s.runs)} of {name}' for name, s in zip(names_of, systems, strict=True))} can tell"
         )
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     evidence = _Evidence(samples, drawn, table, p_values, adjusted, alpha)
     lines = [evidence.line(metric) for metric in wanted]
     return Comparison(
-        names=tuple(system.name for system in systems),
+        names=tuple(names_of),
         lines=tuple(lines),
         images=len(image_id),
         signature=systems[0].runs[0].signature,
@@ -202,10 +203,7 @@ class _Samples:
             if len(own) == 1:
                 drawn.append(mean.resampled(repeats))
                 continue
-            chosen = random.integers(0, len(own), (resamples, len(own)))
-            share = np.stack([(chosen == run).mean(axis=1) for run in range(len(own))])
-            sums = [run.resampled(repeats) for run in own]
-            drawn.append({n: sum(w * s[n] for w, s in zip(share, sums, strict=True)) for n in sums[0]})
+            drawn.append(resampled_runs(own, random.integers(0, len(own), (resamples, len(own))), repeats))
         return drawn
 
 

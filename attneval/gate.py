@@ -174,12 +174,13 @@ def judge(
         if baseline is None:
             raise MismatchError(f"{drops[0]} needs a baseline", hint="pass --baseline FILE")
         _refuse_partial(baseline, "is no baseline")
-        check_protocols([(f"baseline {baseline.name}", baseline), (result.name, result)], allow_mismatch=False)
+        way_out = "score the same images alike, or write a new baseline with --update-baseline"
+        check_protocols([(f"baseline {baseline.name}", baseline), (result.name, result)], way_out=way_out)
         if baseline.scores.sums.image_id != result.scores.sums.image_id:
             raise MismatchError(
                 f"{result.name} and its baseline {baseline.name} were scored on different images "
                 f"({len(result.scores.sums.image_id)} and {len(baseline.scores.sums.image_id)})",
-                hint="score the same images, or write a new baseline with --update-baseline",
+                hint=way_out,
             )
         if only_significant:
             names = list(dict.fromkeys(rule.metric for rule in drops))

@@ -42,7 +42,7 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
     if not parts:
         raise NothingToScoreError("there is nothing to merge")
     first = parts[0]
-    check_protocols([(part.name, part) for part in parts], allow_mismatch=False)
+    check_protocols([(part.name, part) for part in parts])
     partial = [part.name for part in parts if part.partial]
     if partial:
         raise MismatchError(f"{partial[0]} is PARTIAL (--limit) and cannot be merged", hint="score all its images")

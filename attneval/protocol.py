@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +60,7 @@ class Threshold:
             "uniform": 0 <= value < math.inf,
             "abs": 0 <= value < math.inf,
             "max": 0 <= value <= 1,
-            "top": value >= 1 and value == math.floor(value) and value < math.inf,
+            "top": value >= 1 and value.is_integer(),
             "mass": 0 < value <= 1,
         }
         if not in_range.get(rule, False):
@@ -189,11 +190,10 @@ class Protocol:
             if name not in known:
                 hint = suggestion(name, known, f"the fields are {', '.join(known)}")
                 raise ProtocolError(f"{name!r} is no field of the protocol", hint=hint)
-            kind: type = type(known[name].default)
             try:
-                converted[name] = kind(value)
+                converted[name] = _converted(value, type(known[name].default))
             except (TypeError, ValueError):
-                form = known[name].metadata.get("form", kind.__name__)
+                form = known[name].metadata.get("form") or " or ".join(known[name].metadata["choices"])
                 raise ProtocolError(f"{name} {value!r} cannot be read", hint=f"use {form}") from None
         return cls(**converted)
 
@@ -217,12 +217,28 @@ class Protocol:
                 f"signature version {head.partition(':')[2]} is not {SIGNATURE_VERSION}",
                 hint="its numbers follow other definitions; score the export again",
             )
-        return cls.from_dict(dict(part.split(":", 1) for part in parts))
+        fields = [(name, value) for name, _, value in (part.partition(":") for part in parts)]
+        twice = [name for name, count in Counter(name for name, _ in fields).items() if count > 1]
+        if twice:
+            raise ProtocolError(f"{signature!r} gives {twice[0]} twice", hint="each field has one value")
+        return cls.from_dict(dict(fields))
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """The fields in which two protocols differ, with both values."""
         mine, theirs = self.to_dict(), other.to_dict()
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+def _converted(value: Any, kind: type) -> Any:
+    """A value as a field's type; a number may come as text, but is never cut and no truth value.
+
+    Raises:
+        TypeError: It is of another type.
+        ValueError: It cannot be read as that.
+    """
+    if isinstance(value, bool) or (kind is int and isinstance(value, float) and not value.is_integer()):
+        raise TypeError(value)
+    return kind(value)
 
 
 def _text(value: Any) -> str:

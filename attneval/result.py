@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval._version import __version__
-from attneval.errors import ResultError
+from attneval.errors import ProtocolError, ResultError
 from attneval.files import write_text
 from attneval.metrics.registry import REGISTRY, metrics
 from attneval.protocol import Protocol
@@ -148,7 +148,7 @@ class Result:
             )
         try:
             return cls._from_dict(values)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (ProtocolError, KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
             raise ResultError(f"{path} is a damaged result ({error!r})", hint="score the export again") from error
 
     @classmethod
@@ -196,15 +196,13 @@ def _scores_to_dict(scores: Scores) -> dict[str, Any]:
 
 def _scores_from_dict(values: dict[str, Any]) -> Scores:
     return Scores(
-        metrics={name: _measured(m) for name, m in values["metrics"].items()},
-        baselines={
-            base: {name: _measured(m) for name, m in table.items()} for base, table in values["baselines"].items()
-        },
+        metrics=_measured_table(values["metrics"]),
+        baselines={base: _measured_table(table) for base, table in values["baselines"].items()},
         by={
-            kind: {group: {name: _measured(m) for name, m in table.items()} for group, table in groups.items()}
+            kind: {group: _measured_table(table) for group, table in groups.items()}
             for kind, groups in values["by"].items()
         },
-        curve=None if values["curve"] is None else Curve(**values["curve"]),
+        curve=None if values["curve"] is None else _curve(**values["curve"]),
         sums=_sums_from_dict(values["per_image"]),
         totals=values["totals"],
     )
@@ -219,11 +217,29 @@ def _measured_to_dict(name: str, measured: Measured) -> dict[str, Any]:
     }
 
 
+def _measured_table(table: dict[str, Any]) -> dict[str, Measured]:
+    known = {metric.name for metric in metrics()}
+    unknown = [name for name in table if name not in known]
+    if unknown:
+        raise ValueError(f"there is no metric {unknown[0]}")
+    return {name: _measured(values) for name, values in table.items()}
+
+
 def _measured(values: dict[str, Any]) -> Measured:
     value, ci = values["value"], values["ci"]
-    if value is not None and not math.isfinite(value):
-        raise ValueError(f"value {value}")
-    return Measured(value, int(values["n"]), None if ci is None else (float(ci[0]), float(ci[1])))
+    if value is not None:
+        value = _finite(value)
+    return Measured(value, int(values["n"]), None if ci is None else (_finite(ci[0]), _finite(ci[1])))
+
+
+def _curve(rule: str, **lists: list[float]) -> Curve:
+    return Curve(str(rule), **{name: [_finite(value) for value in values] for name, values in lists.items()})
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    return float(value)
 
 
 def _sums_to_dict(sums: ImageSums) -> dict[str, Any]:
@@ -248,10 +264,12 @@ def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
         if f"{direction}_ranks" in table:
             lists = table[f"{direction}_ranks"]
             folds = table.get(f"{direction}_folds", [[0] * len(values) for values in lists])
-            image = np.repeat(np.arange(len(lists)), [len(values) for values in lists])
+            counts = [len(values) for values in lists]
+            if len(lists) != len(image_id) or counts != [len(values) for values in folds]:
+                raise ValueError(f"per_image {direction}_ranks and its folds do not fit {len(image_id)} images")
             ranks[direction] = RankTable(
-                image,
-                np.array([rank for values in lists for rank in values], np.float64),
+                np.repeat(np.arange(len(lists)), counts),
+                np.array([_finite(rank) for values in lists for rank in values], np.float64),
                 np.array([fold for values in folds for fold in values], np.int64),
             )
     columns = {}
@@ -260,4 +278,6 @@ def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
             columns[name] = np.array(column, np.float64)
             if columns[name].shape != (len(image_id),):
                 raise ValueError(f"per_image {name} has {columns[name].shape} entries for {len(image_id)} images")
+            if not np.isfinite(columns[name]).all():
+                raise ValueError(f"per_image {name} has entries that are no numbers")
     return ImageSums(image_id, columns, ranks)

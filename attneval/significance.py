@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.stats import SEED, RankTable
+from attneval.stats import SEED, RankTable, counts_up_to, medians_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,17 +47,21 @@ def swap_p_values(
         never be zero, 2010.
     """
     everything = {metric.name: metric for group in wanted.values() for metric in group}
+    if not everything:
+        return {}
     totals = [system.total() for system in systems]
     names = sorted(set().union(*(_needs(m, sums) for m in everything.values() for sums in totals)))
-    medians = any(name.endswith("_medr") for name in everything)
     images = len(systems[0].image_id)
-    nothing = np.zeros(images)
-    tables = np.stack([[s.columns.get(n, nothing) for n in names] for s in systems])  # systems x columns x images
+    tables = np.zeros((len(systems), len(names), images))
+    for table, system in zip(tables, systems, strict=True):
+        for row, name in enumerate(names):
+            table[row] = system.columns.get(name, 0)
     base = tables.sum(axis=2)
     # Swapping what is the same in all systems, counts of items above all, changes nothing.
     varies = (tables != tables[:1]).any(axis=(0, 2))
     kept = tables[:, varies].reshape(-1, images)
     i, j = np.array(list(wanted)).T
+    medians = [_SwappedMedians(systems, d, i, j) for d in ("i2t", "t2i") if f"{d}_medr" in everything]
     goal = {
         name: [abs(_value(m, totals[b]) - _value(m, totals[a])) - EQUAL for a, b in wanted]
         for name, m in everything.items()
@@ -74,9 +79,8 @@ def swap_p_values(
             change = moved[j, row] - moved[i, row]
             a[names[column]] = a[names[column]] + change
             b[names[column]] = b[names[column]] - change
-        if medians:
-            a |= _swapped_medians([(systems[x], systems[y]) for x, y in wanted], swap)
-            b |= _swapped_medians([(systems[y], systems[x]) for x, y in wanted], swap)
+        for own in medians:
+            a[own.name], b[own.name] = own.after(swap)
         for name, metric in everything.items():
             small = np.abs(metric.value(b) - metric.value(a)) < np.array(goal[name])[:, None]
             larger[name] += (~np.broadcast_to(small, (len(wanted), count))).sum(axis=1)
@@ -95,22 +99,60 @@ def _value(metric: Metric, sums: Sums) -> float:
         return np.nan
 
 
-def _swapped_medians(
-    pairs: Sequence[tuple[ImageSums, ImageSums]], swap: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
-    """Median ranks f8[pairs, trials] of a system after its queries were swapped, image by image, with another's."""
-    found: dict[str, list[NDArray[np.float64]]] = {}
-    for own, other in pairs:
-        for direction in own.ranks.keys() & other.ranks.keys():
-            mine, theirs = own.ranks[direction], other.ranks[direction]
-            both = RankTable(
-                np.concatenate((mine.image, theirs.image + len(own.image_id))),
-                np.concatenate((mine.rank, theirs.rank)),
-                np.concatenate((mine.fold, theirs.fold)),
-            )
-            medians = both.medians(np.concatenate((1 - swap, swap), axis=1))
-            found.setdefault(f"{direction}_medr", []).append(medians)
-    return {name: np.stack(rows) for name, rows in found.items() if len(rows) == len(pairs)}
+class _SwappedMedians:
+    """Median ranks of pairs of systems whose queries are swapped image by image.
+
+    Args:
+        systems: The systems' sums, on the same images; some may have no ranks.
+        direction: `i2t` or `t2i`.
+        i: i8[p], the first system of each pair.
+        j: i8[p], the second.
+    """
+
+    def __init__(
+        self, systems: Sequence[ImageSums], direction: str, i: NDArray[np.int64], j: NDArray[np.int64]
+    ) -> None:
+        self.name = f"{direction}_medr"
+        self._pairs = i, j
+        tables = [system.ranks.get(direction, _NO_RANKS) for system in systems]
+        images = len(systems[0].image_id)
+        self._folds = []
+        for fold in np.unique(np.concatenate([table.fold for table in tables])).tolist():
+            rows = [np.flatnonzero(table.fold == fold) for table in tables]
+            values = np.unique(np.concatenate([table.rank[own] for table, own in zip(tables, rows, strict=True)]))
+            counts = [
+                counts_up_to(np.searchsorted(values, table.rank[own]), table.image[own], (images, len(values)))
+                for table, own in zip(tables, rows, strict=True)
+            ]
+            self._folds.append((values, np.stack(counts)))  # systems x images x values
+
+    def after(self, swap: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The medians f8[p, t] of both systems after t swaps f8[t, I]."""
+        swapped = swap.astype(np.float32)
+        i, j = self._pairs
+        both = []
+        for own, other in ((i, j), (j, i)):
+            folds = [
+                medians_of(values, partial(_up_to_after, counts, swapped, own, other)) for values, counts in self._folds
+            ]
+            both.append(np.asarray(np.mean(folds, axis=0)))
+        return both[0], both[1]
+
+
+def _up_to_after(
+    counts: NDArray[np.float32],
+    swap: NDArray[np.float32],
+    own: NDArray[np.int64],
+    other: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """How many queries rank up to some values once systems have others' queries in some images: f4[p, t, k]."""
+    chosen = counts[:, :, columns]
+    moved = swap @ chosen
+    return np.asarray(chosen.sum(axis=1)[own][:, None] - moved[own] + moved[other])
+
+
+_NO_RANKS = RankTable(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
 
 
 class _Asked(dict[str, "NDArray[np.float64]"]):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -53,20 +53,39 @@ class RankTable:
 
 def _medians(rank: NDArray[np.float64], image: NDArray[np.int64], repeats: NDArray[np.float64]) -> NDArray[np.float64]:
     values, place = np.unique(rank, return_inverse=True)
-    count = np.zeros((repeats.shape[1], len(values)), np.float32)
-    np.add.at(count, (image, place), 1)
-    # How many queries of each image rank up to each value; whole numbers, exact in single precision.
-    up_to = np.cumsum(count, axis=1)
+    cumulative = counts_up_to(place, image, (repeats.shape[1], len(values)))
     weight = repeats.astype(np.float32)
-    total = weight @ up_to[:, -1]
+    return medians_of(values, lambda columns: weight @ cumulative[:, columns])
+
+
+def counts_up_to(place: NDArray[np.int64], image: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """How many queries of each image rank up to each value: f4[I, v], whole numbers, exact in single precision."""
+    count = np.zeros(shape, np.float32)
+    np.add.at(count, (image, place), 1)
+    return np.cumsum(count, axis=1)
+
+
+def medians_of(
+    values: NDArray[np.float64], up_to: Callable[[NDArray[np.int64]], NDArray[np.float32]]
+) -> NDArray[np.float64]:
+    """Medians of many samples of the same v values, from how often values occur in each sample.
+
+    Args:
+        values: f8[v], ascending.
+        up_to: From k places of values to f4[..., k]: how many members of each sample are at most these values.
+
+    Returns:
+        f8[...]; NaN where a sample has no members.
+    """
+    total = up_to(np.array([len(values) - 1]))[..., 0]
     goals = np.floor((total + 1) / 2), np.floor((total + 2) / 2)
     # Medians of resamples lie close together: a coarse look finds the few values that they can be.
     coarse = np.arange(0, len(values), max(int(np.sqrt(len(values))), 1))
-    reached = weight @ up_to[:, coarse]
-    first = coarse[max(int((reached < goals[0][:, None]).sum(axis=1).min()) - 1, 0)]
-    last = np.append(coarse, len(values) - 1)[int((reached < goals[1][:, None]).sum(axis=1).max())]
-    near = weight @ up_to[:, first : last + 1]
-    low, high = (values[np.minimum(first + (near < goal[:, None]).sum(axis=1), last)] for goal in goals)
+    reached = up_to(coarse)
+    first = coarse[max(int((reached < goals[0][..., None]).sum(axis=-1).min()) - 1, 0)]
+    last = np.append(coarse, len(values) - 1)[int((reached < goals[1][..., None]).sum(axis=-1).max())]
+    near = up_to(np.arange(first, last + 1))
+    low, high = (values[np.minimum(first + (near < goal[..., None]).sum(axis=-1), last)] for goal in goals)
     return np.where(total > 0, (low + high) / 2, np.nan)
 
 
@@ -104,25 +123,55 @@ class ImageSums:
 
 
 def mean_sums(runs: Sequence[ImageSums]) -> ImageSums:
-    """The sums of one system from several runs on the same images: columns averaged, ranks pooled."""
+    """The sums of one system from several runs on the same images: columns averaged, ranks pooled.
+
+    What some of the runs lack the system does not have.
+    """
     if len(runs) == 1:
         return runs[0]
-    columns = {
-        name: np.mean([run.columns[name] for run in runs], axis=0)
-        for name in runs[0].columns
-        if all(name in run.columns for run in runs)
-    }
-    ranks = {
-        direction: RankTable(
-            *(
-                np.concatenate([getattr(run.ranks[direction], part) for run in runs])
-                for part in ("image", "rank", "fold")
-            )
-        )
-        for direction in runs[0].ranks
-        if all(direction in run.ranks for run in runs)
-    }
+    columns = {name: np.mean([run.columns[name] for run in runs], axis=0) for name in _shared(r.columns for r in runs)}
+    ranks = {d: _pooled([run.ranks[d] for run in runs], shift=0) for d in _shared(run.ranks for run in runs)}
     return ImageSums(runs[0].image_id, columns, ranks)
+
+
+def resampled_runs(runs: Sequence[ImageSums], drawn: NDArray[np.int64], repeats: NDArray[np.float64]) -> Sums:
+    """What `mean_sums` would give of resampled runs on resampled images: f8[b] by name.
+
+    Args:
+        runs: Several runs of one system.
+        drawn: i8[b, n], the n runs of each of b resamples.
+        repeats: f8[b, I], how often each image counts, in whole numbers.
+    """
+    count = np.stack([(drawn == run).sum(axis=1) for run in range(len(runs))]).astype(np.float64)
+    sums = [ImageSums(run.image_id, run.columns).resampled(repeats) for run in runs]
+    means = {
+        name: np.asarray(sum(w * s[name] for w, s in zip(count, sums, strict=True)) / drawn.shape[1])
+        for name in _shared(sums)
+    }
+    for direction in _shared(run.ranks for run in runs):
+        images = repeats.shape[1]
+        table = _pooled([run.ranks[direction] for run in runs], shift=images)
+        medians = [
+            table.medians((count[:, rows].T[:, :, None] * repeats[rows, None]).reshape(-1, len(runs) * images))
+            for rows in np.array_split(np.arange(len(repeats)), -(-len(repeats) // RESAMPLES))
+        ]
+        means[f"{direction}_medr"] = np.concatenate(medians)
+    return means
+
+
+def _shared(tables: Iterable[Mapping[str, object]]) -> list[str]:
+    """The names that all tables have, in the order of the first."""
+    first, *others = tables
+    return [name for name in first if all(name in table for table in others)]
+
+
+def _pooled(tables: Sequence[RankTable], shift: int) -> RankTable:
+    """The queries of several tables as one; those of each table belong to images `shift` rows after the last's."""
+    return RankTable(
+        np.concatenate([table.image + shift * number for number, table in enumerate(tables)]),
+        np.concatenate([table.rank for table in tables]),
+        np.concatenate([table.fold for table in tables]),
+    )
 
 
 def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from exports import assert_says
 from results import image_sums, of_f1
 
 from attneval import Protocol
-from attneval.comparable import check_protocols, common_images, restricted
+from attneval.comparable import check_protocols, common_images, distinct, restricted
 from attneval.errors import MismatchError, NothingToScoreError
 
 BASE = of_f1("base", [0.5, 0.5])
@@ -18,12 +18,25 @@ BASE = of_f1("base", [0.5, 0.5])
 
 def refusal(*systems: tuple[str, object]) -> MismatchError:
     with pytest.raises(MismatchError) as caught:
-        check_protocols(systems, allow_mismatch=False)  # type: ignore[arg-type]
+        check_protocols(systems, way_out="pass --allow-mismatch")  # type: ignore[arg-type]
     return caught.value
 
 
+@pytest.mark.parametrize(
+    ("names", "otherwise", "found"),
+    [
+        (["a", "b"], ["x", "y"], ["a", "b"]),
+        (["a", "a"], ["x", "y"], ["x", "y"]),
+        (["a", "b", "a"], ["x", "y", "x"], ["x", "y", "x (2)"]),
+        (["a", "a", "a (2)", "a"], [], ["a", "a (2)", "a (2) (2)", "a (3)"]),
+    ],
+)
+def test_names_that_tell_systems_apart(names: list[str], otherwise: list[str], found: list[str]) -> None:
+    assert distinct(names, otherwise) == found
+
+
 def test_equal_protocols_have_nothing_to_say() -> None:
-    assert check_protocols([("a", BASE), ("b", of_f1("b", [0.1]))], allow_mismatch=False) == []
+    assert check_protocols([("a", BASE), ("b", of_f1("b", [0.1]))]) == []
 
 
 def test_fields_that_differ_are_named_with_both_values() -> None:
@@ -39,12 +52,12 @@ def test_annotations_of_another_kind_are_another_protocol() -> None:
     entities, mdetr = (of_f1("x", [0.5], ground_truth=kind) for kind in ("entities", "mdetr"))
     assert_says(str(refusal(("a", entities), ("b", mdetr))), "ground_truth entities against mdetr")
     # A result of retrieval alone has no annotations, and no quarrel with any.
-    assert check_protocols([("a", entities), ("b", of_f1("b", [0.5]))], allow_mismatch=False) == []
+    assert check_protocols([("a", entities), ("b", of_f1("b", [0.5]))]) == []
 
 
 def test_partial_results_are_noted_once() -> None:
     part = dataclasses.replace(BASE, partial=True)
-    notes = check_protocols([("a", part), ("b", BASE), ("b", part), ("b", part)], allow_mismatch=False)
+    notes = check_protocols([("a", part), ("b", BASE), ("b", part), ("b", part)])
     assert notes == [f"{name} is PARTIAL: only some images were scored" for name in "ab"]
 
 

@@ -145,7 +145,6 @@ def test_thresholds_refused(text: str) -> None:
     assert all(rule in caught.value.hint for rule in ("uniform", "abs:t", "max:f", "top:k", "mass:m"))
 
 
-@pytest.mark.xfail(strict=True, raises=OverflowError, reason="Threshold.parse takes math.floor of infinity")
 @pytest.mark.parametrize("text", ["abs:inf", "uniform:inf", "top:inf", "max:1e999"])
 def test_infinite_thresholds_are_refused(text: str) -> None:
     with pytest.raises(ProtocolError, match="is not a rule"):
@@ -197,7 +196,6 @@ def test_dictionaries_refused(values: dict[str, Any], message: str, hint: str) -
     assert hint in caught.value.hint
 
 
-@pytest.mark.xfail(strict=True, reason="from_dict cuts 2.5 folds to 2")
 def test_a_fraction_of_a_fold_is_refused() -> None:
     with pytest.raises(ProtocolError, match=r"folds 2\.5 cannot be read"):
         Protocol.from_dict({"folds": 2.5})
@@ -230,7 +228,6 @@ def test_signatures_of_other_versions_are_refused() -> None:
         Protocol.parse(other)
 
 
-@pytest.mark.xfail(strict=True, reason="parse takes the last of two values")
 def test_signatures_that_contradict_themselves_are_refused() -> None:
     with pytest.raises(ProtocolError, match="unit"):
         Protocol.parse(f"{DEFAULT}|unit:phrase")

@@ -78,7 +78,9 @@ def test_csv_runs_no_formulas() -> None:
 def test_micro_average_is_the_headline_when_the_protocol_says_so() -> None:
     protocol = attneval.Protocol(average="micro")
     result = attneval.score(FIXTURES / "good.npz", FIXTURES / "entities", protocol=protocol)
-    rows = {row.cells[0].text: row.cells[0].strong for row in score_page(result).tables[0].rows}
+    table = score_page(result).tables[0]
+    assert isinstance(table, Table)
+    rows = {row.cells[0].text: row.cells[0].strong for row in table.rows}
     assert rows["micro F1"]
     assert not rows["Attention F1"]
 

@@ -66,6 +66,7 @@ def compare(systems: tuple[Path, ...], groups: tuple[str, ...], **values: Any) -
 def _systems(
     paths: tuple[Path, ...], groups: tuple[str, ...], protocol: Protocol, values: dict[str, Any]
 ) -> list[System]:
+    from attneval.comparable import distinct
     from attneval.compare import System
 
     found = []
@@ -78,12 +79,10 @@ def _systems(
             raise ConfigError(f"--group {text!r} is no group", hint="write NAME=a.json,b.json")
         runs = tuple(load_or_score(Path(part), protocol, values) for part in files.split(","))
         found.append(System(name, runs))
-    names = [system.name for system in found]
-    if len(set(names)) < len(names):
-        # Results of one model in several directories are told apart by the directories.
-        paths_of = [*map(str, paths), *(text.partition("=")[0] for text in groups)]
-        found = [System(name, system.runs) for name, system in zip(paths_of, found, strict=True)]
-    return found
+    # Results of one model in several directories are told apart by the directories.
+    paths_of = [*map(str, paths), *(text.partition("=")[0] for text in groups)]
+    names = distinct([system.name for system in found], paths_of)
+    return [System(name, system.runs) for name, system in zip(names, found, strict=True)]
 
 
 def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Result:

@@ -25,7 +25,7 @@ def curve(results: tuple[Path, ...], **values: Any) -> None:
 
     output = Output(values, *FORMATS)
     found = [Result.load(path) for path in results]
-    check_protocols([(result.name, result) for result in found], allow_mismatch=False)
+    check_protocols([(result.name, result) for result in found])
 
     def text_in(style: str) -> str | None:
         if style == "json":

@@ -108,7 +108,8 @@ def load_packed(columns: Columns) -> AttentionExport:
 def read_header(report: Report, text: bytes | str, member: str = "format") -> Header:
     """Read the JSON that says what the maps are; what it leaves out takes the defaults of `Header`."""
     try:
-        values = json.loads(text)
+        # Python writes NaN and Infinity, which JSON does not have; null is what is undefined here.
+        values = json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         report.problem(member, f"is not JSON ({error})")
         return Header()

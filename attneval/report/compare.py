@@ -27,10 +27,12 @@ def compare_page(comparison: Comparison, digits: int = 1) -> Page:
 
 def _overview(comparison: Comparison, digits: int) -> Table:
     rows = []
+    # Once some systems have two letters, letters that stand together could mean one or two of them.
+    between = "" if len(letter(len(comparison.names) - 1)) == 1 else ","
     for system, name in enumerate(comparison.names):
         cells = [Cell(f"{letter(system)}  {name}")]
         for line in comparison.lines:
-            marks = "".join(letter(i) for i in line.better_than[system])
+            marks = between.join(letter(i) for i in line.better_than[system])
             value = number(line.values[system], REGISTRY[line.metric].unit, digits)
             cells.append(Cell(value, strong=system in line.best, mark=marks))
         rows.append(Row(cells))
