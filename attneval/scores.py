@@ -64,11 +64,13 @@ class Curve:
 
     @property
     def area_under_pr(self) -> float:
-        """The area under precision over recall, by trapezoids between the thresholds at which anything is found.
+        """The area under precision over recall, by trapezoids between neighbouring thresholds that find anything.
 
         Below the smallest such recall precision is taken to stay as it is; beyond the largest there is nothing.
         """
-        points = sorted((r, p) for r, p in zip(self.recall, self.precision, strict=True) if r > 0)
+        points = [(r, p) for r, p in zip(self.recall, self.precision, strict=True) if r > 0]
+        if points and points[0][0] > points[-1][0]:
+            points.reverse()  # the strictest threshold finds least and comes first
         if not points:
             return 0.0
         points.insert(0, (0.0, points[0][1]))

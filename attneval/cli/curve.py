@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ FORMATS = ("table", "plain", "json", "csv", "markdown")
 @config_option
 def curve(results: tuple[Path, ...], **values: Any) -> None:
     """Show precision, recall and F1 of RESULTS over the thresholds of their rule; F1 alone for several results."""
-    from attneval.comparable import check_protocols
+    from attneval.comparable import check_protocols, distinct
     from attneval.report.curve import curve_csv, curve_dict, curve_page, curve_text
     from attneval.result import Result
 
     output = Output(values, *FORMATS)
-    found = [Result.load(path) for path in results]
+    loaded = [Result.load(path) for path in results]
+    names = distinct([result.name for result in loaded], list(map(str, results)))
+    found = [dataclasses.replace(result, name=name) for name, result in zip(names, loaded, strict=True)]
     check_protocols([(result.name, result) for result in found])
 
     def text_in(style: str) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import string
 from typing import TYPE_CHECKING, Any
 
-from attneval.compare import letter
+from attneval.comparable import distinct
 from attneval.errors import NothingToScoreError
 from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Page, Row, Table, number, safe
@@ -15,33 +16,37 @@ if TYPE_CHECKING:
     from attneval.scores import Curve
 
 HEIGHT, WIDTH = 16, 66
+LINE = 80
 LABELS = {"precision": "P", "recall": "R", "f1": "F"}
+MARKS = string.ascii_lowercase + string.ascii_uppercase + string.digits
+"""One character for each of several systems, in the plot and in the table below it."""
 
 
 def curve_text(results: list[Result]) -> str:
     """A plot that reads well at 80 columns: precision, recall and F1 of one result, or F1 of several."""
-    if len(results) == 1:
-        curve = _curve(results[0])
+    curves = _curves(results)
+    if len(curves) == 1:
+        (curve,) = curves.values()
         series = {mark: getattr(curve, name) for name, mark in LABELS.items()}
         legend = "P precision   R recall   F F1"
     else:
-        series = {letter(i): _curve(result).f1 for i, result in enumerate(results)}
-        legend = "F1 of " + "   ".join(f"{letter(i)} {result.name}" for i, result in enumerate(results))
-    first = _curve(results[0])
+        marks = _marks(results)
+        series = {mark: curve.f1 for mark, curve in zip(marks, curves.values(), strict=True)}
+        legend = _packed("F1 of ", [f"{mark} {safe(name)}" for mark, name in zip(marks, curves, strict=True)])
+    first = next(iter(curves.values()))
     lines = _plot(series, first, results[0].protocol.rule.value)
-    return "\n".join([*lines, "", safe(legend), "* where curves meet; | the protocol's threshold", ""])
+    return "\n".join([*lines, "", legend, "* where curves meet; | the protocol's threshold", ""])
 
 
 def curve_page(results: list[Result], digits: int = 1) -> Page:
     """For each result: the area under its P/R curve, its best F1 and its F1 at the protocol's threshold."""
     rows = []
-    for i, result in enumerate(results):
-        curve = _curve(result)
+    for mark, result, (name, curve) in zip(_marks(results), results, _curves(results).items(), strict=True):
         own = curve.parameter.index(result.protocol.rule.value)
         cells = [number(curve.area_under_pr, digits=digits), number(curve.f1[curve.best], digits=digits)]
         cells += [f"{curve.rule}:{curve.parameter[curve.best]:.3g}", number(curve.f1[own], digits=digits)]
         cells += [result.protocol.threshold]
-        rows.append(Row([Cell(f"{letter(i)}  {result.name}"), *(Cell(text) for text in cells)]))
+        rows.append(Row([Cell(f"{mark}  {name}"), *(Cell(text) for text in cells)]))
     header = ["", "area under P/R", "best F1", "at", "F1", "at the protocol's"]
     notes = ["best F1 is tuned on the data it is reported on"]
     return Page([Table("Curves, in %", header, rows, notes)], [f"signature: {results[0].signature}"])
@@ -50,9 +55,8 @@ def curve_page(results: list[Result], digits: int = 1) -> Page:
 def curve_csv(results: list[Result]) -> str:
     """One line per result and threshold."""
     rows = [
-        (result.name, curve.rule, *values)
-        for result in results
-        for curve in (_curve(result),)
+        (name, curve.rule, *values)
+        for name, curve in _curves(results).items()
         for values in zip(curve.parameter, curve.precision, curve.recall, curve.f1, strict=True)
     ]
     return to_csv(("system", "rule", "threshold", "precision", "recall", "f1"), rows)
@@ -63,18 +67,41 @@ def curve_dict(results: list[Result]) -> dict[str, Any]:
     return {
         "schema": 1,
         "systems": {
-            result.name: vars(_curve(result))
-            | {"threshold": result.protocol.threshold, "area_under_pr": _curve(result).area_under_pr}
-            for result in results
+            name: vars(curve) | {"threshold": result.protocol.threshold, "area_under_pr": curve.area_under_pr}
+            for result, (name, curve) in zip(results, _curves(results).items(), strict=True)
         },
     }
 
 
-def _curve(result: Result) -> Curve:
-    curve = result.scores.curve
-    if curve is None:
-        raise NothingToScoreError(f"{result.name} has no curve: its attention was not scored")
-    return curve
+def _curves(results: list[Result]) -> dict[str, Curve]:
+    """The curves by names that tell the results apart."""
+    found = {}
+    for name, result in zip(distinct([result.name for result in results]), results, strict=True):
+        if result.scores.curve is None:
+            raise NothingToScoreError(f"{name} has no curve: its attention was not scored")
+        found[name] = result.scores.curve
+    return found
+
+
+def _marks(results: list[Result]) -> str:
+    if len(results) > len(MARKS):
+        raise NothingToScoreError(
+            f"{len(results)} curves are more than the {len(MARKS)} that can be told apart by one character",
+            hint="name fewer results, or pass -f csv or -f json",
+        )
+    return MARKS[: len(results)]
+
+
+def _packed(head: str, entries: list[str]) -> str:
+    """As many entries on each line as fit."""
+    lines = [head + entries[0]]
+    for entry in entries[1:]:
+        longer = f"{lines[-1]}   {entry}"
+        if len(longer) <= LINE:
+            lines[-1] = longer
+        else:
+            lines.append(" " * len(head) + entry)
+    return "\n".join(lines)
 
 
 def _plot(series: dict[str, list[float]], curve: Curve, threshold: float) -> list[str]:
