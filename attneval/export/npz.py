@@ -11,6 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
+from attneval.errors import DataError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,12 +27,18 @@ class Spool:
     Args:
         beside: The target; the spool is on the same disk and gone when the process ends, however it does.
         dtype: Of the elements.
+
+    Raises:
+        DataError: The directory cannot be written.
     """
 
     def __init__(self, beside: Path, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
         self.count = 0
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=beside.parent)  # noqa: SIM115 - closed by close()
+        try:
+            self._file: IO[bytes] = tempfile.TemporaryFile(dir=beside.parent)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise DataError(f"{beside} cannot be written ({error.strerror})") from error
 
     def append(self, values: NDArray[Any]) -> None:
         """Append elements."""

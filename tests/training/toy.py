@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,20 +23,27 @@ REGIONS, FEATURES, WIDTH, HEIGHT = 6, 16, 120, 80
 
 
 def write_toy(folder: Path, *, train: int = 60, dev: int = 20, seed: int = 0) -> Path:
-    """Write `{split}_*.npy` and `{split}_*.txt`; region r shows the r-th thing that the captions name, then noise."""
+    """Write `{split}_*.npy` and `{split}_*.txt`; region r shows the r-th thing that the captions name, then noise.
+
+    What is where is annotated in `entities/`, in the layout of Flickr30k Entities.
+    """
     random = np.random.default_rng(seed)
     looks = random.normal(size=(len(THINGS), FEATURES)) * 2
-    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("Annotations", "Sentences"):
+        (folder / "entities" / name).mkdir(parents=True, exist_ok=True)
     for split, images in (("train", train), ("dev", dev), ("test", dev)):
         features = random.normal(size=(images, REGIONS, FEATURES)) * 0.5
-        captions = []
+        sentences: list[list[str]] = []
+        things = []
         for image in range(images):
             shown = random.choice(len(THINGS), size=3, replace=False)
             features[image, :3] += looks[shown]
+            things.append(shown)
+            sentences.append([])
             for _ in range(5):
-                first, second, third = (THINGS[thing] for thing in random.permutation(shown))
-                end = f" and a {third}" if random.random() < 0.5 else ""
-                captions.append(f"A {first} near the {second}{end} .")
+                first, second, third = random.permutation(shown).tolist()
+                end = f" and {_phrase('a', third)}" if random.random() < 0.5 else ""
+                sentences[-1].append(f"{_phrase('A', first)} near {_phrase('the', second)}{end} .")
         corner = random.uniform(0, 0.6, size=(images, REGIONS, 2))
         extent = random.uniform(0.1, 0.4, size=(images, REGIONS, 2))
         size = np.array([WIDTH, HEIGHT])
@@ -43,10 +51,30 @@ def write_toy(folder: Path, *, train: int = 60, dev: int = 20, seed: int = 0) ->
         np.save(folder / f"{split}_ims.npy", features.astype(np.float32))
         np.save(folder / f"{split}_boxes.npy", boxes.astype(np.float32))
         np.save(folder / f"{split}_sizes.npy", np.tile(size, (images, 1)).astype(np.int32))
+        captions = [re.sub(r"\[\S+ |\]", "", sentence) for own in sentences for sentence in own]
         (folder / f"{split}_caps.txt").write_text("\n".join(captions) + "\n", encoding="utf-8")
         ids = [f"{split}{image}" for image in range(images)]
         (folder / f"{split}_ids.txt").write_text("\n".join(ids) + "\n", encoding="utf-8")
+        for image_id, shown, own, where in zip(ids, things, sentences, boxes, strict=True):
+            (folder / "entities" / "Sentences" / f"{image_id}.txt").write_text("\n".join(own) + "\n", encoding="utf-8")
+            xml = _annotation(dict(zip(shown.tolist(), where.round().astype(int).tolist(), strict=False)))
+            (folder / "entities" / "Annotations" / f"{image_id}.xml").write_text(xml, encoding="utf-8")
     return folder
+
+
+def _phrase(article: str, thing: int) -> str:
+    return f"[/EN#{thing + 1}/other {article} {THINGS[thing]}]"
+
+
+def _annotation(boxes: dict[int, list[int]]) -> str:
+    """A box file; the first pixel is 1, the last one is inside."""
+    objects = "".join(
+        f"<object><name>{thing + 1}</name><bndbox><xmin>{left + 1}</xmin><ymin>{top + 1}</ymin>"
+        f"<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
+        for thing, (left, top, right, bottom) in boxes.items()
+    )
+    size = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height><depth>3</depth></size>"
+    return f"<annotation>{size}{objects}</annotation>\n"
 
 
 def write_tsv(path: Path, images: dict[str, np.ndarray], *, lxmert: bool = False) -> Path:

@@ -1,0 +1,317 @@
+"""The commands `train` and `export`, from data to a scored export."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from commands import Done, environment
+from here import Here
+
+import attneval
+from attneval.cli import progress
+from attneval.cli.train import View
+from attneval.training.checkpoint import read_checkpoint
+from attneval.training.config import ConstraintConfig, TrainConfig
+from attneval.training.models import MODELS, model_config
+
+from .authors import V, author_checkpoint
+from .test_loop import assert_same_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+NOTHING = Done(0, "", "")
+SMALL = shlex.split("--embed-dim 32 --word-dim 16 --sim-dim 16 --batch-size 20 --learning-rate 5e-3 --min-count 1")
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Here:
+    return Here(capsys, monkeypatch, tmp_path)
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_export_scores_what_training_scored(here: Here, toy: Path, tmp_path: Path, name: str) -> None:
+    gt = toy / "entities"
+    arguments: tuple[str | Path, ...] = (
+        "train",
+        "--model",
+        name,
+        "--data",
+        toy,
+        "--gt",
+        gt,
+        "-o",
+        "run",
+        *SMALL,
+        "--negatives",
+        "all",
+    )
+    done = here(*arguments, "--constraints", "ccr,ccs", "--weight-ccr", "0.1", "--epochs", "3", "--select", "f1")
+    assert (done.code, done.out) == (0, "run/best.pth.tar\n")
+    epochs = [event for event in log_of(tmp_path / "run") if event["event"] == "epoch"]
+    lines = done.err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["untrained", "epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert f"attention F1 {100 * epochs[2]['f1']:.1f}" in lines[3]
+    assert f"rsum {100 * epochs[2]['rsum']:.1f}" in lines[3]
+
+    best = max(epochs, key=lambda epoch: float(epoch["f1"]))
+    assert here("export", "run/best.pth.tar", "--split", "dev", "-o", "maps.npz") == NOTHING
+    result = attneval.score(tmp_path / "maps.npz", gt)
+    for metric in ("precision", "recall", "f1", "ap", "pointing", "mass", "specificity"):
+        assert best[metric] == pytest.approx(result[metric], abs=1e-6), metric
+    for metric in ("i2t_r@1", "i2t_r@5", "i2t_r@10", "t2i_r@1", "t2i_r@5", "t2i_r@10", "rsum"):
+        assert best[metric] == pytest.approx(result[metric], abs=1e-6), metric
+    (start,) = (event for event in log_of(tmp_path / "run") if event["event"] == "start")
+    assert best["f1"] > start["untrained"]["f1"]
+
+
+def test_every_flag_arrives(here: Here, toy: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.json"
+    assert here("train", "--model", "scan-t2i", "--data", toy, "-o", "first", *SMALL, "--epochs", "1").code == 0
+    words.write_bytes((tmp_path / "first" / "vocabulary.json").read_bytes())
+    flags = shlex.split(
+        "--embed-dim 24 --word-dim 12 --layers 2 --no-bidirectional --no-normalise-images --no-normalise-captions "
+        "--weight-norm --raw-norm softmax --temperature 5 --pooling Mean --pooling-temperature 3 --sim-dim 8 "
+        "--sgr-steps 2 --margin-ccr 0.1 --margin-ccs 0.3 --weight-ccr 0.4 --weight-ccs 0.5 --swap hardest "
+        "--tokens content --through weights --start 0.5 --warmup 0.25 --epochs 1 --batch-size 25 "
+        "--learning-rate 0.001 --decay-epochs 2 --decay 0.5 --grad-clip 1 --margin 0.15 --negatives all "
+        "--easy-epochs 0.1 --seed 7 --train-images 20 --val-images 10 --max-tokens 7 --min-count 2 --select rsum "
+        "--no-amp --device cpu --log-steps 1 --checkpoint-steps 2"
+    )
+    done = here(
+        *("train", "--model", "bfan-prob", "--constraints", "ccr,ccs", "--data", toy, "--vocabulary", words),
+        *("-o", "run", *flags),
+    )
+    assert done.code == 0
+    model = model_config(
+        "bfan-prob",
+        len(json.loads(words.read_text(encoding="utf-8"))["word2idx"]),
+        image_dim=16,
+        regions=6,
+        embed_dim=24,
+        word_dim=12,
+        layers=2,
+        bidirectional=False,
+        normalise_images=False,
+        normalise_captions=False,
+        weight_norm=True,
+        raw_norm="softmax",
+        temperature=5.0,
+        pooling="Mean",
+        pooling_temperature=3.0,
+        sim_dim=8,
+        sgr_steps=2,
+    )
+    constraints = ConstraintConfig(
+        use=("ccr", "ccs"),
+        margin_ccr=0.1,
+        margin_ccs=0.3,
+        weight_ccr=0.4,
+        weight_ccs=0.5,
+        swap="hardest",
+        tokens="content",
+        through="weights",
+        start=0.5,
+        warmup=0.25,
+    )
+    assert read_checkpoint(tmp_path / "run" / "last.pth.tar").config == TrainConfig(
+        model,
+        str(toy),
+        constraints,
+        epochs=1,
+        batch_size=25,
+        learning_rate=0.001,
+        decay_epochs=2,
+        decay=0.5,
+        grad_clip=1.0,
+        margin=0.15,
+        negatives="all",
+        easy_epochs=0.1,
+        seed=7,
+        train_images=20,
+        val_images=10,
+        max_tokens=7,
+        min_count=2,
+        vocabulary=str(words),
+        device="cpu",
+        log_steps=1,
+        checkpoint_steps=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "use"), [("none", ()), ("ccr", ("ccr",)), ("ccs", ("ccs",)), ("ccr,ccs", ("ccr", "ccs"))]
+)
+def test_constraints_by_name(here: Here, toy: Path, tmp_path: Path, value: str, use: tuple[str, ...]) -> None:
+    small = [*SMALL, "--epochs", "1", "--train-images", "8", "--val-images", "4"]
+    assert here("train", "--model", "scan-t2i", "--constraints", value, "--data", toy, "-o", "run", *small).code == 0
+    config = read_checkpoint(tmp_path / "run" / "best.pth.tar").config
+    assert config is not None
+    assert config.constraints.use == use
+    (epoch,) = (event for event in log_of(tmp_path / "run") if event["event"] == "epoch")
+    assert {"ccr", "ccs"} & set(epoch) == set(use)
+
+
+def test_a_run_repeats_from_its_checkpoint(here: Here, toy: Path, tmp_path: Path) -> None:
+    small = [*SMALL, "--epochs", "1", "--seed", "3", "--constraints", "ccs"]
+    assert here("train", "--model", "saf", "--data", toy, "-o", "one", *small).code == 0
+    assert here("train", "--like", "one/best.pth.tar", "-o", "two").code == 0
+    assert_same_runs(tmp_path / "one", tmp_path / "two")
+    done = here("train", "--like", "one/best.pth.tar", "-o", "three", "--seed", "4", "--constraints", "none")
+    assert done.code == 0
+    other = read_checkpoint(tmp_path / "three" / "best.pth.tar").config
+    assert other is not None
+    assert (other.seed, other.constraints.use, other.model.embed_dim) == (4, (), 32)
+
+
+def test_a_killed_command_goes_on(here: Here, toy: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--model", "saf", "--data", str(toy), "--constraints", "ccs", *SMALL]
+    arguments += ["--epochs", "2", "--checkpoint-steps", "4", "--log-steps", "1"]
+    assert here(*arguments, "-o", "unbroken").code == 0
+    command = [sys.executable, "-m", "attneval", *arguments, "-o", str(tmp_path / "killed")]
+    log = tmp_path / "killed" / "log.jsonl"
+    with subprocess.Popen(command, env=environment(OMP_NUM_THREADS="1"), stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (log.exists() and log.read_bytes().count(b'"event": "step"') >= 6):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    done = here(*arguments, "-o", "killed")
+    assert done.code == 0
+    assert done.err.startswith("going on after epoch ")
+    assert_same_runs(tmp_path / "killed", tmp_path / "unbroken")
+    again = here(*arguments, "-o", "killed", "-q")
+    assert again == Done(0, "killed/best.pth.tar\n", "")
+
+
+def test_a_terminal_shows_a_bar_and_keeps_the_lines(here: Here, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    done = here("train", "--model", "scan-t2i", "--data", toy, "-o", "run", *SMALL, "--epochs", "2")
+    assert (done.code, done.out) == (0, "run/best.pth.tar\n")
+    for text in ("epoch 1/2, training", "epoch 1/2  loss", "epoch 2/2, training", "epoch 2/2  loss"):
+        assert text in done.err
+    assert "%" not in here("train", "--like", "run/best.pth.tar", "-o", "other", "-q").err
+
+
+def test_the_bar_names_its_stage(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    @contextmanager
+    def shown(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+        seen.append(("open", what))
+        yield lambda done, of: seen.append((done, of))
+        seen.append(("close", what))
+
+    monkeypatch.setattr(progress, "progress", shown)
+    with View(3, quiet=False) as view:
+        view({"event": "tick", "epoch": 0, "step": 4, "of": 9})
+        view({"event": "tick", "epoch": 0, "step": 5, "of": 9})
+        view({"event": "validating", "epoch": 0, "step": 64, "of": 100})
+        view({"event": "tick", "epoch": 1, "step": 1, "of": 9})
+    first, second, third = "epoch 1/3, training", "epoch 1/3, validation", "epoch 2/3, training"
+    assert seen == [
+        *[("open", first), (4, 9), (5, 9), ("close", first)],
+        *[("open", second), (64, 100), ("close", second)],
+        *[("open", third), (1, 9), ("close", third)],
+    ]
+
+
+def test_train_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
+    assert "--model is missing" in here.refused("train", "--data", toy, "-o", "run")
+    assert "--data is missing" in here.refused("train", "--model", "sgr", "-o", "run")
+    assert "'scam' is not one of" in here.refused("train", "--model", "scam", "--data", toy, "-o", "run")
+    assert "nowhere/train_caps.txt: cannot be read" in here.refused(
+        "train", "--model", "sgr", "--data", "nowhere", "-o", "run"
+    )
+    base = ("train", "--model", "scan-t2i", "--data", toy, "-o", "run")
+    assert "epochs must be at least 1, not 0" in here.refused(*base, "--epochs", "0")
+    assert "without annotations to score it" in here.refused(*base, "--select", "f1")
+    assert "nowhere does not exist" in here.refused(*base, "--gt", "nowhere")
+    (tmp_path / "entities" / "Annotations").mkdir(parents=True)
+    (tmp_path / "entities" / "Sentences").mkdir()
+    assert "20 of 20 images" in here.refused(*base, "--gt", "entities")
+    torch.save(author_checkpoint("sgr"), tmp_path / "sgr.tar")
+    assert "sgr.tar: records no choices" in here.refused("train", "--like", "sgr.tar", "--data", toy, "-o", "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_export_of_an_authors_checkpoint(here: Here, tmp_path: Path) -> None:
+    """Two checkpoints of the published layout, averaged; their folder has neither boxes nor sizes."""
+    folder = tmp_path / "f30k_precomp"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    np.save(folder / "test_ims.npy", random.normal(size=(3, 36, 2048)).astype(np.float32))
+    (folder / "test_caps.txt").write_text("word4 word5\nword6\n" * 7 + "word7\n", encoding="utf-8")
+    (folder / "test_ids.txt").write_text("11\n22\n33\n", encoding="utf-8")
+    words = ("<pad>", "<start>", "<end>", "<unk>", *(f"word{index}" for index in range(4, V)))
+    index = {word: position for position, word in enumerate(words)}
+    content = {"word2idx": index, "idx2word": {str(at): word for word, at in index.items()}, "idx": V}
+    (tmp_path / "vocab.json").write_text(json.dumps(content), encoding="utf-8")
+    for name in ("sgr", "saf"):
+        torch.save(author_checkpoint(name), tmp_path / f"{name}.tar")
+    base = ("export", "sgr.tar", "saf.tar", "--data", folder, "-o", "maps.npz")
+    assert "sgr.tar: brings no vocabulary; name its JSON file with --vocab" in here.refused(*base)
+    assert "image 11 has no boxes" in here.refused(*base, "--vocab", "vocab.json")
+    assert not (tmp_path / "maps.npz").exists()
+    assert here(*base, "--vocab", "vocab.json", "--no-maps") == NOTHING
+    assert attneval.load_export(tmp_path / "maps.npz").header.about["model"] == "sgr + saf"
+    both, single = np.load(tmp_path / "maps.npz")["similarity"], []
+    for name in ("sgr", "saf"):
+        arguments = (f"{name}.tar", "--data", folder, "--vocab", "vocab.json", "--no-maps", "-o", f"{name}.npz")
+        assert here("export", *arguments).code == 0
+        single.append(np.load(tmp_path / f"{name}.npz")["similarity"])
+    np.testing.assert_allclose(both, np.mean(single, axis=0), atol=1e-6)
+    assert not np.allclose(single[0], single[1])
+
+
+def test_export_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
+    small = [*SMALL, "--epochs", "1", "--train-images", "8", "--val-images", "4"]
+    assert here("train", "--model", "scan-t2i", "--data", toy, "-o", "run", *small).code == 0
+    base = ("export", "run/best.pth.tar", "-o", "maps.npz")
+    assert "nothing to export" in here.refused(*base, "--no-maps", "--no-similarity")
+    assert "is a scan-t2i, not a sgr" in here.refused(*base, "--model", "sgr")
+    assert "val_caps.txt: cannot be read" in here.refused(*base, "--split", "val")
+    assert "no.tar: cannot be read" in here.refused("export", "no.tar", "-o", "maps.npz")
+    assert "nowhere/maps.npz" in here.refused("export", "run/best.pth.tar", "-o", "nowhere/maps.npz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+@pytest.mark.parametrize("command", [["train", "--model", "sgr", "--data", "d"], ["export", "a.tar"]])
+def test_without_torch_the_way_out_is_named(command: list[str], tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"  # what makes an import fail
+        "from attneval.__main__ import main\n"
+        f"sys.exit(main({[*command, '-o', 'out']!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: this needs PyTorch, which is not installed; pip install 'attneval[train]'\n"
+
+
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_help_loads_nothing_heavy(command: str) -> None:
+    script = (
+        "import sys\n"
+        "from attneval.__main__ import main\n"
+        f"main([{command!r}, '--help'])\n"
+        "print(sorted({'numpy', 'rich', 'torch', 'pycocotools'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"

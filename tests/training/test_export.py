@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+import attneval
+from attneval.errors import ConfigError, DataError
+from attneval.training.captions import EncodedCaptions
+from attneval.training.checkpoint import Checkpoint, write_checkpoint
+from attneval.training.config import ConstraintConfig, TrainConfig, from_dict
+from attneval.training.data import Split, open_split
+from attneval.training.export import export_models, load_trained, write_export
+from attneval.training.models import MODELS
+from attneval.training.similarity import MatchedMaps, similarity_matrix
+from attneval.training.vocabulary import Vocabulary
+
+from .authors import V, author_checkpoint
+from .toy import FEATURES, HEIGHT, REGIONS, WIDTH, small_model, write_toy, write_tsv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def trained(toy: Path, path: Path, name: str, *, seed: int = 0) -> Path:
+    """A checkpoint of a run that never took a step."""
+    words = Vocabulary.build(open_split(toy, "train").captions, 1)
+    model = small_model(name, seed=seed, vocab_size=len(words), image_dim=FEATURES, regions=REGIONS)
+    config = TrainConfig(model.config, str(toy), ConstraintConfig(use=("ccs",)), seed=seed)
+    write_checkpoint(path, Checkpoint(str(path), model.state_dicts(), 3, 0.0, 0, None, config, words))
+    return path
+
+
+def header_of(path: Path) -> dict[str, Any]:
+    header: dict[str, Any] = json.loads(np.load(path)["format"].tobytes())
+    return header
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_maps_and_scores_are_the_models(toy: Path, tmp_path: Path, name: str) -> None:
+    one = load_trained(trained(toy, tmp_path / "a.tar", name))
+    split = open_split(toy, "test")
+    export_models([one], split, tmp_path / "maps.npz")
+    captions = EncodedCaptions.of(split.captions, one.vocabulary)
+    with np.load(tmp_path / "maps.npz") as found:
+        np.testing.assert_allclose(found["similarity"], similarity_matrix(one.model, split, captions), atol=1e-6)
+        for each in MatchedMaps(one.model, split, captions):
+            block = slice(*found["attention_offset"][each.caption : each.caption + 2])
+            main = each.i2t if each.t2i is None else each.t2i
+            assert main is not None
+            np.testing.assert_allclose(found["attention"][block], main.ravel(), atol=1e-6)
+            if each.t2i is not None and each.i2t is not None:
+                np.testing.assert_allclose(found["attention_i2t"][block], each.i2t.ravel(), atol=1e-6)
+        assert ("attention_i2t" in found) == (len(one.directions) == 2)
+        np.testing.assert_array_equal(found["region_box"], np.load(toy / "test_boxes.npy").reshape(-1, 4))
+        assert found["image_size"].tolist() == [[WIDTH, HEIGHT]] * 20
+        assert found["caption_index"].tolist() == [0, 1, 2, 3, 4] * 20
+    export = attneval.load_export(tmp_path / "maps.npz")
+    assert export.header.normalised_over == ("regions" if "t2i" in one.directions else "tokens")
+    assert export.image_id == [f"test{image}" for image in range(20)]
+    assert not export.warnings
+
+
+def test_the_header_says_whose_maps_they_are(toy: Path, tmp_path: Path) -> None:
+    path = trained(toy, tmp_path / "a.tar", "scan-t2i", seed=4)
+    export_models([load_trained(path)], open_split(toy, "dev"), tmp_path / "maps.npz", similarity=False)
+    header = header_of(tmp_path / "maps.npz")
+    assert header["model"] == "scan-t2i"
+    assert header["checkpoint"] == str(path)
+    assert header["checkpoint_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (header["epoch"], header["constraints"], header["aggregation"]) == ("3", "ccs", "none")
+    assert header["preprocess"].startswith("captions in lower case")
+    (training,) = header["training"]
+    assert from_dict(TrainConfig, training).seed == 4
+    result = attneval.score(tmp_path / "maps.npz", toy / "entities")
+    assert result.model["checkpoint_sha256"] == header["checkpoint_sha256"]
+
+
+def test_several_are_averaged(toy: Path, tmp_path: Path) -> None:
+    split = open_split(toy, "dev")
+    models = [load_trained(trained(toy, tmp_path / f"{name}.tar", name)) for name in ("sgr", "saf")]
+    for chosen, target in ((models[:1], "sgr"), (models[1:], "saf"), (models, "both")):
+        export_models(chosen, split, tmp_path / f"{target}.npz")
+    sgr, saf, both = (np.load(tmp_path / f"{target}.npz") for target in ("sgr", "saf", "both"))
+    for member in ("attention", "similarity"):
+        np.testing.assert_allclose(both[member], (sgr[member] + saf[member]) / 2, atol=1e-6)
+    assert not np.allclose(sgr["similarity"], saf["similarity"])
+    header = header_of(tmp_path / "both.npz")
+    assert header["model"] == "sgr + saf"
+    assert header["constraints"] == "ccs"
+    assert header["aggregation"] == "mean of the maps and scores of 2 models"
+    assert [each["model"]["name"] for each in header["training"]] == ["sgr", "saf"]
+
+
+def test_models_with_other_directions_are_not_averaged(toy: Path, tmp_path: Path) -> None:
+    models = [load_trained(trained(toy, tmp_path / f"{name}.tar", name)) for name in ("scan-t2i", "bfan-equal")]
+    with pytest.raises(DataError, match="caption 0: the models' maps are"):
+        export_models(models, open_split(toy, "dev"), tmp_path / "maps.npz")
+    assert not (tmp_path / "maps.npz").exists()
+
+
+@pytest.mark.parametrize(("maps", "similarity", "total"), [(True, True, 200), (True, False, 100), (False, True, 100)])
+def test_parts_and_progress(toy: Path, tmp_path: Path, *, maps: bool, similarity: bool, total: int) -> None:
+    told: list[tuple[int, int]] = []
+    one = load_trained(trained(toy, tmp_path / "a.tar", "scan-i2t"))
+    split = open_split(toy, "dev")
+    target = tmp_path / "maps.npz"
+    export_models([one], split, target, maps=maps, similarity=similarity, tell=lambda *done: told.append(done))
+    with np.load(target) as found:
+        assert ("attention" in found, "similarity" in found) == (maps, similarity)
+    assert told[-1] == (total, total)
+    assert told == sorted(told)
+
+
+def test_no_score_is_computed_for_what_cannot_be_written(toy: Path, tmp_path: Path) -> None:
+    split = open_split(toy, "dev")
+    one = load_trained(trained(toy, tmp_path / "a.tar", "scan-t2i"))
+    maps = MatchedMaps(one.model, split, EncodedCaptions.of(split.captions, one.vocabulary))
+
+    def never() -> np.ndarray[Any, np.dtype[np.float32]]:
+        raise AssertionError
+
+    with pytest.raises(DataError, match=r"nowhere/maps\.npz cannot be written"):
+        write_export(tmp_path / "nowhere" / "maps.npz", split, maps, never, directions=("t2i",), about={})
+
+
+def bare(toy: Path, tmp_path: Path, *leaving_out: str) -> Path:
+    """The toy set without some of its files."""
+    folder = write_toy(tmp_path / "bare", train=4, dev=3)
+    for name in leaving_out:
+        (folder / name).unlink()
+    return folder
+
+
+def test_refuses(toy: Path, tmp_path: Path) -> None:
+    one = load_trained(trained(toy, tmp_path / "a.tar", "scan-t2i"))
+    target = tmp_path / "maps.npz"
+    folder = bare(toy, tmp_path, "test_ids.txt", "dev_boxes.npy")
+    with pytest.raises(DataError, match=r"has no image ids; put them into \{split\}_ids\.txt"):
+        export_models([one], open_split(folder, "test"), target)
+    with pytest.raises(DataError, match=r"image dev0 has no boxes, and maps need them; give .* --no-maps"):
+        export_models([one], open_split(folder, "dev"), target)
+    assert not target.exists()
+    export_models([one], open_split(folder, "dev"), target, maps=False)
+    with np.load(target) as found:
+        assert found["similarity"].shape == (3, 15)
+        assert "attention" not in found
+    with pytest.raises(ConfigError, match="nothing to export"):
+        export_models([one], open_split(folder, "dev"), target, maps=False, similarity=False)
+
+
+def test_boxes_from_a_bottom_up_file(toy: Path, tmp_path: Path) -> None:
+    folder = bare(toy, tmp_path, "dev_boxes.npy", "dev_sizes.npy")
+    features = np.load(folder / "dev_ims.npy")
+    tsv = write_tsv(tmp_path / "dev.tsv", {f"dev{image}": features[image] for image in range(3)})
+    one = load_trained(trained(toy, tmp_path / "a.tar", "scan-t2i"))
+    export_models([one], open_split(folder, "dev", bottom_up=[tsv]), tmp_path / "maps.npz")
+    with np.load(tmp_path / "maps.npz") as found:
+        assert found["region_box"][:2].tolist() == [[0, 0, 10, 40], [10, 0, 20, 40]]
+        assert found["image_size"].tolist() == [[WIDTH, HEIGHT]] * 3
+
+
+def test_an_authors_checkpoint_needs_its_vocabulary(tmp_path: Path) -> None:
+    path, words = tmp_path / "scan.tar", tmp_path / "words.json"
+    torch.save(author_checkpoint("bfan-equal"), path)
+    with pytest.raises(ConfigError, match="brings no vocabulary"):
+        load_trained(path)
+    Vocabulary(("<pad>", "<start>", "<end>", "<unk>", "dog")).write(words)
+    with pytest.raises(DataError, match=rf"has 5 words, but the bfan-equal of .*scan\.tar knows {V}"):
+        load_trained(path, vocabulary=words)
+    Vocabulary(("<pad>", "<start>", "<end>", "<unk>", *map(str, range(V - 4)))).write(words)
+    one = load_trained(path, vocabulary=words, name="bfan-equal")
+    assert (one.about["constraints"], one.data) == ("unknown", "")
+    with pytest.raises(ConfigError, match="there is no device 'abacus'"):
+        load_trained(path, vocabulary=words, device="abacus")
+
+
+def test_a_split_of_repeated_images_counts_their_captions(toy: Path, tmp_path: Path) -> None:
+    """Rows of features that repeat an id, as in layouts with one row a caption."""
+    split = open_split(toy, "dev")
+    one = load_trained(trained(toy, tmp_path / "a.tar", "scan-t2i"))
+    own = Split(split.source, split.captions[:4], np.array([0, 1, 0, 1]), split.image_ids, split.rows, split.regions)
+    export_models([one], own.part(0, 2), tmp_path / "maps.npz", similarity=False)
+    with np.load(tmp_path / "maps.npz") as found:
+        assert found["caption_image"].tolist() == [0, 1, 0, 1]
+        assert found["caption_index"].tolist() == [0, 0, 1, 1]
