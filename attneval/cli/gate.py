@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.options import SETTINGS, Output, config_option, output_options
-from attneval.errors import EXIT_OK, ConfigError
+from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:
     from attneval.gate import Verdict
@@ -54,9 +54,9 @@ def gate(result: Path, **values: Any) -> int:
     rules = [Rule.parse(kind, text) for kind, flag in flags for text in values[flag]]
     baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
     verdict = judge(found, rules, baseline, only_significant=values["only_significant"])
-    _emit(verdict, output)
     if values["github"] == "on" or (values["github"] == "auto" and os.environ.get("GITHUB_ACTIONS") == "true"):
         _tell_github(verdict)
+    _emit(verdict, output)
     return EXIT_OK if values["exit_zero"] else verdict.exit_code
 
 
@@ -88,9 +88,16 @@ def _tell_github(verdict: Verdict) -> None:
     from attneval.report.gate import gate_page, github_annotations, github_summary
     from attneval.report.markdown import render_markdown
 
-    for line in github_annotations(verdict):
-        click.echo(line)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(github_summary(render_markdown(gate_page(verdict))))
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(github_summary(render_markdown(gate_page(verdict))))
+        except OSError as error:
+            raise DataError(
+                f"GITHUB_STEP_SUMMARY names {summary}, which cannot be written ({error.strerror})",
+                hint="pass --github off to leave the summary out",
+            ) from error
+    # The runner reads commands from both streams; stdout is for data.
+    for line in github_annotations(verdict):
+        click.echo(line, err=True)

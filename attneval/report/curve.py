@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HEIGHT, WIDTH = 16, 66
 LINE = 80
 LABELS = {"precision": "P", "recall": "R", "f1": "F"}
+SCALES = {"uniform": ", log scale", "abs": ", square-root scale"}
+"""How thresholds are spaced where they are not spaced evenly, as `attneval.metrics.sweep.grid` has them."""
 MARKS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 """One character for each of several systems, in the plot and in the table below it."""
 
@@ -47,8 +49,8 @@ def curve_page(results: list[Result], digits: int = 1) -> Page:
         cells += [f"{curve.rule}:{curve.parameter[curve.best]:.3g}", number(curve.f1[own], digits=digits)]
         cells += [result.protocol.threshold]
         rows.append(Row([Cell(f"{mark}  {name}"), *(Cell(text) for text in cells)]))
-    header = ["", "area under P/R", "best F1", "at", "F1", "at the protocol's"]
-    notes = ["best F1 is tuned on the data it is reported on"]
+    header = ["", "area under P/R", "best F1", "at", "protocol's F1", "at"]
+    notes = ["Best F1 is tuned on the data it is reported on."]
     return Page([Table("Curves, in %", header, rows, notes)], [f"signature: {results[0].signature}"])
 
 
@@ -118,6 +120,6 @@ def _plot(series: dict[str, list[float]], curve: Curve, threshold: float) -> lis
             grid[row][column] = mark if grid[row][column] in {" ", "|", mark} else "*"
     lines = [f"{100 * (HEIGHT - 1 - r) / (HEIGHT - 1):5.0f} |{''.join(line).rstrip()}" for r, line in enumerate(grid)]
     low, high = f"{curve.parameter[0]:.3g}", f"{curve.parameter[-1]:.3g}"
-    middle = f"threshold {curve.rule}:c"
+    middle = f"threshold {curve.rule}:c{SCALES.get(curve.rule, '')}"
     axis = low + middle.center(WIDTH - len(low) - len(high)) + high
     return ["    %", *lines, f"      +{'-' * WIDTH}", f"       {axis}"]
