@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -265,19 +265,61 @@ def test_thresholds_that_are_an_overlap(seed: int, kind: str, combine: str) -> N
             assert place.relevant(kind, combine, threshold) == place.expected(kind, combine, threshold)
 
 
-@pytest.mark.xfail(strict=True, reason="single precision is off by more than CLOSE for small boxes far from the corner")
-def test_close_calls_of_small_boxes_in_large_images() -> None:
+def pairs_at_close_calls(seed: int, count: int, near: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Regions of two to four pixels in a photograph of 24 megapixels, each with a box of nearly half its width."""
-    random = np.random.default_rng(3)
-    low = random.uniform([5500, 3500], [6000, 4000], (4000, 2))
-    region = np.concatenate((low, low + random.uniform(2, 4, (4000, 2))), axis=1)
+    random = np.random.default_rng(seed)
+    low = random.uniform([5500, 3500], [6000, 4000], (count, 2))
+    region = np.concatenate((low, low + random.uniform(2, 4, (count, 2))), axis=1)
     box = region.copy()
-    box[:, 2] -= (region[:, 2] - region[:, 0]) * (0.5 + random.uniform(-4e-4, 4e-4, 4000))
-    place = Places(
-        [[(x1, y1, x2, y2)] for x1, y1, x2, y2 in region.tolist()],
-        [(image, [(x1, y1, x2, y2)]) for image, (x1, y1, x2, y2) in enumerate(box.tolist())],
-    )
-    assert place.relevant("iou", "any", 0.5) == place.expected("iou", "any", 0.5)
+    box[:, 2] -= (region[:, 2] - region[:, 0]) * (0.5 + random.uniform(-near, near, count))
+    return region, box
+
+
+def found_in_pairs(region: NDArray[np.float64], box: NDArray[np.float64], **given: Any) -> NDArray[np.int64]:
+    """Of images with one region and one box each, those whose region is relevant."""
+    each = np.arange(len(region) + 1)
+    return np.flatnonzero(relevant_regions(box, each, region, each, each[:-1], **given).size)
+
+
+@pytest.mark.parametrize("near", [4e-4, 1e-7, 1e-12])
+def test_close_calls_of_small_boxes_in_large_images(near: float) -> None:
+    region, box = pairs_at_close_calls(3, 4000, near)
+    pairs = zip(region.tolist(), box.tolist(), strict=True)
+    expected = [reference.overlap(tuple(r), [tuple(b)], "iou", "any") >= 0.5 for r, b in pairs]
+    wrong = np.setxor1d(found_in_pairs(region, box), np.flatnonzero(expected))
+    assert len(wrong) == 0
+    assert 1000 < sum(expected) < 3000
+
+
+@pytest.mark.parametrize("kind", ["iou", "iof"])
+@pytest.mark.parametrize("combine", COMBINED)
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_single_precision_decides_nothing(
+    kind: str, combine: str, scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boxes that single precision cannot hold, far from the corner: the same as in double precision throughout."""
+    place = random_places(12, entities=60, size=9)
+
+    def moved(box: Box) -> Box:
+        x1, y1, x2, y2 = (1e3 * scale + edge * scale / 3 for edge in box)
+        return x1, y1, x2, y2
+
+    place.regions = [[moved(box) for box in own] for own in place.regions]
+    place.entities = [(image, [moved(box) for box in own]) for image, own in place.entities]
+    thresholds = (0.25, 1 / 3, 0.5, 2 / 3, 0.75)
+    found = [place.relevant(kind, combine, threshold) for threshold in thresholds]
+    monkeypatch.setattr(module, "COARSE", -1.0)
+    differing = sum(own != place.relevant(kind, combine, t) for own, t in zip(found, thresholds, strict=True))
+    assert differing == 0
+    assert sum(len(sets) for own in found for sets in own) > 100
+
+
+def test_boxes_too_small_for_single_precision() -> None:
+    """A box that single precision has no width for is judged in double precision."""
+    region = np.array([[4096.0001, 10.0, 4096.0002, 20.0], [4096.0001, 10.0, 4096.0003, 20.0]])
+    box = np.array([[4096.0001, 10.0, 4096.0002, 20.0], [4096.0001, 10.0, 4096.00015, 20.0]])
+    assert found_in_pairs(region, box).tolist() == [0]
+    assert found_in_pairs(region, box, threshold=0.249).tolist() == [0, 1]
 
 
 # ---------------------------------------------------------------- unions, enclosing boxes, areas

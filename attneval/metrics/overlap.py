@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +16,10 @@ if TYPE_CHECKING:
 
 PAIRS_AT_ONCE = 2**15
 """Box-region pairs that are worked on together, so that the intermediate arrays stay in the cache."""
-CLOSE = 1e-4
-"""Single-precision overlaps are off by less than this, unless an image has over a hundred million pixels."""
+ROUNDING = 2.0**-19
+"""Single precision rounds by 2**-24 at most; an overlap is computed in fewer than sixteen steps, counted twice here."""
+COARSE = 0.1
+"""Where single precision may be off by more than this, it settles too few pairs to be worth a try."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,36 +74,63 @@ def relevant_regions(
     count = np.diff(region_offset)
     boxes_of = np.diff(box_offset)
     found = []
-    for width in np.unique(count[image]).tolist():
+    for width in np.flatnonzero(np.bincount(count[image])).tolist():
         # Images with equally many regions form one table; chunks of entities keep the work in the cache.
         images = np.flatnonzero(count == width)
-        exact = _planes(region[region_offset[images][:, None] + np.arange(width)])
-        rough: NDArray[np.floating] = exact if overlap == "center" else exact.astype(np.float32)
+        table = _Table(region[region_offset[images][:, None] + np.arange(width)])
         entities = np.flatnonzero(count[image] == width)
-        place = np.searchsorted(images, image[entities])
-        pairs = np.cumsum(boxes_of[entities] * width) // PAIRS_AT_ONCE
-        for chunk in np.split(np.arange(len(entities)), np.flatnonzero(np.diff(pairs)) + 1):
-            rows = ranges(box_offset[entities[chunk]], boxes_of[entities[chunk]])
-            group = _Group(place[chunk], box[rows], boxes_of[entities[chunk]], overlap, boxes)
+        row_of_image = np.zeros(len(count), np.int64)
+        row_of_image[images] = np.arange(len(images))
+        group = _Group(
+            place=row_of_image[image[entities]],
+            box=box[ranges(box_offset[entities], boxes_of[entities])],
+            offset=offsets_of(boxes_of[entities]),
+            kind=overlap,
+            boxes=boxes,
+        )
+        error = group.error(table)
+        pairs = group.offset[1:] * width // PAIRS_AT_ONCE
+        bound = [0, *(np.flatnonzero(np.diff(pairs)) + 1).tolist(), len(entities)]
+        for first, last in itertools.pairwise(bound):
+            chunk, off = group.part(first, last), float(error[first:last].max(initial=0))
             # Single precision is twice as fast and settles nearly every pair; close calls are decided in double.
-            value = group.overlap(rough)
-            enough = value >= threshold - CLOSE
-            close = np.unique(np.flatnonzero(enough & (value < threshold + CLOSE)) // width)
-            if len(close):
-                enough[close] = group.take(close).overlap(exact) >= threshold
+            if off > COARSE:
+                enough = chunk.overlap(table.exact) >= threshold
+            else:
+                value = chunk.overlap(table.rough)
+                enough = value >= threshold - off
+                likely = np.flatnonzero(enough)
+                close = np.unique(likely[value.ravel()[likely] < threshold + off] // width)
+                if len(close):
+                    enough[close] = chunk.take(close).overlap(table.exact) >= threshold
             entity, member = np.divmod(np.flatnonzero(enough), width)
-            found.append((entities[chunk[entity]], member))
+            found.append((entities[first + entity], member))
     if not found:
         return Sets(np.zeros(len(image) + 1, np.int64), np.zeros(0, np.int64))
     entity, member = (np.concatenate(part) for part in zip(*found, strict=True))
     if len(found) > 1:
         order = np.argsort(entity, kind="stable")
         entity, member = entity[order], member[order]
-    return Sets(np.searchsorted(entity, np.arange(len(image) + 1)), member)
+    return Sets(offsets_of(np.bincount(entity, minlength=len(image))), member)
 
 
-def _planes(region: NDArray[np.float64]) -> NDArray[np.float64]:
-    """x1, y1, x2, y2, area and the centre of f8[I, n, 4] regions, as f8[7, I, n]."""
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """The regions f8[I, n, 4] of images with equally many of them."""
+
+    region: NDArray[np.float64]
+
+    @cached_property
+    def exact(self) -> NDArray[np.floating]:
+        return _planes(self.region)
+
+    @cached_property
+    def rough(self) -> NDArray[np.floating]:
+        return _planes(self.region.astype(np.float32))
+
+
+def _planes(region: NDArray[np.floating]) -> NDArray[np.floating]:
+    """x1, y1, x2, y2, area and the centre of f[I, n, 4] regions, as f[7, I, n]."""
     x1, y1, x2, y2 = region.transpose(2, 0, 1)
     return np.stack((x1, y1, x2, y2, (x2 - x1) * (y2 - y1), (x1 + x2) / 2, (y1 + y2) / 2))
 
@@ -108,32 +139,69 @@ def _planes(region: NDArray[np.float64]) -> NDArray[np.float64]:
 class _Group:
     """Some entities whose images have equally many regions."""
 
-    place: NDArray[np.int64]  # i8[e], each entity's image among the planes
+    place: NDArray[np.int64]  # i8[e], each entity's image in the table
     box: NDArray[np.float64]  # f8[b, 4], their boxes; for a union they no longer overlap one another
-    boxes_of: NDArray[np.int64]  # i8[e], how many boxes each entity has
+    offset: NDArray[np.int64]  # i8[e+1], first box of each entity
     kind: str
     boxes: str
 
+    def part(self, first: int, last: int) -> _Group:
+        start, stop = self.offset[[first, last]].tolist()
+        return replace(
+            self,
+            place=self.place[first:last],
+            box=self.box[start:stop],
+            offset=self.offset[first : last + 1] - start,
+        )
+
     def take(self, rows: NDArray[np.int64]) -> _Group:
-        box = self.box[ranges(offsets_of(self.boxes_of)[rows], self.boxes_of[rows])]
-        return _Group(self.place[rows], box, self.boxes_of[rows], self.kind, self.boxes)
+        count = np.diff(self.offset)[rows]
+        return replace(
+            self,
+            place=self.place[rows],
+            box=self.box[ranges(self.offset[rows], count)],
+            offset=offsets_of(count),
+        )
+
+    def error(self, table: _Table) -> NDArray[np.float64]:
+        """By how much each entity's single-precision overlaps may be off at most, f8[e].
+
+        A length that is shared by boxes whose edges move by d each is off by 2d, and its share of a side s by 2d / s;
+        an overlap is made of a shared area, which has two lengths, and of the areas of both boxes. Whether a centre
+        lies on an edge is no matter of more or less, so single precision never tells.
+        """
+        if self.kind == "center":
+            return np.full(len(self.place), np.inf)
+        # By nothing where edges are whole numbers, or were stored in single precision.
+        edge = max(float(np.abs(box - box.astype(np.float32)).max(initial=0)) for box in (table.region, self.box))
+        side = np.minimum.reduceat(_side(self.box), self.offset[:-1])
+        side = np.minimum(side, _side(table.region).min(axis=1, initial=np.inf)[self.place])
+        share = np.divide(edge, side, out=np.full(len(side), np.inf if edge else 0.0), where=side > 0)
+        # A union adds up the pieces that it was cut into.
+        return np.asarray((32 * share + ROUNDING) * np.diff(self.offset))
 
     def overlap(self, planes: NDArray[np.floating]) -> NDArray[np.floating]:
-        """The overlap f[e, n] of each entity with each region of its image, in the precision of the planes."""
-        own = np.repeat(self.place, self.boxes_of)
-        first = offsets_of(self.boxes_of)[:-1]
+        """The overlap f[e, n] of each entity with each region of its image, in the precision of the planes.
+
+        Where they do not meet it is 0 or less.
+        """
+        own = np.repeat(self.place, np.diff(self.offset))
+        first = self.offset[:-1]
         several = len(first) < len(own)
         x1, y1, x2, y2 = self.box.astype(planes.dtype).T[:, :, None]
         if self.kind == "center":
             x, y = planes[5].take(own, axis=0), planes[6].take(own, axis=0)
             value = ((x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2)).astype(planes.dtype)
             return np.maximum.reduceat(value, first) if several else value
+        add_up = several and self.boxes == "union"
         value = _length(planes[0].take(own, axis=0), planes[2].take(own, axis=0), x1, x2)
+        nothing = np.zeros_like(value)  # a maximum of arrays takes a third of the time of one with a number
+        np.maximum(value, nothing, out=value)
         value *= _length(planes[1].take(own, axis=0), planes[3].take(own, axis=0), y1, y2)
         whole = planes[4].take(own, axis=0)
         area = (x2 - x1) * (y2 - y1)
-        add_up = several and self.boxes == "union"
         if add_up:
+            np.maximum(value, nothing, out=value)
             value, area, whole = np.add.reduceat(value, first), np.add.reduceat(area, first), whole[first]
         if self.kind == "iou":
             whole += area
@@ -145,12 +213,16 @@ class _Group:
 def _length(
     low: NDArray[np.floating], high: NDArray[np.floating], start: NDArray[np.floating], stop: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """The length that [low, high] and [start, stop] share; the first two arrays are used up."""
+    """The length that [low, high] and [start, stop] share, negative if none; the first two arrays are used up."""
     np.minimum(high, stop, out=high)
     np.maximum(low, start, out=low)
     high -= low
-    np.maximum(high, 0, out=high)
     return high
+
+
+def _side(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The shorter side of f8[..., 4] boxes."""
+    return np.asarray(np.minimum(box[..., 2] - box[..., 0], box[..., 3] - box[..., 1]))
 
 
 def enclosing(box: NDArray[np.float64], box_offset: NDArray[np.int64]) -> NDArray[np.float64]:
