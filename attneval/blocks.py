@@ -201,11 +201,12 @@ def score_block(export: AttentionExport, source: Source, inputs: Inputs, piece: 
     return BlockScores(truth, scored, block.counts(), block.problems(), table)
 
 
-def score_absent(source: Source, protocol: Protocol, image_id: list[str]) -> BlockScores:
+def score_absent(source: Source, protocol: Protocol, image_id: list[str], *, keep_items: bool = False) -> BlockScores:
     """Score annotated images that an export lacks: every item of theirs is there and scores 0.
 
     Which items regions could have reached is unknown, so all of them count.
     """
+    protocol = replace(protocol, missing="zero", unreachable="zero")
     truth = source.read(image_id)
     words = Words.of(truth.text)
     nothing = np.zeros(0, np.int64)
@@ -215,6 +216,7 @@ def score_absent(source: Source, protocol: Protocol, image_id: list[str]) -> Blo
     sets = Sets(np.zeros(len(truth.box_offset), np.int64), nothing)
     count = np.zeros(len(image_id), np.int64)
     scored = {}
+    table = None
     for direction in protocol.directions:
         # In direction i2t the items are regions, of which an absent image has none.
         chosen = mentions if direction == "t2i" else mentions.none()
@@ -226,12 +228,15 @@ def score_absent(source: Source, protocol: Protocol, image_id: list[str]) -> Blo
             region_count=count,
             protocol=protocol,
         )
-        scored[MEAN, direction] = score_items(
-            items,
-            lambda rows: np.zeros((len(rows), 0)),
-            replace(protocol, missing="zero", unreachable="zero"),
-            images=len(image_id),
-            types=truth.types,
-        )
+        scored[MEAN, direction] = score_items(items, _no_weights, protocol, images=len(image_id), types=truth.types)
+        if keep_items and direction == "t2i":
+            from attneval.diagnosis import examine
+
+            regions = np.zeros(len(image_id) + 1, np.int64), np.zeros((0, 4))
+            table = examine(truth, alignment, mentions, items, _no_weights, protocol=protocol, regions=regions)
     counts = {"images": len(image_id), "captions": 0, "phrases": len(mentions.phrase), "words": len(mentions.word)}
-    return BlockScores(truth, scored, counts, Problems())
+    return BlockScores(truth, scored, counts, Problems(), table)
+
+
+def _no_weights(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.zeros((len(rows), 0))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.itemfile import ItemTable
+from attneval.itemfile import KINDS, ItemTable
 from attneval.metrics.judged import Judged
 from attneval.metrics.rows import Rows, normalised
 from attneval.scoring import item_chunks
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from attneval.align import Alignment
     from attneval.groundtruth import GroundTruth
     from attneval.items import Items, Mentions
+    from attneval.metrics.overlap import Sets
     from attneval.protocol import Protocol
     from attneval.scoring import Weights
 
-KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed", "unreachable")
 RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
 
 
@@ -54,7 +54,7 @@ def examine(
         truth: The annotations.
         alignment: Their words.
         mentions: The annotated words.
-        items: The items; those without weights are left out.
+        items: The items; those without weights attend to nothing, and are left out unless they count as 0.
         weights: Their rows of weights.
         protocol: How they are judged.
         regions: i8[I+1] and f8[sum R, 4], the regions that count.
@@ -62,10 +62,16 @@ def examine(
     context = _Context.of(truth, mentions)
     m = len(items.own)
     kind = np.full(m, MISSED, np.uint8)
-    scores, top = np.zeros((m, 3), np.float32), np.zeros((m, 2), np.float32)
+    scores, top = np.zeros((m, 3), np.float32), np.tile(np.array([-1, 0], np.float32), (m, 1))
     other = np.full((m, 2), -1, np.int32)
-    bits: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
     relevant = items.sets["relevant"]
+    reached = relevant.size[items.own] > 0
+    kind[~reached] = UNREACHABLE
+    present = items.given | (protocol.missing == "zero")
+    bits: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+    for chunk in item_chunks(items, present & ~items.given):
+        nothing = np.zeros((len(chunk), int(items.key_count[chunk[0]])), np.bool_)
+        bits |= _packed(chunk, nothing, _as_bits(relevant, items.own[chunk], nothing.shape))
     for chunk in item_chunks(items, items.given):
         rows = Rows.rank(normalised(weights(chunk), protocol.normalize), protocol.rule)
         own = Judged(rows, np.arange(len(chunk)), relevant, items.own[chunk])
@@ -80,17 +86,11 @@ def examine(
         wrong = chunk[tp == 0]
         kind[wrong], other[wrong] = context.mistaken(items, rows, chunk, wrong)
         kind[chunk[own.relevant == 0]] = UNREACHABLE
-        attended = np.packbits(rows.ahead < rows.attended[:, None], axis=1)
-        wanted = np.zeros(rows.ahead.shape, np.bool_)
-        size = relevant.size[items.own[chunk]]
-        wanted[
-            np.repeat(np.arange(len(chunk)), size), relevant.member[ranges(relevant.offset[items.own[chunk]], size)]
-        ] = True
-        bits |= dict(zip(chunk.tolist(), zip(attended, np.packbits(wanted, axis=1), strict=True), strict=True))
-    kept = np.flatnonzero(items.given)
+        attended = rows.ahead < rows.attended[:, None]
+        bits |= _packed(chunk, attended, _as_bits(relevant, items.own[chunk], attended.shape))
+    kept = np.flatnonzero(present)
     pairs = [bits[row] for row in kept.tolist()]
-    nothing = np.zeros(0, np.uint8)
-    reached = relevant.size[items.own] > 0
+    none = np.zeros(0, np.uint8)
     captions = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))
     return ItemTable(
         image_id=Strings.of(truth.image_id),
@@ -107,10 +107,26 @@ def examine(
         item_scores=scores[kept],
         item_top=top[kept],
         item_other=other[kept],
-        attended=np.concatenate([nothing, *(a for a, _ in pairs)]),
-        relevant=np.concatenate([nothing, *(r for _, r in pairs)]),
+        attended=np.concatenate([none, *(a for a, _ in pairs)]),
+        relevant=np.concatenate([none, *(r for _, r in pairs)]),
         scored=(reached | (protocol.unreachable == "zero"))[kept],
     )
+
+
+def _as_bits(sets: Sets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Sets of keys as b[m, n]."""
+    member = np.zeros(shape, np.bool_)
+    size = sets.size[of]
+    member[np.repeat(np.arange(len(of)), size), sets.member[ranges(sets.offset[of], size)]] = True
+    return member
+
+
+def _packed(
+    items: NDArray[np.int64], attended: NDArray[np.bool_], relevant: NDArray[np.bool_]
+) -> dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """By item, its rows of bits."""
+    pairs = zip(np.packbits(attended, axis=1), np.packbits(relevant, axis=1), strict=True)
+    return dict(zip(items.tolist(), pairs, strict=True))
 
 
 def _spans(truth: GroundTruth, alignment: Alignment, items: Items) -> NDArray[np.int32]:

@@ -16,12 +16,31 @@ from attneval.groundtruth.columns import moved_bits
 from attneval.text import Strings, offsets_of, ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed", "unreachable")
+"""What an item can be, as `attneval.diagnosis` says it."""
 _TEXT = ("image_id", "caption_text", "types")
+_COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
+    "caption_image": ("i4", "caption", ()),
+    "caption_index": ("i2", "caption", ()),
+    "item_caption": ("i4", "item", ()),
+    "item_span": ("i4", "item", (2,)),
+    "item_types": ("i4", "item", ()),
+    "item_kind": ("u1", "item", ()),
+    "item_scores": ("f4", "item", (3,)),
+    "item_top": ("f4", "item", (2,)),
+    "item_other": ("i4", "item", (2,)),
+    "scored": ("b1", "item", ()),
+    "region_offset": ("i8", "bound of an image", ()),
+    "region_box": ("f4", "region", (4,)),
+    "attended": ("u1", "byte", ()),
+    "relevant": ("u1", "byte", ()),
+}
+"""By column: its type, of what it has one entry each, and the shape of an entry."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +58,10 @@ class ItemTable:
         item_caption: i4[m], row of each item's caption.
         item_span: i4[m, 2], the word or phrase, half-open code points into the caption.
         item_types: i4[m], phrase types as bits.
-        item_kind: u1[m], index into `attneval.diagnosis.KINDS`.
+        item_kind: u1[m], index into `KINDS`.
         item_scores: f4[m, 3], precision, recall and F1.
-        item_top: f4[m, 2], the region with the largest weight (the first of several), and that weight.
+        item_top: f4[m, 2], the region with the largest weight (the first of several), and that weight; -1 and 0 where
+            the model gave no weights.
         item_other: i4[m, 2], the words of the caption that were attended in its place; (-1, -1) where none were.
         attended: u1, for each item one bit per region of its image, padded to bytes.
         relevant: u1, as `attended`.
@@ -127,15 +147,52 @@ class ItemTable:
         names = set(archive.names)
         values: dict[str, Any] = {}
         for field in fields(cls):
-            if field.name not in names:
-                raise ResultError(f"{path} is no items file: {field.name} is missing")
-            if field.name in _TEXT:
-                offset = np.array(archive.array(f"{field.name}_offset"), np.int64)
-                values[field.name] = Strings.from_utf8(archive.array(field.name), offset)
-            else:
-                values[field.name] = archive.array(field.name)
+            needed = [field.name, f"{field.name}_offset"] if field.name in _TEXT else [field.name]
+            missing = [name for name in needed if name not in names]
+            if missing:
+                raise ResultError(f"{path} is no items file: {missing[0]} is missing")
+            try:
+                values[field.name] = (
+                    Strings.from_utf8(*map(archive.array, needed)) if needed[1:] else archive.array(*needed)
+                )
+            except (ValueError, IndexError, TypeError) as error:
+                raise _damaged(path, f"{field.name} is no text ({error})") from error
         values["scored"] = values["scored"].astype(np.bool_)
-        return cls(**values)
+        table = cls(**values)
+        flaw = next(table._flaws(), None)
+        if flaw:
+            raise _damaged(path, flaw)
+        return table
+
+    def _flaws(self) -> Iterator[str]:
+        """What keeps the columns from being read together; what comes later relies on what came before."""
+        for name in _TEXT:
+            strings = getattr(self, name)
+            yield from _flaws_of_offsets(f"{name}_offset", strings.offset, len(strings.code))
+        counts = {
+            "caption": len(self.caption_text),
+            "item": len(self.item_kind),
+            "bound of an image": len(self.image_id) + 1,
+            "region": len(self.region_box),
+            "byte": len(self.attended),
+        }
+        for name, (kind, per, shape) in _COLUMNS.items():
+            column = getattr(self, name)
+            if column.dtype != kind or column.shape != (counts[per], *shape):
+                yield f"{name} is {column.dtype}{list(column.shape)}, expected {kind}{[counts[per], *shape]}"
+        yield from _flaws_of_offsets("region_offset", self.region_offset, len(self.region_box))
+        rows = {"caption_image": len(self.image_id), "item_caption": len(self.caption_text), "item_kind": len(KINDS)}
+        for name, count in rows.items():
+            column = getattr(self, name)
+            if len(column) and not 0 <= column.min() <= column.max() < count:
+                yield f"{name} names rows beyond the {count} that there are"
+        if self._bytes[-1] != len(self.attended):
+            yield f"attended and relevant have {len(self.attended)} bytes each, expected {self._bytes[-1]}"
+        length = np.diff(self.caption_text.offset)[self.item_caption]
+        for name in ("item_span", "item_other"):
+            start, stop = getattr(self, name).T
+            if ((start >= 0) & ((start > stop) | (stop > length))).any():
+                yield f"{name} points beyond its caption"
 
     @classmethod
     def joined(cls, tables: Sequence[ItemTable]) -> ItemTable:
@@ -164,3 +221,12 @@ class ItemTable:
                     parts = [moved_bits(part, list(t.types), names) for part, t in zip(parts, tables, strict=True)]
                 values[field.name] = np.concatenate(parts)
         return cls(**values)
+
+
+def _flaws_of_offsets(name: str, offset: NDArray[Any], end: int) -> Iterator[str]:
+    if offset.ndim != 1 or not len(offset) or offset[0] != 0 or offset[-1] != end or (np.diff(offset) < 0).any():
+        yield f"{name} does not ascend from 0 to {end}"
+
+
+def _damaged(path: Path, flaw: str) -> ResultError:
+    return ResultError(f"{path} is a damaged items file: {flaw}", hint="score the export again with --items")

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 ITEMS_SUFFIX = ".items.npz"
-"""`result.json` has its items in `result.items.npz`."""
+
+
+def items_path(path: Path) -> Path:
+    """Where the items of a result are: `result.json` has them in `result.items.npz`."""
+    return path if path.name.endswith(ITEMS_SUFFIX) else path.with_name(path.stem + ITEMS_SUFFIX)
 
 
 @dataclass(frozen=True)

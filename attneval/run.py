@@ -14,7 +14,7 @@ from attneval.blocks import BlockScores, Inputs, score_absent, score_blocks, spl
 from attneval.cache import Cached
 from attneval.errors import AlignmentError, DataError, ExportError, NothingToScoreError, first_of
 from attneval.files import Hashing, sha256_of_many
-from attneval.metrics.retrieval import retrieval_columns, retrieval_ranks
+from attneval.metrics.retrieval import NonFiniteScoreError, retrieval_columns, retrieval_ranks
 from attneval.problems import Problems
 from attneval.result import Input, Result
 from attneval.scores import Scores, add_totals, summarise
@@ -146,7 +146,7 @@ class Run:
             if self.options.progress:
                 self.options.progress(done, len(chosen))
         if lacking:
-            scores = score_absent(source, self.protocol, lacking)
+            scores = score_absent(source, self.protocol, lacking, keep_items=self.options.items)
             self._add(scores)
             digests |= scores.truth.digests
         self._ground_truth = source.format
@@ -242,11 +242,16 @@ class Run:
         Raises:
             ExportError: A score is not finite, or the images do not divide into the folds.
         """
-        chosen = scores.of_images(self._choose(scores.image_id, wanted))
+        keep = self._choose(scores.image_id, wanted)
+        chosen = scores.of_images(keep)
         try:
             ranks = retrieval_ranks(
                 chosen.matrix, chosen.caption_image, ties=self.protocol.ties, folds=self.protocol.folds
             )
+        except NonFiniteScoreError as error:
+            # Where it is in the file, not among what was chosen of it.
+            image, caption = int(keep[error.image]), int(scores.captions_of(keep)[error.caption])
+            raise ExportError(f"similarity: {NonFiniteScoreError(image, caption, error.value)}") from error
         except ValueError as error:
             raise ExportError(f"similarity: {error}") from error
         columns = retrieval_columns(ranks, len(chosen.image_id))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.diagnosis import KINDS
 from attneval.errors import MismatchError, NothingToScoreError, ProtocolError, suggestion
+from attneval.itemfile import KINDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,11 +30,18 @@ def paired(mine: ItemTable, theirs: ItemTable) -> tuple[ItemTable, ItemTable]:
     return mine.take(own), theirs.take(other)
 
 
-def _keys(table: ItemTable) -> list[tuple[str, int, int, int]]:
+def _keys(table: ItemTable) -> list[tuple[str, int, int, int, int]]:
+    """What tells items apart: image, caption, words, and which of the phrases that share these words."""
     images = list(table.image_id)
     image, index = table.caption_image[table.item_caption], table.caption_index[table.item_caption]
     spans = table.item_span.tolist()
-    return [(images[i], k, a, b) for i, k, (a, b) in zip(image.tolist(), index.tolist(), spans, strict=True)]
+    seen: Counter[tuple[str, int, int, int]] = Counter()
+    keys = []
+    for i, k, (start, stop) in zip(image.tolist(), index.tolist(), spans, strict=True):
+        words = (images[i], k, start, stop)
+        keys.append((*words, seen[words]))
+        seen[words] += 1
+    return keys
 
 
 def choose(
@@ -90,7 +98,8 @@ def _number(name: str, known: tuple[str, ...], what: str) -> int:
 
 
 def _has_word(table: ItemTable, word: str) -> NDArray[np.bool_]:
-    texts = [text.casefold() for text in table.caption_text]
+    texts = list(table.caption_text)
     wanted = word.casefold()
     spans = zip(table.item_caption.tolist(), table.item_span.tolist(), strict=True)
-    return np.fromiter((wanted in texts[c][a:b].split() for c, (a, b) in spans), np.bool_, len(table))
+    # Folding may change lengths: spans are those of the text as it stands.
+    return np.fromiter((wanted in texts[c][a:b].casefold().split() for c, (a, b) in spans), np.bool_, len(table))

@@ -10,10 +10,12 @@ import pytest
 from mistakes import ATTENDED, DOG, ITEMS, MAN, SCENES, WOMAN, items_of, result_of, world
 from results import scored
 
+import attneval
 from attneval import Protocol
-from attneval.diagnosis import KINDS, costs
-from attneval.itemfile import ItemTable
-from attneval.report.inspect import inspect_rows, item_name
+from attneval.diagnosis import costs
+from attneval.itemfile import KINDS, ItemTable
+from attneval.report.inspect import inspect_page, inspect_rows, item_name
+from attneval.report.plain import render_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,15 +233,41 @@ def test_captions_and_words_that_the_model_lacks_are_no_items(tmp_path: Path) ->
     assert by_name(table) == [item[:3] for item in ITEMS if item[0] != "101#1"]
 
 
-@pytest.mark.xfail(strict=True, reason="items without weights are no items of the table, though they lower the mean")
 def test_costs_are_in_terms_of_the_mean_that_counts_missing_items(tmp_path: Path) -> None:
     some = {name: own for name, own in ATTENDED.items() if name != "101#1"}
     result = result_of(world(some), tmp_path, protocol=Protocol(missing="zero"))
     # The mean is over thirteen items, three of which were not exported.
     assert result["f1"] == pytest.approx((4.5 - 4 / 3) / 13)
     assert result.items is not None
+    assert len(result.items) == result.counts["items"] == 14
     gain = {cost.kind: cost.f1 for cost in costs(result.items)}
     assert gain["wrong instance"] == pytest.approx(2 / 13)
+    # What was not exported attends to nothing: three items beside the two of other captions.
+    assert gain["missed"] == pytest.approx(5 / 13)
+    man = by_name(result.items).index(("101#1", "man", "missed"))
+    (row,) = inspect_rows(result.items, [man])
+    assert (row["top"], row["attended"], row["relevant"]) == (None, [], [0, 1])
+    assert "attended none" in render_plain(inspect_page(result.items, [man]))
+
+
+def test_items_of_images_that_the_export_lacks_count_too(tmp_path: Path) -> None:
+    some = {name: own for name, own in ATTENDED.items() if not name.startswith("103")}
+    (tmp_path / "split.txt").write_text("101\n102\n103\n")
+    result = attneval.score(
+        world(some, {name: scene for name, scene in SCENES.items() if name != "103"}).packed(tmp_path / "m.npz"),
+        world().entities(tmp_path / "entities"),
+        split=tmp_path / "split.txt",
+        protocol=Protocol(missing="zero"),
+        options=attneval.Options(resamples=0, items=True),
+    )
+    # The zebra scores 0 as it did before, though nobody knows whether it could be reached.
+    assert result["f1"] == pytest.approx(4.5 / 13)
+    assert result.items is not None
+    assert len(result.items) == result.counts["items"] == 14
+    assert by_name(result.items)[-1] == ("103#0", "zebra", "unreachable")
+    gain = {cost.kind: cost.f1 for cost in costs(result.items)}
+    assert gain["unreachable"] == pytest.approx(1 / 13)
+    assert gain["missed"] == pytest.approx(2 / 13)
 
 
 @pytest.mark.parametrize("at_once", [1, 2])

@@ -44,15 +44,14 @@ def inspect(result: Path, count: int, diff: Path | None, **values: Any) -> None:
 
     def text_in(style: str) -> str | None:
         if style == "json":
-            return json.dumps(inspect_rows(table, items), allow_nan=False, ensure_ascii=False) + "\n"
-        return inspect_csv(table, items) if style == "csv" else None
+            return json.dumps(inspect_rows(table, items, other), allow_nan=False, ensure_ascii=False) + "\n"
+        return inspect_csv(table, items, other) if style == "csv" else None
 
     output.emit(text_in, lambda: inspect_page(table, items, other, output.digits))
 
 
 def _load(path: Path) -> ItemTable:
     from attneval.itemfile import ItemTable
-    from attneval.result import ITEMS_SUFFIX
+    from attneval.result import items_path
 
-    name = path if path.name.endswith(ITEMS_SUFFIX) else path.with_name(path.stem + ITEMS_SUFFIX)
-    return ItemTable.load(name)
+    return ItemTable.load(items_path(path))

@@ -78,11 +78,6 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 progress=tell,
             ),
         )
-    if result.items is not None:
-        from attneval.result import ITEMS_SUFFIX
-
-        for path in output.files("json"):
-            result.items.save(path.with_name(path.stem + ITEMS_SUFFIX))
     emit_result(result, output)
     if not rules:
         return 0
@@ -106,9 +101,17 @@ def _rules(values: dict[str, Any]) -> list[Rule]:
 
 
 def emit_result(result: Result, output: Output) -> None:
-    """Write a result in the formats asked for."""
+    """Write a result in the formats asked for, and its items beside each JSON file."""
     from attneval.report.delimited import result_csv
     from attneval.report.score import score_page
+    from attneval.result import items_path
+
+    for path in map(items_path, output.files("json")):
+        if result.items is not None:
+            result.items.save(path)
+        elif path.exists():
+            # They are those of the result that was here before.
+            path.unlink()
 
     def text_in(style: str) -> str | None:
         if style == "json":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attneval.diagnosis import KINDS, costs
+from attneval.diagnosis import costs
+from attneval.itemfile import KINDS
 from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Entries, Page, Row, Table, number
 
@@ -93,8 +94,8 @@ def _regions(table: ItemTable, item: int, bits: Any) -> str:
     return " ".join([f"{len(members)}:", *shown, *([f"and {rest} more"] if rest > 0 else [])]) if members else "none"
 
 
-def inspect_rows(table: ItemTable, items: list[int]) -> list[dict[str, Any]]:
-    """The items as JSON values."""
+def inspect_rows(table: ItemTable, items: list[int], other: ItemTable | None = None) -> list[dict[str, Any]]:
+    """The items as JSON values; beside another system's items, row for row, with its F1."""
     names = list(table.types)
     rows = []
     for item in items:
@@ -103,6 +104,8 @@ def inspect_rows(table: ItemTable, items: list[int]) -> list[dict[str, Any]]:
         text = table.caption_text[caption]
         boxes = table.regions(item)
         precision, recall, f1 = (float(value) for value in table.item_scores[item])
+        top, weight = table.item_top[item].tolist()
+        instead = table.item_other[item].tolist()
         rows.append(
             {
                 "caption": item_name(table, item),
@@ -114,7 +117,10 @@ def inspect_rows(table: ItemTable, items: list[int]) -> list[dict[str, Any]]:
                 "precision": precision,
                 "recall": recall,
                 "f1": f1,
-                "top": {"region": int(table.item_top[item, 0]), "weight": float(table.item_top[item, 1])},
+                **({} if other is None else {"other_f1": float(other.item_scores[item, 2])}),
+                "instead": text[slice(*instead)] if instead[0] >= 0 else None,
+                "instead_span": instead if instead[0] >= 0 else None,
+                "top": {"region": int(top), "weight": weight} if top >= 0 else None,
                 "attended": table.members(item, table.attended).tolist(),
                 "relevant": table.members(item, table.relevant).tolist(),
                 "regions": [[round(float(v), 3) for v in box] for box in boxes],
@@ -123,18 +129,20 @@ def inspect_rows(table: ItemTable, items: list[int]) -> list[dict[str, Any]]:
     return rows
 
 
-def inspect_csv(table: ItemTable, items: list[int]) -> str:
-    """One line per item."""
-    header = ("caption", "words", "types", "kind", "precision", "recall", "f1", "attended", "relevant")
+def inspect_csv(table: ItemTable, items: list[int], other: ItemTable | None = None) -> str:
+    """One line per item; what only JSON can hold is left out."""
+    scores = ("precision", "recall", "f1", *(() if other is None else ("other_f1",)))
     rows = [
         (
             row["caption"],
             row["words"],
             "/".join(row["types"]),
-            *(row[key] for key in ("kind", "precision", "recall", "f1")),
+            row["kind"],
+            *(row[key] for key in scores),
+            row["instead"],
             " ".join(map(str, row["attended"])),
             " ".join(map(str, row["relevant"])),
         )
-        for row in inspect_rows(table, items)
+        for row in inspect_rows(table, items, other)
     ]
-    return to_csv(header, rows)
+    return to_csv(("caption", "words", "types", "kind", *scores, "instead", "attended", "relevant"), rows)
