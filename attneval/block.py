@@ -10,7 +10,7 @@ import numpy as np
 from attneval.align import ABSENT, align
 from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_boxes, check_maps, check_spans
-from attneval.export.columns import Report
+from attneval.export.report import Report
 from attneval.items import Items, Mentions, region_items, word_items
 from attneval.metrics.overlap import Sets, areas, relevant_regions
 from attneval.problems import Problems
@@ -75,7 +75,7 @@ class Block:
             )
         self.stored = regions.offset[images + 1] - regions.offset[images]
         box, offset = regions.boxes(images, size), offsets_of(self.stored)
-        check_boxes(report, self.truth.image_id, offset, box, size)
+        check_boxes(report, self.truth.image_id, offset, box, size, member=regions.member)
         report.stop_if_broken()
         # Regions without an area are padding; the others are the keys, counted within their image.
         real = np.flatnonzero(areas(box) > 0)

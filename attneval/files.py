@@ -17,24 +17,42 @@ if TYPE_CHECKING:
 
 
 @contextmanager
+def writing(path: Path, *, reading: bool = False) -> Iterator[None]:
+    """Turn what the system says while `path` is written into a refusal that names it.
+
+    Args:
+        path: The file to write.
+        reading: Others are read meanwhile: errors that name a file are about those and pass.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if reading and error.filename is not None:
+            raise
+        raise DataError(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, which takes the place of `path` when the block ends well and is removed when it does not.
 
     Raises:
-        DataError: The directory cannot be written.
+        DataError: The directory cannot be written, the disk is full, or a directory is in the way.
     """
-    try:
+    with writing(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror})") from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with writing(path, reading=True), os.fdopen(handle, "wb") as file:
             yield file
         # mkstemp makes private files; a result is as readable as any other file.
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # noqa: PTH101 - beside mkstemp and replace, all on one name
-        os.replace(name, path)  # noqa: PTH105
+        with writing(path):
+            os.chmod(name, 0o666 & ~mask)  # noqa: PTH101 - beside mkstemp and replace, all on one name
+            os.replace(name, path)  # noqa: PTH105
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

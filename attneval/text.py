@@ -7,6 +7,7 @@ are therefore compared as *streams*: compatibility-decomposed, case-folded, lett
 from __future__ import annotations
 
 import itertools
+import sys
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,11 +40,18 @@ class Strings:
 
     @classmethod
     def from_unicode(cls, array: NDArray[np.str_]) -> Strings:
-        """Build from a one-dimensional numpy `U` array."""
-        width = array.dtype.itemsize // 4
-        table = np.ascontiguousarray(array.astype(f"=U{max(width, 1)}")).view(np.uint32).reshape(len(array), -1)
+        """Build from a one-dimensional numpy `U` array.
+
+        Raises:
+            ValueError: It holds what is no code point.
+        """
+        width = max(array.dtype.itemsize // 4, 1)
+        table = np.ascontiguousarray(array.astype(f"=U{width}")).view(np.uint32).reshape(len(array), width)
         lengths = np.strings.str_len(array).astype(np.int64)
-        return cls(table[np.arange(table.shape[1]) < lengths[:, None]], offsets_of(lengths))
+        code = table[np.arange(width) < lengths[:, None]]
+        if code.max(initial=0) > sys.maxunicode:
+            raise ValueError(f"code point {code.max():#x} does not exist")
+        return cls(code, offsets_of(lengths))
 
     @classmethod
     def from_utf8(cls, data: NDArray[np.uint8], offset: NDArray[np.int64]) -> Strings:
@@ -97,7 +105,7 @@ def text_of(code: NDArray[np.uint32]) -> str:
 
 def offsets_of(lengths: NDArray[np.int64] | Iterable[int]) -> NDArray[np.int64]:
     """Start offsets of consecutive pieces of the given lengths, and their end: i8[n+1]."""
-    lengths = np.asarray(lengths, np.int64)
+    lengths = np.asarray(lengths if isinstance(lengths, np.ndarray) else list(lengths), np.int64)
     offset = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offset[1:])
     return offset

@@ -106,7 +106,6 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.xfail(strict=True, raises=IsADirectoryError, reason="errors of os.replace are not turned into DataError")
 def test_a_directory_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "result.json").mkdir()
     with pytest.raises(DataError, match=r"result\.json"):

@@ -97,14 +97,12 @@ def test_a_caption_without_words(tmp_path: Path) -> None:
     assert captions_of(export) == [FIRST, Caption("4711#3", [], {"t2i": [[]]}), THIRD]
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="Strings.from_unicode of no string at all")
 def test_a_block_of_captions_without_words(tmp_path: Path) -> None:
     words = np.array([["a", "café", "dog"], ["", "", ""], ["<start>", "two", ""]])
     export = open_export(saved(tmp_path / "maps.npz", padded(words=words)))
     assert captions_of(export, [1]) == [Caption("4711#3", [], {"t2i": [[]]})]
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="argmax along an axis of length 0")
 def test_no_tokens_at_all(tmp_path: Path) -> None:
     members = padded(words=np.zeros((3, 0), "U1"), attn=np.zeros((3, 0, 3), np.float32))
     assert problems(saved(tmp_path / "maps.npz", members)) == []
@@ -223,9 +221,6 @@ def meta(**keys: Any) -> dict[str, Any]:
     return {"meta": np.array(json.dumps(keys))}
 
 
-NUMBER = pytest.mark.xfail(strict=True, raises=(ValueError, OverflowError), reason="only digits are looked at")
-IGNORED = pytest.mark.xfail(strict=True, reason="meta has the keys of format, but its format and version are not read")
-EMPTY = pytest.mark.xfail(strict=True, reason="a grid without cells is opened, and divides by zero when it is used")
 FLAT = {"attn": np.ones((3, 3, 1, 3), np.float32)}
 
 REFUSED: dict[str, Any] = {
@@ -268,8 +263,8 @@ REFUSED: dict[str, Any] = {
     "meta that is a list": ({"meta": np.array("[]")}, ("meta", "list")),
     "another kind": (meta(kind="softmax"), ("meta", "'softmax'", "attention, similarity, relevance, logit")),
     "another axis": (meta(normalised_over="both"), ("meta", "'both'", "regions, tokens, none")),
-    "another major version": pytest.param(meta(version=[2, 0]), ("meta", "version 2.0"), marks=IGNORED),
-    "another format": pytest.param(meta(format="npz"), ("meta", "npz"), marks=IGNORED),
+    "another major version": pytest.param(meta(version=[2, 0]), ("meta", "version 2.0")),
+    "another format": pytest.param(meta(format="npz"), ("meta", "npz")),
     # ids
     "a caption twice": ({"caption_ids": np.array(["1#0", "1#1", "1#0"]), "boxes": None}, ("twice", "1#0")),
     "an image twice": (
@@ -286,16 +281,17 @@ REFUSED: dict[str, Any] = {
         for text in ("36979#one", "36979#", "36979#-", "36979#1.5", "36979#0.jpg", "36979#²")
     },
     **{
-        f"id {text}": pytest.param(
-            {"caption_ids": np.array([text, "4711#3", "36979#1"])}, ("caption_ids", text), marks=NUMBER
-        )
+        f"id {text}": pytest.param({"caption_ids": np.array([text, "4711#3", "36979#1"])}, ("caption_ids", text))
         for text in ("36979#--5", "36979#99999999999999999999")
     },
     # boxes
     "boxes beside a grid": (FLAT, ("boxes", "grid")),
-    "boxes that differ": ({"boxes": floats(DOG_BOXES, CAT_BOXES, DOG_BOXES[::-1])}, ("boxes", "differ", "first: 2")),
+    "boxes that differ": (
+        {"boxes": floats(DOG_BOXES, CAT_BOXES, DOG_BOXES[::-1])},
+        ("boxes", "differ", "first: 36979#1"),
+    ),
     "a grid without rows": pytest.param(
-        {"attn": np.ones((3, 3, 0, 3), np.float32), "boxes": None}, ("attn", "(3, 3, 0, 3)"), marks=EMPTY
+        {"attn": np.ones((3, 3, 0, 3), np.float32), "boxes": None}, ("attn", "(3, 3, 0, 3)")
     ),
 }
 
@@ -307,13 +303,11 @@ def test_what_is_refused(tmp_path: Path, changes: dict[str, Any], parts: tuple[s
     assert_says("\n".join(problems(path)), *parts)
 
 
-@pytest.mark.xfail(strict=True, reason="named by row: captions (first: 2)")
 def test_captions_with_other_boxes_are_named(tmp_path: Path) -> None:
     path = saved(tmp_path / "maps.npz", padded(boxes=floats(DOG_BOXES, CAT_BOXES, DOG_BOXES[::-1])))
     assert_says(refusal(path), "boxes", "36979#1")
 
 
-@pytest.mark.xfail(strict=True, reason="duplicates are blamed on members that the padded layout does not have")
 @pytest.mark.parametrize(
     ("changes", "member"),
     [
@@ -326,7 +320,6 @@ def test_duplicates_are_blamed_on_their_own_member(tmp_path: Path, changes: dict
     assert_says(refusal(saved(tmp_path / "maps.npz", padded(boxes=None, **changes))), member)
 
 
-@pytest.mark.xfail(strict=True, reason="NaN differs from itself, so a box of one caption is said to differ")
 def test_boxes_that_are_no_numbers_do_not_differ(tmp_path: Path) -> None:
     path = saved(tmp_path / "maps.npz", padded(boxes=floats(DOG_BOXES, [[0, 0, np.nan, 5]] * 3, DOG_BOXES)))
     (problem,) = problems(path)

@@ -218,7 +218,6 @@ def test_a_caption_without_tokens(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="spans without an entry have another number of axes")
 def test_a_caption_without_spans(tmp_path: Path) -> None:
     with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
         add_images(out)
@@ -295,7 +294,6 @@ def test_similarities_alone(tmp_path: Path, batched: bool) -> None:
     assert problems(tmp_path / "maps.npz") == []
 
 
-@pytest.mark.xfail(strict=True, reason="the packed reader drops caption_text where there are no maps")
 def test_texts_of_captions_without_maps(tmp_path: Path) -> None:
     with ExportWriter(tmp_path / "maps.npz", kind="similarity") as out:
         out.add_image("36979", boxes=DOG_BOXES)
@@ -466,8 +464,6 @@ def call(name: str, *positional: Any, **named: Any) -> Step:
 DOG_TOKENS = ["a", "café", "dog"]
 GIVEN = call("add_caption", "36979", DOG, index=0, tokens=DOG_TOKENS)
 BATCH = np.zeros((2, 3, 3))
-LATER = pytest.mark.xfail(strict=True, reason="is written, and refused by the reader")
-RAW = pytest.mark.xfail(strict=True, reason="fails with numpy's error or another that is no ExportError")
 
 REFUSED: dict[str, Any] = {
     "an image twice": (call("add_image", "36979", size=(1, 1), boxes=DOG_BOXES), ("36979", "twice")),
@@ -571,7 +567,6 @@ def test_choices_that_do_not_exist(tmp_path: Path, given: dict[str, Any], parts:
     assert_says(str(caught.value), *parts)
 
 
-@pytest.mark.xfail(strict=True, raises=FileNotFoundError, reason="the spool is opened without a DataError around it")
 def test_a_directory_that_is_not_there_is_a_refusal(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be written"):
         write(tmp_path / "no" / "maps.npz")
@@ -595,12 +590,10 @@ def test_a_directory_that_is_not_there_is_a_refusal(tmp_path: Path) -> None:
         pytest.param([], ("caption",), id="no captions"),
     ],
 )
-@LATER
 def test_what_the_reader_would_refuse_is_not_written(tmp_path: Path, steps: Any, parts: tuple[str, ...]) -> None:
     assert_says(refused(tmp_path / "maps.npz", *steps), "maps.npz", *parts)
 
 
-@LATER
 @pytest.mark.parametrize("grid", [(0, 3), (2, -1)], ids=str)
 def test_grids_without_cells_are_not_written(tmp_path: Path, grid: tuple[int, int]) -> None:
     out = ExportWriter(tmp_path / "maps.npz")
@@ -608,7 +601,6 @@ def test_grids_without_cells_are_not_written(tmp_path: Path, grid: tuple[int, in
         out.add_image("1", grid=grid)
 
 
-@LATER
 @pytest.mark.parametrize("given", [{"version": [2, 0]}, {"format": "mine"}], ids=["version", "format"])
 def test_what_is_said_about_a_model_cannot_replace_the_header(tmp_path: Path, given: dict[str, Any]) -> None:
     with pytest.raises(ExportError, match=next(iter(given))):
@@ -627,18 +619,15 @@ def test_what_is_said_about_a_model_cannot_replace_the_header(tmp_path: Path, gi
     ],
     ids=["index", "spans", "flat spans", "ragged map", "surrogate", "token"],
 )
-@RAW
 def test_refusals_are_export_errors(tmp_path: Path, step: Any) -> None:
     refused(tmp_path / "maps.npz", step)
 
 
-@RAW
 def test_what_is_said_about_a_model_must_be_json(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="model"):
         write(tmp_path / "maps.npz", model=Path("scan"))
 
 
-@pytest.mark.xfail(strict=True, reason="attention is spooled before attention_i2t is looked at")
 def test_a_refused_caption_leaves_no_trace(tmp_path: Path) -> None:
     with ExportWriter(tmp_path / "maps.npz") as out:
         add_images(out)

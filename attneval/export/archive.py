@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
 import struct
 import weakref
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.lib import format as npy
 
 from attneval.errors import ExportError
+from attneval.export.npy import Layout, read_layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+CHECK_BYTES = 2**20
+"""How many bytes are looked at together for a checksum."""
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, struct.error)
+"""What zipfile says of a file that is no sound zip file."""
 INFLATE_FREELY = 16 * 2**20
 """Members that inflate to less than this many bytes are read whatever their ratio."""
 INFLATE_RATIO = 200
@@ -58,10 +64,7 @@ class Members(Protocol):
 @dataclass(frozen=True)
 class _Entry:
     info: zipfile.ZipInfo
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    order: str
-    header: int  # bytes of the npy header
+    layout: Layout
     offset: int | None  # where the array's bytes start in the file; None if they are deflated
 
 
@@ -72,8 +75,8 @@ class Archive:
         path: The file.
 
     Raises:
-        ExportError: It is no zip file, it is cut off, or a member holds Python objects, is encrypted, declares a size
-            that its bytes do not have, or inflates beyond reason.
+        ExportError: It is no zip file, it is cut off, or a member is there twice, holds Python objects, is encrypted,
+            declares a size that its bytes do not have, or inflates beyond reason.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,18 +86,15 @@ class Archive:
         except OSError as error:
             raise ExportError(f"{path}: {error.strerror}") from error
         try:
-            self._zip = zipfile.ZipFile(self._file)
-        except zipfile.BadZipFile as error:
+            self._size = os.fstat(self._file.fileno()).st_size
+            self._zip = self._directory()
+            self._loaded: dict[str, NDArray[Any]] = {}
+            self._entries = self._entries_by_name()
+        except BaseException:
             self._file.close()
-            raise ExportError(
-                f"{path} is no complete .npz file ({error})",
-                hint="it may be cut off or still being written; write it again with np.savez or attneval.ExportWriter",
-            ) from error
+            raise
         # Windows outlive the archive, so nobody knows when to close it better than the garbage collector.
         weakref.finalize(self, self._file.close)
-        self._size = path.stat().st_size
-        self._loaded: dict[str, NDArray[Any]] = {}
-        self._entries = dict(self._entry(info) for info in self._zip.infolist())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,19 +103,21 @@ class Archive:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The declared shape of a member; its size has been checked against its bytes."""
-        return self._entries[name].shape
+        return self._entries[name].layout.shape
 
     def dtype(self, name: str) -> np.dtype[Any]:
         """The declared type of a member."""
-        return self._entries[name].dtype
+        return self._entries[name].layout.dtype
 
     def array(self, name: str) -> NDArray[Any]:
         """A whole member: mapped if it is stored, inflated once and kept if it is deflated."""
         entry = self._entries[name]
+        layout = entry.layout
         if entry.offset is not None:
-            return self._map(entry, entry.offset, math.prod(entry.shape)).reshape(entry.shape, order=_order(entry))
+            flat = self._map(layout.dtype, entry.offset, math.prod(layout.shape))
+            return flat.reshape(layout.shape, order=layout.order)
         if name not in self._loaded:
-            self._loaded[name] = self._inflate(name, entry)
+            self._loaded[name] = self._inflate(name, entry).reshape(layout.shape, order=layout.order)
         return self._loaded[name]
 
     def window(self, name: str, start: int, stop: int) -> NDArray[Any]:
@@ -124,53 +126,66 @@ class Archive:
         A window of a stored member is a mapping of its own, so that its pages leave memory with it.
         """
         entry = self._entries[name]
-        if entry.offset is None or entry.order == "F":
+        layout = entry.layout
+        if entry.offset is None or layout.order == "F":
             return self.array(name)[start:stop]
-        width = math.prod(entry.shape[1:])
-        first = entry.offset + start * width * entry.dtype.itemsize
-        return self._map(entry, first, (stop - start) * width).reshape(stop - start, *entry.shape[1:])
+        width = math.prod(layout.shape[1:])
+        first = entry.offset + start * width * layout.dtype.itemsize
+        return self._map(layout.dtype, first, (stop - start) * width).reshape(stop - start, *layout.shape[1:])
 
     def broken(self) -> str | None:
         """The first member whose checksum is wrong, reading every byte."""
-        name = self._zip.testzip()
-        return None if name is None else name.removesuffix(".npy")
+        return next((name for name, entry in self._entries.items() if not self._is_sound(entry)), None)
 
-    def _entry(self, info: zipfile.ZipInfo) -> tuple[str, _Entry]:
-        name = info.filename.removesuffix(".npy")
+    def _is_sound(self, entry: _Entry) -> bool:
+        try:
+            with self._zip.open(entry.info) as stream:
+                while stream.read(CHECK_BYTES):
+                    pass
+        except _DAMAGE:
+            return False
+        return True
+
+    def _directory(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self._file)
+        except _DAMAGE as error:
+            raise ExportError(
+                f"{self.path} is no complete .npz file ({error})",
+                hint="it may be cut off or still being written; write it again with np.savez or attneval.ExportWriter",
+            ) from error
+
+    def _entries_by_name(self) -> dict[str, _Entry]:
+        entries: dict[str, _Entry] = {}
+        for info in self._zip.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name in entries:
+                raise ExportError(f"{self.path}: member {name} is there twice", hint="keep one of them")
+            entries[name] = self._entry(info, f"{self.path}: member {name}")
+        return entries
+
+    def _entry(self, info: zipfile.ZipInfo, where: str) -> _Entry:
         if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} or info.flag_bits & 1:
             raise ExportError(
-                f"{self.path}: member {name} is encrypted or packed in a way numpy does not write",
-                hint="write it with np.savez",
+                f"{where} is encrypted or packed in a way numpy does not write", hint="write it with np.savez"
             )
         try:
             with self._zip.open(info) as stream:
-                dtype, shape, fortran, header = _read_npy_header(stream)
-        except (ValueError, zipfile.BadZipFile, EOFError, struct.error) as error:
-            raise ExportError(f"{self.path}: member {name} is no numpy array ({error})") from error
-        where = f"{self.path}: member {name}"
-        if dtype.hasobject:
-            raise ExportError(
-                f"{where} holds pickled Python objects, which are never loaded",
-                hint="write numbers and text as plain arrays",
-            )
-        if dtype.names:
-            raise ExportError(f"{where} is a structured array; the format has none")
-        declared = header + math.prod(shape) * dtype.itemsize
-        if declared != info.file_size:
-            raise ExportError(
-                f"{where} declares shape {shape} of {dtype}, {declared} bytes, but holds {info.file_size} bytes"
-            )
+                layout = read_layout(stream, info.file_size, where)
+        except _DAMAGE as error:
+            raise ExportError(f"{where} is no numpy array ({error})") from error
         offset = None
         if info.compress_type == zipfile.ZIP_STORED:
-            offset = self._data_offset(info) + header
-            if offset - header + info.file_size > self._size:
+            start = self._data_offset(info)
+            offset = start + layout.header
+            if start + info.file_size > self._size:
                 raise ExportError(f"{where} declares {info.file_size} bytes in a file of {self._size}")
         elif info.file_size > max(INFLATE_FREELY, INFLATE_RATIO * info.compress_size):
             raise ExportError(
                 f"{where} inflates from {info.compress_size} to {info.file_size} bytes",
                 hint="store it instead of deflating it: np.savez, not np.savez_compressed",
             )
-        return name, _Entry(info, dtype, shape, "F" if fortran else "C", header, offset)
+        return _Entry(info, layout, offset)
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         # The lengths in the local header may differ from those in the central directory.
@@ -178,21 +193,21 @@ class Archive:
         name_length, extra_length = struct.unpack("<HH", self._file.read(4))
         return int(info.header_offset + 30 + name_length + extra_length)
 
-    def _map(self, entry: _Entry, first: int, count: int) -> NDArray[Any]:
-        if count * entry.dtype.itemsize == 0:
-            return np.zeros(count, entry.dtype)
+    def _map(self, dtype: np.dtype[Any], first: int, count: int) -> NDArray[Any]:
+        if not count:
+            return np.zeros(0, dtype)
         skipped = first % mmap.ALLOCATIONGRANULARITY
-        length = count * entry.dtype.itemsize + skipped
+        length = count * dtype.itemsize + skipped
         mapped = mmap.mmap(self._file.fileno(), length, access=mmap.ACCESS_READ, offset=first - skipped)
-        return np.frombuffer(mapped, entry.dtype, count, skipped)
+        return np.frombuffer(mapped, dtype, count, skipped)
 
     def _inflate(self, name: str, entry: _Entry) -> NDArray[Any]:
         try:
             data = self._zip.read(entry.info)
-        except (zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        except _DAMAGE as error:
             raise ExportError(f"{self.path}: member {name} is damaged ({error})") from error
-        flat = np.frombuffer(data, entry.dtype, math.prod(entry.shape), entry.header)
-        return flat.reshape(entry.shape, order=_order(entry))
+        layout = entry.layout
+        return np.frombuffer(data, layout.dtype, math.prod(layout.shape), layout.header)
 
 
 class Arrays:
@@ -227,18 +242,3 @@ class Arrays:
     def window(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """The entries [start, stop) of a member's first axis."""
         return self._arrays[name][start:stop]
-
-
-def _order(entry: _Entry) -> Any:
-    return entry.order
-
-
-def _read_npy_header(stream: Any) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
-    version = npy.read_magic(stream)
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"npy version {version[0]}.{version[1]}")
-    shape, fortran, dtype = readers[version](stream)
-    if min(shape, default=0) < 0:
-        raise ValueError(f"negative shape {shape}")
-    return dtype, shape, fortran, stream.tell()

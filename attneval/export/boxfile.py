@@ -7,16 +7,18 @@ import binascii
 import itertools
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from attneval.errors import ExportError, first_of
 from attneval.export.archive import Archive
+from attneval.export.npy import map_npy
 from attneval.export.regions import Regions
-from attneval.text import offsets_of
+from attneval.text import Strings, offsets_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     Boxes = dict[str, NDArray[np.floating]]
     Sizes = dict[str, tuple[int, int]]
+
+Value = TypeVar("Value")
 
 # Columns of the two layouts of bottom-up features, without the features at the end.
 _LXMERT = ("id", "height", "width", "objects", "objects", "attributes", "attributes", "count", "boxes")
@@ -74,14 +78,12 @@ def with_boxes(export: AttentionExport, path: Path) -> AttentionExport:
     if size is None and sizes.keys() >= set(export.image_id):
         size = np.array([sizes[image_id] for image_id in export.image_id], np.int64)
     # Images without captions keep as many boxes as they have; no map refers to them.
-    return replace(export, regions=Regions(offsets_of(count), box=np.concatenate(found)), image_size=size)
+    regions = Regions(offsets_of(count), box=np.concatenate(found), member=f"boxes of {path}")
+    return replace(export, regions=regions, image_size=size)
 
 
 def _from_npy(export: AttentionExport, path: Path) -> Boxes:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ExportError(f"{path} is no .npy array ({error})") from error
+    array = map_npy(path)
     if array.ndim != 3 or array.shape[2] != 4 or len(array) != len(export.image_id) or array.dtype.kind not in "fiu":
         raise ExportError(
             f"{path} holds {array.dtype}{list(array.shape)}, expected boxes [{len(export.image_id)}, R, 4] in the "
@@ -95,43 +97,67 @@ def _from_npz(path: Path) -> Boxes:
     names = set(archive.names)
     if not {"boxes", "image_ids"} <= names or archive.dtype("image_ids").kind != "U":
         raise ExportError(f"{path} needs the members boxes and image_ids (strings); it has {', '.join(archive.names)}")
-    boxes, image_ids = archive.array("boxes"), archive.array("image_ids").tolist()
-    if "box_offset" in names and boxes.ndim == 2:
-        offset = archive.array("box_offset").tolist()
-        fits = (
-            len(offset) == len(image_ids) + 1
-            and offset == sorted(offset)
-            and [offset[0], offset[-1]] == [0, len(boxes)]
-        )
-        pieces = [boxes[a:b] for a, b in itertools.pairwise(offset)]
+    image_ids = list(Strings.from_unicode(archive.array("image_ids").reshape(-1)))
+    boxes = archive.array("boxes")
+    offset = archive.array("box_offset") if "box_offset" in names and boxes.ndim == 2 else None
+    if boxes.dtype.kind not in "fiu" or boxes.shape[-1:] != (4,):
+        fits = False
+    elif offset is None:
+        fits = boxes.ndim == 3 and len(boxes) == len(image_ids)
     else:
-        fits, pieces = boxes.ndim == 3 and len(boxes) == len(image_ids), list(boxes)
-    if not fits or boxes.shape[-1] != 4:
+        fits = offset.dtype.kind in "iu" and offset.shape == (len(image_ids) + 1,)
+        fits = fits and offset[0] == 0 and offset[-1] == len(boxes) and bool((offset[1:] >= offset[:-1]).all())
+    if not fits:
+        beside = "" if offset is None else f" beside box_offset {offset.dtype}{list(offset.shape)}"
         raise ExportError(
-            f"{path}: boxes has shape {boxes.shape}, expected [{len(image_ids)}, R, 4], or [n, 4] and box_offset"
+            f"{path}: boxes has shape {boxes.shape} of {boxes.dtype}{beside}, expected [{len(image_ids)}, R, 4], or "
+            f"[n, 4] and integers box_offset [{len(image_ids) + 1}] that rise from 0 to n"
         )
-    return dict(zip(image_ids, pieces, strict=True))
+    pieces = list(boxes) if offset is None else [boxes[a:b] for a, b in itertools.pairwise(offset.tolist())]
+    return _by_name(path, zip(image_ids, pieces, strict=True))
 
 
 def _from_tsv(path: Path) -> tuple[Boxes, Sizes]:
-    boxes: Boxes = {}
-    sizes: Sizes = {}
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            fields = line.rstrip(b"\r\n").split(b"\t")
-            names = _LXMERT if len(fields) == len(_LXMERT) + 1 else _BOTTOM_UP
-            try:
-                row = dict(zip(names, fields, strict=False))
-                image_id = row["id"].decode("utf-8")
-                data = base64.b64decode(row["boxes"], validate=True)
-                box = np.frombuffer(data, np.float32).reshape(int(row["count"]), 4)
-                size = (int(row["width"]), int(row["height"]))
-            except (KeyError, ValueError, binascii.Error) as error:
-                raise ExportError(
-                    f"{path} line {number} is no row of bottom-up features ({error})",
-                    hint="expected tab-separated image_id, image_w, image_h, num_boxes, boxes (base64 float32), ...",
-                ) from error
-            match = _COCO.fullmatch(image_id)
-            for name in (image_id, match[1]) if match else (image_id,):
-                boxes[name], sizes[name] = box, size
-    return boxes, sizes
+    rows: list[tuple[str, NDArray[np.floating], tuple[int, int]]] = []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    rows.append(_row(f"{path} line {number}", line))
+    except OSError as error:
+        raise ExportError(f"{path}: {error.strerror}") from error
+    boxes = _by_name(path, ((image_id, box) for image_id, box, _ in rows))
+    return boxes, _by_name(path, ((image_id, size) for image_id, _, size in rows))
+
+
+def _row(where: str, line: bytes) -> tuple[str, NDArray[np.floating], tuple[int, int]]:
+    """The id, the boxes f4[R, 4] and the width and height in a line of bottom-up features."""
+    fields = line.rstrip(b"\r\n").split(b"\t")
+    names = _LXMERT if len(fields) == len(_LXMERT) + 1 else _BOTTOM_UP
+    try:
+        row = dict(zip(names, fields, strict=False))
+        # A negative count would leave the number of boxes to numpy.
+        count = max(int(row["count"]), 0)
+        box = np.frombuffer(base64.b64decode(row["boxes"], validate=True), np.float32).reshape(count, 4)
+        return row["id"].decode("utf-8"), box, (int(row["width"]), int(row["height"]))
+    except (KeyError, ValueError, binascii.Error) as error:
+        raise ExportError(
+            f"{where} is no row of bottom-up features ({error})",
+            hint="expected tab-separated image_id, image_w, image_h, num_boxes, boxes (base64 float32), ...",
+        ) from error
+
+
+def _by_name(path: Path, pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+    """What is said of each image, under its id and, for a COCO file name, under the number in it.
+
+    Raises:
+        ExportError: Two are of one image.
+    """
+    found: dict[str, Value] = {}
+    for image_id, value in pairs:
+        match = _COCO.fullmatch(image_id)
+        for name in {image_id, match[1]} if match else {image_id}:
+            if name in found:
+                raise ExportError(f"{path} has image {name} twice", hint="keep one of its rows")
+            found[name] = value
+    return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +13,10 @@ from attneval.text import offsets_of, ranges
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.export.columns import Report
     from attneval.export.content import AttentionExport, MapBlock, TokenBlock
+    from attneval.export.report import Report
 
-SUM_TOLERANCE = {2: 2e-3, 4: 1e-3, 8: 1e-3}
+SUM_TOLERANCE = {2: 2e-3, 4: 1e-3, 8: 1e-3, 16: 1e-3}
 """How far a sum of weights may be from 1, by the bytes of a weight: half precision keeps eleven bits of each."""
 EDGE_TOLERANCE = 0.01
 """Pixels by which a box may stand over the image, for single-precision arithmetic on its edges."""
@@ -36,33 +37,38 @@ def check_maps(
     layout = _Rows.of(export, direction, rows, block)
     if not layout.real.any():
         return
-    member = export.maps[direction].name
+    member, header = export.maps[direction].name, export.header
     flat = block.flat.astype(np.float32) if block.flat.dtype.itemsize < 4 else block.flat
     with np.errstate(over="ignore", invalid="ignore"):
         sums = np.add.reduceat(flat, layout.start)
         smallest = flat.min()
-    if not np.isfinite(sums[layout.real]).all():
-        # A sum of huge but finite weights may overflow, so the weights themselves decide.
-        finite = np.logical_and.reduceat(np.isfinite(flat), layout.start)
-        if report.rows(member, layout.real & ~finite, "NaN or infinite weights", layout.name):
-            return
-    if export.header.kind != "attention":
-        return
-    if not smallest >= 0:
-        least = np.minimum.reduceat(flat, layout.start)
-        report.rows(member, layout.real & (least < 0), "negative weights, but kind is attention", layout.name)
-    tolerance = SUM_TOLERANCE.get(block.flat.dtype.itemsize, 1e-3)
-    over = "tokens" if direction == "i2t" else export.header.normalised_over
+    usable, no_number = layout.real, None
+    # A sum of huge but finite weights may overflow, so the weights themselves decide.
+    if not np.isfinite(sums[usable]).all():
+        no_number = ~np.isfinite(flat)
+        strange = usable & np.logical_or.reduceat(no_number, layout.start)
+        usable = usable & ~strange
+        report.rows(member, strange, "NaN or infinite weights", partial(layout.name_with, flat, no_number))
+    if header.kind == "attention" and not smallest >= 0:
+        negative = flat < 0
+        bad = usable & np.logical_or.reduceat(negative, layout.start)
+        text = "negative weights, but kind is attention"
+        report.rows(member, bad, text, partial(layout.name_with, flat, negative))
+    # What normalised_over says is said of `attention`; region-to-word weights are normalised over tokens.
+    over = header.normalised_over if direction == "t2i" else "tokens" if header.kind == "attention" else "none"
     if over == "none":
         return
-    found = sums if over == "regions" else layout.sums_over_tokens(flat)
-    wrong = ~(np.abs(found - 1) <= tolerance)
-    name = layout.name if over == "regions" else layout.column_name
+    name = layout.name
+    if over == "tokens":
+        sums, usable, name = layout.over_tokens(flat), layout.columns(), layout.column_name
+        if no_number is not None:
+            usable &= layout.over_tokens(no_number) == 0
+    wrong = usable & ~(np.abs(sums - 1) <= SUM_TOLERANCE[block.flat.dtype.itemsize])
     report.rows(
         member,
-        wrong & layout.real if over == "regions" else wrong,
+        wrong,
         f"weights do not sum to 1 over {over}, so the axes may not be tokens x regions",
-        lambda row: f"{name(row)} sums to {found[row]:.4g}",
+        lambda row: f"{name(row)} sums to {sums[row]:.4g}",
     )
 
 
@@ -99,24 +105,65 @@ class _Rows:
         token = int(self.number[row]) % int(self.tokens[caption])
         return f"{self.export.caption_name(int(self.captions[caption]))} token {token}"
 
-    def sums_over_tokens(self, flat: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Sums over each caption's tokens, by caption, channel and region; 1 where there is no such column."""
+    def name_with(self, flat: NDArray[np.floating], bad: NDArray[np.bool_], row: int) -> str:
+        """The name of a row and the first of its weights that is bad."""
+        start = int(self.start[row])
+        width = int(self.regions[self.caption[row]])
+        first = start + int(np.argmax(bad[start : start + width]))
+        return f"{self.name(row)} has {flat[first]:.4g}"
+
+    def over_tokens(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Sums of values over each caption's tokens, by caption, channel and region."""
         channel = self.number // np.maximum(self.tokens, 1)[self.caption]
-        first = offsets_of(len(self.export.channel) * self.regions)[self.caption] + channel * self.regions[self.caption]
+        first = self._bound()[self.caption] + channel * self.regions[self.caption]
         real = np.flatnonzero(self.real)
         width = self.regions[self.caption[real]]
-        sums = np.bincount(ranges(first[real], width), flat[ranges(self.start[real], width)], self._columns())
-        sums[np.repeat(self.tokens == 0, len(self.export.channel) * self.regions)] = 1
+        column, place = ranges(first[real], width), ranges(self.start[real], width)
+        sums = np.bincount(column, values[place].astype(np.float64), int(self._bound()[-1]))
         return np.asarray(sums, np.float64)
 
+    def columns(self) -> NDArray[np.bool_]:
+        """Which columns, by caption, channel and region, have tokens and a region that is no padding."""
+        image, size = self.export.caption_image[self.captions], self.export.image_size
+        real = self.export.regions.real(image, None if size is None else size[image])
+        copy = np.repeat(np.arange(len(self.captions)), len(self.export.channel))
+        width = self.regions[copy]
+        return real[ranges(offsets_of(self.regions)[copy], width)] & np.repeat(self.tokens[copy] > 0, width)
+
     def column_name(self, row: int) -> str:
-        bound = offsets_of(len(self.export.channel) * self.regions)
-        caption = int(np.searchsorted(bound, row, side="right")) - 1
-        region = (row - int(bound[caption])) % int(self.regions[caption])
+        caption = int(np.searchsorted(self._bound(), row, side="right")) - 1
+        region = (row - int(self._bound()[caption])) % int(self.regions[caption])
         return f"{self.export.caption_name(int(self.captions[caption]))} region {region}"
 
-    def _columns(self) -> int:
-        return len(self.export.channel) * int(self.regions.sum())
+    def _bound(self) -> NDArray[np.int64]:
+        """First column of each caption."""
+        return offsets_of(len(self.export.channel) * self.regions)
+
+
+def check_images(report: Report, export: AttentionExport) -> None:
+    """Note boxes that are none, and similarities that are no numbers."""
+    regions, scores = export.regions, export.similarity
+    if regions.box is not None:
+        box = np.asarray(regions.box, np.float64)
+        check_boxes(report, export.image_id, regions.offset, box, export.image_size, member=regions.member)
+    if scores is None:
+        return
+    found = {}
+    for row, image_id in enumerate(export.image_id):
+        own = scores.rows(row, row + 1)[0]
+        bad = ~np.isfinite(own)
+        if bad.any():
+            first = int(np.argmax(bad))
+            found[row] = f"{image_id} with caption {export.caption_name(first)} has {own[first]}"
+    strange = np.isin(np.arange(len(export.image_id)), list(found))
+    report.rows("similarity", strange, "NaN or infinite scores", found.__getitem__)
+
+
+def spans_outside(span: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which spans i8[m, 2] neither lie in their texts, of i8[m] code points, nor mark a special token."""
+    start, stop = span[:, 0], span[:, 1]
+    special = (start == -1) & (stop == -1)
+    return np.asarray(~special & ((start < 0) | (stop < start) | (stop > length)))
 
 
 def check_spans(report: Report, export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> None:
@@ -126,8 +173,7 @@ def check_spans(report: Report, export: AttentionExport, rows: NDArray[np.int64]
     caption = np.repeat(np.arange(len(rows)), np.diff(tokens.offset))
     length = np.diff(tokens.text.offset)[caption]
     start, stop = tokens.span[:, 0], tokens.span[:, 1]
-    special = (start == -1) & (stop == -1)
-    bad = ~special & ((start < 0) | (stop < start) | (stop > length))
+    bad = spans_outside(tokens.span, length)
 
     def name(row: int) -> str:
         position = row - int(tokens.offset[caption[row]])
@@ -142,6 +188,8 @@ def check_boxes(
     offset: NDArray[np.int64],
     box: NDArray[np.float64],
     size: NDArray[np.int64] | None,
+    *,
+    member: str,
 ) -> None:
     """Note boxes that are inverted, no numbers or outside their image.
 
@@ -151,9 +199,11 @@ def check_boxes(
         offset: i8[k+1], first box of each.
         box: f8[n, 4], their boxes.
         size: i8[k, 2], their widths and heights if known.
+        member: The member that they are from.
     """
     image = np.repeat(np.arange(len(image_id)), np.diff(offset))
-    bad = ~np.isfinite(box).all(axis=1) | (box[:, 2] < box[:, 0]) | (box[:, 3] < box[:, 1]) | (box.min(axis=1) < 0)
+    bad = ~np.isfinite(box).all(axis=1) | (box[:, 2:] < box[:, :2]).any(axis=1)
+    bad |= box.min(axis=1) < -EDGE_TOLERANCE
     if size is not None:
         bad |= (box[:, 2:] > size[image] + EDGE_TOLERANCE).any(axis=1)
 
@@ -162,4 +212,4 @@ def check_boxes(
         within = "" if size is None else f" in {size[i, 0]} x {size[i, 1]}"
         return f"{image_id[i]} region {row - int(offset[i])} {[round(float(v), 2) for v in box[row]]}{within}"
 
-    report.rows("region_box", bad, "boxes inverted or outside their image, as x1, y1, x2, y2", name)
+    report.rows(member, bad, "boxes inverted or outside their image, as x1, y1, x2, y2", name)

@@ -2,80 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.errors import ExportError, first_of
-from attneval.export.content import StringColumn
+from attneval.export.strings import StringColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from attneval.export.archive import Members
-
-
-class Report:
-    """The problems and the warnings of one file.
-
-    Args:
-        path: The file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.warnings: list[str] = []
-        self._found: dict[str, tuple[int, list[str]]] = {}
-
-    @property
-    def problems(self) -> list[str]:
-        """What was noted, each kind of problem once."""
-        return [
-            f"{text} (first: {first_of(names, total=total)})" if total else text
-            for text, (total, names) in self._found.items()
-        ]
-
-    def problem(self, member: str, text: str) -> None:
-        """Note that a member breaks the format."""
-        self._found[f"{member}: {text}"] = (0, [])
-
-    def rows(self, member: str, bad: NDArray[np.bool_], text: str, name: Callable[[int], object] = str) -> bool:
-        """Note the rows that are bad, if there are any; calls for several blocks of rows add up.
-
-        Args:
-            member: The member they are rows of.
-            bad: b[n], the rows to report.
-            text: What is wrong with them.
-            name: How a row is called; its index by default.
-
-        Returns:
-            Whether any was bad.
-        """
-        rows = np.flatnonzero(bad)
-        if len(rows):
-            total, names = self._found.get(f"{member}: {text}", (0, []))
-            names += [str(name(row)) for row in rows[: 5 - len(names)].tolist()]
-            self._found[f"{member}: {text}"] = (total + len(rows), names)
-        return bool(len(rows))
-
-    def warn(self, text: str) -> None:
-        """Note something that is allowed but probably not meant."""
-        self.warnings.append(text)
-
-    def stop_if_broken(self) -> None:
-        """Raise what was noted so far.
-
-        Raises:
-            ExportError: There was at least one problem.
-        """
-        if not self._found:
-            return
-        more = len(self._found) - 1
-        hint = f"{more} more problem{'s' * (more > 1)}, all listed by: attneval validate {self.path}" if more else ""
-        raise ExportError(f"{self.path}: {self.problems[0]}", hint=hint)
+    from attneval.export.report import Report
+    from attneval.text import Strings
 
 
 class Columns:
@@ -131,32 +73,84 @@ class Columns:
             return np.zeros([0 if length is None else length for length in shape], np.int64)
         return np.array(self.members.array(name), np.int64)
 
-    def offsets(self, name: str, count: int, total: int | None = None) -> NDArray[np.int64]:
-        """Offsets i8[count+1] that start at 0, never fall and end at `total`; zeros if they do not."""
+    def offsets(
+        self, name: str, count: int, total: int | None = None, called: Callable[[int], object] = str
+    ) -> NDArray[np.int64]:
+        """Offsets i8[count+1] that start at 0, never fall and end at `total`; zeros if they do not.
+
+        Args:
+            name: The member.
+            count: How many pieces there are.
+            total: Where the last one ends, if that is known.
+            called: How a piece is called in messages; its index by default.
+        """
+        if not self.shaped(name, (count + 1,)):
+            return np.zeros(count + 1, np.int64)
         offset = self.integers(name, count + 1)
         if offset[0] != 0:
             self.report.problem(name, f"starts at {offset[0]}, expected 0")
         falls = np.flatnonzero(np.diff(offset) < 0)
         if len(falls):
             row = int(falls[0])
-            self.report.problem(name, f"falls from {offset[row]} to {offset[row + 1]} at entry {row + 1}")
+            self.report.problem(
+                name, f"falls from {offset[row]} to {offset[row + 1]} at entry {row + 1}, the end of {called(row)}"
+            )
         elif total is not None and offset[-1] != total:
             self.report.problem(name, f"ends at {offset[-1]}, expected {total}")
         else:
             return offset
         return np.zeros(count + 1, np.int64)
 
-    def strings(self, name: str, count: int | None = None) -> tuple[StringColumn, int]:
-        """A column of strings and its length, as `U` array or as UTF-8 bytes with offsets."""
-        if self.members.dtype(name).kind == "U":
-            self.shaped(name, [count])
-            return StringColumn(self.members, name, None), self.members.shape(name)[0]
+    def strings(
+        self, name: str, *shape: int | None, called: Callable[[int], object] = "entry {}".format
+    ) -> StringColumn:
+        """A column of strings, as `U` array or as UTF-8 bytes with offsets, whose texts are decoded when they are read.
+
+        Args:
+            name: The member.
+            shape: Of the `U` array; bytes hold the same entries one after the other. None stands for any length.
+            called: How an entry is called in messages.
+
+        Raises:
+            ExportError: The member has another shape, or its offsets do not fit.
+        """
+        members = self.members
+        if members.dtype(name).kind == "U":
+            self.shaped(name, shape)
+            self.report.stop_if_broken()
+            return StringColumn(members, name, math.prod(members.shape(name)), None, called)
         offset_name = f"{name}_offset"
         self.require(offset_name)
-        if count is None:
-            count = max(self.members.shape(offset_name)[0] - 1, 0) if len(self.members.shape(offset_name)) else 0
-        offset = self.offsets(offset_name, count, self.members.shape(name)[0])
-        return StringColumn(self.members, name, offset), count
+        self.shaped(name, (None,))
+        self.shaped(offset_name, (None,))
+        self.report.stop_if_broken()
+        length = members.shape(offset_name)[0] - 1
+        count = math.prod([max(length, 0) if axis is None else axis for axis in shape])
+        offset = self.offsets(offset_name, count, members.shape(name)[0], called)
+        self.report.stop_if_broken()
+        return StringColumn(members, name, count, offset, called)
+
+    def texts(self, name: str, *shape: int | None) -> Strings:
+        """All strings of a small column.
+
+        Raises:
+            ExportError: The member has another shape, or holds what is no text.
+        """
+        column = self.strings(name, *shape)
+        return self.decoded(column, np.arange(column.count))
+
+    def decoded(self, column: StringColumn, rows: NDArray[np.int64]) -> Strings:
+        """Some strings of a column.
+
+        Raises:
+            ExportError: One of the column's strings is no text; all of those are noted.
+        """
+        try:
+            return column.take(rows)
+        except ExportError:
+            column.check(self.report)
+            self.report.stop_if_broken()
+            raise
 
 
 _KIND_NAMES = {"f": "floats", "i": "integers", "U": "unicode strings", "b": "UTF-8 bytes (u1)"}

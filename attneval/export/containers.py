@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,21 +24,37 @@ def open_members_of(path: Path) -> Members:
         ExportError: It cannot be read, or the package that reads it is not installed.
     """
     if path.suffix == ".safetensors":
-        return Arrays(path, _safetensors(path))
+        return Arrays(path, _with_meta(path, _safetensors(path)))
     if path.suffix in {".pt", ".pth"}:
-        return Arrays(path, _torch(path))
+        return Arrays(path, _with_meta(path, _torch(path)))
     return Archive(path)
 
 
 def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        from safetensors.numpy import load_file
+        from safetensors import deserialize
     except ImportError as error:
         raise ExportError(f"{path} needs the package safetensors", hint="pip install safetensors") from error
     try:
-        return _with_text(dict(load_file(str(path))))
+        tensors = dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise ExportError(f"{path}: {error.strerror}") from error
     except Exception as error:  # its errors share no base class but this
         raise ExportError(f"{path} is no safetensors file ({error})") from error
+    strange = [f"{name} ({tensor['dtype']})" for name, tensor in tensors.items() if tensor["dtype"] not in _DTYPES]
+    if strange:
+        raise ExportError(f"{path}: {first_of(strange)} has a type that numpy lacks")
+    return {name: _array_of(tensor) for name, tensor in tensors.items()}
+
+
+def _array_of(tensor: dict[str, Any]) -> NDArray[Any]:
+    stored: NDArray[Any] = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    # A brain float is the upper half of a single-precision one.
+    return (stored.astype(np.uint32) << 16).view(np.float32) if tensor["dtype"] == "BF16" else stored
+
+
+_DTYPES = {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)}
+_DTYPES |= {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?", "BF16": "<u2"}
 
 
 def _torch(path: Path) -> dict[str, NDArray[Any]]:
@@ -51,38 +66,45 @@ def _torch(path: Path) -> dict[str, NDArray[Any]]:
 
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except pickle.UnpicklingError as error:
+        # What torch says of it advises to load the file all the same.
         raise ExportError(
-            f"{path} cannot be loaded without unpickling foreign objects ({str(error).splitlines()[0]})",
+            f"{path} cannot be loaded without unpickling foreign objects",
             hint="save a dict of plain tensors, text as UTF-8 bytes with offsets",
         ) from error
+    except OSError as error:
+        raise ExportError(f"{path}: {error.strerror}") from error
+    except Exception as error:  # whatever the bytes of some other file lead to
+        raise ExportError(f"{path} is no file of torch.save, or it is cut off ({type(error).__name__})") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ExportError(f"{path} holds {type(values).__name__}, expected a dict of tensors by member name")
     strange = [name for name, value in values.items() if not isinstance(value, torch.Tensor | str | list)]
     if strange:
         raise ExportError(f"{path}: {first_of(strange)} is neither a tensor nor text")
-    arrays = {
-        name: np.array(value)
-        if isinstance(value, str | list)
-        else (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-        for name, value in values.items()
-    }
+    arrays = {name: _plain(f"{path}: {name}", value) for name, value in values.items()}
     objects = [name for name, array in arrays.items() if array.dtype.hasobject]
     if objects:
         raise ExportError(f"{path}: {first_of(objects)} is a list of unequal or foreign things")
-    return _with_text(arrays)
-
-
-def _with_text(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The text members of the padded layout, which containers of tensors hold as UTF-8 bytes and offsets."""
-    for name in ("caption_ids", "image_ids", "words", "meta"):
-        if name in arrays and arrays[name].dtype == np.uint8:
-            data = arrays[name].tobytes()
-            offset = arrays.pop(f"{name}_offset", None)
-            if offset is None:
-                arrays[name] = np.array(data.decode("utf-8"))
-            else:
-                arrays[name] = np.array([data[a:b].decode("utf-8") for a, b in itertools.pairwise(offset.tolist())])
-    if "words" in arrays and "attn" in arrays and arrays["words"].ndim == 1:
-        arrays["words"] = arrays["words"].reshape(arrays["attn"].shape[:2])
     return arrays
+
+
+def _plain(where: str, value: Any) -> NDArray[Any]:
+    """A tensor, or text as nested lists, as an array."""
+    try:
+        if isinstance(value, str | list):
+            return np.array(value)
+        value = value.detach().resolve_conj().resolve_neg()
+        return np.asarray((value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy())
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ExportError(f"{where} is no plain array ({error})") from error
+
+
+def _with_meta(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The members, `meta` as the text that containers of tensors hold as UTF-8 bytes."""
+    meta = arrays.get("meta")
+    if meta is None or meta.dtype != np.uint8:
+        return arrays
+    try:
+        return arrays | {"meta": np.array(meta.tobytes().decode("utf-8"))}
+    except UnicodeDecodeError as error:
+        raise ExportError(f"{path}: meta is no UTF-8 text ({error})") from error

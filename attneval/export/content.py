@@ -11,7 +11,7 @@ from attneval.export.tokens import spans_of_tokens
 from attneval.text import Strings, offsets_of, ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -68,31 +68,6 @@ class MapSource(Protocol):
 
     def take(self, rows: NDArray[np.int64]) -> MapBlock:
         """The blocks of some captions."""
-
-
-@dataclass(frozen=True, eq=False)
-class StringColumn:
-    """A column of strings that is decoded piece by piece.
-
-    Attributes:
-        members: Where it is stored.
-        name: A `U` member of strings, or a member of UTF-8 bytes.
-        offset: i8[S+1], byte offsets; None for a `U` member.
-    """
-
-    members: Members
-    name: str
-    offset: NDArray[np.int64] | None
-
-    def take(self, rows: NDArray[np.int64]) -> Strings:
-        """Decode the strings of some rows, in that order."""
-        if self.offset is None:
-            return Strings.from_unicode(self.members.array(self.name).reshape(-1)[rows])
-        start, stop = self.offset[rows], self.offset[rows + 1]
-        data = self.members.array(self.name)
-        joined = bool(np.array_equal(start[1:], stop[:-1]))
-        data = data[start[0] : stop[-1]] if joined and len(rows) else data[ranges(start, stop - start)]
-        return Strings.from_utf8(data, offsets_of(stop - start))
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +161,14 @@ class TokenBlock:
     unknown: NDArray[np.bool_]
 
 
+def caption_name(
+    image_id: Sequence[str], caption_image: NDArray[np.int64], caption_index: NDArray[np.int64], row: int
+) -> str:
+    """How a caption of an export is called: ``36979#2``, or ``36979#?`` if it has no number."""
+    index = int(caption_index[row])
+    return f"{image_id[int(caption_image[row])]}#{'?' if index == -1 else index}"
+
+
 @dataclass(frozen=True, eq=False)
 class AttentionExport:
     """An opened attention export of I images, N captions and A channels.
@@ -230,8 +213,7 @@ class AttentionExport:
 
     def caption_name(self, row: int) -> str:
         """How a caption is called in messages: ``36979#2``, and the file it is in if there are several."""
-        index = int(self.caption_index[row])
-        name = f"{self.image_id[int(self.caption_image[row])]}#{index if index >= 0 else '?'}"
+        name = caption_name(self.image_id, self.caption_image, self.caption_index, row)
         if self.file_bound is None:
             return name
         return f"{self.files[int(np.searchsorted(self.file_bound, row, side='right')) - 1]}: {name}"

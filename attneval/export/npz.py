@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from attneval.errors import DataError
+from attneval.files import writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,14 +35,18 @@ class Spool:
     def __init__(self, beside: Path, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
         self.count = 0
-        try:
+        self._beside = beside
+        with writing(beside):
             self._file: IO[bytes] = tempfile.TemporaryFile(dir=beside.parent)  # noqa: SIM115 - closed by close()
-        except OSError as error:
-            raise DataError(f"{beside} cannot be written ({error.strerror})") from error
 
     def append(self, values: NDArray[Any]) -> None:
-        """Append elements."""
-        self._file.write(np.ascontiguousarray(values, self.dtype).data)
+        """Append elements.
+
+        Raises:
+            DataError: The disk is full.
+        """
+        with writing(self._beside):
+            self._file.write(np.ascontiguousarray(values, self.dtype).data)
         self.count += values.size
 
     def copy_to(self, target: IO[bytes]) -> None:

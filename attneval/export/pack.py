@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import ExportError
-from attneval.export.checks import check_maps, check_spans
-from attneval.export.columns import Report
+from attneval.export.checks import check_images, check_maps, check_spans
 from attneval.export.containers import open_members_of
 from attneval.export.reader import blocks_of_captions, open_members
+from attneval.export.report import Report
 from attneval.export.shards import geometry, join_shards
 from attneval.export.writer import ExportWriter
 from attneval.text import offsets_of, ranges
@@ -50,7 +50,12 @@ def pack(paths: Sequence[Path], target: Path) -> list[str]:
     Raises:
         ExportError: A file breaks the format, or shards do not fit together.
     """
-    export = join_shards([open_any(path) for path in paths])
+    shards = [open_any(path) for path in paths]
+    for shard in shards:
+        report = Report(shard.path)
+        check_images(report, shard)
+        report.stop_if_broken()
+    export = join_shards(shards)
     if export.maps and not export.regions.known:
         raise ExportError(f"{export.path} has no region boxes", hint="add region_box, or boxes, to it")
     writer = ExportWriter(
@@ -59,9 +64,9 @@ def pack(paths: Sequence[Path], target: Path) -> list[str]:
         normalised_over=export.header.normalised_over,
         channels=[(int(layer), int(head)) for layer, head in export.channel],
         dtype="float16" if export.maps and all(maps.itemsize == 2 for maps in export.maps.values()) else "float32",
-        **export.header.about,
     )
     with writer as out:
+        out.describe(export.header.about)
         for row, image_id in enumerate(export.image_id):
             size, box, grid, affine = geometry(export, row)
             boxes = None if grid else np.array(box or [], np.float32).reshape(-1, 4)

@@ -10,8 +10,10 @@ import numpy as np
 from attneval.errors import ExportError
 from attneval.export import packed, padded
 from attneval.export.archive import Archive
-from attneval.export.checks import check_boxes, check_maps, check_spans
-from attneval.export.columns import Columns, Report
+from attneval.export.checks import check_images, check_maps, check_spans
+from attneval.export.columns import Columns
+from attneval.export.report import Report
+from attneval.export.strings import StringColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,24 +78,23 @@ def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
     """
     archive, report = Archive(path), Report(path)
     broken = archive.broken()
-    if broken is not None:
-        report.problem(broken, "is damaged: its checksum is wrong")
+    damage = [] if broken is None else [f"{broken}: is damaged: its checksum is wrong"]
+    export = None
     try:
         export = open_members(archive, report)
+        _look_at_everything(report, export)
     except ExportError:
-        if not report.problems:
+        if not damage and not report.problems:
             raise
-        return report.problems, None
-    regions = export.regions
-    if regions.box is not None:
-        box = np.asarray(regions.box, np.float64)
-        check_boxes(report, export.image_id, regions.offset, box, export.image_size)
-    if export.similarity is not None:
-        images = range(len(export.image_id))
-        bad = np.array([not np.isfinite(export.similarity.rows(i, i + 1)).all() for i in images], np.bool_)
-        report.rows("similarity", bad, "NaN or infinite scores; images", lambda row: export.image_id[row])
+    return damage + report.problems, export
+
+
+def _look_at_everything(report: Report, export: AttentionExport) -> None:
+    check_images(report, export)
+    columns = [column for column in (export.caption_text, export.token_text) if isinstance(column, StringColumn)]
+    unreadable = sum(column.check(report) for column in columns)
     for rows in blocks_of_captions(export) if export.maps else ():
-        check_spans(report, export, rows, export.tokens(rows))
+        if not unreadable:
+            check_spans(report, export, rows, export.tokens(rows))
         for direction, maps in export.maps.items():
             check_maps(report, export, direction, rows, maps.take(rows))
-    return report.problems, export

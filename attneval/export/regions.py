@@ -23,12 +23,14 @@ class Regions:
         grid_shape: i[I, 2], rows and columns of each image's grid, row-major; or None.
         grid_affine: f8[I, 4], (sx, sy, tx, ty): a cell's x edge is `sx * column + tx`, its y edge `sy * row + ty`; or
             None for a grid that covers the whole image.
+        member: Where they are described, for messages.
     """
 
     offset: NDArray[np.int64]
     box: NDArray[np.floating] | None = None
     grid_shape: NDArray[np.integer] | None = None
     grid_affine: NDArray[np.floating] | None = None
+    member: str = ""
 
     @property
     def known(self) -> bool:
@@ -64,6 +66,18 @@ class Regions:
         box = np.concatenate((corner * scale + shift, (corner + 1) * scale + shift), axis=1)
         limit = np.tile(size, 2)[image].astype(np.float64)
         return np.clip(box, 0, limit, out=box)
+
+    def real(self, images: NDArray[np.intp], size: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+        """Which of some images' regions, one image after the other, are more than padding: b[sum R].
+
+        Args:
+            images: i[k], rows of images.
+            size: i8[k, 2], their widths and heights; without them the cells of a grid all count.
+        """
+        if self.box is None and (self.grid_shape is None or size is None):
+            return np.ones(int((self.offset[images + 1] - self.offset[images]).sum()), np.bool_)
+        box = self.boxes(images, np.zeros((len(images), 2), np.int64) if size is None else size)
+        return np.asarray((box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1]))
 
 
 def grid_offset(shape: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -154,6 +154,7 @@ def _regions(shards: Sequence[AttentionExport], home: list[tuple[int, int]]) -> 
         box=None if first.box is None else together("box", per_region=True),
         grid_shape=None if first.grid_shape is None else together("grid_shape", per_region=False),
         grid_affine=None if first.grid_affine is None else together("grid_affine", per_region=False),
+        member=first.member,
     )
 
 
@@ -188,6 +189,8 @@ class _JoinedMaps:
         self.size = np.concatenate([part.size for part in maps])
 
     def take(self, rows: NDArray[np.int64]) -> MapBlock:
+        if not len(rows):
+            return self._maps[0].take(rows)
         flats, start, shift = [], np.empty(len(rows), np.int64), 0
         for s, own in _by_shard(rows, self._bound):
             block = self._maps[s].take(rows[own] - self._bound[s])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import ExportError
+from attneval.export.npy import map_npy
 from attneval.export.reader import open_export
 
 if TYPE_CHECKING:
@@ -34,11 +35,15 @@ class Similarity:
     caption_image: NDArray[np.int64]
     matrix: Matrix
 
+    def captions_of(self, keep: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The columns of the captions of some images."""
+        return np.flatnonzero(np.isin(self.caption_image, keep))
+
     def of_images(self, keep: NDArray[np.int64]) -> Similarity:
         """The scores of some images and their captions alone; `keep` is ascending."""
         if len(keep) == len(self.image_id):
             return self
-        columns = np.flatnonzero(np.isin(self.caption_image, keep))
+        columns = self.captions_of(keep)
         return Similarity(
             [self.image_id[row] for row in keep.tolist()],
             np.searchsorted(keep, self.caption_image[columns]),
@@ -94,10 +99,7 @@ def _open(path: Path, export: AttentionExport | None) -> Similarity:
                 f"{path} has no similarity", hint="--similarity takes files with an image x caption matrix"
             )
         return found
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ExportError(f"{path} is no .npy matrix ({error})") from error
+    array = map_npy(path)
     if array.ndim != 2 or array.dtype.kind != "f" or not array.size:
         raise ExportError(
             f"{path} holds {array.dtype}{list(array.shape)}, expected a matrix of floats, images x captions"

@@ -8,6 +8,7 @@ neither letters nor digits and vanish when texts are compared. Three things do: 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ def spans_of_tokens(
         in_bytes = True
         caption = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
         byte_level = np.bincount(caption, first == _BYTE_LEVEL_SPACE, len(offset) - 1)[caption] > 0
-    code, start, stop = _decoded(tokens, special, byte_level) if in_bytes else _plain(tokens, special)
+    code, start, stop = _decoded(tokens, offset, special, byte_level) if in_bytes else _plain(tokens, special)
     token_bound = np.append(start, len(code))
     text = Strings(code, token_bound[offset])
     span = np.stack((start, stop), axis=1) - np.repeat(text.offset[:-1], np.diff(offset))[:, None]
@@ -105,19 +106,24 @@ def _plain(
 
 
 def _decoded(
-    tokens: Strings, special: NDArray[np.bool_], byte_level: NDArray[np.bool_]
+    tokens: Strings, offset: NDArray[np.int64], special: NDArray[np.bool_], byte_level: NDArray[np.bool_]
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
     """As `_plain`, through bytes; a token that holds part of a character gets the span of the whole."""
     rows = zip(tokens, special.tolist(), byte_level.tolist(), strict=True)
     pieces = [b"" if skip else _bytes_of(token, in_bytes) for token, skip, in_bytes in rows]
+    # A space after each caption keeps characters that are cut at its end from growing together with the next one.
+    caption = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
+    byte = offsets_of([len(piece) for piece in pieces])
+    space = byte[offset[1:]] + np.arange(len(offset) - 1)
+    data = b"".join(b"".join(pieces[a:b]) + b" " for a, b in itertools.pairwise(offset.tolist()))
     # A caption may be cut inside a character: such bytes become one code point each.
-    code = code_points(b"".join(pieces).decode("utf-8", "surrogateescape"))
+    code = code_points(data.decode("utf-8", "surrogateescape"))
     escaped = (code >= 0xDC80) & (code <= 0xDCFF)
     width = 1 + (code > 0x7F).astype(np.int64) + (code > 0x7FF) + (code > 0xFFFF)
-    character = np.append(np.repeat(np.arange(len(code)), np.where(escaped, 1, width)), len(code))
-    bound = offsets_of(list(map(len, pieces)))
-    start, last = character[bound[:-1]], character[np.maximum(bound[1:] - 1, 0)]
-    return code, start, np.where(bound[1:] > bound[:-1], last + 1, start)
+    character = np.repeat(np.arange(len(code)), np.where(escaped, 1, width))
+    start = character[byte[:-1] + caption] - caption
+    last = character[byte[1:] - 1 + caption] - caption
+    return np.delete(code, character[space]), start, np.where(byte[1:] > byte[:-1], last + 1, start)
 
 
 def _bytes_of(token: str, byte_level: bool) -> bytes:  # noqa: FBT001 - one of two alphabets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,16 @@ import numpy as np
 
 from attneval._version import __version__
 from attneval.errors import ExportError
+from attneval.export.captions import Captions, caption_called, numbers, real_weights
 from attneval.export.content import KINDS, NORMALISED_OVER
+from attneval.export.images import Images
 from attneval.export.npz import Spool, write_npz
 from attneval.export.packed import FORMAT_VERSION
 from attneval.files import replacing
-from attneval.text import Strings, offsets_of
+from attneval.text import offsets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from numpy.typing import ArrayLike, NDArray
@@ -64,21 +67,38 @@ class ExportWriter:
                 f"kind {kind!r} with normalised_over {normalised_over!r} does not exist",
                 hint=f"kind is {', '.join(KINDS)}; normalised_over is {', '.join(NORMALISED_OVER)}",
             )
-        if np.dtype(dtype) not in {np.dtype(np.float32), np.dtype(np.float16)}:
+        if dtype not in {"float32", "float16"}:
             raise ExportError(f"dtype {dtype!r} cannot be stored", hint="use float32 or float16")
         self.path = Path(path)
         self._dtype = np.dtype(dtype)
-        self._header = {"format": "attneval", "version": list(FORMAT_VERSION), "kind": kind}
-        self._header |= {"normalised_over": normalised_over, "writer": f"attneval {__version__}"} | about
-        self._channels = np.array(channels, np.int16).reshape(-1, 2)
-        self._images: dict[str, int] = {}
-        self._sizes: list[tuple[int, int]] = []
-        self._boxes: list[NDArray[np.float32]] = []
-        self._grids: list[tuple[int, int]] = []
-        self._affines: list[tuple[float, float, float, float] | None] = []
-        self._captions: dict[str, list[Any]] = {}
+        self._channels = numbers(channels, np.int16, f"{path}: channels")
+        if self._channels.shape[1:] != (2,) or not len(self._channels):
+            raise ExportError(f"{path}: channels have shape {self._channels.shape}, expected (layer, head) of each")
+        self._header: dict[str, Any] = {"format": "attneval", "version": list(FORMAT_VERSION), "kind": kind}
+        self._header |= {"normalised_over": normalised_over}
+        self._about: dict[str, Any] = {"writer": f"attneval {__version__}"}
+        self.describe(about)
+        self._images = Images(self.path)
+        self._given: frozenset[str] = frozenset()
+        self._keys: set[int] = set()
+        self._captions: list[Captions] = []
         self._spools: dict[str, Spool] = {}
-        self._similarity: NDArray[np.floating] | None = None
+        self._similarity: NDArray[np.float32] | None = None
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Say more about the model: as the constructor's other arguments, under any key.
+
+        Raises:
+            ExportError: A key is one of the format's own, or its value cannot be written as JSON.
+        """
+        for key, value in about.items():
+            if key in self._header:
+                raise ExportError(f"{self.path}: {key} is {self._header[key]!r}, which nothing else may be called")
+            try:
+                json.dumps({key: value})
+            except (TypeError, ValueError, RecursionError) as error:
+                raise ExportError(f"{self.path}: {key} cannot be written as JSON ({error})") from error
+        self._about |= about
 
     def add_image(
         self,
@@ -102,28 +122,7 @@ class ExportWriter:
         Raises:
             ExportError: The image is there already, or it is described otherwise than those before it.
         """
-        if image_id in self._images:
-            raise ExportError(f"{self.path}: image {image_id} is added twice")
-        if (boxes is None) == (grid is None):
-            raise ExportError(f"{self.path}: image {image_id} needs boxes or a grid, and not both")
-        mixed = bool(self._images) and (
-            (size is None) != (not self._sizes)
-            or (grid is None) != (not self._grids)
-            or (grid is not None and (affine is None) != (self._affines[0] is None))
-        )
-        if mixed:
-            raise ExportError(f"{self.path}: image {image_id} is not described like the images before it")
-        if grid is not None:
-            self._grids.append((int(grid[0]), int(grid[1])))
-            self._affines.append(affine)
-        else:
-            box = np.asarray(boxes, np.float32)
-            if box.ndim != 2 or box.shape[1] != 4:
-                raise ExportError(f"{self.path}: boxes of image {image_id} have shape {box.shape}, expected (R, 4)")
-            self._boxes.append(box)
-        if size is not None:
-            self._sizes.append((int(size[0]), int(size[1])))
-        self._images[image_id] = len(self._images)
+        self._images.add(image_id, size=size, boxes=boxes, grid=grid, affine=affine)
 
     def add_caption(
         self,
@@ -147,19 +146,19 @@ class ExportWriter:
             tokens: the tokens' texts.
             attention_i2t: As `attention`, region-to-word weights, normalised over tokens, not transposed.
         """
-        if attention is None:
-            self.add_captions([image_id], None, indices=[index], texts=None if text is None else [text])
-            return
-        weights = np.asarray(attention, self._dtype)
-        back = None if attention_i2t is None else np.asarray(attention_i2t, self._dtype)[None]
+        maps = {"attention": attention, "attention_i2t": attention_i2t}
+        one = {
+            name: None if values is None else numbers(values, self._dtype, f"{self.path}: {name} of {image_id}")[None]
+            for name, values in maps.items()
+        }
         self.add_captions(
             [image_id],
-            weights[None],
+            one["attention"],
             indices=[index],
             texts=None if text is None else [text],
-            spans=None if spans is None else [np.asarray(spans)],
+            spans=None if spans is None else [spans],
             tokens=None if tokens is None else [tokens],
-            attention_i2t=back,
+            attention_i2t=one["attention_i2t"],
         )
 
     def add_captions(
@@ -169,7 +168,7 @@ class ExportWriter:
         *,
         indices: Sequence[int] | None = None,
         texts: Sequence[str] | None = None,
-        spans: Sequence[NDArray[np.integer]] | None = None,
+        spans: Sequence[ArrayLike] | None = None,
         tokens: Sequence[Sequence[str]] | None = None,
         attention_i2t: ArrayLike | None = None,
     ) -> None:
@@ -186,35 +185,62 @@ class ExportWriter:
             attention_i2t: As `attention`.
 
         Raises:
-            ExportError: An image is unknown, or shapes do not fit together.
+            ExportError: An image is unknown, a caption is there already, or what is given of them does not fit
+                together; then none of the batch is added.
+            DataError: The disk is full.
         """
         count = len(image_ids)
+        if not count:
+            return
         try:
-            rows = np.fromiter(map(self._images.__getitem__, image_ids), np.int64, count)
+            rows = np.fromiter(map(self._images.row_of.__getitem__, image_ids), np.int64, count)
         except KeyError as error:
             raise ExportError(f"{self.path}: image {error.args[0]} is unknown", hint="call add_image first") from None
-        given = {"indices": indices, "texts": texts, "spans": spans, "tokens": tokens}
-        columns: dict[str, Any] = {name: values for name, values in given.items() if values is not None}
+        columns = {"indices": indices, "texts": texts, "spans": spans, "tokens": tokens}
         for name, values in columns.items():
-            if len(values) != count:
+            if values is not None and len(values) != count:
                 raise ExportError(f"{self.path}: {len(values)} {name} for {count} captions")
         maps = {"attention": attention, "attention_i2t": attention_i2t}
-        present = {name for name, values in maps.items() if values is not None}
-        if present and "tokens" not in columns and not {"spans", "texts"} <= set(columns):
+        present = [name for name, values in maps.items() if values is not None]
+        if tokens is not None and spans is not None:
+            raise ExportError(f"{self.path}: captions need tokens or spans, and not both")
+        if present and tokens is None and (spans is None or texts is None):
             raise ExportError(f"{self.path}: captions with maps need tokens, or texts and spans into them")
-        if self._captions and set(self._captions) != {*columns, *present, "rows", "lengths"}:
+        if present == ["attention_i2t"]:
+            raise ExportError(f"{self.path}: attention_i2t of {image_ids[0]}, ... stands without attention")
+        given = frozenset(name for name, values in (columns | maps).items() if values is not None)
+        if self._captions and self._given != given:
             raise ExportError(f"{self.path}: caption {image_ids[0]}, ... is not described like those before it")
-        own = columns.get("tokens", columns.get("spans")) if present else None
-        lengths = np.zeros(count, np.int64) if own is None else np.fromiter(map(len, own), np.int64, count)
-        for name in sorted(present):
-            self._spool(name, np.asarray(maps[name], self._dtype), rows, lengths, image_ids)
-            self._captions.setdefault(name, [])
-        for name, values in (columns | {"rows": rows, "lengths": lengths}).items():
-            self._captions.setdefault(name, []).extend(values)
+        called = partial(caption_called, self.path, image_ids, indices)
+        captions = Captions.of(rows, called, indices=indices, texts=texts, spans=spans, tokens=tokens)
+        keys = captions.keys_beside(self._keys, called)
+        flat = {
+            name: real_weights(
+                numbers(values, self._dtype, f"{self.path}: {name} of {image_ids[0]}, ..."),
+                captions.length,
+                self._images.regions(rows),
+                len(self._channels),
+                f"{self.path}: {name} of captions of {image_ids[0]}, ...",
+            )
+            for name, values in maps.items()
+            if values is not None
+        }
+        # Nothing is kept of a batch before all of it has been looked at.
+        for name, weights in flat.items():
+            if name not in self._spools:
+                self._spools[name] = Spool(self.path, self._dtype)
+            self._spools[name].append(weights)
+        self._given = given
+        self._keys.update(keys)
+        self._captions.append(captions)
 
-    def set_similarity(self, similarity: NDArray[np.floating]) -> None:
-        """Give the scores f[I, N] of all images with all captions, both in the order in which they are added."""
-        self._similarity = similarity
+    def set_similarity(self, similarity: ArrayLike) -> None:
+        """Give the scores f[I, N] of all images with all captions, both in the order in which they are added.
+
+        Raises:
+            ExportError: They are no numbers.
+        """
+        self._similarity = numbers(similarity, np.float32, f"{self.path}: similarity")
 
     def close(self) -> None:
         """Put the finished file in place.
@@ -244,79 +270,33 @@ class ExportWriter:
         for spool in self._spools.values():
             spool.close()
 
-    def _regions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        if self._grids:
-            return np.asarray(np.array(self._grids, np.int64).prod(axis=1)[rows])
-        return np.fromiter((len(self._boxes[row]) for row in rows.tolist()), np.int64, len(rows))
-
-    def _spool(
-        self,
-        name: str,
-        maps: NDArray[np.floating],
-        rows: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        image_ids: Sequence[str],
-    ) -> None:
-        """Append the weights that are no padding, each caption as [A, T, R]."""
-        channels = len(self._channels)
-        if maps.ndim == 3 and channels == 1:
-            maps = maps[:, None]
-        regions = self._regions(rows)
-        fits = maps.ndim == 4 and maps.shape[:2] == (len(rows), channels)
-        if not fits or maps.shape[2] < lengths.max(initial=0) or maps.shape[3] < regions.max(initial=0):
-            raise ExportError(
-                f"{self.path}: {name} of captions of {image_ids[0]}, ... has shape {maps.shape}, expected "
-                f"{len(rows)} captions x {channels} channels x {lengths.max(initial=0)} tokens x "
-                f"{regions.max(initial=0)} regions"
-            )
-        keep = np.arange(maps.shape[2]) < lengths[:, None, None]
-        data = maps[np.broadcast_to(keep, maps.shape[:3])]
-        if (regions < maps.shape[3]).any():
-            own = np.repeat(regions, lengths * channels)
-            data = data[np.arange(maps.shape[3]) < own[:, None]]
-        if name not in self._spools:
-            self._spools[name] = Spool(self.path, self._dtype)
-        self._spools[name].append(data)
-
     def _members(self) -> dict[str, NDArray[Any] | Spool]:
         """Everything that goes into the file, in the order of the format's description."""
-        captions = self._captions
-        rows, lengths = np.array(captions.get("rows", []), np.int64), np.array(captions.get("lengths", []), np.int64)
+        captions = Captions.joined(self._captions)
+        if not self._spools and self._similarity is None:
+            raise ExportError(f"{self.path}: no caption with a map was added, and no similarity was set")
+        expected = (len(self._images.row_of), len(captions.image))
+        if self._similarity is not None and self._similarity.shape != expected:
+            raise ExportError(f"{self.path}: similarity has shape {self._similarity.shape}, expected {expected}")
+        header = json.dumps(self._header | self._about).encode("utf-8")
         members: dict[str, NDArray[Any] | Spool] = {
-            "format": np.frombuffer(json.dumps(self._header).encode("utf-8"), np.uint8),
-            **_strings("image_id", list(self._images)),
+            "format": np.frombuffer(header, np.uint8),
+            **self._images.members(),
         }
-        if self._sizes:
-            members["image_size"] = np.array(self._sizes, np.int32)
-        if self._grids:
-            members["grid_shape"] = np.array(self._grids, np.int32)
-            if self._affines[0] is not None:
-                members["grid_affine"] = np.array(self._affines, np.float32)
-        elif self._boxes:
-            members["region_offset"] = offsets_of(list(map(len, self._boxes)))
-            members["region_box"] = np.concatenate(self._boxes)
-        members["caption_image"] = rows.astype(np.int32)
-        members["caption_index"] = np.array(captions.get("indices", np.full(len(rows), -1)), np.int16)
-        if "texts" in captions or "tokens" in captions:
-            texts = captions.get("texts") or [" ".join(own) for own in captions["tokens"]]
-            members |= _strings("caption_text", texts)
+        members["caption_image"] = captions.image.astype(np.int32)
+        members["caption_index"] = captions.index.astype(np.int16)
+        if captions.text is not None:
+            members |= captions.text.members("caption_text")
         if self._spools:
-            members["token_offset"] = offsets_of(lengths)
-            if "tokens" in captions:
-                members |= _strings("token_text", [token for own in captions["tokens"] for token in own])
-            else:
-                members["token_span"] = np.concatenate([*captions["spans"], np.zeros((0, 2))]).astype(np.int32)
+            members["token_offset"] = offsets_of(captions.length)
+            if captions.token is not None:
+                members |= captions.token.members("token_text")
+            elif captions.span is not None:
+                members["token_span"] = captions.span.astype(np.int32)
             members["channel"] = self._channels
-            members["attention_offset"] = offsets_of(lengths * len(self._channels) * self._regions(rows))
+            regions = self._images.regions(captions.image)
+            members["attention_offset"] = offsets_of(captions.length * len(self._channels) * regions)
             members |= self._spools
         if self._similarity is not None:
-            expected = (len(self._images), len(rows))
-            if self._similarity.shape != expected:
-                raise ExportError(f"{self.path}: similarity has shape {self._similarity.shape}, expected {expected}")
-            members["similarity"] = np.asarray(self._similarity, np.float32)
+            members["similarity"] = self._similarity
         return members
-
-
-def _strings(name: str, texts: Sequence[str]) -> dict[str, NDArray[Any] | Spool]:
-    data, offset = Strings.of(texts).to_utf8()
-    return {name: data, f"{name}_offset": offset}

@@ -1,0 +1,245 @@
+"""Captions on their way into an export: what the reader would refuse about them is refused here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attneval.errors import ExportError
+from attneval.export.checks import spans_outside
+from attneval.export.packed import LAST_INDEX
+from attneval.text import Strings, offsets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+
+def caption_called(path: Path, image_ids: Sequence[str], indices: Sequence[int] | None, row: int) -> str:
+    """Where a caption is, for messages."""
+    number = -1 if indices is None else indices[row]
+    return f"{path}: caption {image_ids[row]}#{'?' if number == -1 else number}"
+
+
+def numbers(values: ArrayLike, dtype: Any, what: str) -> NDArray[Any]:
+    """Numbers as an array of a type.
+
+    Raises:
+        ExportError: They are none, of unequal lengths, or too large for it.
+    """
+    wanted = np.dtype(dtype)
+    try:
+        given = np.asarray(values)
+        if given.size and given.dtype.kind not in ("iu" if wanted.kind == "i" else "fiu"):
+            raise ExportError(f"{what}: holds {given.dtype}, expected {wanted}")
+        array = given.astype(wanted, copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ExportError(f"{what}: is no array of numbers ({error})") from None
+    if wanted.kind == "i" and not np.array_equal(given, array):
+        raise ExportError(f"{what}: {given[given != array][0]} does not fit into {wanted}")
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Strings as they are stored.
+
+    Attributes:
+        data: u1[n], UTF-8.
+        size: i8[S], the bytes of each string.
+        length: i8[S], the code points of each string.
+    """
+
+    data: NDArray[np.uint8]
+    size: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], called: Callable[[int], str]) -> Text:
+        """Encode strings.
+
+        Args:
+            texts: The strings.
+            called: Where one of them is, for messages.
+
+        Raises:
+            ExportError: One of them is no string, or holds lone surrogates.
+        """
+        try:
+            strings = Strings.of(texts)
+            data, offset = strings.to_utf8()
+        except (TypeError, UnicodeEncodeError):
+            row = next(row for row, text in enumerate(texts) if not _is_text(text))
+            raise ExportError(f"{called(row)}: {texts[row]!r} is no text") from None
+        return cls(data, np.diff(offset), np.diff(strings.offset))
+
+    def members(self, name: str) -> dict[str, NDArray[Any]]:
+        """A member and its offsets."""
+        return {name: self.data, f"{name}_offset": offsets_of(self.size)}
+
+    @classmethod
+    def joined(cls, parts: Sequence[Text]) -> Text:
+        """Strings one after the other."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("data", "size", "length")))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+@dataclass(frozen=True, eq=False)
+class Captions:
+    """B captions as they are stored, but for their maps.
+
+    Attributes:
+        image: i8[B], the rows of their images.
+        index: i8[B], which of its image's captions each is, -1 if unknown.
+        length: i8[B], how many tokens each has.
+        text: Their texts: the given ones, or else their tokens with spaces between; or None.
+        token: All tokens' texts, or None.
+        span: i8[sum T, 2], all tokens' spans, or None.
+    """
+
+    image: NDArray[np.int64]
+    index: NDArray[np.int64]
+    length: NDArray[np.int64]
+    text: Text | None
+    token: Text | None
+    span: NDArray[np.int64] | None
+
+    @classmethod
+    def of(
+        cls,
+        image: NDArray[np.int64],
+        called: Callable[[int], str],
+        *,
+        indices: Sequence[int] | None,
+        texts: Sequence[str] | None,
+        spans: Sequence[ArrayLike] | None,
+        tokens: Sequence[Sequence[str]] | None,
+    ) -> Captions:
+        """Check captions as `ExportWriter.add_captions` takes them.
+
+        Args:
+            image: i8[B], the rows of their images.
+            called: Where one of them is, for messages.
+            indices: Which of its image's captions each is.
+            texts: Their texts.
+            spans: Per caption i[T_c, 2].
+            tokens: Per caption the texts of its T_c tokens.
+
+        Raises:
+            ExportError: A number, a text or a span cannot be stored, or would be refused when it is read.
+        """
+        index = np.full(len(image), -1, np.int64)
+        if indices is not None:
+            index = numbers(indices, np.int64, f"{called(0)}, ...: indices")
+        strange = np.flatnonzero((index < -1) | (index > LAST_INDEX))
+        if len(strange):
+            row = int(strange[0])
+            raise ExportError(f"{called(row)}: index {index[row]} is not between -1 and {LAST_INDEX}")
+        length, token, span = np.zeros(len(image), np.int64), None, None
+        if tokens is not None:
+            length = np.array(list(map(len, tokens)), np.int64)
+            owner = np.repeat(np.arange(len(image)), length)
+            token = Text.of([text for own in tokens for text in own], lambda row: f"{called(int(owner[row]))}: token")
+            texts = [" ".join(own) for own in tokens] if texts is None else texts
+        text = None if texts is None else Text.of(texts, lambda row: f"{called(row)}: text")
+        if spans is not None and text is not None:
+            pairs = [_pairs(own, f"{called(row)}: spans") for row, own in enumerate(spans)]
+            span = np.concatenate([*pairs, np.zeros((0, 2), np.int64)])
+            length = np.array(list(map(len, pairs)), np.int64)
+            _refuse_outside(span, length, text, called)
+        return cls(image, index, length, text, token, span)
+
+    def keys_beside(self, known: set[int], called: Callable[[int], str]) -> list[int]:
+        """A key for each caption that has a number within its image.
+
+        Args:
+            known: The keys of other captions.
+            called: Where one of these is, for messages.
+
+        Raises:
+            ExportError: One of them is among the others, or twice among these.
+        """
+        numbered = np.flatnonzero(self.index >= 0)
+        keys: list[int] = (self.image * (LAST_INDEX + 1) + self.index)[numbered].tolist()
+        if len(set(keys)) < len(keys) or not known.isdisjoint(keys):
+            row = next(row for row, key in enumerate(keys) if key in known or key in keys[:row])
+            raise ExportError(f"{called(int(numbered[row]))} is added twice")
+        return keys
+
+    @classmethod
+    def joined(cls, parts: Sequence[Captions]) -> Captions:
+        """Captions that were described alike, one after the other."""
+        none = np.zeros(0, np.int64)
+        texts = [part.text for part in parts if part.text is not None]
+        tokens = [part.token for part in parts if part.token is not None]
+        spans = [part.span for part in parts if part.span is not None]
+        return cls(
+            np.concatenate([none, *(part.image for part in parts)]),
+            np.concatenate([none, *(part.index for part in parts)]),
+            np.concatenate([none, *(part.length for part in parts)]),
+            Text.joined(texts) if texts else None,
+            Text.joined(tokens) if tokens else None,
+            np.concatenate(spans) if spans else None,
+        )
+
+
+def _pairs(spans: ArrayLike, what: str) -> NDArray[np.int64]:
+    found = numbers(spans, np.int64, what)
+    if found.size and (found.ndim != 2 or found.shape[1] != 2):
+        raise ExportError(f"{what}: have shape {found.shape}, expected (tokens, 2)")
+    return found.reshape(-1, 2)
+
+
+def _refuse_outside(
+    span: NDArray[np.int64], length: NDArray[np.int64], text: Text, called: Callable[[int], str]
+) -> None:
+    caption = np.repeat(np.arange(len(length)), length)
+    bad = spans_outside(span, text.length[caption])
+    if bad.any():
+        token = int(np.argmax(bad))
+        row = int(caption[token])
+        raise ExportError(
+            f"{called(row)}: token {token - int(offsets_of(length)[row])} has the span {span[token].tolist()}, but the "
+            f"text has {text.length[row]} code points"
+        )
+
+
+def real_weights(
+    maps: NDArray[np.floating], length: NDArray[np.int64], regions: NDArray[np.int64], channels: int, what: str
+) -> NDArray[np.floating]:
+    """The weights of a padded batch that are no padding.
+
+    Args:
+        maps: f[B, T, R], or f[B, A, T, R] with several channels.
+        length: i8[B], each caption's tokens.
+        regions: i8[B], the regions of its image.
+        channels: A.
+        what: The file, the member and the captions, for messages.
+
+    Returns:
+        Each caption as [A, T_c, R_i], one after the other in any shape.
+
+    Raises:
+        ExportError: The maps have another shape.
+    """
+    if maps.ndim == 3 and channels == 1:
+        maps = maps[:, None]
+    fits = maps.ndim == 4 and maps.shape[:2] == (len(length), channels)
+    if not fits or maps.shape[2] < length.max(initial=0) or maps.shape[3] < regions.max(initial=0):
+        raise ExportError(
+            f"{what} has shape {maps.shape}, expected {len(length)} captions x {channels} channels x "
+            f"{length.max(initial=0)} tokens x {regions.max(initial=0)} regions"
+        )
+    keep = np.arange(maps.shape[2]) < length[:, None, None]
+    data = maps[np.broadcast_to(keep, maps.shape[:3])]
+    if (regions < maps.shape[3]).any():
+        own = np.repeat(regions, length * channels)
+        data = data[np.arange(maps.shape[3]) < own[:, None]]
+    return data

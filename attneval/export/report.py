@@ -1,0 +1,75 @@
+"""Everything that is wrong with one file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.errors import ExportError, first_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class Report:
+    """The problems and the warnings of one file.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        self._found: dict[str, tuple[int, list[str]]] = {}
+
+    @property
+    def problems(self) -> list[str]:
+        """What was noted, each kind of problem once."""
+        return [
+            f"{text} (first: {first_of(names, total=total)})" if total else text
+            for text, (total, names) in self._found.items()
+        ]
+
+    def problem(self, member: str, text: str) -> None:
+        """Note that a member breaks the format."""
+        self._found[f"{member}: {text}"] = (0, [])
+
+    def rows(self, member: str, bad: NDArray[np.bool_], text: str, name: Callable[[int], object] = str) -> bool:
+        """Note the rows that are bad, if there are any; calls for several blocks of rows add up.
+
+        Args:
+            member: The member they are rows of.
+            bad: b[n], the rows to report.
+            text: What is wrong with them.
+            name: How a row is called; its index by default.
+
+        Returns:
+            Whether any was bad.
+        """
+        rows = np.flatnonzero(bad)
+        if len(rows):
+            total, names = self._found.get(f"{member}: {text}", (0, []))
+            names += [str(name(row)) for row in rows[: 5 - len(names)].tolist()]
+            self._found[f"{member}: {text}"] = (total + len(rows), names)
+        return bool(len(rows))
+
+    def warn(self, text: str) -> None:
+        """Note something that is allowed but probably not meant."""
+        self.warnings.append(text)
+
+    def stop_if_broken(self) -> None:
+        """Raise what was noted so far.
+
+        Raises:
+            ExportError: There was at least one problem.
+        """
+        if not self._found:
+            return
+        more = len(self._found) - 1
+        hint = f"{more} more problem{'s' * (more > 1)}, all listed by: attneval validate {self.path}" if more else ""
+        raise ExportError(f"{self.path}: {self.problems[0]}", hint=hint)
