@@ -21,6 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+BOX_RULES = next(field for field in dataclasses.fields(Protocol) if field.name == "boxes").metadata["choices"]
 PATHS = ("gt", "split", "boxes-file", "baseline")
 """Settings that are paths."""
 GATE = ("baseline", "min", "max", "max-drop", "only-significant", "github")
@@ -78,7 +79,30 @@ def load(path: Path | None) -> Config:
     gate = values.pop("gate", {})
     if not isinstance(gate, dict):
         raise ConfigError(f"{path}: gate must be a table", hint="write [gate] and its settings below it")
-    return Config(path, _checked(path, values, TOP, ""), _checked(path, gate, GATE, "gate."))
+    return Config(path, _with_boxes_file(path, _checked(path, values, TOP, "")), _checked(path, gate, GATE, "gate."))
+
+
+def _with_boxes_file(path: Path, top: dict[str, Any]) -> dict[str, Any]:
+    """As the flag, `boxes` may name a file of region boxes instead of a rule, or both; the file gets its own setting.
+
+    Raises:
+        ConfigError: Two files are named.
+    """
+    boxes = top.get("boxes", [])
+    named = boxes if isinstance(boxes, list) else [boxes]
+    files = [own for own in named if isinstance(own, str) and own not in BOX_RULES]
+    if len(files) + ("boxes-file" in top) > 1:
+        raise ConfigError(f"{path}: boxes = {boxes!r} names a second file of region boxes", hint="name one of them")
+    if files:
+        top = top | {"boxes-file": _path(path, "boxes", files[0])}
+        top["boxes"] = [own for own in named if own not in files]
+    return top
+
+
+def _path(path: Path, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{path}: {key} = {value!r} is no path", hint=f'write {key} = "PATH"')
+    return str(path.parent / value)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -105,6 +129,6 @@ def _checked(path: Path, values: dict[str, Any], known: tuple[str, ...], prefix:
         elif isinstance(value, dict):
             raise ConfigError(f"{path}: {prefix}{key} must be a plain value, not a table")
         elif name in PATHS:
-            value = str(path.parent / str(value))  # noqa: PLW2901
+            value = _path(path, f"{prefix}{key}", value)  # noqa: PLW2901
         checked[name] = value
     return checked

@@ -174,27 +174,31 @@ def test_values_of_a_wrong_type_are_refused(here: Here, tmp_path: Path, text: st
     assert part in here.refused("score", *GOOD)
 
 
-@pytest.mark.xfail(strict=True, reason="values reach click as defaults, and it only knows the flag")
 @pytest.mark.parametrize("text", ['iou = "high"', "digits = 99", "threshold = 3", 'preset = "mdter-any"'])
 def test_a_wrong_value_is_looked_for_where_it_stands(here: Here, tmp_path: Path, text: str) -> None:
     write(tmp_path / "attneval.toml", text)
     assert "attneval.toml" in here.refused("score", *GOOD)
 
 
-@pytest.mark.xfail(strict=True, reason="whatever int() takes is taken; a list is an internal error")
 @pytest.mark.parametrize("text", ["seed = 1.5", "folds = 2.7", "resamples = true", "iou = [0.5]", "gt = 5"])
 def test_values_of_another_type_are_not_made_to_fit(here: Here, tmp_path: Path, text: str) -> None:
     write(tmp_path / "attneval.toml", text)
-    done = here("score", *GOOD, "-q")
-    assert done.code == 2
-    assert "internal error" not in done.err
+    assert_says(here.refused("score", *GOOD, "-q"), "attneval.toml", text.partition(" ")[0])
 
 
 @pytest.mark.parametrize("text", ["min = { f1 = 'high' }", "min = { f11 = 0.5 }", "max-drop = { f1 = -1 }"])
 def test_rules_that_are_none(here: Here, tmp_path: Path, text: str) -> None:
     of_f1("now", [0.5]).save(tmp_path / "now.json")
     write(tmp_path / "attneval.toml", f"[gate]\n{text}")
-    here.refused("gate", "now.json")
+    assert "attneval.toml" in here.refused("gate", "now.json")
+    # Whoever looks at the settings is told as well.
+    assert "attneval.toml" in here.refused("config")
+
+
+@pytest.mark.parametrize("text", ['iou = "high"', "digits = 99", "trials = 0", "cache = 1", 'metric = ["f1", 3]'])
+def test_config_holds_values_against_the_flags(here: Here, tmp_path: Path, text: str) -> None:
+    write(tmp_path / "attneval.toml", text)
+    assert_says(here.refused("config"), "attneval.toml", text.partition(" ")[0], "cannot be used")
 
 
 # ---------------------------------------------------------------- what wins
@@ -272,7 +276,6 @@ def test_a_boxes_file_from_the_file(here: Here, tmp_path: Path) -> None:
     assert "boxes:merged" in done.out
 
 
-@pytest.mark.xfail(strict=True, reason="--boxes is two settings in one, and the flag takes the place of both")
 def test_a_boxes_rule_leaves_the_file_of_boxes(here: Here, tmp_path: Path) -> None:
     bare(tmp_path)
     write(tmp_path / "attneval.toml", 'boxes-file = "boxes.npy"')
@@ -280,7 +283,6 @@ def test_a_boxes_rule_leaves_the_file_of_boxes(here: Here, tmp_path: Path) -> No
     assert done.code == 0, done.err
 
 
-@pytest.mark.xfail(strict=True, reason="what is no rule is taken for a path, as it stands")
 def test_boxes_from_the_file_are_relative_to_it_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +292,22 @@ def test_boxes_from_the_file_are_relative_to_it_too(
     here = Here(capsys, monkeypatch, tmp_path / "sub")
     done = here("score", "../bare.npz", "--gt", FIXTURES / "entities", "-q", "--resamples", "0")
     assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("text", ['boxes = ["merged", "boxes.npy"]', 'boxes = "boxes.npy"', "boxes-file = 'boxes.npy'"])
+@pytest.mark.parametrize("flag", ["--boxes", "--boxes-file"])
+def test_a_file_of_boxes_by_flag_wins(here: Here, tmp_path: Path, text: str, flag: str) -> None:
+    bare(tmp_path)
+    write(tmp_path / "attneval.toml", text)
+    (tmp_path / "boxes.npy").rename(tmp_path / "other.npy")
+    score = ("score", "bare.npz", "--gt", FIXTURES / "entities", "-q", "--resamples", "0")
+    assert "boxes.npy does not exist" in here.refused(*score)
+    assert here(*score, flag, "other.npy").code == 0
+
+
+def test_two_files_of_boxes_are_refused(here: Here, tmp_path: Path) -> None:
+    write(tmp_path / "attneval.toml", 'boxes = "a.npy"\nboxes-file = "b.npy"')
+    assert_says(here.refused("score", *GOOD), "attneval.toml", "a.npy", "name one")
 
 
 def bare(folder: Path) -> None:
@@ -339,21 +357,7 @@ def commands_with(flag: str) -> list[tuple[str, click.Parameter]]:
     return found
 
 
-OTHER_NAMES = {"format", "metric", "min", "max", "max-drop", "boxes-file"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(strict=True, reason="click asks for the parameter's name, not the flag's")
-            if name in OTHER_NAMES
-            else (),
-        )
-        for name in dict.fromkeys((*TOP, *GATE))
-    ],
-)
+@pytest.mark.parametrize("name", dict.fromkeys((*TOP, *GATE)))
 def test_every_setting_is_a_flag_and_its_variable_is_named_after_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     users = commands_with(name)
     assert users
@@ -363,6 +367,25 @@ def test_every_setting_is_a_flag_and_its_variable_is_named_after_it(name: str, m
         assert own is not None
         context = click.Context(own, auto_envvar_prefix="ATTNEVAL")
         assert param.resolve_envvar_value(context) == "something", command
+
+
+TRAINING = {"train", "export"}
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in TRAINING])
+def test_parameters_are_named_as_their_flags(command: str) -> None:
+    own = cli.get_command(click.Context(cli), command)
+    assert own is not None
+    for param in own.params:
+        flags = [flag[2:].replace("-", "_") for flag in param.opts if flag.startswith("--")]
+        assert flags in ([param.name], [])  # an argument has none
+
+
+def test_several_values_in_a_variable(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_f1("now", [0.5]).save(tmp_path / "now.json")
+    monkeypatch.setenv("ATTNEVAL_MIN", "f1=0.4 f1=0.6")
+    done = here("gate", "now.json", "-f", "json")
+    assert [rule["passed"] for rule in json.loads(done.out)["rules"]] == [True, False]
 
 
 def test_variables_of_flags_that_are_no_settings(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,7 +439,6 @@ def test_config_of_a_file_by_name(here: Here, tmp_path: Path) -> None:
     assert_says(here.refused("config", "--config", "missing.toml"), "missing.toml")
 
 
-@pytest.mark.xfail(strict=True, reason="config has an option --config of its own")
 def test_config_of_no_file(here: Here, tmp_path: Path) -> None:
     write(tmp_path / "attneval.toml", "iou = 0.3")
     done = here("config", "--config", "none")
@@ -424,13 +446,21 @@ def test_config_of_no_file(here: Here, tmp_path: Path) -> None:
     assert settings(done.out)["iou"] == ("0.5", "default")
 
 
-@pytest.mark.xfail(strict=True, reason="only fields of the protocol have their defaults shown")
 @pytest.mark.parametrize(
     ("name", "value"),
     [("resamples", "1000"), ("seed", "12345"), ("trials", "10000"), ("alpha", "0.05"), ("digits", "1"), ("jobs", "1")],
 )
 def test_config_shows_defaults(here: Here, name: str, value: str) -> None:
     assert settings(here("config").out)[name] == (value, "default")
+
+
+def test_config_shows_what_a_preset_says(here: Here, tmp_path: Path) -> None:
+    write(tmp_path / "attneval.toml", 'preset = "mdetr-any"\npool = "sum"')
+    rows = settings(here("config").out)
+    assert rows["preset"] == ("mdetr-any", str(tmp_path / "attneval.toml"))
+    assert rows["unit"] == ("phrase", "preset mdetr-any")
+    assert rows["pool"] == ("sum", str(tmp_path / "attneval.toml"))
+    assert rows["iou"] == ("0.5", "preset mdetr-any")
 
 
 def test_every_default_that_config_shows_is_true(here: Here) -> None:
@@ -493,6 +523,7 @@ def test_commands_and_flags_are_completed(tmp_path: Path, shell: str) -> None:
 
 def test_values_are_completed(tmp_path: Path) -> None:
     assert completed(tmp_path, "bash", "attneval", "score", "--overlap", "i") == ["iou", "iof"]
+    assert completed(tmp_path, "bash", "attneval", "score", "--preset", "md") == ["mdetr-any", "mdetr-merged"]
 
 
 def test_a_broken_configuration_does_not_break_completion(tmp_path: Path) -> None:

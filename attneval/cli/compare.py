@@ -30,8 +30,8 @@ _FILE = click.Path(path_type=Path)
 
 @click.command(context_settings=SETTINGS)
 @click.argument("systems", type=_FILE, nargs=-1)
-@click.option("--group", "groups", multiple=True, metavar="NAME=A,B", help="Several results of one system (seeds).")
-@click.option("-m", "--metric", "metrics", multiple=True, metavar="M", help="Only these metrics. Repeatable.")
+@click.option("--group", multiple=True, metavar="NAME=A,B", help="Several results of one system (seeds).")
+@click.option("-m", "--metric", multiple=True, metavar="M", help="Only these metrics. Repeatable.")
 @click.option("--intersect", is_flag=True, help="Compare on the images that all systems have.")
 @click.option("--allow-mismatch", is_flag=True, help="Compare under different protocols; the fields are shown.")
 @click.option("--trials", type=click.IntRange(1), default=10_000, show_default=True, help="Behind each p-value.")
@@ -40,7 +40,7 @@ _FILE = click.Path(path_type=Path)
 @protocol_options
 @output_options(*FORMATS)
 @config_option
-def compare(systems: tuple[Path, ...], groups: tuple[str, ...], **values: Any) -> None:
+def compare(systems: tuple[Path, ...], **values: Any) -> None:
     """Compare SYSTEMS, the first one being the base: result files, or exports that are scored with --gt.
 
     Shows each metric with its interval, the change against the base with its paired interval, p-values of paired
@@ -51,8 +51,8 @@ def compare(systems: tuple[Path, ...], groups: tuple[str, ...], **values: Any) -
     output = Output(values, *FORMATS)
     protocol = protocol_from(values)
     comparison = run(
-        _systems(systems, groups, protocol, values),
-        names=values["metrics"],
+        _systems(systems, values["group"], protocol, values),
+        names=values["metric"],
         intersect=values["intersect"],
         allow_mismatch=values["allow_mismatch"],
         resamples=values["resamples"],

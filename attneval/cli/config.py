@@ -2,37 +2,72 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from attneval.cli.options import PREFIX, SETTINGS, say
+from attneval.cli import COMMANDS, cli
+from attneval.cli.options import PREFIX, SETTINGS, configuration, say, setting_default
+from attneval.presets import preset
+from attneval.protocol import Protocol
+
+if TYPE_CHECKING:
+    from attneval.config import Config
 
 
 @click.command(context_settings=SETTINGS)
-@click.option("--config", "path", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Use this file.")
-def config(path: Path | None) -> None:
+@click.option("--config", metavar="FILE|none", help="Use this file.")
+def config(**values: str | None) -> None:
     """Show each setting and where it comes from: the environment, the nearest configuration file, or the default."""
-    from attneval.config import GATE, TOP, find, load
-    from attneval.protocol import Protocol
+    from attneval.config import GATE, TOP
     from attneval.report.plain import render_plain
     from attneval.report.table import Cell, Page, Row, Table
 
-    found = load(path or find(Path.cwd()))
-    defaults = {field.name.replace("_", "-"): str(field.default) for field in dataclasses.fields(Protocol)}
-    rows = []
-    for prefix, names, values in (("", TOP, found.top), ("gate.", GATE, found.gate)):
-        for name in names:
-            variable = f"{PREFIX}_{name.replace('-', '_').upper()}"
-            if variable in os.environ:
-                value, source = os.environ[variable], variable
-            elif name in values:
-                own = values[name]
-                value, source = ", ".join(map(str, own)) if isinstance(own, list) else str(own), str(found.path)
-            else:
-                value, source = defaults.get(name, ""), "default"
-            rows.append(Row([Cell(prefix + name), Cell(value), Cell(source)]))
+    found = configuration(values["config"])
+    params = _params({*TOP, *GATE})
+    # Newer versions of click have a mark of their own for no default, which only this spells None.
+    given = {name: param.to_info_dict()["default"] for name, param in params.items()}
+    defaults = {name: ("" if value is None else value, "default") for name, value in given.items()}
+    settings = {name: _setting(found, found.top, params[name], name, defaults[name]) for name in TOP}
+    # What a preset says of the protocol stands where its fields would have their defaults.
+    base, source = Protocol(), "default"
+    if settings["preset"][0]:
+        base, source = preset(settings["preset"][0]).protocol, f"preset {settings['preset'][0]}"
+    for field, value in base.to_dict().items():
+        name = field.replace("_", "-")
+        settings[name] = _setting(found, found.top, params[name], name, (value, source))
+    settings |= {f"gate.{name}": _setting(found, found.gate, params[name], name, defaults[name]) for name in GATE}
+    rows = [Row([Cell(name), Cell(_text(value)), Cell(origin)]) for name, (value, origin) in settings.items()]
     note = f"file: {found.path}" if found.path else "file: none (attneval.toml, or pyproject.toml with [tool.attneval])"
     say(render_plain(Page([Table("Settings", ["setting", "value", "from"], rows)], [note])))
+
+
+def _params(names: set[str]) -> dict[str, click.Parameter]:
+    """The options that settings are defaults of, of the first command that has each."""
+    found: dict[str, click.Parameter] = {}
+    for command in COMMANDS:
+        if names <= found.keys():
+            break
+        made = cli.get_command(click.Context(cli), command)
+        for param in made.params if made is not None else ():
+            for flag in param.opts:
+                found.setdefault(flag.lstrip("-"), param)
+    return found
+
+
+def _setting(
+    found: Config, own: dict[str, Any], param: click.Parameter, name: str, otherwise: tuple[Any, str]
+) -> tuple[Any, str]:
+    """A setting's value and where it comes from; what stands in the file is held against what its flag takes."""
+    variable = f"{PREFIX}_{name.replace('-', '_').upper()}"
+    value = setting_default(found, param, name, own[name]) if name in own else None
+    if variable in os.environ:
+        return os.environ[variable], variable
+    return otherwise if value is None else (value, str(found.path))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

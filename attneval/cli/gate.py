@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attneval.cli.options import SETTINGS, Output, config_option, output_options
+from attneval.cli.options import SETTINGS, Output, RuleType, config_option, output_options
 from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -21,10 +21,16 @@ _FILE = click.Path(path_type=Path)
 
 @click.command(context_settings=SETTINGS)
 @click.argument("result", type=_FILE)
-@click.option("--min", "minima", multiple=True, metavar="M=V", help="Metric M must be at least V. Repeatable.")
-@click.option("--max", "maxima", multiple=True, metavar="M=V", help="Metric M must be at most V.")
 @click.option(
-    "--max-drop", "drops", multiple=True, metavar="M=V[%]", help="M may be at most V worse than the baseline."
+    "--min", type=RuleType("min"), multiple=True, metavar="M=V", help="Metric M must be at least V. Repeatable."
+)
+@click.option("--max", type=RuleType("max"), multiple=True, metavar="M=V", help="Metric M must be at most V.")
+@click.option(
+    "--max-drop",
+    type=RuleType("max-drop"),
+    multiple=True,
+    metavar="M=V[%]",
+    help="M may be at most V worse than the baseline.",
 )
 @click.option("--baseline", type=_FILE, help="The result that drops are measured from.")
 @click.option("--only-significant", is_flag=True, help="Drops within chance do not fail.")
@@ -43,15 +49,14 @@ def gate(result: Path, **values: Any) -> int:
 
     Rules come from the flags and, where no flag names a rule, from the configuration's table [gate].
     """
-    from attneval.gate import MAX, MAX_DROP, MIN, Rule, judge
+    from attneval.gate import judge
     from attneval.result import Result
 
     output = Output(values, *FORMATS)
     found = Result.load(result)
     if values["update_baseline"]:
         return _update(found, values["baseline"], quiet=output.quiet)
-    flags = ((MIN, "minima"), (MAX, "maxima"), (MAX_DROP, "drops"))
-    rules = [Rule.parse(kind, text) for kind, flag in flags for text in values[flag]]
+    rules = [*values["min"], *values["max"], *values["max_drop"]]
     baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
     verdict = judge(found, rules, baseline, only_significant=values["only_significant"])
     if values["github"] == "on" or (values["github"] == "auto" and os.environ.get("GITHUB_ACTIONS") == "true"):

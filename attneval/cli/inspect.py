@@ -19,15 +19,15 @@ _FILE = click.Path(path_type=Path)
 
 @click.command(context_settings=SETTINGS)
 @click.argument("result", type=_FILE)
-@click.option("-n", "--worst", "count", type=click.IntRange(1), default=10, show_default=True, help="How many items.")
+@click.option("-n", "--worst", type=click.IntRange(1), default=10, show_default=True, help="How many items.")
 @click.option("--diff", type=_FILE, help="Another result: the items that are worst compared with it.")
-@click.option("--type", "type_name", help="Only items of this phrase type.")
+@click.option("--type", help="Only items of this phrase type.")
 @click.option("--word", help="Only items with this word.")
 @click.option("--image", help="Only items of this image.")
 @click.option("--kind", help="Only items with this kind of error.")
 @output_options(*FORMATS)
 @config_option
-def inspect(result: Path, count: int, diff: Path | None, **values: Any) -> None:
+def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     """Show the worst items of a RESULT that was scored with --items, and what each kind of error costs.
 
     The word of the item stands in brackets; words that were attended in its place stand in braces.
@@ -39,8 +39,8 @@ def inspect(result: Path, count: int, diff: Path | None, **values: Any) -> None:
     table, other = _load(result), None
     if diff is not None:
         table, other = paired(table, _load(diff))
-    filters = {name: values[name] for name in ("type_name", "word", "image", "kind")}
-    items = choose(table, count, other=other, **filters)
+    filters = {name: values[name] for name in ("word", "image", "kind")}
+    items = choose(table, worst, other=other, type_name=values["type"], **filters)
 
     def text_in(style: str) -> str | None:
         if style == "json":

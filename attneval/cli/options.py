@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from attneval.config import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, ProtocolError
-from attneval.presets import preset
+from attneval.presets import PRESETS, preset
 from attneval.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from click.shell_completion import CompletionItem
+
+    from attneval.config import Config
     from attneval.report.table import Page
 
 _FILE = click.Path(path_type=Path)
@@ -24,10 +28,62 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 
 PREFIX = "ATTNEVAL"
 SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
-"""Every command's context: a flag `--some-flag` is also the variable ATTNEVAL_SOME_FLAG."""
+"""Every command's context: a flag `--some-flag` is also the variable ATTNEVAL_SOME_FLAG.
+
+Click asks for the parameter's name, so every option's parameter is named as its flag.
+"""
 
 SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".txt": "plain", ".xml": "junit"}
 """Formats by the suffix of an output file."""
+
+
+class FieldType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
+    """The value of a field of the protocol, which says itself what it may be.
+
+    Args:
+        field: The field.
+    """
+
+    def __init__(self, field: dataclasses.Field[Any]) -> None:
+        self.field, self.kind = field, type(field.default)
+        self.name = field.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Read it as the protocol does."""
+        return getattr(Protocol.from_dict({self.name: value}), self.name)
+
+
+class PresetType(click.ParamType):  # type: ignore[type-arg]
+    """The name of a preset."""
+
+    name = "preset"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Look it up."""
+        return preset(value).name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The presets whose names begin so."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
+
+
+class RuleType(click.ParamType):  # type: ignore[type-arg]
+    """A rule of the gate.
+
+    Args:
+        kind: `min`, `max` or `max-drop`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.name = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Read ``METRIC=VALUE``."""
+        from attneval.gate import Rule
+
+        return value if isinstance(value, Rule) else Rule.parse(self.name, value)
 
 
 class BoxesOption(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
@@ -38,9 +94,6 @@ class BoxesOption(click.ParamType):  # type: ignore[type-arg]  # generic only fr
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:  # noqa: ARG002
         """A rule stays a word; anything else is a path."""
         return value if value in BOX_RULES else Path(value)
-
-
-BOX_RULES = next(field for field in dataclasses.fields(Protocol) if field.name == "boxes").metadata["choices"]
 
 
 def protocol_options(command: Command) -> Command:
@@ -57,11 +110,9 @@ def protocol_options(command: Command) -> Command:
             )(command)
             continue
         choices = field.metadata.get("choices")
-        kind: Any = click.Choice(choices) if choices else {int: int, float: float}.get(type(field.default), str)
         command = click.option(
             f"--{field.name.replace('_', '-')}",
-            field.name,
-            type=kind,
+            type=click.Choice(choices) if choices else FieldType(field),
             default=None,
             metavar=None
             if choices
@@ -74,7 +125,7 @@ def protocol_options(command: Command) -> Command:
 
 
 def protocol_from(values: dict[str, Any]) -> Protocol:
-    """Take the protocol's fields out of a command's parameters; `boxes_file` is left in place of a boxes file.
+    """Take the protocol's fields out of a command's parameters; a file of boxes is left as `boxes_file`.
 
     Raises:
         ProtocolError: They contradict each other.
@@ -86,7 +137,7 @@ def protocol_from(values: dict[str, Any]) -> Protocol:
     if len(rules) > 1 or len(files) > 1:
         raise ProtocolError(f"--boxes is given {len(given['boxes'])} times", hint="give one rule and one file at most")
     given["boxes"] = rules[0] if rules else None
-    values["boxes_file"] = files[0] if files else None
+    values["boxes_file"] = files[0] if files else values["boxes_file"]
     name = values.pop("preset", None)
     base = Protocol() if name is None else preset(name).protocol
     return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
@@ -103,7 +154,12 @@ def scoring_options(command: Command) -> Command:
                 "--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format."
             ),
             click.option("--split", type=_FILE, help="A list of image ids: only these count, and all must be there."),
-            click.option("--preset", help="A named protocol to start from; see attneval explain --presets."),
+            click.option(
+                "--boxes-file", type=_FILE, help="A file of region boxes; what --boxes FILE names takes its place."
+            ),
+            click.option(
+                "--preset", type=PresetType(), help="A named protocol to start from; see attneval explain --presets."
+            ),
             click.option(
                 "--resamples", type=click.IntRange(0), default=1000, show_default=True, help="Behind each interval."
             ),
@@ -118,12 +174,15 @@ def config_option(command: Command) -> Command:
     """`--config`, read before the other options so that it can give their defaults."""
 
     def apply(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
-        from attneval.config import find, load
-
-        if value != "none":
-            found = load(Path(value) if value else find(Path.cwd()))
-            settings = found.gate if ctx.info_name == "gate" else {}
-            ctx.default_map = {**(ctx.default_map or {}), **_defaults(ctx.command, found.top | settings)}
+        found = configuration(value)
+        settings = found.top | (found.gate if ctx.info_name == "gate" else {})
+        defaults = {
+            str(own.name): setting_default(found, own, name, settings[name])
+            for own in ctx.command.params
+            for name in (flag.lstrip("-") for flag in own.opts)
+            if name in settings
+        }
+        ctx.default_map = {**(ctx.default_map or {}), **defaults}
         return value
 
     return click.option(
@@ -131,18 +190,51 @@ def config_option(command: Command) -> Command:
     )(command)
 
 
-def _defaults(command: click.Command, settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as defaults of a command's parameters, by the name of the parameter."""
-    defaults: dict[str, Any] = {}
-    for param in command.params:
-        for flag in param.opts:
-            name = flag.lstrip("-")
-            if flag.startswith("--") and name in settings:
-                value = settings[name]
-                defaults[str(param.name)] = [value] if param.multiple and not isinstance(value, list) else value
-    if "boxes-file" in settings and "boxes" in {param.name for param in command.params}:
-        defaults["boxes"] = [*defaults.get("boxes", []), settings["boxes-file"]]
-    return defaults
+def configuration(value: str | None) -> Config:
+    """The configuration that `--config` names: a file, `none`, or without it the nearest one."""
+    from attneval.config import NOTHING, find, load
+
+    return NOTHING if value == "none" else load(Path(value) if value else find(Path.cwd()))
+
+
+def setting_default(found: Config, param: click.Parameter, name: str, value: Any) -> Any:
+    """A setting as the default of a parameter, held against what the flag takes.
+
+    Raises:
+        ConfigError: The flag does not take that.
+    """
+    values = value if param.multiple and isinstance(value, list) else [value]
+    for own in values:
+        flaw = _flaw(param.type, own)
+        if flaw:
+            raise ConfigError(f"{found.path}: {name} = {own!r} cannot be used: {flaw.rstrip('.')}")
+    return values if param.multiple else value
+
+
+def _flaw(kind: click.ParamType, value: Any) -> str:  # type: ignore[type-arg]
+    """What keeps a flag from taking a value of a file; empty if nothing does."""
+    kinds = _kinds(kind)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        return f"expected {' or '.join(_KIND_NAMES[own] for own in kinds)}"
+    try:
+        kind.convert(value, None, None)
+    except (click.BadParameter, AttnevalError) as error:
+        return str(error)
+    return ""
+
+
+_KIND_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _kinds(kind: click.ParamType) -> tuple[type, ...]:  # type: ignore[type-arg]
+    """The types of TOML that a flag takes."""
+    if isinstance(kind, type(click.BOOL)):
+        return (bool,)
+    if isinstance(kind, type(click.INT)) or getattr(kind, "kind", None) is int:
+        return (int,)
+    if isinstance(kind, type(click.FLOAT)) or getattr(kind, "kind", None) is float:
+        return (float, int)
+    return (str,)
 
 
 def output_options(*formats: str) -> Callable[[Command], Command]:
@@ -155,7 +247,6 @@ def output_options(*formats: str) -> Callable[[Command], Command]:
                 click.option(
                     "-f",
                     "--format",
-                    "style",
                     type=click.Choice(formats),
                     default=None,
                     help="What goes to stdout: table on a terminal, plain elsewhere, unless you say.",
@@ -163,7 +254,6 @@ def output_options(*formats: str) -> Callable[[Command], Command]:
                 click.option(
                     "-o",
                     "--output",
-                    "outputs",
                     type=click.Path(path_type=Path, dir_okay=False),
                     multiple=True,
                     help=f"Also write a file, whole or not at all; its suffix is its format ({known}). Repeatable.",
@@ -213,13 +303,13 @@ class Output:
     """
 
     def __init__(self, values: dict[str, Any], *formats: str) -> None:
-        self.style: str | None = values.pop("style")
+        self.style: str | None = values.pop("format")
         self.digits: int = values.pop("digits")
         self.color = {"auto": None, "always": True, "never": False}[values.pop("color")]
         self.quiet: bool = values.pop("quiet")
         values.pop("verbose")
         self._files = []
-        for path in values.pop("outputs"):
+        for path in values.pop("output"):
             name = SUFFIXES.get(path.suffix)
             if name not in formats:
                 known = ", ".join(suffix for suffix, known_name in SUFFIXES.items() if known_name in formats)

@@ -10,6 +10,7 @@ import click
 from attneval.cli.options import (
     SETTINGS,
     Output,
+    RuleType,
     config_option,
     output_options,
     protocol_from,
@@ -19,7 +20,6 @@ from attneval.cli.options import (
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
-    from attneval.gate import Rule
     from attneval.result import Result
 
 FORMATS = ("table", "plain", "json", "csv", "markdown")
@@ -35,8 +35,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the images.")
 @click.option("--cache/--no-cache", default=True, show_default=True, help="Keep an index of parsed annotations.")
 @click.option("--items", is_flag=True, help="Keep items one by one beside each .json output, for attneval inspect.")
-@click.option("--min", "minima", multiple=True, metavar="M=V", help="Exit with 1 if metric M is below V.")
-@click.option("--max", "maxima", multiple=True, metavar="M=V", help="Exit with 1 if metric M is above V.")
+@click.option("--min", type=RuleType("min"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is below V.")
+@click.option("--max", type=RuleType("max"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is above V.")
 @scoring_options
 @protocol_options
 @output_options(*FORMATS)
@@ -56,7 +56,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     output = Output(values, *FORMATS)
     if values["items"] and not output.files("json"):
         raise ConfigError("--items needs a result to stand beside", hint="add -o result.json")
-    rules = _rules(values)
+    rules = [*values["min"], *values["max"]]
     protocol = protocol_from(values)
     with progress("scored images", quiet=output.quiet) as tell:
         result = run(
@@ -88,16 +88,6 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
         if not (output.quiet and outcome.passed):
             click.echo(str(outcome), err=True)
     return verdict.exit_code
-
-
-def _rules(values: dict[str, Any]) -> list[Rule]:
-    """The rules of --min and --max; the gate is only imported where there are any."""
-    texts = [(kind, text) for kind in ("min", "max") for text in values.pop(f"{kind}ima")]
-    if not texts:
-        return []
-    from attneval.gate import Rule
-
-    return [Rule.parse(kind, text) for kind, text in texts]
 
 
 def emit_result(result: Result, output: Output) -> None:
