@@ -17,6 +17,8 @@ from attneval.problems import Problems
 from attneval.text import offsets_of, ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from attneval.export.content import AttentionExport, MapBlock
@@ -75,7 +77,7 @@ class Block:
             )
         self.stored = regions.offset[images + 1] - regions.offset[images]
         box, offset = regions.boxes(images, size), offsets_of(self.stored)
-        check_boxes(report, self.truth.image_id, offset, box, size, member=regions.member)
+        check_boxes(report, self.export.image_names(images), offset, box, size, member=regions.member)
         report.stop_if_broken()
         # Regions without an area are padding; the others are the keys, counted within their image.
         real = np.flatnonzero(areas(box) > 0)
@@ -151,7 +153,7 @@ class Block:
         """
         channels = range(len(self.export.channel)) if channel == MEAN else [channel]
         read = self._word_rows if direction == "t2i" else self._region_rows
-        weights = np.mean([read(items, maps, a, chosen) for a in channels], axis=0)
+        weights = read(items, maps, channels, chosen)
         if self.protocol.normalize in {"sum", "none"} and weights.min(initial=0) < 0:
             row = int(chosen[np.argmax(weights.min(axis=1) < 0)])
             raise ProtocolError(
@@ -159,34 +161,38 @@ class Block:
                 f"which normalize={self.protocol.normalize} cannot read as attention",
                 hint="pass --normalize softmax or --normalize minmax",
             )
-        return np.asarray(weights, np.float64)
+        return weights
 
-    def _word_rows(self, items: Items, maps: MapBlock, channel: int, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _word_rows(
+        self, items: Items, maps: MapBlock, channels: Sequence[int], chosen: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         count = np.diff(items.entry_offset)[chosen]
         entry = ranges(items.entry_offset[chosen], count)
         if self.protocol.pool == "last":
             entry, count = entry[np.cumsum(count) - 1], np.ones_like(count)
         token = items.entry[entry]
         caption = self._caption_of_token()[token]
-        start = self._row_start(maps, channel, caption, token - self.tokens.offset[caption])
-        rows = self._gather(maps, start, np.repeat(items.image[chosen], count), int(items.key_count[chosen[0]]))
+        image, n = np.repeat(items.image[chosen], count), int(items.key_count[chosen[0]])
+        starts = (self._row_start(maps, a, caption, token - self.tokens.offset[caption]) for a in channels)
+        # Channels are averaged before tokens are pooled: the mean map is what is judged.
+        rows = _mean([self._gather(maps, start, image, n) for start in starts])
         if len(rows) == len(chosen):
             return rows
         if self.protocol.pool == "max":
             return np.asarray(np.maximum.reduceat(rows, offsets_of(count)[:-1]))
         rows *= items.share[entry][:, None]
-        return np.asarray(np.add.reduceat(rows, offsets_of(count)[:-1]))
+        return np.asarray(np.add.reduceat(rows, offsets_of(count)[:-1]) / items.divisor[chosen][:, None])
 
     def _region_rows(
-        self, items: Items, maps: MapBlock, channel: int, chosen: NDArray[np.int64]
+        self, items: Items, maps: MapBlock, channels: Sequence[int], chosen: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         n = int(items.key_count[chosen[0]])
         row = self.alignment.row[items.caption[chosen]]
         token = self._keys()[self._key_offset()[row][:, None] + np.arange(n)]
-        start = self._row_start(maps, channel, row[:, None], token - self.tokens.offset[row][:, None])
+        starts = (self._row_start(maps, a, row[:, None], token - self.tokens.offset[row][:, None]) for a in channels)
         region = items.entry[items.entry_offset[chosen]]
         column = self.column[self.region_offset[items.image[chosen]] + region]
-        return np.asarray(maps.flat[start + column[:, None]], np.float64)
+        return _mean([np.asarray(maps.flat[start + column[:, None]], np.float64) for start in starts])
 
     def _row_start(
         self, maps: MapBlock, channel: int, row: NDArray[np.int64], token: NDArray[np.int64]
@@ -271,3 +277,7 @@ class Block:
         spans = self.tokens.span[self.tokens.offset[row] : self.tokens.offset[row + 1]].tolist()
         words = " ".join(text[start:stop] for start, stop in spans if start >= 0)
         return f"{self.export.caption_name(int(self.rows[row]))} reads {words[:40]!r}"
+
+
+def _mean(channels: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return channels[0] if len(channels) == 1 else np.asarray(np.mean(channels, axis=0))

@@ -69,10 +69,10 @@ def examine(
     kind[~reached] = UNREACHABLE
     present = items.given | (protocol.missing == "zero")
     bits: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
-    for chunk in item_chunks(items, present & ~items.given):
+    for chunk in item_chunks(items, present & ~items.ranked):
         nothing = np.zeros((len(chunk), int(items.key_count[chunk[0]])), np.bool_)
         bits |= _packed(chunk, nothing, _as_bits(relevant, items.own[chunk], nothing.shape))
-    for chunk in item_chunks(items, items.given):
+    for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights(chunk), protocol.normalize), protocol.rule)
         own = Judged(rows, np.arange(len(chunk)), relevant, items.own[chunk])
         tp = own.true_positives

@@ -105,7 +105,8 @@ class Items:
         key_count: i8[m], how many keys it has.
         entry_offset: i8[m+1], first entry of each item in `entry` and `share`; none if the model did not give it.
         entry: i8[k], what is pooled into the item's row: tokens in direction t2i, the region in direction i2t.
-        share: f8[k], the weight of each entry in the pooled row.
+        share: i8[k], how often each entry counts in the sum that is pooled.
+        divisor: i8[m], what that sum is divided by.
         sets: Sets of keys by what they stand for: `relevant`, and `pointing` where the protocol tells them apart.
         own: i8[m], the set of each item.
         other_offset: i8[m+1], first entry of each item in `other`.
@@ -122,7 +123,8 @@ class Items:
     key_count: NDArray[np.int64]
     entry_offset: NDArray[np.int64]
     entry: NDArray[np.int64]
-    share: NDArray[np.float64]
+    share: NDArray[np.int64]
+    divisor: NDArray[np.int64]
     sets: dict[str, Sets]
     own: NDArray[np.int64]
     other_offset: NDArray[np.int64]
@@ -135,6 +137,11 @@ class Items:
     def given(self) -> NDArray[np.bool_]:
         """b[m], the items for which the model gave weights."""
         return np.diff(self.entry_offset) > 0
+
+    @property
+    def ranked(self) -> NDArray[np.bool_]:
+        """b[m], the items that were given weights of at least one key, so that there is something to rank."""
+        return self.given & (self.key_count > 0)
 
 
 def word_items(
@@ -168,7 +175,7 @@ def word_items(
     tokens_of = np.diff(alignment.token_offset)[mentions.word]
     entry = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
     entry_offset = offsets_of(tokens_of)[first_word]
-    share = _shares(protocol.pool, tokens_of, first_word)
+    share, divisor = _shares(protocol.pool, tokens_of, first_word)
     entity = truth.phrase_entity[mentions.phrase[mention]]
     image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[mentions.caption[mention]]
     others, other = _others(image, entity, truth.entity_offset)
@@ -181,6 +188,7 @@ def word_items(
         entry_offset=entry_offset,
         entry=entry,
         share=share,
+        divisor=divisor,
         sets=sets,
         own=entity,
         other_offset=others,
@@ -191,14 +199,22 @@ def word_items(
     )
 
 
-def _shares(pool: str, tokens_of: NDArray[np.int64], first_word: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The weight of each token in its item's row; tokens are pooled onto words, and words onto items, by one rule."""
-    word = np.repeat(np.arange(len(tokens_of)), tokens_of)
+def _shares(
+    pool: str, tokens_of: NDArray[np.int64], first_word: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each token counts in its item's sum, and what the sum is divided by.
+
+    Tokens are pooled onto words, and words onto items, by one rule. A mean of means is a sum of whole multiples,
+    divided once at the end: rounding parts before they are added would break ties.
+    """
+    words = np.diff(first_word)
     if pool != "mean":
-        return np.ones(len(word))
-    item = np.repeat(np.arange(len(first_word) - 1), np.diff(first_word))
-    given_words = np.bincount(item, tokens_of > 0, len(first_word) - 1)
-    return 1 / (tokens_of[word] * given_words[item[word]])
+        return np.ones(int(tokens_of.sum()), np.int64), np.ones(len(words), np.int64)
+    multiple = np.lcm.reduceat(np.maximum(tokens_of, 1), first_word[:-1])
+    item = np.repeat(np.arange(len(words)), words)
+    given_words = np.bincount(item, tokens_of > 0, len(words)).astype(np.int64)
+    share = multiple[item] // np.maximum(tokens_of, 1)
+    return np.repeat(share, tokens_of), multiple * given_words
 
 
 def _others(
@@ -268,7 +284,8 @@ def region_items(
         key_count=key_count[caption],
         entry_offset=offsets_of(given),
         entry=(cells % regions)[given],
-        share=np.ones(int(given.sum())),
+        share=np.ones(int(given.sum()), np.int64),
+        divisor=np.ones(len(cells), np.int64),
         sets={"relevant": sets, "pointing": sets},
         own=own,
         other_offset=offsets_of(np.bincount(cell[foreign], minlength=len(cells))),

@@ -11,7 +11,7 @@ import numpy as np
 
 from attneval.groundtruth.columns import TYPES
 from attneval.items import AREAS, LENGTHS
-from attneval.metrics.registry import metrics
+from attneval.metrics.registry import columns, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.scoring import UNIT
 from attneval.stats import intervals
@@ -156,14 +156,12 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
         for name in BASELINES
         if name in totals
     }
-    # Attending to exactly the relevant regions is right wherever there is one.
-    perfect = {
-        metric.name: Measured(float(total["reached"] / total[metric.per]), round(float(total[metric.per])))
-        for metric in comparable
-        if metric.per != "entropy_n" and total[metric.per] > 0
-    }
-    if protocol.pointing != "region":
-        del perfect["pointing"]
+    # Attending to exactly the relevant regions is right wherever there is one. How evenly it does is not said, nor
+    # whether the centres of relevant regions lie in boxes.
+    specs = columns(*ATTENTION)
+    sums = dict(total) | {name: total["relevant" if spec.counts_keys else "reached"] for name, spec in specs.items()}
+    unsaid = {"entropy"} if protocol.pointing == "region" else {"entropy", "pointing"}
+    perfect = {metric.name: measure(metric, sums) for metric in comparable if metric.name not in unsaid}
     return found | {"oracle": perfect}
 
 

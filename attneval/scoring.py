@@ -74,10 +74,10 @@ def score_items(
     reached = items.sets["relevant"].size[items.own] > 0
     present = items.given | (protocol.missing == "zero")
     counted = {"items": _float(present), "scored": _float(present & (reached | (protocol.unreachable == "zero")))}
-    model = _zeros(specs, items)
+    model = _without_weights(specs, items, protocol)
     shuffled, compared = _zeros(specs, items), {over: np.zeros(len(items.own)) for over in counted}
     curves = np.zeros((len(CURVES), images, len(grid(protocol.rule))))
-    for chunk in item_chunks(items, items.given):
+    for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights(chunk), protocol.normalize), protocol.rule)
         judged = _judged(items, rows, np.arange(len(chunk)), items.own[chunk])
         for name, values in _evaluated(specs, judged):
@@ -208,6 +208,13 @@ def _total(per_image: NDArray[np.generic]) -> int:
 
 def _float(values: NDArray[np.bool_]) -> NDArray[np.float64]:
     return values.astype(np.float64)
+
+
+def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol) -> Table:
+    """What items have to which the model gave no weights: 0, but for what is of their sets alone."""
+    every = np.zeros(len(items.own), np.int64)
+    judged = Judged(Rows.rank(np.zeros((0, 1)), protocol.rule), every, items.sets["relevant"], items.own)
+    return _zeros(specs, items) | {name: spec.of(judged) for name, spec in specs.items() if spec.of_set_alone}
 
 
 def _zeros(specs: dict[str, Column], items: Items) -> Table:

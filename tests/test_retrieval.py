@@ -319,7 +319,6 @@ def test_the_position_is_said_of_the_file(tmp_path: Path) -> None:
         score(similarity=[tmp_path / "scores.npy"])
 
 
-@pytest.mark.xfail(strict=True, reason="with a split, rows and columns are counted among those chosen")
 def test_the_position_is_said_of_the_file_under_a_split(tmp_path: Path) -> None:
     scores = np.random.default_rng(0).normal(size=(6, 12)).astype(np.float32)
     scores[3, 7] = math.nan

@@ -53,8 +53,8 @@ def explain(name: str | None, *, presets: bool) -> None:
 
 def _metric(metric: Metric) -> list[str]:
     better = "higher is better" if metric.higher_is_better else "lower is better"
-    upper = "no upper bound" if metric.upper == float("inf") else f"0 to {metric.upper:g}"
-    parts = [f"{metric.name}: {metric.title} ({upper}, {better})", metric.definition]
+    bounds = "no upper bound" if metric.upper == float("inf") else f"{metric.lower:g} to {metric.upper:g}"
+    parts = [f"{metric.name}: {metric.title} ({bounds}, {better})", metric.definition]
     return parts + ([f"Source: {metric.citation}."] if metric.citation else [])
 
 

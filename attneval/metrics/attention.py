@@ -37,9 +37,9 @@ def _relevant(items: Judged) -> NDArray[np.float64]:
     return items.relevant.astype(np.float64)
 
 
-_TP = Column(lambda items: items.true_positives)
-_ATTENDED = Column(_attended)
-_RELEVANT = Column(_relevant)
+_TP = Column(lambda items: items.true_positives, counts_keys=True)
+_ATTENDED = Column(_attended, counts_keys=True)
+_RELEVANT = Column(_relevant, counts_keys=True, of_set_alone=True)
 
 register(
     Metric(
@@ -250,8 +250,10 @@ register(
         group="attention",
         higher_is_better=True,
         definition="f1 minus what f1 would be if each item were judged against the other entities of its image "
-        "(the shuffled baseline): near 0 if attention does not depend on the word.",
+        "(the shuffled baseline): near 0 if attention does not depend on the word, less if it prefers other words' "
+        "regions.",
         value=lambda sums: divided(sums["f1"], sums["scored"]) - divided(sums["shuffled_f1"], sums["shuffled_n"]),
+        lower=-1.0,
         baseline=False,
     )
 )

@@ -34,11 +34,17 @@ class Column:
         over: Which items count: `scored` (those with a relevant key, or all under `unreachable=zero`) or `items`.
         against: Which sets of keys items are judged against: `relevant`, or `pointing` for what the protocol's
             pointing game accepts.
+        counts_keys: Whether it is a number of keys; attention to exactly the relevant ones then has as many as are
+            relevant. Of the others it has 1.
+        of_set_alone: Whether it only depends on the set, so that items without weights have it too. Of the others
+            they have 0.
     """
 
     of: Callable[[Any], NDArray[np.float64]]
     over: str = "scored"
     against: str = "relevant"
+    counts_keys: bool = False
+    of_set_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class Metric:
         columns: The columns it needs beside the counts of items that are always there.
         per: The column that counts what it is a mean over.
         citation: Where it comes from.
-        upper: The largest value it can take; the smallest is 0.
+        upper: The largest value it can take.
+        lower: The smallest.
         resampled: Whether it has an interval; a number tuned on its own data has none.
         unit: `share`, `rank` or `nats`.
         baseline: Whether it says something about the baselines.
@@ -71,6 +78,7 @@ class Metric:
     per: str = "scored"
     citation: str = ""
     upper: float = 1.0
+    lower: float = 0.0
     resampled: bool = True
     unit: str = "share"
     baseline: bool = True

@@ -34,6 +34,20 @@ class Matrix(Protocol):
         """The scores f[stop - start, N] of some images."""
 
 
+class NonFiniteScoreError(ValueError):
+    """A score is NaN or infinite.
+
+    Args:
+        image: The row of its image in the matrix.
+        caption: The column of its caption.
+        value: What it is.
+    """
+
+    def __init__(self, image: int, caption: int, value: float) -> None:
+        super().__init__(f"the score of image {image} with caption {caption} is {value}")
+        self.image, self.caption, self.value = image, caption, value
+
+
 @dataclass(frozen=True, eq=False)
 class Ranks:
     """Where the right answer of each of q queries stands among all.
@@ -88,7 +102,8 @@ def retrieval_ranks(
         Ranks by direction: `i2t`, of each image's best caption; `t2i`, of each caption's image.
 
     Raises:
-        ValueError: A score is not finite, or the images do not divide into the folds.
+        NonFiniteScoreError: A score is not finite.
+        ValueError: The images do not divide into the folds.
     """
     images = scores.shape[0]
     if images % folds:
@@ -166,7 +181,7 @@ def _refuse_non_finite(block: NDArray[np.floating], first: int, columns: NDArray
     if np.isfinite(block.max(initial=0)) and np.isfinite(block.min(initial=0)):
         return
     row, column = (int(index[0]) for index in np.nonzero(~np.isfinite(block)))
-    raise ValueError(f"the score of image {first + row} with caption {columns[column]} is {block[row, column]}")
+    raise NonFiniteScoreError(first + row, int(columns[column]), block[row, column])
 
 
 def retrieval_columns(ranks: dict[str, Ranks], images: int) -> dict[str, NDArray[np.float64]]:
