@@ -11,7 +11,9 @@ from exports import assert_says, captions_of, padded, saved
 
 from attneval.errors import ExportError
 from attneval.export.boxfile import with_boxes
+from attneval.export.checks import check_images
 from attneval.export.reader import open_export
+from attneval.export.report import Report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -237,7 +239,17 @@ def test_an_npy_that_does_not_fit(tmp_path: Path, array: NDArray[Any], part: str
     assert_says(refused(opened(tmp_path), tmp_path / "boxes.npy"), "boxes.npy", part, "[2, R, 4]")
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00"], ids=["empty", "text", "cut"])
+def npy(shape: str) -> bytes:
+    """An array of 24 floats under a shape of one's own."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(96)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", b"\x93NUMPY\x01\x00", npy("(True, 3, 4)"), npy("((2, 3, 4)"), npy("(2, 3, 9)")],
+    ids=["empty", "text", "cut", "truth", "parenthesis", "short"],
+)
 def test_what_is_no_npy(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "boxes.npy").write_bytes(content)
     assert_says(refused(opened(tmp_path), tmp_path / "boxes.npy"), "boxes.npy", "no .npy array")
@@ -272,6 +284,15 @@ def test_another_number_of_boxes_than_regions(tmp_path: Path) -> None:
     path = written(tmp_path / "boxes.tsv", bottom_up("36979", FIRST), bottom_up("4711", SECOND[:2]))
     message = refused(opened(tmp_path), path)
     assert_says(message, str(path), "2 boxes", "image 4711", "3 regions", "1 such images")
+
+
+def test_boxes_that_are_none_are_those_of_the_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "boxes.npy", np.stack([FIRST, FIRST[:, [2, 1, 0, 3]]]))
+    export = with_boxes(open_export(saved(tmp_path / "maps.npz", padded())), tmp_path / "boxes.npy")
+    report = Report(export.path)
+    check_images(report, export)
+    (problem,) = report.problems
+    assert_says(problem, f"boxes of {tmp_path / 'boxes.npy'}:", "4711 region 0 [50.0, 0.0, 0.0, 80.0]")
 
 
 def test_images_without_captions_may_have_any_number_of_boxes(tmp_path: Path) -> None:

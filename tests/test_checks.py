@@ -207,6 +207,35 @@ def test_sums_over_tokens_leave_out_padding_regions(tmp_path: Path, layout: str)
     assert problems(saved(tmp_path / "maps.npz", members)) == []
 
 
+@pytest.mark.parametrize(("height", "refused"), [(50, False), (60, True), (None, True)])
+def test_cells_of_letterbox_padding_have_no_sum_over_tokens(tmp_path: Path, height: int | None, refused: bool) -> None:
+    # Cells are 25 high, the first one ends at the upper edge; the last one begins at 50.
+    members = packed(
+        **utf8("image_id", "36979"),
+        format=header(normalised_over="tokens"),
+        image_size=None if height is None else np.array([[100, height]]),
+        region_offset=None,
+        region_box=None,
+        grid_shape=np.array([[4, 1]]),
+        grid_affine=floats([100, 25, 0, -25]),
+        caption_image=np.array([0]),
+        caption_index=np.array([0]),
+        **utf8("caption_text", "dog"),
+        token_offset=np.array([0, 1]),
+        token_span=np.array([[0, 3]]),
+        channel=np.array([[0, 0], [0, 1]]),
+        attention_offset=np.array([0, 8]),
+        attention=floats(0, 1, 1, 0, 0, 1, 1, 0),
+    )
+    found = problems(saved(tmp_path / "maps.npz", members))
+    if refused:
+        first = "36979#0 region 3" if height else "36979#0 region 0"
+        (problem,) = found
+        assert_says(problem, "over tokens", f"first: {first} sums to 0", "36979#0 region 3 sums to 0")
+    else:
+        assert found == []
+
+
 def test_weights_that_are_normalised_over_nothing(tmp_path: Path) -> None:
     changes = {"format": header(normalised_over="none"), "attention": weights((0, 17), (4, 0))}
     assert problems(saved(tmp_path / "maps.npz", packed(**changes))) == []
@@ -495,6 +524,17 @@ def test_a_wrong_checksum_does_not_hide_what_else_is_wrong(tmp_path: Path) -> No
     members = packed(x_notes=NOTES, attention=weights((6, -0.5)))
     text = "\n".join(problems(turned(saved(tmp_path / "maps.npz", members), NOTES)))
     assert_says(text, "x_notes", "checksum", "negative", "4711#3")
+
+
+def test_a_damaged_member_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "maps.npz"
+    scores = np.random.default_rng(1).random((2, 3))
+    np.savez_compressed(path, **packed(attention=weights((6, -0.5)), similarity=scores), x_notes=NOTES)  # type: ignore[arg-type]
+    data = bytearray(path.read_bytes())
+    start = data.index(b"x_notes.npy") + 5000
+    data[start : start + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    assert_says("\n".join(problems(path)), "x_notes: is damaged", "negative", "4711#3 token 0 has -0.5")
 
 
 def test_similarities_that_are_no_numbers(tmp_path: Path) -> None:

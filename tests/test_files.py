@@ -113,6 +113,26 @@ def test_a_directory_in_the_way(tmp_path: Path) -> None:
     assert listing(tmp_path) == ["result.json"]
 
 
+def test_what_is_wrong_with_another_file_is_said_of_that_file(tmp_path: Path) -> None:
+    def copy() -> None:
+        with replacing(tmp_path / "result.json") as file:
+            file.write((tmp_path / "none").read_bytes())
+
+    with pytest.raises(FileNotFoundError, match="none"):
+        copy()
+    assert listing(tmp_path) == []
+
+
+def test_a_disk_that_fills_up(tmp_path: Path) -> None:
+    def fill() -> None:
+        with replacing(tmp_path / "result.json"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match=r"result\.json cannot be written \(No space left"):
+        fill()
+    assert listing(tmp_path) == []
+
+
 @pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20 + 17])
 def test_the_digest_of_a_file(tmp_path: Path, size: int) -> None:
     data = (b"0123456789" * (size // 10 + 1))[:size]

@@ -25,6 +25,7 @@ from exports import (
 from reference import read_export
 
 import attneval
+from attneval.errors import ExportError
 from attneval.export.reader import open_export
 
 if TYPE_CHECKING:
@@ -447,6 +448,7 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[object, ...]]] = {
     "an earlier major version": ({"format": header(version=[0, 9])}, ("format", "version 0.9", "version 1")),
     "no version": ({"format": header(version=None)}, ("format", "version", "None", "[1, 0]")),
     "a version that is text": ({"format": header(version="1.0")}, ("format", "version", "'1.0'", "[1, 0]")),
+    "a version of truth": ({"format": header(version=[True, 0])}, ("format", "version", "[True, 0]", "[1, 0]")),
     "a version of three": ({"format": header(version=[1, 0, 0])}, ("format", "version", "[1, 0, 0]", "[1, 0]")),
     "no kind": ({"format": header(kind=None)}, ("format", "kind")),
     "another kind": ({"format": header(kind="softmax")}, ("format", "'softmax'", "attention", "relevance", "logit")),
@@ -454,9 +456,15 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[object, ...]]] = {
     "another axis": ({"format": header(normalised_over="joint")}, ("format", "'joint'", "regions, tokens, none")),
     # offsets
     "falling image_id_offset": ({"image_id_offset": np.array([0, 10, 9])}, ("image_id_offset", 10, 9, "entry 2")),
-    "falling region_offset": ({"region_offset": np.array([0, 7, 5])}, ("region_offset", 7, 5, "entry 2")),
-    "falling token_offset": ({"token_offset": np.array([0, 4, 3, 6])}, ("token_offset", 4, 3, "entry 2")),
-    "falling attention_offset": ({"attention_offset": np.array([0, 9, 6, 13])}, ("attention_offset", 9, 6, "entry 2")),
+    "falling region_offset": (
+        {"region_offset": np.array([0, 7, 5])},
+        ("region_offset", 7, 5, "entry 2", "end of 4711"),
+    ),
+    "falling token_offset": ({"token_offset": np.array([0, 4, 3, 6])}, ("token_offset", 4, 3, "entry 2", "4711#3")),
+    "falling attention_offset": (
+        {"attention_offset": np.array([0, 9, 6, 13])},
+        ("attention_offset", 9, 6, "entry 2", "4711#3"),
+    ),
     "falling caption_text_offset": (
         {"caption_text_offset": np.array([0, 15, 11, 18])},
         ("caption_text_offset", 15, 11, "entry 2"),
@@ -532,7 +540,19 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[object, ...]]] = {
         {"caption_image": np.array([0, 1, -1])},
         ("caption_image", "2 images", "first: 2 at -1"),
     ),
+    "a caption beyond two bytes": (
+        {"caption_index": np.array([0, 40000, 1])},
+        ("caption_index", "between -1 and 32767", "4711#40000"),
+    ),
     "a caption below -1": ({"caption_index": np.array([0, -2, 1])}, ("caption_index", "-1")),
+    "ids of no characters": (
+        {"image_id": np.array([97, 0x110000], np.uint32).view("U1")},
+        ("image_id", "entry 1", "0x110000"),
+    ),
+    "the other direction alone": (
+        {"attention": None, "attention_i2t": np.ones(13), "similarity": np.ones((2, 3))},
+        ("attention", "missing"),
+    ),
     "ids that are no UTF-8": ({"image_id": raw(b"36979\xff711")}, ("image_id", "UTF-8")),
     "an offset inside a character": (
         {"image_id": raw("3697é711".encode()), "image_id_offset": np.array([0, 5, 9])},
@@ -609,6 +629,26 @@ def test_texts_that_are_no_utf8(tmp_path: Path, name: str, data: bytes, offset: 
     else:
         members = with_token_text(token_text=raw(data), token_text_offset=np.array([*offset, *offset[-1:] * 3]))
     assert_says("\n".join(problems(saved(tmp_path / "maps.npz", members))), name)
+
+
+def test_every_text_that_is_none_is_named(tmp_path: Path) -> None:
+    members = packed(
+        caption_text=raw(b"a dog\xe9catsTw\xffo"), caption_text_offset=np.array([0, 6, 10, 14]), attention=-np.ones(13)
+    )
+    found = problems(saved(tmp_path / "maps.npz", members))
+    (texts,) = (problem for problem in found if problem.startswith("caption_text"))
+    assert_says(texts, "36979#0: begins or ends in the middle of a character", "36979#1: byte 0xff at 2")
+    assert "4711" not in texts
+    assert_says("\n".join(found), "attention: negative", "4711#3 token 0 has -1")
+
+
+def test_a_token_that_is_no_text_is_named(tmp_path: Path) -> None:
+    tokens = {"token_text": raw(b"aXdogcats\xfftwo"), "token_text_offset": np.array([0, 1, 2, 5, 9, 10, 13])}
+    export = open_export(saved(tmp_path / "maps.npz", with_token_text(**tokens)))
+    assert captions_of(export, [0, 1])[1].tokens == ["cats"]
+    with pytest.raises(ExportError) as caught:
+        export.tokens(np.arange(3))
+    assert_says(str(caught.value), str(tmp_path / "maps.npz"), "token_text", "36979#1 token 0", "0xff")
 
 
 def test_layouts_must_not_be_mixed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from exports import (
     problems,
     refusal,
     saved,
+    utf8,
 )
 from reference import read_export
 
@@ -178,6 +179,16 @@ def test_caption_ids(tmp_path: Path, ids: list[str], images: list[str], indices:
     assert export.caption_index.tolist() == indices
 
 
+def test_strings_as_bytes(tmp_path: Path) -> None:
+    words = utf8("words", "a", "café", "dog", "cats", "", "", "<start>", "two", "")
+    ids = utf8("caption_ids", "36979#0", "4711#3", "36979#1") | utf8("image_ids", "36979", "4711")
+    path = saved(tmp_path / "maps.npz", padded(**words, **ids))
+    export = open_export(path)
+    assert captions_of(export) == [FIRST, SECOND, THIRD]
+    assert export.image_id == ["36979", "4711"]
+    assert problems(path) == []
+
+
 def test_what_meta_says(tmp_path: Path) -> None:
     meta = {"kind": "similarity", "normalised_over": "none", "model": "CLIP", "layers": [1, 2]}
     export = open_export(saved(tmp_path / "maps.npz", padded(meta=np.array(json.dumps(meta)))))
@@ -240,6 +251,15 @@ REFUSED: dict[str, Any] = {
     "attn of fewer captions": ({"attn": np.ones((2, 3, 3))}, ("attn", "(2, 3, 3)", "(3, any, any)")),
     "ids as a table": ({"caption_ids": np.array([["36979#0"]])}, ("caption_ids", "(1, 1)", "(any)")),
     "one id": ({"caption_ids": np.array("36979#0")}, ("caption_ids", "()", "(any)")),
+    "words of fewer bytes": (utf8("words", "a", "b", "c"), ("words_offset", "(4,)", "(10)")),
+    "words of no text": (
+        utf8("words", *["a"] * 9) | {"words": np.frombuffer(b"aaaa\xffaaaa", np.uint8)},
+        ("words", "entry 4", "0xff"),
+    ),
+    "the other direction alone": (
+        {"attn": None, "attn_i2t": np.ones((3, 3, 3)), "similarity": np.ones((2, 3)), "boxes": None},
+        ("attn", "missing"),
+    ),
     "words of fewer tokens": ({"words": np.array([["a", "b"]] * 3)}, ("words", "(3, 2)", "(3, 3)")),
     "words of fewer captions": ({"words": np.array([["a", "b", "c"]] * 2)}, ("words", "(2, 3)", "(3, 3)")),
     "flat words": ({"words": np.array(["a b c"] * 3)}, ("words", "(3,)", "(3, 3)")),

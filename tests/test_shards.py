@@ -179,6 +179,9 @@ def test_files_and_their_captions_are_known(tmp_path: Path) -> None:
     assert export.files == (tmp_path / "a.npz", tmp_path / "b.npz")
     assert export.file_bound is not None
     assert export.file_bound.tolist() == [0, 3, 5]
+    names = [f"{tmp_path / 'a.npz'}: 36979", f"{tmp_path / 'b.npz'}: 1"]
+    assert export.image_names(np.array([0, 2])) == names
+    assert open_export(tmp_path / "b.npz").image_names(np.array([1, 0])) == ["36979", "1"]
 
 
 @pytest.mark.parametrize(

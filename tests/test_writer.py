@@ -510,6 +510,21 @@ REFUSED: dict[str, Any] = {
         call("add_captions", ["36979", "4711"], BATCH, texts=["a", "b"], spans=[np.zeros((1, 2), int)]),
         ("1 spans", "2 captions"),
     ),
+    "tokens and spans": (
+        call("add_caption", "36979", DOG, text="a b c", tokens=DOG_TOKENS, spans=[(0, 1)] * 3),
+        ("tokens or spans, and not both",),
+    ),
+    "a span beyond its text": (
+        call("add_caption", "36979", DOG, index=4, text="a café", spans=[(0, 1), (2, 6), (2, 7)]),
+        ("36979#4", "token 2", "[2, 7]", "6 code points"),
+    ),
+    "an image's id that is no text": (call("add_image", "\ud800", size=(1, 1), boxes=DOG_BOXES), ("is no text",)),
+    "a token that is no text": (
+        call("add_captions", ["36979", "4711"], BATCH, indices=[1, 2], tokens=[["a", "b"], ["c", "\udfff"]]),
+        ("4711#2", "'\\udfff'", "no text"),
+    ),
+    "an index that is no number": (call("add_caption", "36979", DOG, index=0.5, tokens=DOG_TOKENS), ("36979", "int64")),
+    "weights that are text": (call("add_caption", "36979", [["a"]], tokens=["a"]), ("attention", "36979", "<U1")),
     "another similarity": (call("set_similarity", np.zeros((2, 3))), ("similarity", "(2, 3)", "(2, 0)")),
 }
 
@@ -621,6 +636,39 @@ def test_what_is_said_about_a_model_cannot_replace_the_header(tmp_path: Path, gi
 )
 def test_refusals_are_export_errors(tmp_path: Path, step: Any) -> None:
     refused(tmp_path / "maps.npz", step)
+
+
+@pytest.mark.parametrize("affine", [(1, 0, 0, 0), (-1, 1, 0, 0), (1, 1, np.nan, 0), (1, 1, 0)], ids=str)
+def test_affine_numbers_that_are_none_are_not_written(tmp_path: Path, affine: Any) -> None:
+    out = ExportWriter(tmp_path / "maps.npz")
+    with pytest.raises(ExportError, match="image 1: affine"):
+        out.add_image("1", grid=(1, 2), affine=affine)
+
+
+def test_weights_beyond_half_precision_are_not_written(tmp_path: Path) -> None:
+    with ExportWriter(tmp_path / "maps.npz", kind="logit", dtype="float16") as out:
+        add_images(out)
+        with pytest.raises(ExportError, match="attention of 4711: cannot be stored as float16"):
+            out.add_caption("4711", [[70000, 0, 0]], tokens=["cats"])
+        out.add_caption("4711", [[65504, 0, 0]], tokens=["cats"])
+    assert captions_of(open_export(tmp_path / "maps.npz"))[0].weights == {"t2i": [[[65504, 0, 0]]]}
+
+
+@pytest.mark.parametrize("channels", [[], [(0,)], [0, 1], [(0, 2**15)]], ids=str)
+def test_channels_that_are_none(tmp_path: Path, channels: Any) -> None:
+    with pytest.raises(ExportError, match="channels"):
+        ExportWriter(tmp_path / "maps.npz", channels=channels)
+
+
+def test_a_batch_of_no_captions_changes_nothing(tmp_path: Path) -> None:
+    expected = write(tmp_path / "expected.npz").read_bytes()
+    with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
+        add_images(out)
+        out.add_captions([], np.zeros((0, 5, 9)), tokens=[])
+        out.add_caption("36979", DOG, index=0, text="a café dog", spans=[(0, 1), (2, 6), (7, 10)])
+        out.add_caption("4711", CATS, index=3, text="cats", spans=[(0, 4)])
+        out.add_caption("36979", TWO, index=1, text="Two", spans=[(-1, -1), (0, 3)])
+    assert (tmp_path / "maps.npz").read_bytes() == expected
 
 
 def test_what_is_said_about_a_model_must_be_json(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from attneval.errors import ExportError
 from attneval.export.checks import spans_outside
 from attneval.export.packed import LAST_INDEX
-from attneval.text import Strings, offsets_of
+from attneval.text import Strings, code_points, offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,9 +36,10 @@ def numbers(values: ArrayLike, dtype: Any, what: str) -> NDArray[Any]:
         given = np.asarray(values)
         if given.size and given.dtype.kind not in ("iu" if wanted.kind == "i" else "fiu"):
             raise ExportError(f"{what}: holds {given.dtype}, expected {wanted}")
-        array = given.astype(wanted, copy=False)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ExportError(f"{what}: is no array of numbers ({error})") from None
+        with np.errstate(over="raise"):
+            array = given.astype(wanted, copy=False)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise ExportError(f"{what}: cannot be stored as {wanted} ({error})") from None
     if wanted.kind == "i" and not np.array_equal(given, array):
         raise ExportError(f"{what}: {given[given != array][0]} does not fit into {wanted}")
     return array
@@ -46,21 +47,19 @@ def numbers(values: ArrayLike, dtype: Any, what: str) -> NDArray[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Strings as they are stored.
+    """Strings that can be stored.
 
     Attributes:
-        data: u1[n], UTF-8.
-        size: i8[S], the bytes of each string.
-        length: i8[S], the code points of each string.
+        whole: All of them, one after the other.
+        lengths: How long each is.
     """
 
-    data: NDArray[np.uint8]
-    size: NDArray[np.int64]
-    length: NDArray[np.int64]
+    whole: str
+    lengths: list[int]
 
     @classmethod
     def of(cls, texts: Sequence[str], called: Callable[[int], str]) -> Text:
-        """Encode strings.
+        """Check strings.
 
         Args:
             texts: The strings.
@@ -70,21 +69,22 @@ class Text:
             ExportError: One of them is no string, or holds lone surrogates.
         """
         try:
-            strings = Strings.of(texts)
-            data, offset = strings.to_utf8()
+            whole = "".join(texts)
+            whole.encode("utf-8")
         except (TypeError, UnicodeEncodeError):
             row = next(row for row, text in enumerate(texts) if not _is_text(text))
             raise ExportError(f"{called(row)}: {texts[row]!r} is no text") from None
-        return cls(data, np.diff(offset), np.diff(strings.offset))
-
-    def members(self, name: str) -> dict[str, NDArray[Any]]:
-        """A member and its offsets."""
-        return {name: self.data, f"{name}_offset": offsets_of(self.size)}
+        return cls(whole, list(map(len, texts)))
 
     @classmethod
     def joined(cls, parts: Sequence[Text]) -> Text:
         """Strings one after the other."""
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("data", "size", "length")))
+        return cls("".join([part.whole for part in parts]), [length for part in parts for length in part.lengths])
+
+    def members(self, name: str) -> dict[str, NDArray[Any]]:
+        """The strings as a member of UTF-8 bytes, and its offsets."""
+        data, offset = Strings(code_points(self.whole), offsets_of(self.lengths)).to_utf8()
+        return {name: data, f"{name}_offset": offset}
 
 
 def _is_text(value: object) -> bool:
@@ -145,8 +145,10 @@ class Captions:
         length, token, span = np.zeros(len(image), np.int64), None, None
         if tokens is not None:
             length = np.array(list(map(len, tokens)), np.int64)
-            owner = np.repeat(np.arange(len(image)), length)
-            token = Text.of([text for own in tokens for text in own], lambda row: f"{called(int(owner[row]))}: token")
+            token = Text.of(
+                [text for own in tokens for text in own],
+                lambda row: f"{called(int(np.searchsorted(np.cumsum(length), row, side='right')))}: token",
+            )
             texts = [" ".join(own) for own in tokens] if texts is None else texts
         text = None if texts is None else Text.of(texts, lambda row: f"{called(row)}: text")
         if spans is not None and text is not None:
@@ -201,13 +203,13 @@ def _refuse_outside(
     span: NDArray[np.int64], length: NDArray[np.int64], text: Text, called: Callable[[int], str]
 ) -> None:
     caption = np.repeat(np.arange(len(length)), length)
-    bad = spans_outside(span, text.length[caption])
+    bad = spans_outside(span, np.array(text.lengths, np.int64)[caption])
     if bad.any():
         token = int(np.argmax(bad))
         row = int(caption[token])
         raise ExportError(
             f"{called(row)}: token {token - int(offsets_of(length)[row])} has the span {span[token].tolist()}, but the "
-            f"text has {text.length[row]} code points"
+            f"text has {text.lengths[row]} code points"
         )
 
 

@@ -191,6 +191,7 @@ class AttentionExport:
         warnings: What is allowed but probably not meant.
         files: The shards, if there are several.
         file_bound: i8[F+1], first caption of each shard.
+        image_file: i8[I], which of the shards describes each image.
     """
 
     path: Path
@@ -210,6 +211,13 @@ class AttentionExport:
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     file_bound: NDArray[np.int64] | None = None
+    image_file: NDArray[np.int64] | None = None
+
+    def image_names(self, rows: NDArray[np.int64]) -> list[str]:
+        """How images are called in messages: by their ids, and the file they are in if there are several."""
+        if self.image_file is None:
+            return [self.image_id[row] for row in rows.tolist()]
+        return [f"{self.files[self.image_file[row]]}: {self.image_id[row]}" for row in rows.tolist()]
 
     def caption_name(self, row: int) -> str:
         """How a caption is called in messages: ``36979#2``, and the file it is in if there are several."""

@@ -53,6 +53,7 @@ def join_shards(shards: Sequence[AttentionExport]) -> AttentionExport:
         path=Path(f"{len(shards)} shards"),
         files=tuple(shard.path for shard in shards),
         file_bound=captions,
+        image_file=np.array([s for s, _ in home], np.int64),
         image_id=[shards[s].image_id[i] for s, i in home],
         image_size=None
         if first.image_size is None
