@@ -6,7 +6,9 @@ processes, and give the same to the last bit.
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ import numpy as np
 from attneval.align import ABSENT, Alignment, Words
 from attneval.block import MEAN, Block
 from attneval.cache import Cached
+from attneval.errors import AttnevalError
 from attneval.export.boxfile import with_boxes
 from attneval.export.reader import BLOCK_BYTES, open_export
 from attneval.export.shards import join_shards
@@ -27,6 +30,7 @@ from attneval.scoring import Scored, score_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,6 +47,8 @@ IMAGES_AT_ONCE = 1024
 """Images of a block, at most."""
 BLOCKS_PER_JOB = 4
 """Blocks that each process gets, so that none waits long for the last one."""
+BLOCKS_AHEAD = 2
+"""Blocks for each process that are worked on, or done and not yet added up, at any time."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +148,18 @@ def score_blocks(
         return
     index = source.image_ids_of_index if isinstance(source, Cached) else None
     with ProcessPoolExecutor(jobs, initializer=_open, initargs=(inputs, index)) as pool:
+        ahead: deque[Future[BlockScores]] = deque()
         try:
-            yield from pool.map(_score, pieces)
+            for piece in pieces:
+                ahead.append(pool.submit(_score, piece))
+                if len(ahead) == BLOCKS_AHEAD * jobs:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        except BrokenProcessPool as error:
+            raise AttnevalError(
+                f"one of {jobs} processes was killed, as happens when memory runs out", hint="use fewer --jobs"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RETRIEVAL = ("i2t_", "t2i_")
 """How columns of retrieval begin."""
+_SETTINGS = {"version": "the version of attneval", "resamples": "--resamples", "seed": "--seed"}
+"""What parts must have in common beside the protocol, so that the whole could have been made in one go."""
 
 
 def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
@@ -36,7 +38,8 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
         name: How the whole is called; as the first part by default.
 
     Raises:
-        MismatchError: The parts were made under different protocols, share images, or several have retrieval.
+        MismatchError: The parts were made under different protocols, by different versions or with different
+            bootstraps, share images, or several have retrieval.
         NothingToScoreError: There is no part.
     """
     if not parts:
@@ -46,6 +49,14 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
     partial = [part.name for part in parts if part.partial]
     if partial:
         raise MismatchError(f"{partial[0]} is PARTIAL (--limit) and cannot be merged", hint="score all its images")
+    for what in ("version", "resamples", "seed"):
+        for part in parts:
+            mine, other = getattr(first, what), getattr(part, what)
+            if mine != other:
+                raise MismatchError(
+                    f"{first.name} and {part.name} differ in {_SETTINGS[what]}: {mine} against {other}",
+                    hint="score all parts alike",
+                )
     with_maps = [part for part in parts if "items" in part.scores.sums.columns]
     names = list(with_maps[0].channels) if with_maps else []
     if any(list(part.channels) != names for part in with_maps):

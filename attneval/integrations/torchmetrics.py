@@ -1,0 +1,214 @@
+"""Attention Precision, Recall and F1 as `torchmetrics.Metric` classes, for validation inside a training loop.
+
+A batch is judged by the code that judges an export file, so the values are those of `attneval score` on the same maps.
+States are whole numbers that add up exactly: however a split is spread over batches and processes, the value is the
+same to the last bit.
+
+Needs torchmetrics: `pip install 'attneval[torchmetrics]'`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from attneval.block import MEAN
+from attneval.blocks import Inputs, score_block
+from attneval.errors import AlignmentError, ProtocolError, first_of
+from attneval.export.archive import Arrays
+from attneval.export.reader import open_members
+from attneval.export.report import Report
+from attneval.groundtruth import open_ground_truth
+from attneval.metrics.registry import REGISTRY, metrics
+from attneval.protocol import Protocol
+from attneval.scoring import UNIT
+
+try:
+    import torch
+    from torchmetrics import Metric, MetricCollection
+except ImportError as error:
+    raise ImportError(f"{error}; pip install 'attneval[torchmetrics]'") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from attneval.groundtruth import Source
+
+__all__ = ["AttentionF1", "AttentionMetrics", "AttentionPrecision", "AttentionRecall"]
+
+SUMMED = ("precision", "recall", "f1", "tp", "attended", "relevant", "scored")
+"""What is summed over items, in the order of the state."""
+BATCH = Path("batch")
+"""What stands for the file in messages."""
+
+
+class _AttentionMetric(Metric):
+    """What the three metrics share: one state, and how a batch is added to it.
+
+    Args:
+        gt: The annotations, as for `attneval score --gt`.
+        protocol: How attention is judged; its first direction and its `average` decide what the value is.
+        gt_format: `entities` or `mdetr` to force the annotations' format.
+        kind: What the maps are: `attention`, `similarity`, `relevance` or `logit`.
+        normalised_over: The axis over which weights sum to 1: `regions`, `tokens` or `none`; checked batch by batch.
+        settings: Of `torchmetrics.Metric`.
+
+    Raises:
+        ProtocolError: `missing=zero`, which only makes sense once all captions are known.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
+    measures: ClassVar[str]
+    """The metric, without `micro_`."""
+
+    sums: torch.Tensor
+
+    def __init__(
+        self,
+        gt: str | Path,
+        protocol: Protocol | None = None,
+        *,
+        gt_format: str = "auto",
+        kind: str = "attention",
+        normalised_over: str = "none",
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.protocol = protocol or Protocol()
+        if self.protocol.missing == "zero":
+            raise ProtocolError(
+                "missing zero cannot be used batch by batch: no batch knows which captions are never going to come",
+                hint="use error or skip, or write an export and score it",
+            )
+        self._inputs = Inputs((BATCH,), None, Path(gt), gt_format, self.protocol)
+        self._meta = json.dumps({"kind": kind, "normalised_over": normalised_over})
+        self.add_state("sums", torch.zeros(len(SUMMED), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(
+        self,
+        attention: torch.Tensor,
+        tokens: Sequence[Sequence[str]],
+        caption_ids: Sequence[str],
+        boxes: torch.Tensor | None = None,
+    ) -> None:
+        """Judge the maps of a batch.
+
+        Args:
+            attention: f[B, T, R], or f[B, T, H, W] for patches that cover the whole image. With
+                `normalised_over="tokens"` it holds region-to-word weights, not transposed.
+            tokens: Per caption the texts of its tokens, at most T of them; special tokens in brackets.
+            caption_ids: `<image id>#<k>` for the image's caption k, or `<image id>` to find it by its text.
+            boxes: f[B, R, 4], x1, y1, x2, y2 in pixels of the original image, for regions that are no patches. A box
+                without an area is padding.
+
+        Raises:
+            AttnevalError: The batch breaks the export format, or does not fit the annotations.
+        """
+        if not len(caption_ids):
+            return
+        width = max(attention.shape[1], *map(len, tokens))
+        members: dict[str, Any] = {
+            "attn": _array(attention),
+            "words": np.array([[*own, *[""] * (width - len(own))] for own in tokens], np.str_),
+            "caption_ids": np.array(caption_ids, np.str_),
+            "meta": np.array(self._meta),
+        }
+        if boxes is not None:
+            members["boxes"] = _array(boxes)
+        self.sums += torch.from_numpy(self._summed(members)).to(self.sums.device)
+
+    def _summed(self, members: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """i8[len(SUMMED)], the columns summed over the items of a batch, as whole multiples of 1 / UNIT."""
+        export = open_members(Arrays(BATCH, members), Report(BATCH))
+        source = _source(self._inputs.gt, self._inputs.gt_format, self.protocol.edges)
+        strangers = source.missing(export.image_id)
+        if strangers:
+            raise AlignmentError(f"{len(strangers)} images are not in {self._inputs.gt} (first: {first_of(strangers)})")
+        order = np.argsort(export.caption_image, kind="stable")
+        scores = score_block(export, source, self._inputs, (np.arange(len(export.image_id)), order))
+        if self.protocol.missing == "error":
+            # That an image's other captions are absent means nothing: they are in other batches.
+            for text, names in (
+                ("captions are no caption of their image", scores.problems.unaligned),
+                ("annotated words have no token", scores.problems.wordless),
+            ):
+                if names:
+                    raise AlignmentError(
+                        f"{len(names)} {text} (first: {first_of(names)})",
+                        hint="check caption ids and tokens, or use Protocol(missing='skip') to leave them out",
+                    )
+        columns = scores.scored[MEAN, self.protocol.directions[0]].per_item
+        return np.array([np.rint(columns[name] * UNIT).astype(np.int64).sum() for name in SUMMED])
+
+    def compute(self) -> torch.Tensor:
+        """The value over everything seen so far, NaN before there is an item."""
+        metrics("attention")  # fills the table of metrics
+        sums = {name: np.float64(value / UNIT) for name, value in zip(SUMMED, self.sums.tolist(), strict=True)}
+        prefix = "micro_" if self.protocol.average == "micro" else ""
+        return torch.tensor(float(REGISTRY[prefix + self.measures].value(sums)), device=self.sums.device)
+
+
+class AttentionPrecision(_AttentionMetric):
+    """Of the regions that words attend to, the share that is relevant."""
+
+    measures = "precision"
+
+
+class AttentionRecall(_AttentionMetric):
+    """Of the regions that are relevant to words, the share that they attend to."""
+
+    measures = "recall"
+
+
+class AttentionF1(_AttentionMetric):
+    """The harmonic mean of precision and recall, by item or of summed counts, as the protocol says."""
+
+    measures = "f1"
+
+
+class AttentionMetrics(MetricCollection):
+    """Precision, recall and F1 together; each batch is judged once for all three.
+
+    Args:
+        gt: The annotations.
+        protocol: How attention is judged.
+        prefix: In front of the names `precision`, `recall` and `f1`.
+        postfix: After the names.
+        settings: As for the metrics.
+    """
+
+    def __init__(
+        self,
+        gt: str | Path,
+        protocol: Protocol | None = None,
+        *,
+        prefix: str | None = None,
+        postfix: str | None = None,
+        **settings: Any,
+    ) -> None:
+        kinds = (AttentionPrecision, AttentionRecall, AttentionF1)
+        members: dict[str, Metric | MetricCollection] = {
+            kind.measures: kind(gt, protocol, **settings) for kind in kinds
+        }
+        # All three keep the same state, which is said here so that not even the first batch is judged three times.
+        super().__init__(members, prefix=prefix, postfix=postfix, compute_groups=[list(members)])
+
+
+@functools.lru_cache(maxsize=8)
+def _source(gt: Path, gt_format: str, edges: str) -> Source:
+    """The annotations, opened once in each process: metrics are copied and pickled, open files are not."""
+    return open_ground_truth(gt, gt_format, edges)
+
+
+def _array(values: torch.Tensor) -> np.ndarray[Any, Any]:
+    """A tensor of floats in this process's memory; numpy has no bfloat16."""
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()

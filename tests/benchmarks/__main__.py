@@ -1,0 +1,86 @@
+"""`python -m tests.benchmarks`: every promise about speed and memory, measured, as one table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import commands, disk, kernels
+from .timing import RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .timing import Row
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "flickr30k_entities"
+HEAD = ("work", "ours", "against", "theirs", "ratio", "must be", "")
+
+
+def main() -> int:
+    """Measure what is asked for, a row as soon as it is known.
+
+    Returns:
+        0 if every row keeps to its bound, 1 if one does not.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which measurements; all by default")
+    parser.add_argument("--runs", type=int, default=RUNS, help="rounds of each comparison (default %(default)s)")
+    parser.add_argument(
+        "--entities", type=Path, default=REAL if REAL.is_dir() else None, help="a directory of real annotations"
+    )
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="attneval-benchmarks-") as name:
+        # Indexes of annotations are measured, and belong with what is thrown away.
+        os.environ["XDG_CACHE_HOME"] = str(Path(name, "cache"))
+        measurements = known(Path(name), chosen.entities, chosen.runs)
+        unknown = set(chosen.names) - set(measurements)
+        if unknown:
+            parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(measurements)}")
+        say(f"annotations: {chosen.entities or 'made up'}; medians of {chosen.runs} runs or more\n")
+        say(line(HEAD))
+        say(line(["---"] * len(HEAD)))
+        met = [report(row) for key in chosen.names or measurements for row in measurements[key]()]
+    return 0 if all(met) else 1
+
+
+def known(folder: Path, entities: Path | None, runs: int) -> dict[str, Callable[[], Iterable[Row]]]:
+    """The measurements by name."""
+    return {
+        "startup": lambda: commands.startup(3 * runs),
+        "score": lambda: commands.score(folder, entities, runs),
+        "linear": lambda: commands.linear(folder, entities, runs),
+        "recall": lambda: kernels.recall(runs),
+        "overlap": lambda: kernels.overlap(runs),
+        "sweep": lambda: kernels.thresholds(runs),
+        "bootstrap": lambda: kernels.bootstrap(runs),
+        "entities": lambda: disk.entities(folder, entities, runs),
+        "memory": lambda: commands.memory(folder, entities),
+        "writer": lambda: disk.writer(folder, entities, runs),
+    }
+
+
+def report(row: Row) -> bool:
+    """Print a row and say whether it keeps to its bound."""
+    ratio = f"{row.ratio:.3g}"
+    verdict = "met" if row.met else "MISSED"
+    say(line((row.work, row.ours, row.peer, row.theirs, ratio, str(row.must), verdict)))
+    return row.met
+
+
+def say(text: str) -> None:
+    """Print a line at once, since the next one may take minutes."""
+    print(text, flush=True)  # noqa: T201 - the table is what this is for
+
+
+def line(cells: Iterable[str]) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Measuring: tasks take turns, so that whatever else the machine does hits all of them alike."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    Task = Callable[[], object]
+
+RUNS = 5
+"""Rounds of every comparison, after one that is not counted."""
+
+_PEAK = """
+import sys
+from attneval.__main__ import main
+code = main(sys.argv[1:])
+for line in open("/proc/self/status"):
+    if line.startswith("VmHWM"):
+        print(line.split()[1], file=sys.stderr)
+sys.exit(code)
+"""
+_BARE = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+
+
+@dataclass(frozen=True)
+class Must:
+    """What a ratio must keep to."""
+
+    bound: float
+    at_least: bool = False
+
+    def met(self, ratio: float) -> bool:
+        """Whether a ratio keeps to it."""
+        return ratio >= self.bound if self.at_least else ratio <= self.bound
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.at_least else '<='} {self.bound:g}"
+
+
+def at_most(bound: float) -> Must:
+    """Ours may take this many times as much as the peer."""
+    return Must(bound)
+
+
+def at_least(bound: float) -> Must:
+    """The peer must take this many times as much as ours."""
+    return Must(bound, at_least=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: medians, and the ratio that must keep to a bound."""
+
+    work: str
+    ours: str
+    peer: str
+    theirs: str
+    ratio: float
+    must: Must
+
+    @property
+    def met(self) -> bool:
+        """Whether the ratio keeps to its bound."""
+        return self.must.met(self.ratio)
+
+
+def rounds(tasks: Sequence[Task], runs: int) -> list[list[float]]:
+    """Seconds of each task in each of some rounds, in which all tasks take turns."""
+    for task in tasks:
+        task()
+    taken: list[list[float]] = [[] for _ in tasks]
+    for _ in range(runs):
+        for task, seconds in zip(tasks, taken, strict=True):
+            start = time.perf_counter()
+            task()
+            seconds.append(time.perf_counter() - start)
+    return taken
+
+
+def compared(work: str, ours: Task, peer: str, theirs: Task, must: Must, runs: int) -> Row:
+    """Time a task of ours and a peer's; the ratio is the median over rounds."""
+    mine, other = rounds([ours, theirs], runs)
+    pairs = zip(mine, other, strict=True)
+    ratio = statistics.median(b / a if must.at_least else a / b for a, b in pairs)
+    return Row(work, duration(statistics.median(mine)), peer, duration(statistics.median(other)), ratio, must)
+
+
+def duration(seconds: float) -> str:
+    """Seconds or milliseconds, with three digits."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
+
+
+def megabytes(count: float) -> str:
+    """Bytes as millions."""
+    return f"{count / 1e6:.0f} MB"
+
+
+def run(*command: str | Path) -> None:
+    """Run a command to its end and throw away what it prints."""
+    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
+
+
+def python(script: str, *arguments: str | Path) -> None:
+    """Run a script in an interpreter of its own."""
+    run(sys.executable, "-c", script, *arguments)
+
+
+def peak_bytes(*arguments: str | Path) -> int:
+    """The largest resident set of `attneval ARGUMENTS`, above that of an interpreter that does nothing.
+
+    The kernel's own record of this process is asked, since what it tells of children begins with the parent's size.
+    """
+    command = [sys.executable, "-c", _PEAK, *map(str, arguments)]
+    done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_without_color())
+    bare = subprocess.run([sys.executable, "-c", _BARE], check=True, capture_output=True)
+    return 1024 * (int(done.stderr.split()[-1]) - int(bare.stdout))
+
+
+def _without_color() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
