@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,22 @@ def _one_thread() -> None:
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generated data set; read only."""
     return write_toy(tmp_path_factory.mktemp("toy") / "toy_precomp")
+
+
+@pytest.fixture(scope="session")
+def f8k(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first images of the real data set in the ordinary layout; read only."""
+    packed, folder = shared / "f8k_precomp", tmp_path_factory.mktemp("real") / "f8k_precomp"
+    folder.mkdir()
+    for split, images in (("train", 300), ("dev", 100)):
+        features = np.load(packed / f"{split}_ims_int8.npy", mmap_mode="r")[:images]
+        np.save(folder / f"{split}_ims.npy", features.astype(np.float32) / 32)
+        for kind in ("boxes", "sizes"):
+            np.save(folder / f"{split}_{kind}.npy", np.load(packed / f"{split}_{kind}.npy")[:images])
+        for kind, lines in (("caps", 5 * images), ("ids", images)):
+            text = (packed / f"{split}_{kind}.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+            (folder / f"{split}_{kind}.txt").write_text("".join(text[:lines]), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -272,32 +272,3 @@ def test_other_choices_train_too(toy: Path, tmp_path: Path, negatives: str, toke
     config = toy_config(toy, "bfan-prob", negatives=negatives, constraints=constraints, grad_clip=0.0, max_tokens=6)
     result = train(config, tmp_path / "run")
     assert result.epochs[-1]["matching"] < result.epochs[0]["matching"]
-
-
-@pytest.mark.realdata
-@pytest.mark.parametrize("name", MODELS)
-def test_two_epochs_on_real_data(shared: Path, tmp_path: Path, name: str) -> None:
-    folder = tmp_path / "f8k_precomp"
-    folder.mkdir()
-    for split, count in (("train", 300), ("dev", 60)):
-        packed = np.load(shared / "f8k_precomp" / f"{split}_ims_int8.npy", mmap_mode="r")[:count]
-        np.save(folder / f"{split}_ims.npy", packed.astype(np.float32) / 32)
-        for kind in ("boxes", "sizes"):
-            np.save(folder / f"{split}_{kind}.npy", np.load(shared / "f8k_precomp" / f"{split}_{kind}.npy")[:count])
-        lines = (shared / "f8k_precomp" / f"{split}_caps.txt").read_text(encoding="utf-8").splitlines()
-        (folder / f"{split}_caps.txt").write_text("\n".join(lines[: 5 * count]) + "\n", encoding="utf-8")
-    config = TrainConfig(
-        model=model_config(name, 0, embed_dim=64, word_dim=64, sim_dim=32),
-        data=str(folder),
-        constraints=ConstraintConfig(use=("ccr", "ccs"), weight_ccr=0.1),
-        epochs=2,
-        batch_size=32,
-        learning_rate=2e-3,
-        negatives="all",
-        max_tokens=16,
-        min_count=2,
-    )
-    last = train(config, tmp_path / "run").epochs[-1]
-    # Chance among 60 images with five captions each: 10 / 60 for captions.
-    assert last["t2i_r@10"] > 2 * 10 / 60
-    assert last["rsum"] > 1.3
