@@ -460,8 +460,9 @@ def test_the_page_says_what_letters_mean(three: Comparison) -> None:
     f1 = 1 + [line.metric for line in three.lines].index("f1")
     assert (cells[f1].text, cells[f1].mark) == ("70.70", "b")
     assert overview.notes == [  # type: ignore[union-attr]
-        "Letters: significantly better than that system (p < 0.05 after Holm). Best in bold."
+        "Letters: significantly better than that system (p < 0.05 after Holm)."
     ]
+    assert ("Best in bold." in render_plain(page), "Best in bold." in render_markdown(page)) == (False, True)
     assert page.lines == ["60 images", f"signature: {Protocol().signature()}"]
 
 

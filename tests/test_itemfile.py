@@ -15,7 +15,7 @@ from here import Here
 from mistakes import ATTENDED, SCENES, items_of, world
 from results import FIXTURES, scored
 
-from attneval.errors import AttnevalError, ResultError
+from attneval.errors import AttnevalError, DataError, ResultError
 from attneval.itemfile import ItemTable
 from attneval.report.inspect import inspect_rows
 from attneval.text import Strings
@@ -93,7 +93,7 @@ def test_the_file_is_written_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DataError, match="No space"):
         table.save(path)
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["r.items.npz"]

@@ -54,7 +54,7 @@ TABLE = Table(
 
 def test_plain() -> None:
     assert render_plain(Page([TABLE], ["line"])) == (
-        "T\nname  x     y\n-------------\na     1  22^b\n-------------\nbb          3\nnote\n\nline\n"
+        "T\nname  x     y\n-------------\na     1  22^b\n-------------\nbb        3\nnote\n\nline\n"
     )
 
 

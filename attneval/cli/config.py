@@ -40,7 +40,7 @@ def config(**values: str | None) -> None:
     settings |= {f"gate.{name}": _setting(found, found.gate, params[name], name, defaults[name]) for name in GATE}
     rows = [Row([Cell(name), Cell(_text(value)), Cell(origin)]) for name, (value, origin) in settings.items()]
     note = f"file: {found.path}" if found.path else "file: none (attneval.toml, or pyproject.toml with [tool.attneval])"
-    say(render_plain(Page([Table("Settings", ["setting", "value", "from"], rows)], [note])))
+    say(render_plain(Page([Table("Settings", ["setting", "value", "from"], rows, texts=3)], [note])))
 
 
 def _params(names: set[str]) -> dict[str, click.Parameter]:

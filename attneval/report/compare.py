@@ -36,18 +36,18 @@ def _overview(comparison: Comparison, digits: int) -> Table:
             value = number(line.values[system], REGISTRY[line.metric].unit, digits)
             cells.append(Cell(value, strong=system in line.best, mark=marks))
         rows.append(Row(cells))
-    notes = [f"Letters: significantly better than that system (p < {comparison.alpha:g} after Holm). Best in bold."]
+    notes = [f"Letters: significantly better than that system (p < {comparison.alpha:g} after Holm)."]
     header = ["", *(line.metric for line in comparison.lines)]
     # What matters most stays longest.
     order = [i + 1 for i, line in enumerate(comparison.lines) if line.metric not in {"f1", "rsum"}]
-    return Table("Systems, in % (ranks as they are)", header, rows, notes, optional=tuple(order))
+    return Table("Systems, in % (ranks as they are)", header, rows, notes, "Best in bold.", optional=tuple(order))
 
 
 def _against_base(comparison: Comparison, system: int, digits: int) -> Table:
     base, name = comparison.names[0], comparison.names[system]
     rows = [_row(line, system, digits) for line in comparison.lines]
     header = ["", letter(0), letter(system), "change", "95 % interval", "p", "p (Holm)", "win/tie/loss"]
-    return Table(f"{letter(system)} {name} against {letter(0)} {base}", header, rows, optional=(7, 5))
+    return Table(f"{letter(system)} {name} against {letter(0)} {base}", header, rows, optional=(7, 5, 2, 1))
 
 
 def _row(line: Line, system: int, digits: int) -> Row:

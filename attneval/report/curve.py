@@ -51,7 +51,7 @@ def curve_page(results: list[Result], digits: int = 1) -> Page:
         rows.append(Row([Cell(f"{mark}  {name}"), *(Cell(text) for text in cells)]))
     header = ["", "area under P/R", "best F1", "at", "protocol's F1", "at"]
     notes = ["Best F1 is tuned on the data it is reported on."]
-    return Page([Table("Curves, in %", header, rows, notes)], [f"signature: {results[0].signature}"])
+    return Page([Table("Curves, in %", header, rows, notes, optional=(5, 1))], [f"signature: {results[0].signature}"])
 
 
 def curve_csv(results: list[Result]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from attneval.compare import ALPHA
+from attneval.report.compare import p_text
 from attneval.report.table import Cell, Page, Row, Table, safe
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ SUMMARY_BYTES = 900 * 1024
 
 
 def gate_page(verdict: Verdict) -> Page:
-    """The rules and what became of them, with all digits."""
+    """The rules and what became of them, with as many digits as it takes to see why."""
     texts = [_texts(outcome) for outcome in verdict.outcomes]
     names = ["rule", "value", "baseline", "p", "verdict"]
     shown = [i for i in range(len(names)) if any(row[i] for row in texts)]
@@ -32,9 +33,21 @@ def gate_page(verdict: Verdict) -> Page:
 
 
 def _texts(outcome: Outcome) -> list[str]:
-    baseline = "" if outcome.baseline is None else repr(outcome.baseline)
-    p = "" if outcome.p is None else f"{outcome.p:.4g}{'' if outcome.p < ALPHA else ' (chance)'}"
-    return [str(outcome.rule), repr(outcome.value), baseline, p, "passed" if outcome.passed else "FAILED"]
+    value, baseline = _telling(outcome)
+    p = "" if outcome.p is None else f"{p_text(outcome.p)}{'' if outcome.p < ALPHA else ' (chance)'}"
+    return [str(outcome.rule), value, baseline, p, "passed" if outcome.passed else "FAILED"]
+
+
+def _telling(outcome: Outcome) -> tuple[str, str]:
+    """Value and baseline with the fewest digits, four at least, of which the rule says the same."""
+    value, baseline = outcome.value, outcome.baseline
+    kept = outcome.rule.keeps(value, baseline)
+    for digits in range(4, 17):
+        rounded = round(value, digits), None if baseline is None else round(baseline, digits)
+        if outcome.rule.keeps(*rounded) == kept:
+            value, baseline = rounded
+            break
+    return repr(value), "" if baseline is None else repr(baseline)
 
 
 def gate_dict(verdict: Verdict) -> dict[str, Any]:

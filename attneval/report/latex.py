@@ -35,9 +35,10 @@ def _table(table: Table) -> str:
     lines = [
         r"\begin{table}",
         r"  \centering",
-        f"  \\caption{{{escaped(' '.join([table.title + '.', *table.notes]))}}}",
+        f"  \\caption{{{escaped(' '.join([table.title + '.', *table.notes_on_bold_too]))}}}",
     ]
-    lines += [f"  \\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}", r"    \toprule"]
+    columns = "l" * table.texts + "r" * (len(table.header) - table.texts)
+    lines += [f"  \\begin{{tabular}}{{{columns}}}", r"    \toprule"]
     lines += [f"    {' & '.join(escaped(name) for name in table.header)} \\\\", r"    \midrule"]
     for row in table.rows:
         lines += [r"    \midrule"] * row.rule

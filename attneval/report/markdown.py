@@ -34,9 +34,10 @@ def _entries(entries: Entries) -> list[str]:
 
 def _lines(table: Table) -> list[str]:
     header = [escaped(name) or " " for name in table.header]
-    lines = [f"**{escaped(table.title)}**", "", _joined(header), _joined([":--", *["--:"] * (len(header) - 1)])]
+    rule = [":--" if number < table.texts else "--:" for number in range(len(header))]
+    lines = [f"**{escaped(table.title)}**", "", _joined(header), _joined(rule)]
     lines += [_joined([_cell(cell) for cell in row.cells]) for row in table.rows]
-    return lines + [line for note in table.notes for line in ("", escaped(note))]
+    return lines + [line for note in table.notes_on_bold_too for line in ("", escaped(note))]
 
 
 def _cell(cell: Cell) -> str:

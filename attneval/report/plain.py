@@ -25,20 +25,26 @@ def _entries(entries: Entries) -> list[str]:
 
 
 def _lines(table: Table) -> list[str]:
-    rows = [[safe(name) for name in table.header], *(_texts(row) for row in table.rows)]
+    marks = table.mark_widths()
+    rows = [[safe(name) for name in table.header], *(_texts(row, marks) for row in table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = [safe(table.title), _aligned(rows[0], widths), rule]
+    lines = [safe(table.title), _aligned(rows[0], widths, table.texts), rule]
     for row, texts in zip(table.rows, rows[1:], strict=True):
-        lines += [rule] * row.rule + [_aligned(texts, widths)]
+        lines += [rule] * row.rule + [_aligned(texts, widths, table.texts)]
     return lines + [safe(note) for note in table.notes]
 
 
-def _texts(row: Row) -> list[str]:
-    return [safe(cell.text) + (f"^{cell.mark}" if cell.mark else "") for cell in row.cells]
+def _texts(row: Row, marks: list[int]) -> list[str]:
+    return [
+        safe(cell.text) + (f"{'^' if cell.mark else ' '}{cell.mark:{width}}" if width else "")
+        for cell, width in zip(row.cells, marks, strict=True)
+    ]
 
 
-def _aligned(texts: list[str], widths: list[int]) -> str:
-    first = texts[0].ljust(widths[0])
-    rest = (text.rjust(width) for text, width in zip(texts[1:], widths[1:], strict=True))
-    return "  ".join((first, *rest)).rstrip()
+def _aligned(texts: list[str], widths: list[int], left: int) -> str:
+    padded = (
+        text.ljust(width) if number < left else text.rjust(width)
+        for number, (text, width) in enumerate(zip(texts, widths, strict=True))
+    )
+    return "  ".join(padded).rstrip()

@@ -42,17 +42,30 @@ class Table:
 
     Attributes:
         title: What it is about.
-        header: The columns' names; the first column is text, the others are numbers.
+        header: The columns' names.
         rows: The rows.
         notes: Lines below it.
+        bold: What bold means in it, for formats that have it.
         optional: Columns to leave out first, from the last, where space is short.
+        texts: How many of the first columns are text, which begins at the left; the others are numbers.
     """
 
     title: str
     header: list[str]
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    bold: str = ""
     optional: tuple[int, ...] = ()
+    texts: int = 1
+
+    @property
+    def notes_on_bold_too(self) -> list[str]:
+        """The notes of a format that has bold."""
+        return [*self.notes, *([self.bold] if self.bold else [])]
+
+    def mark_widths(self) -> list[int]:
+        """For each column the room that marks take, so that numbers with and without stand below each other."""
+        return [max((len(row.cells[n].mark) for row in self.rows), default=0) for n in range(len(self.header))]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import IO, TYPE_CHECKING
 
 from rich import box
@@ -32,12 +33,23 @@ def print_terminal(page: Page, stream: IO[str], *, color: bool | None = None) ->
         if isinstance(part, Entries):
             _print_entries(part, console)
             continue
+        console.print(_text(part.title, console), style="bold")
         console.print(_fitted(part, console), highlight=False)
-        for note in part.notes:
+        for note in part.notes_on_bold_too:
             console.print(_text(note, console), style="dim")
         console.print()
     for line in page.lines:
-        console.print(_text(line, console), style="dim", soft_wrap=False, highlight=False)
+        console.print(_folded(_text(line, console), console.width), style="dim", highlight=False)
+
+
+def _folded(text: Text, width: int) -> Text:
+    """Lines that break at spaces, and within signatures between their fields."""
+    lines = [""]
+    for piece in re.split(r"(?<=[ |])", text.plain):
+        if len(lines[-1]) + len(piece.rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += piece
+    return Text("\n".join(line.rstrip() for line in lines))
 
 
 def make_console(stream: IO[str], *, color: bool | None = None) -> Console:
@@ -57,7 +69,7 @@ def _print_entries(entries: Entries, console: Console) -> None:
     for head, *rest in entries.entries:
         console.print(_text(head, console), style="bold")
         for line in rest:
-            console.print(Padding(_text(line, console), (0, 0, 0, 2)), highlight=False)
+            console.print(Padding(_text(line, console), (0, 0, 0, 2), expand=False), highlight=False)
     console.print()
 
 
@@ -77,28 +89,26 @@ def _fitted(table: Table, console: Console) -> RichTable:
 def _build(table: Table, console: Console, hidden: set[int]) -> RichTable:
     unicode = console.encoding.lower().startswith("utf")
     made = RichTable(
-        title=_text(table.title, console),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD if unicode else box.ASCII2,
-        pad_edge=False,
+        box=box.SIMPLE_HEAD if unicode else box.ASCII2, show_edge=False, pad_edge=False, collapse_padding=True
     )
+    marks = table.mark_widths()
     for number, name in enumerate(table.header):
         if number not in hidden:
-            made.add_column(_text(name, console), justify="left" if number == 0 else "right", overflow="fold")
+            made.add_column(_text(name, console), justify="left" if number < table.texts else "right", overflow="fold")
     for place, row in enumerate(table.rows):
         if row.rule and place:
             made.add_section()
-        made.add_row(*(_cell(cell, console) for number, cell in enumerate(row.cells) if number not in hidden))
+        cells = zip(row.cells, marks, strict=True)
+        made.add_row(*(_cell(own, width, console) for n, (own, width) in enumerate(cells) if n not in hidden))
     return made
 
 
-def _cell(cell: Cell, console: Console) -> Text:
+def _cell(cell: Cell, mark_width: int, console: Console) -> Text:
     text = _text(cell.text, console)
     if cell.strong:
         text.stylize("bold")
-    if cell.mark:
-        text.append(f" {cell.mark}", style="dim")
+    if mark_width:
+        text.append(f" {cell.mark:{mark_width}}", style="dim")
     return text
 
 
