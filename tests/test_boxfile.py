@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from exports import assert_says, captions_of, padded, saved
+from exports import assert_says, captions_of, padded, saved, utf8
 
 from attneval.errors import ExportError
 from attneval.export.boxfile import with_boxes
@@ -185,6 +185,12 @@ def test_an_npz(tmp_path: Path, members: dict[str, Any], save: Any) -> None:
     assert export.image_size is None
 
 
+def test_an_npz_whose_ids_are_bytes(tmp_path: Path) -> None:
+    members = {**utf8("image_ids", "4711", "36979"), "boxes": np.stack([SECOND, FIRST])}
+    export = with_boxes(opened(tmp_path), saved(tmp_path / "boxes.npz", members))
+    assert boxes_of(export) == FIRST.tolist() + SECOND.tolist()
+
+
 def test_an_npz_of_different_numbers_of_boxes(tmp_path: Path) -> None:
     members = {"image_ids": np.array(["1", "4711", "36979"]), "box_offset": np.array([0, 1, 4, 7])}
     boxes = np.concatenate([FIRST[:1], SECOND, FIRST])
@@ -205,11 +211,13 @@ def test_an_npy_in_the_order_of_the_export(tmp_path: Path, dtype: str) -> None:
         ({"image_ids": np.array(["36979", "4711"])}, ("boxes and image_ids", "it has image_ids")),
         ({"boxes": np.stack([FIRST, SECOND])}, ("boxes and image_ids", "it has boxes")),
         ({"boxes": np.stack([FIRST, SECOND]), "image_ids": np.array([36979, 4711])}, ("image_ids (strings)",)),
+        ({"boxes": np.stack([FIRST, SECOND]), "image_ids": np.array([["36979", "4711"]])}, ("image_ids", "(1, 2)")),
+        ({"boxes": np.stack([FIRST, SECOND]), "image_ids": np.full(2, 2**31, np.uint32).view("U1")}, ("0x80000000",)),
         ({"boxes": np.stack([FIRST, SECOND]), "image_ids": np.array(["1"])}, ("(2, 3, 4)", "[1, R, 4]")),
         ({"boxes": FIRST, "image_ids": np.array(["36979", "4711"])}, ("(3, 4)", "[2, R, 4]", "box_offset")),
         ({"boxes": np.ones((2, 3, 5)), "image_ids": np.array(["36979", "4711"])}, ("(2, 3, 5)", "[2, R, 4]")),
     ],
-    ids=["no boxes", "no ids", "numbers", "fewer ids", "flat", "five"],
+    ids=["no boxes", "no ids", "numbers", "table of ids", "no characters", "fewer ids", "flat", "five"],
 )
 def test_an_npz_that_does_not_fit(tmp_path: Path, members: dict[str, Any], parts: tuple[str, ...]) -> None:
     path = saved(tmp_path / "boxes.npz", members)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from exports import assert_says, floats, header, packed, padded, problems, saved, utf8
+from exports import assert_says, captions_of, floats, header, packed, padded, problems, saved, utf8
 
 from attneval.errors import ExportError
 from attneval.export.checks import check_maps
@@ -495,6 +495,44 @@ def test_a_nan_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
     changes = {"attention": weights((0, np.nan), (6, -0.5), (12, 0.25))}
     text = "\n".join(problems(saved(tmp_path / "maps.npz", packed(**changes))))
     assert_says(text, "36979#0 token 0", "negative", "4711#3 token 0", "36979#1 token 1 sums to 0.25")
+
+
+ODD: list[NDArray[Any]] = [
+    np.array(5),
+    np.zeros(0),
+    np.zeros((0, 2), int),
+    np.array("x"),
+    np.array(["a", "b", "c"]),
+    np.array([True, False]),
+    np.array([2**63], np.uint64),
+    np.array([-1, 2**62]),
+    np.array([0, 1, 2, 3]),
+    np.full((3, 3, 3), np.nan),
+    np.zeros((3, 0, 3), np.float32),
+    np.zeros((3, 3, 0), np.float32),
+    np.zeros((2, 2, 2, 2, 2), np.float32),
+    np.array([b"a"]),
+    np.array([1 + 2j]),
+    np.frombuffer(b"\xff\x00", np.uint8),
+    np.array([], "U5"),
+]
+
+
+@pytest.mark.parametrize("layout", [packed, padded])
+def test_any_array_in_place_of_any_member_is_read_or_refused(tmp_path: Path, layout: Any) -> None:
+    members = layout(similarity=floats([1, 2, 3], [4, 5, 6]))
+    refused = 0
+    for name in members:
+        for array in ODD:
+            path = saved(tmp_path / "maps.npz", {**members, name: array})
+            try:
+                assert [caption.name for caption in captions_of(open_export(path))]
+            except ExportError as error:
+                refused += 1
+                assert_says(str(error), str(path))
+                assert problems(path)
+    # Most of them are nonsense wherever they stand; a few fit somewhere.
+    assert 0.8 < refused / (len(members) * len(ODD)) < 1
 
 
 def turned(path: Path, array: NDArray[Any]) -> Path:

@@ -13,9 +13,11 @@ import numpy as np
 
 from attneval.errors import ExportError, first_of
 from attneval.export.archive import Archive
+from attneval.export.columns import Columns
 from attneval.export.npy import map_npy
 from attneval.export.regions import Regions
-from attneval.text import Strings, offsets_of
+from attneval.export.report import Report
+from attneval.text import offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,23 +97,21 @@ def _from_npy(export: AttentionExport, path: Path) -> Boxes:
 def _from_npz(path: Path) -> Boxes:
     archive = Archive(path)
     names = set(archive.names)
-    if not {"boxes", "image_ids"} <= names or archive.dtype("image_ids").kind != "U":
+    if not {"boxes", "image_ids"} <= names or archive.dtype("image_ids").kind not in "Uu":
         raise ExportError(f"{path} needs the members boxes and image_ids (strings); it has {', '.join(archive.names)}")
-    image_ids = list(Strings.from_unicode(archive.array("image_ids").reshape(-1)))
+    kinds = {"boxes": "fi", "box_offset": "i", "image_ids": "bU", "image_ids_offset": "i"}
+    image_ids = list(Columns(archive, Report(path), kinds).texts("image_ids", None))
     boxes = archive.array("boxes")
     offset = archive.array("box_offset") if "box_offset" in names and boxes.ndim == 2 else None
-    if boxes.dtype.kind not in "fiu" or boxes.shape[-1:] != (4,):
-        fits = False
-    elif offset is None:
+    if offset is None:
         fits = boxes.ndim == 3 and len(boxes) == len(image_ids)
     else:
-        fits = offset.dtype.kind in "iu" and offset.shape == (len(image_ids) + 1,)
+        fits = offset.shape == (len(image_ids) + 1,)
         fits = fits and offset[0] == 0 and offset[-1] == len(boxes) and bool((offset[1:] >= offset[:-1]).all())
-    if not fits:
-        beside = "" if offset is None else f" beside box_offset {offset.dtype}{list(offset.shape)}"
+    if not fits or boxes.shape[-1] != 4:
         raise ExportError(
-            f"{path}: boxes has shape {boxes.shape} of {boxes.dtype}{beside}, expected [{len(image_ids)}, R, 4], or "
-            f"[n, 4] and integers box_offset [{len(image_ids) + 1}] that rise from 0 to n"
+            f"{path}: boxes has shape {boxes.shape}, expected [{len(image_ids)}, R, 4], or [n, 4] and box_offset "
+            f"[{len(image_ids) + 1}] that rises from 0 to n"
         )
     pieces = list(boxes) if offset is None else [boxes[a:b] for a, b in itertools.pairwise(offset.tolist())]
     return _by_name(path, zip(image_ids, pieces, strict=True))
