@@ -26,6 +26,7 @@ from attneval.training.models import MODELS, model_config
 
 from .authors import V, author_checkpoint
 from .test_loop import assert_same_runs
+from .toy import write_toy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -278,6 +279,33 @@ def test_export_of_an_authors_checkpoint(here: Here, tmp_path: Path) -> None:
         single.append(np.load(tmp_path / f"{name}.npz")["similarity"])
     np.testing.assert_allclose(both, np.mean(single, axis=0), atol=1e-6)
     assert not np.allclose(single[0], single[1])
+
+
+def test_a_model_of_full_size_from_training_to_export(here: Here, tmp_path: Path) -> None:
+    """The defaults are the papers': 1,024 dimensions, features of 2,048 numbers, 36 regions."""
+    folder, random = write_toy(tmp_path / "full_precomp", train=4, dev=2), np.random.default_rng(0)
+    for split, images in (("train", 4), ("dev", 2), ("test", 2)):
+        np.save(folder / f"{split}_ims.npy", random.normal(size=(images, 36, 2048)).astype(np.float32))
+        boxes = np.load(folder / f"{split}_boxes.npy")
+        np.save(folder / f"{split}_boxes.npy", np.tile(boxes, (1, 6, 1)))
+    arguments = ("--data", folder, "--gt", folder / "entities", "--constraints", "ccr,ccs", "--epochs", "1")
+    assert here("train", "--model", "sgr", "-o", "run", *arguments).code == 0
+    checkpoint = read_checkpoint(tmp_path / "run" / "best.pth.tar")
+    assert checkpoint.config is not None
+    model = checkpoint.config.model
+    assert (model.embed_dim, model.word_dim, model.sim_dim, model.image_dim, model.regions) == (
+        1024,
+        300,
+        256,
+        2048,
+        36,
+    )
+    shapes = {name: tuple(value.shape) for name, value in author_checkpoint("sgr")["model"][2].items()}
+    assert {name: tuple(value.shape) for name, value in checkpoint.states[2].items()} == shapes
+    assert here("export", "run/best.pth.tar", "-o", "maps.npz").code == 0
+    with np.load(tmp_path / "maps.npz") as found:
+        assert found["similarity"].shape == (2, 10)
+        assert np.isfinite(found["similarity"]).all()
 
 
 def test_export_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
