@@ -545,9 +545,12 @@ def in_bash(shim: Path, script: str) -> subprocess.CompletedProcess[str]:
 def test_completion_in_a_real_shell(shim: Path) -> None:
     if in_bash(shim, "(( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404 ))").returncode:
         pytest.skip("no bash of version 4.4")
+    # The line that the documents give for ~/.bashrc.
+    text = (ROOT / "docs" / "deciding.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^(eval .*bash_source attneval.*)$", text, re.MULTILINE)
     done = in_bash(
         shim,
-        'set -e; eval "$(_ATTNEVAL_COMPLETE=bash_source attneval)"; complete -p attneval\n'
+        f"set -e; {line}\ncomplete -p attneval\n"
         "COMP_WORDS=(attneval sc); COMP_CWORD=1; _attneval_completion attneval; echo ${COMPREPLY[@]}\n"
         "COMPREPLY=(); COMP_WORDS=(attneval score --thr); COMP_CWORD=2; _attneval_completion attneval\n"
         "echo ${COMPREPLY[@]}",

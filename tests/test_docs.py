@@ -1,7 +1,8 @@
 """What the documents show is what the commands print, and their code runs.
 
-A block of text after ``<!-- output: COMMAND -->`` is the command's output. With UPDATE_DOCS=1 in the environment the
-blocks are rewritten instead of compared.
+A block of text after ``<!-- output: COMMAND -->`` is what the command prints, in a folder with the fixtures and with
+what the page's ``<!-- prepare: COMMAND -->`` have left there; ``terminal`` in place of ``output`` is a terminal of 80
+columns. With UPDATE_DOCS=1 in the environment the blocks are rewritten instead of compared.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import attneval, on_terminal
+from commands import attneval, environment, on_terminal
+
+from attneval.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PREPARE = re.compile(r"<!-- prepare: (attneval .*?) -->")
 OUTPUT = re.compile(r"<!-- (output|terminal): (attneval .*?) -->\n```text\n(.*?)```", re.DOTALL)
 CODE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -25,20 +31,39 @@ def shown() -> list[tuple[Path, str, str, str]]:
     return [(page, *match) for page in PAGES for match in OUTPUT.findall(page.read_text(encoding="utf-8"))]
 
 
-def printed(kind: str, command: str) -> str:
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
+    """For each page a folder that is prepared as it says."""
+    made = {}
+    for page in PAGES:
+        made[page] = tmp_path_factory.mktemp(page.stem)
+        (made[page] / "fixtures").symlink_to(ROOT / "fixtures")
+        for command in PREPARE.findall(page.read_text(encoding="utf-8")):
+            done = attneval(*shlex.split(command)[1:], cwd=made[page])
+            assert done.code == 0, done.err
+    return made
+
+
+def printed(kind: str, command: str, folder: Path) -> str:
     arguments = shlex.split(command)[1:]
-    if kind == "terminal":
-        escapes = re.compile(r"\x1b\[[0-9;]*m")
-        done = on_terminal(*arguments, columns=80, NO_COLOR="1")
-        return re.sub(r"[ \t]+$", "", escapes.sub("", done.out), flags=re.MULTILINE)
-    return attneval(*arguments).out
+    escapes = re.compile(r"\x1b\[[0-9;]*m")
+    done = (
+        on_terminal(*arguments, columns=80, cwd=folder, NO_COLOR="1")
+        if kind == "terminal"
+        else attneval(*arguments, cwd=folder)
+    )
+    # A gate that is shown may fail; nothing that is shown may be refused.
+    assert done.code == 0 or (done.code == 1 and arguments[0] == "gate"), done.err
+    return re.sub(r"[ \t]+$", "", escapes.sub("", done.out), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("page", "kind", "command", "text"), shown(), ids=[f"{page.name}: {command}" for page, _, command, _ in shown()]
 )
-def test_shown_output_is_what_the_command_prints(page: Path, kind: str, command: str, text: str) -> None:
-    now = printed(kind, command)
+def test_shown_output_is_what_the_command_prints(
+    folders: dict[Path, Path], page: Path, kind: str, command: str, text: str
+) -> None:
+    now = printed(kind, command, folders[page])
     if os.environ.get("UPDATE_DOCS"):
         old = f"<!-- {kind}: {command} -->\n```text\n{text}```"
         page.write_text(
@@ -46,6 +71,62 @@ def test_shown_output_is_what_the_command_prints(page: Path, kind: str, command:
         )
         return
     assert text == now
+
+
+def test_every_output_that_is_shown_is_held_against_its_command() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        blocks = re.findall(r"^```text$", text, re.MULTILINE)
+        assert len(blocks) == len(OUTPUT.findall(text)), page.name
+
+
+def test_the_readme_lists_every_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `attneval (\w+)", text, re.MULTILINE) == list(COMMANDS)
+    for page in PAGES[1:]:
+        assert f"](docs/{page.name})" in text
+
+
+WORKFLOWS = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINES = {
+    "GitHub Actions": re.compile(r"^ +run: (.*)$", re.MULTILINE),
+    "GitLab CI": re.compile(r"^    - ((?:pip|attneval) .*)$", re.MULTILINE),
+}
+
+
+@pytest.mark.parametrize("server", LINES)
+def test_the_shell_lines_of_the_workflows_run_as_they_are_written(tmp_path: Path, server: str) -> None:
+    section = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8").partition(f"## {server}\n")[2]
+    (workflow, *_) = WORKFLOWS.findall(section)
+    lines = LINES[server].findall(workflow)
+    assert [line.split()[0] for line in lines] == ["pip", "attneval", "attneval"]
+    (tmp_path / "bin").mkdir()
+    # The package is here already: installing it again would change the environment of the tests.
+    for name, script in (
+        ("pip", 'test -f pyproject.toml && echo "pip $*" > pip.log'),
+        ("attneval", f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m attneval "$@"'),
+    ):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    for name in ("pyproject.toml", "fixtures"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    for line in lines:
+        done = subprocess.run(
+            ["bash", "-e", "-c", line],  # noqa: S607 - whichever bash there is
+            cwd=tmp_path,
+            env=environment(PATH=path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert (tmp_path / "pip.log").read_text() == "pip install .\n"
+    # What the workflow keeps was written.
+    kept = re.findall(r"^ +(?:- |junit: )?(\w+(?:\.\w+)+)$", workflow, re.MULTILINE)
+    assert "report.xml" in kept
+    for name in kept:
+        assert (tmp_path / name).is_file(), name
 
 
 def test_the_five_lines_of_the_readme_write_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
