@@ -49,7 +49,8 @@ PRESETS = {
             "Kamath et al., MDETR, ICCV 2021: its Flickr30k evaluator, ANY-BOX protocol",
             "r@1, r@5, r@10 and r@all: micro-average over phrase mentions, a hit when one of the top k boxes has IoU "
             ">= 0.5 with any annotated box. Boxes are ranked by attention, a phrase by the largest of its tokens; tied "
-            "weights count by their expected value, where MDETR's order is whatever sorting leaves.",
+            "weights count by their expected value, where MDETR's order is whatever sorting leaves. Tokens of "
+            "punctuation have no word and do not count here; 0.6 % of the validation split's phrases hold any.",
         ),
         Preset(
             "mdetr-merged",
