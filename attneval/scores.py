@@ -17,7 +17,7 @@ from attneval.scoring import UNIT
 from attneval.stats import intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from attneval.metrics.registry import Metric, Sums
     from attneval.protocol import Protocol
@@ -151,11 +151,7 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
     if not totals:
         return {}
     comparable = [metric for metric in metrics(*ATTENTION) if metric.baseline]
-    found = {
-        name: {metric.name: measure(metric, _summed(totals[name])) for metric in comparable}
-        for name in BASELINES
-        if name in totals
-    }
+    found = {name: _measured(comparable, totals[name]) for name in BASELINES if name in totals}
     # Attending to exactly the relevant regions is right wherever there is one. How evenly it does is not said, nor
     # whether the centres of relevant regions lie in boxes.
     specs = columns(*ATTENTION)
@@ -168,13 +164,7 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
 def _breakdown(totals: Totals) -> dict[str, dict[str, dict[str, Measured]]]:
     by: Any = totals.get("by", {})
     chosen = [metric for metric in metrics(*ATTENTION) if metric.resampled]
-    return {
-        kind: {
-            name: {metric.name: measure(metric, _summed(columns)) for metric in chosen}
-            for name, columns in groups.items()
-        }
-        for kind, groups in by.items()
-    }
+    return {kind: {name: _measured(chosen, columns) for name, columns in groups.items()} for kind, groups in by.items()}
 
 
 def _in_order(totals: Totals) -> Totals:
@@ -190,8 +180,10 @@ def _in_order(totals: Totals) -> Totals:
     return totals | {"by": {kind: dict(sorted(groups.items(), key=place)) for kind, groups in by.items()}}
 
 
-def _summed(columns: Any) -> Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    return {name: np.asarray(value / UNIT) for name, value in columns.items()}
+def _measured(chosen: Sequence[Metric], columns: Any) -> dict[str, Measured]:
+    """Some metrics from exact totals of columns."""
+    sums = {name: np.asarray(value / UNIT) for name, value in columns.items()}
+    return {metric.name: measure(metric, sums) for metric in chosen}
 
 
 def add_totals(mine: Totals, other: Totals) -> Totals:

@@ -117,7 +117,7 @@ def score_items(
     full = table(model, counted) | counts
     full |= {"shuffled_f1": shuffled["f1"] * rest["scored"], "shuffled_n": rest["scored"]}
     totals: Totals = {
-        "sweep": {name: [_total(column) for column in curve.T] for name, curve in zip(CURVES, curves, strict=True)},
+        "sweep": {name: _exact(curve).sum(axis=0).tolist() for name, curve in zip(CURVES, curves, strict=True)},
         "uniform": {name: _total(summed(v)) for name, v in table(uniform, counted).items()},
         "shuffled": {name: _total(summed(v)) for name, v in table(shuffled, rest).items()},
         "by": _by_group(items, full, images, types),
@@ -203,7 +203,11 @@ def _by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> 
 
 def _total(per_image: NDArray[np.generic]) -> int:
     """An exact sum: what each image adds is rounded to a multiple of 1 / UNIT first."""
-    return int(np.rint(per_image.astype(np.float64) * UNIT).astype(np.int64).sum())
+    return int(_exact(per_image.astype(np.float64)).sum())
+
+
+def _exact(per_image: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.rint(per_image * UNIT).astype(np.int64)
 
 
 def _float(values: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -126,8 +126,10 @@ def _entities_caption(line: str) -> Caption:
             _, chain, *types = head.split("/")
             first = len(words)
             words += text.split()
+            # A phrase that is not visual is about no entity, whatever chain it is of.
+            entity = "" if "notvisual" in types else chain.removeprefix("EN#")
             visual = [t for t in types if t != "notvisual"]
-            phrases.append(Phrase(list(range(first, len(words))), chain.removeprefix("EN#"), visual))
+            phrases.append(Phrase(list(range(first, len(words))), entity, visual))
         else:
             words += part.split()
     return Caption(words, phrases)
@@ -380,11 +382,11 @@ def attended(row: Row, threshold: str) -> Row:
 
 def expected_top(row: Row, relevant: Keys, k: int) -> float:
     """Expected number of relevant keys among the first k."""
+    ranking = sorted(row, reverse=True)
     total = 0.0
     for key in relevant:
-        ahead = sum(w > row[key] for w in row)
-        tied = sum(w == row[key] for w in row)
-        total += min(max((k - ahead) / tied, 0.0), 1.0)
+        ahead = ranking.index(row[key])  # where the first of those that weigh the same stands
+        total += min(max((k - ahead) / ranking.count(row[key]), 0.0), 1.0)
     return total
 
 
@@ -393,9 +395,10 @@ def hit_probability(row: Row, relevant: Keys, k: int) -> float:
     if not relevant:
         return 0.0
     best = max(row[key] for key in relevant)
-    ahead = sum(w > best for w in row)
+    ranking = sorted(row, reverse=True)
+    ahead = ranking.index(best)
     good = sum(row[key] == best for key in relevant)
-    bad = sum(w == best for w in row) - good
+    bad = ranking.count(best) - good
     places = k - ahead
     if places <= 0:
         return 0.0
@@ -419,7 +422,9 @@ def _judge(
     precision = tp / size if size else 0.0
     recall = tp / len(relevant) if relevant else 0.0
     total = sum(row)
-    steps = [sum(row[o] >= row[key] for o in relevant) / sum(w >= row[key] for w in row) for key in relevant]
+    ranking = sorted(row, reverse=True)
+    through = {key: ranking.index(row[key]) + ranking.count(row[key]) for key in relevant}
+    steps = [sum(row[o] >= row[key] for o in relevant) / through[key] for key in relevant]
     out = {
         "precision": precision,
         "recall": recall,

@@ -59,6 +59,7 @@ def test_every_metric_says_what_it_is(metric: Metric) -> None:
         assert re.search(r"(19|20)\d\d|scikit-learn", metric.citation)
     else:
         assert metric.name in {"best_f1", "entropy", "coverage", "specificity"}
+    assert (metric.lower, metric.name == "specificity") in {(0, False), (-1, True)}
     assert metric.upper > 0
     assert metric.unit in {"share", "rank", "nats"}
 
@@ -100,31 +101,50 @@ def test_specificity_is_not_said_to_start_at_0() -> None:
 # ---------------------------------------------------------------- what does not matter
 
 
+def in_another_order(world: World, protocol: Protocol, random: np.random.Generator) -> Result:
+    return scored(world.reordered(random), protocol)
+
+
+def with_objects_in_another_order(world: World, protocol: Protocol, _: np.random.Generator) -> Result:
+    return scored(world, protocol, backwards=True)
+
+
+def with_regions_in_another_order(world: World, protocol: Protocol, random: np.random.Generator) -> Result:
+    return scored(world.with_regions_permuted(random), protocol)
+
+
+def with_tokens_as_spans(world: World, protocol: Protocol, _: np.random.Generator) -> Result:
+    return scored(world, protocol, layout="spanned")
+
+
+def cut_into_small_pieces(world: World, protocol: Protocol, _: np.random.Generator) -> Result:
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in (
+            (blocks, "IMAGES_AT_ONCE"),
+            (blocks, "BLOCK_BYTES"),
+            (scoring, "CHUNK"),
+            (overlap, "PAIRS_AT_ONCE"),
+            (retrieval, "BLOCK_BYTES"),
+        ):
+            patch.setattr(module, name, 1)
+        return scored(world, protocol)
+
+
+# To the last bit: images are summed in the order of their ids, and never split.
+SAME = (in_another_order, with_tokens_as_spans, cut_into_small_pieces)
+# But for rounding: what is added up within an image has another order.
+NEARLY_THE_SAME = (with_objects_in_another_order, with_regions_in_another_order)
+
+
 @given(cases(), SEEDS)
 @QUICK
-def test_the_order_of_images_and_captions(case: tuple[World, Protocol], seed: int) -> None:
+def test_orders_and_the_ways_of_writing_and_working(case: tuple[World, Protocol], seed: int) -> None:
     world, protocol = case
-    one = every_metric(scored_if_any(world, protocol))
-    other = scored_if_any(world.reordered(np.random.default_rng(seed)), protocol)
-    # To the last bit: images are summed in the order of their ids.
-    assert numbers(one) == numbers(other)
-
-
-@given(cases())
-@QUICK
-def test_the_order_of_annotated_objects(case: tuple[World, Protocol]) -> None:
-    world, protocol = case
-    one = every_metric(scored_if_any(world, protocol))
-    assert not differences(numbers(one), numbers(scored(world, protocol, backwards=True)))
-
-
-@given(cases(), SEEDS)
-@QUICK
-def test_the_order_of_regions(case: tuple[World, Protocol], seed: int) -> None:
-    world, protocol = case
-    one = every_metric(scored_if_any(world, protocol))
-    other = scored_if_any(world.with_regions_permuted(np.random.default_rng(seed)), protocol)
-    assert not differences(numbers(one), numbers(other))
+    one = numbers(every_metric(scored_if_any(world, protocol)))
+    for change in (*SAME, *NEARLY_THE_SAME):
+        other = numbers(change(world, protocol, np.random.default_rng(seed)))
+        assert not differences(one, other), change.__name__
+        assert change in NEARLY_THE_SAME or one == other, change.__name__
 
 
 @given(cases(back=False, fields={"normalize": "sum"}), SEEDS)
@@ -148,14 +168,6 @@ def test_what_is_added_to_all_weights(case: tuple[World, Protocol], normalize: s
     )
     one = every_metric(scored_if_any(world, protocol))
     assert not differences(numbers(one), numbers(scored(shifted, protocol)))
-
-
-@given(cases())
-@QUICK
-def test_how_tokens_are_written(case: tuple[World, Protocol]) -> None:
-    world, protocol = case
-    one = every_metric(scored_if_any(world, protocol))
-    assert numbers(one) == numbers(scored(world, protocol, layout="spanned"))
 
 
 @given(cases(channels=1))
@@ -183,23 +195,6 @@ def test_regions_without_an_area_need_no_weights(layout: str) -> None:
     protocol = Protocol(direction="i2t")
     expected = numbers(scored(world, protocol))
     assert numbers(scored(dataclasses.replace(world, shown=shown), protocol, layout=layout)) == expected
-
-
-@given(cases())
-@QUICK
-def test_how_the_work_is_cut(case: tuple[World, Protocol]) -> None:
-    world, protocol = case
-    one = every_metric(scored_if_any(world, protocol))
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name in (
-            (blocks, "IMAGES_AT_ONCE"),
-            (blocks, "BLOCK_BYTES"),
-            (scoring, "CHUNK"),
-            (overlap, "PAIRS_AT_ONCE"),
-            (retrieval, "BLOCK_BYTES"),
-        ):
-            patch.setattr(module, name, 1)
-        assert numbers(one) == numbers(scored(world, protocol))
 
 
 @given(cases(), st.integers(1, 2**12 - 2))
@@ -253,8 +248,8 @@ def ranges(_: Protocol, result: Result) -> None:
     for table in (scores.metrics, *scores.baselines.values(), *groups):
         for name, measured in table.items():
             upper = REGISTRY[name].upper
-            # Ranks count from 1, and one metric is a difference.
-            lower = {"rank": 1.0}.get(REGISTRY[name].unit, -upper if name == "specificity" else 0.0)
+            # Ranks count from 1.
+            lower = {"rank": 1.0}.get(REGISTRY[name].unit, REGISTRY[name].lower)
             if measured.value is not None:
                 assert lower - 1e-9 <= measured.value <= upper + 1e-9, name
                 assert math.isfinite(measured.value)
@@ -353,7 +348,7 @@ LAWS = (
 
 
 @given(cases())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_laws_of_a_result(case: tuple[World, Protocol]) -> None:
     world, protocol = case
     result = every_metric(scored_if_any(world, protocol))
@@ -426,7 +421,7 @@ def test_the_oracle_finds_whatever_can_be_found(case: tuple[World, Protocol]) ->
 
 
 def test_the_oracle_of_summed_counts() -> None:
-    world = make_world(11, images=4)
+    world = make_world(14, images=4)
     result = scored(world, Protocol(unreachable="zero"))
     assert 0 < defined(result, "coverage") < 1
     assert [result.scores.baselines["oracle"][f"micro_{n}"].value for n in ("precision", "recall", "f1")] == [1, 1, 1]
