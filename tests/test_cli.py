@@ -16,8 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import ROOT, Done, attneval, environment, on_terminal
+from here import Here
 
 GOOD = ("score", "--attn", "fixtures/good.npz", "--gt", "fixtures/entities")
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Here:
+    """The command in this process, from the project's folder, where a process of its own would show nothing more."""
+    return Here(capsys, monkeypatch, ROOT)
 
 
 def refused(done: Done, *parts: str) -> None:
@@ -67,8 +74,17 @@ def test_the_installed_command_is_the_module() -> None:
         (["pack", "fixtures/good.npz"], ["--output"]),
     ],
 )
-def test_what_cannot_be_evaluated_exits_with_2(arguments: list[str], parts: list[str]) -> None:
-    refused(attneval(*arguments), *parts)
+def test_what_cannot_be_evaluated_exits_with_2(here: Here, arguments: list[str], parts: list[str]) -> None:
+    refused(here(*arguments), *parts)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("scor",), ("score", "no.npz", "--gt", "fixtures/entities"), (*GOOD, "--iou", "2")]
+)
+def test_what_is_refused_is_refused_to_the_shell_too(here: Here, arguments: tuple[str, ...]) -> None:
+    done = attneval(*arguments)
+    refused(done)
+    assert done == here(*arguments)
 
 
 def test_gate_in_one_step() -> None:
@@ -80,15 +96,15 @@ def test_gate_in_one_step() -> None:
     assert "Attention F1" in done.out  # the table is printed either way
 
 
-def test_a_partial_result_passes_no_gate() -> None:
-    done = attneval(*GOOD, "--limit", "3", "--min", "f1=0")
+def test_a_partial_result_passes_no_gate(here: Here) -> None:
+    done = here(*GOOD, "--limit", "3", "--min", "f1=0")
     assert done.code == 2
     assert "PARTIAL" in done.err
     assert "note: PARTIAL: only the first 3 images were scored" in done.out
 
 
-def test_a_metric_that_was_not_measured_passes_no_gate() -> None:
-    done = attneval("score", "fixtures/uniform.npz", "--gt", "fixtures/entities", "--min", "rsum=0")
+def test_a_metric_that_was_not_measured_passes_no_gate(here: Here) -> None:
+    done = here("score", "fixtures/uniform.npz", "--gt", "fixtures/entities", "--min", "rsum=0")
     assert done.code == 2
     assert "rsum was not measured" in done.err
 
@@ -102,9 +118,9 @@ def test_json_on_stdout_is_the_file(tmp_path: Path) -> None:
     assert [item["role"] for item in values["inputs"]] == ["attn", "gt"]
 
 
-def test_several_outputs_by_suffix(tmp_path: Path) -> None:
+def test_several_outputs_by_suffix(here: Here, tmp_path: Path) -> None:
     outputs = [tmp_path / name for name in ("r.json", "r.csv", "r.md", "r.txt")]
-    done = attneval(*GOOD, *(part for path in outputs for part in ("-o", path)))
+    done = here(*GOOD, *(part for path in outputs for part in ("-o", path)))
     assert (tmp_path / "r.txt").read_text() == done.out
     assert (tmp_path / "r.md").read_text().startswith("**Attention of good")
     lines = list(csv.DictReader(io.StringIO((tmp_path / "r.csv").read_text())))
@@ -113,23 +129,21 @@ def test_several_outputs_by_suffix(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "r.json", "r.md", "r.txt"]
 
 
-def test_a_refused_run_leaves_the_old_output(tmp_path: Path) -> None:
+def test_a_refused_run_leaves_the_old_output(here: Here, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("old")
-    done = attneval(
-        "score", "fixtures/good.npz", "--gt", "fixtures/entities", "--folds", "7", "-o", tmp_path / "r.json"
-    )
+    done = here("score", "fixtures/good.npz", "--gt", "fixtures/entities", "--folds", "7", "-o", tmp_path / "r.json")
     refused(done, "60 images", "7 folds")
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
     assert (tmp_path / "r.json").read_text() == "old"
 
 
-def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
-    done = attneval(*GOOD, "-o", tmp_path / "no" / "r.json")
+def test_an_output_that_cannot_be_written(here: Here, tmp_path: Path) -> None:
+    done = here(*GOOD, "-o", tmp_path / "no" / "r.json")
     refused(done, str(tmp_path / "no" / "r.json"), "cannot be written")
 
 
-def test_same_name_for_attn_and_argument_is_fine() -> None:
-    assert attneval(*GOOD, "fixtures/good.npz", "-q").code == 0
+def test_same_name_for_attn_and_argument_is_fine(here: Here) -> None:
+    assert here(*GOOD, "fixtures/good.npz", "-q").code == 0
 
 
 def test_options_come_from_the_environment() -> None:
@@ -138,7 +152,7 @@ def test_options_come_from_the_environment() -> None:
     assert "threshold:abs:0.1" in attneval(*GOOD, "--threshold", "abs:0.1", ATTNEVAL_THRESHOLD="max:0.5").out
 
 
-def test_boxes_takes_a_rule_a_file_or_both(tmp_path: Path) -> None:
+def test_boxes_takes_a_rule_a_file_or_both(here: Here, tmp_path: Path) -> None:
     with np.load(ROOT / "fixtures" / "good.npz") as data:
         members = dict(data)
     boxes = members.pop("region_box").reshape(60, 12, 4)
@@ -146,16 +160,16 @@ def test_boxes_takes_a_rule_a_file_or_both(tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", **members)
     np.save(tmp_path / "boxes.npy", boxes)
     bare = ("score", tmp_path / "bare.npz", "--gt", "fixtures/entities", "--name", "good")
-    refused(attneval(*bare), "bare.npz", "no region boxes", "--boxes")
-    with_file = attneval(*bare, "--boxes", tmp_path / "boxes.npy")
-    assert with_file.out == attneval(*GOOD).out
-    both = attneval(*bare, "--boxes", tmp_path / "boxes.npy", "--boxes", "merged")
-    assert both.out == attneval(*GOOD, "--boxes", "merged").out
+    refused(here(*bare), "bare.npz", "no region boxes", "--boxes")
+    with_file = here(*bare, "--boxes", tmp_path / "boxes.npy")
+    assert with_file.out == here(*GOOD).out
+    both = here(*bare, "--boxes", tmp_path / "boxes.npy", "--boxes", "merged")
+    assert both.out == here(*GOOD, "--boxes", "merged").out
     assert "boxes:merged" in both.out
 
 
-def test_quiet_and_notes() -> None:
-    done = attneval("score", "fixtures/uniform.npz", "--gt", "fixtures/entities")
+def test_quiet_and_notes(here: Here) -> None:
+    done = here("score", "fixtures/uniform.npz", "--gt", "fixtures/entities")
     assert "note: retrieval was not scored: there are no similarities" in done.out
     assert not done.err
 
@@ -206,40 +220,40 @@ def test_an_internal_error_exits_with_2(tmp_path: Path) -> None:
     assert "Traceback" in loud.err
 
 
-def test_validate_lists_every_problem(tmp_path: Path) -> None:
+def test_validate_lists_every_problem(here: Here, tmp_path: Path) -> None:
     with np.load(ROOT / "fixtures" / "good.npz") as data:
         members = dict(data)
     members["attention"][5] = np.nan
     members["region_box"][0] = [10, 0, 5, 5]
     members["similarity"][2, 3] = np.inf
     np.savez(tmp_path / "bad.npz", **members)
-    done = attneval("validate", tmp_path / "bad.npz")
+    done = here("validate", tmp_path / "bad.npz")
     assert done.code == 2
     assert done.out.splitlines()[-1] == "3 problems"
     for part in ("700037 region 0", "NaN or infinite weights", "NaN or infinite scores"):
         assert part in done.out
-    fine = attneval("validate", "fixtures/good.npz", "--gt", "fixtures/entities")
+    fine = here("validate", "fixtures/good.npz", "--gt", "fixtures/entities")
     assert (fine.code, fine.out.splitlines()[-1]) == (0, "0 problems")
 
 
-def test_validate_against_annotations(tmp_path: Path) -> None:
+def test_validate_against_annotations(here: Here, tmp_path: Path) -> None:
     with np.load(ROOT / "fixtures" / "uniform.npz") as data:
         members = dict(data)
     members["words"][0, 0] = "xyz"
     members["caption_ids"][7] = "nobody#2"
     np.savez(tmp_path / "odd.npz", **members)
-    done = attneval("validate", tmp_path / "odd.npz", "--gt", "fixtures/entities")
+    done = here("validate", tmp_path / "odd.npz", "--gt", "fixtures/entities")
     assert done.code == 2
     assert "700037#0 reads 'xyz bright orange" in done.out
     assert re.search(r"1 of 61 images .* not annotated .*nobody", done.out)
     assert "left out" not in done.out
 
 
-def test_pack_then_score_is_the_same(tmp_path: Path) -> None:
-    assert attneval("pack", "fixtures/uniform.npz", "-o", tmp_path / "packed.npz").code == 0
+def test_pack_then_score_is_the_same(here: Here, tmp_path: Path) -> None:
+    assert here("pack", "fixtures/uniform.npz", "-o", tmp_path / "packed.npz").code == 0
     options = ("--gt", "fixtures/entities", "--name", "same", "--threshold", "top:3")
-    padded = attneval("score", "fixtures/uniform.npz", *options)
-    assert attneval("score", tmp_path / "packed.npz", *options).out == padded.out
+    padded = here("score", "fixtures/uniform.npz", *options)
+    assert here("score", tmp_path / "packed.npz", *options).out == padded.out
 
 
 def test_progress_is_shown_on_a_terminal_only_when_it_takes_a_while() -> None:

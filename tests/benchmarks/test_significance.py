@@ -76,7 +76,7 @@ def simulate(candidate: Levels, seed: int) -> Rates:
         items, right = draw(random, (BASE, candidate))
         systems = [System(name, (of_f1(name, f1, items),)) for name, f1 in zip("ab", right, strict=True)]
         # One seed for all data sets would use one set of resamples for all.
-        line = compare(systems, names=["f1"], trials=1000, seed=number).lines[0]
+        line = compare(systems, names=["f1"], trials=1000, resamples=600, seed=number).lines[0]
         difference = line.differences[1]
         assert difference is not None
         value = sum(right[0]) / sum(items)
