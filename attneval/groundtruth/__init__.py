@@ -32,7 +32,8 @@ def open_ground_truth(path: str | Path, format: str = "auto", edges: str = "pixe
         from attneval.groundtruth.mdetr import Grounding
 
         return Grounding(path)
-    from attneval.groundtruth.entities import Directory, Entities, Zip
+    from attneval.groundtruth.entities import Entities
+    from attneval.groundtruth.folders import Directory, Zip
 
     if path.is_file():
         archive = Zip(path)

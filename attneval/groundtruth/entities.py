@@ -7,17 +7,15 @@ types; chains may be scenes or have no box; chains may appear in no sentence.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import zipfile
-import zlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
 from attneval.errors import GroundTruthError
 from attneval.groundtruth.columns import NOT_VISUAL, TYPES, GroundTruth
+from attneval.groundtruth.folders import UNREADABLE
 from attneval.text import Strings, code_points, offsets_of
 
 if TYPE_CHECKING:
@@ -26,93 +24,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attneval.groundtruth.folders import Files
+
 _MARK = "[/EN#"
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\[\]\n]*)\]")
 _OPENING = re.compile(r"\[/EN#[^\s\[\]]* ?")
 _CLOSED = re.compile(r"([^\[\]\n]*)\]")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
-
-
-# A member that is not there, damaged, cut off, or encrypted and packed in ways that are not supported.
-_UNREADABLE = (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-
-
-class Files(Protocol):
-    """The two folders, in a directory or in a zip file."""
-
-    path: Path
-
-    def read(self, name: str) -> bytes:
-        """The bytes of `Annotations/x.xml` or `Sentences/x.txt`."""
-
-    def image_ids(self) -> list[str]:
-        """The images that have annotations."""
-
-    def state(self, image_ids: Sequence[str]) -> str:
-        """What changes when the files of these images do, without reading them."""
-
-
-class Directory:
-    """`Annotations/` and `Sentences/` in a directory."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._prefix = f"{path}/"
-
-    def read(self, name: str) -> bytes:
-        """The bytes of one file."""
-        with open(self._prefix + name, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast as Path, per file
-            return file.read()
-
-    def state(self, image_ids: Sequence[str]) -> str:
-        """Names, sizes and times of change of the images' files."""
-        digest = hashlib.sha256(str(self.path.resolve()).encode("utf-8", "surrogateescape"))
-        for image_id in image_ids:
-            for name in (f"Annotations/{image_id}.xml", f"Sentences/{image_id}.txt"):
-                stat = os.stat(self._prefix + name)  # noqa: PTH116 - see read
-                digest.update(b"%d %d %d %d\n" % (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
-        return digest.hexdigest()
-
-    def image_ids(self) -> list[str]:
-        """The images that have annotations."""
-        return sorted(entry.stem for entry in (self.path / "Annotations").iterdir() if entry.suffix == ".xml")
-
-
-class Zip:
-    """`Annotations/` and `Sentences/` in a zip file, at its top or one level down.
-
-    Raises:
-        GroundTruthError: It is no zip file, or its directory is damaged.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise GroundTruthError(
-                f"{path} is no zip file with Annotations/ and Sentences/ ({error})",
-                hint="it may be cut off or damaged; fetch it again",
-            ) from error
-        self._names = [name for name in self._zip.namelist() if not name.startswith("__MACOSX/")]
-        found = next((name for name in self._names if re.search(r"(^|/)Annotations/[^/]+\.xml$", name)), "")
-        self._prefix = found.rpartition("Annotations/")[0]
-
-    def read(self, name: str) -> bytes:
-        """The bytes of one member."""
-        return self._zip.read(self._prefix + name)
-
-    def state(self, image_ids: Sequence[str]) -> str:  # noqa: ARG002 - the directory of a zip says it of all
-        """Names, sizes and checksums of all members."""
-        digest = hashlib.sha256()
-        for info in self._zip.infolist():
-            digest.update(f"{info.filename} {info.file_size} {info.CRC}\n".encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
-
-    def image_ids(self) -> list[str]:
-        """The images that have annotations."""
-        head = f"{self._prefix}Annotations/"
-        return sorted(name[len(head) : -4] for name in self._names if name.startswith(head) and name.endswith(".xml"))
 
 
 class Entities:
@@ -187,7 +105,7 @@ class Entities:
     def _read(self, name: str, digests: dict[str, bytes]) -> bytes:
         try:
             data = self._files.read(name)
-        except (*_UNREADABLE, OSError) as error:
+        except UNREADABLE as error:
             raise GroundTruthError(
                 f"{self._files.path} has no readable {name}",
                 hint="each image needs Annotations/<id>.xml and Sentences/<id>.txt",
