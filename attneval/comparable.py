@@ -90,7 +90,7 @@ def common_images(lists: Iterable[list[str]], *, intersect: bool) -> tuple[list[
             hint="score the same images, or pass --intersect to compare on the ones that all have",
         )
     if not kept:
-        raise NothingToScoreError("the systems have no image in common")
+        raise NothingToScoreError("the systems have no image in common", hint="score the same images")
     return kept, [f"compared on the {len(kept)} images that all have; {len(every) - len(kept)} were left out"]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.comparable import check_protocols, common_images, distinct, restricted
-from attneval.errors import MismatchError, NothingToScoreError, first_of
+from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
 from attneval.metrics.registry import metrics
 from attneval.significance import EQUAL, TRIALS, holm, swap_p_values
 from attneval.stats import RESAMPLES, SEED, ImageSums, bootstrap_repeats, mean_sums, percentile_bounds, resampled_runs
@@ -294,10 +294,13 @@ def _wanted(systems: Sequence[System], names: Sequence[str]) -> list[Metric]:
     chosen = [m for m in metrics() if m.name in (names or DEFAULT_METRICS) and m.name in had]
     tuned = [m.name for m in chosen if not m.resampled]
     if tuned:
-        raise MismatchError(f"{tuned[0]} is tuned on the data it is reported on and cannot be compared")
+        raise MismatchError(
+            f"{tuned[0]} is tuned on the data it is reported on and cannot be compared", hint="compare f1 or ap"
+        )
     lacking = [name for name in names if name not in had]
     if lacking or not chosen:
-        raise NothingToScoreError(f"no result has {first_of(lacking or names or DEFAULT_METRICS)}")
+        hint = suggestion(lacking[0], had, "attneval explain lists all metrics") if lacking else "name others with -m"
+        raise NothingToScoreError(f"no result has {first_of(lacking or names or DEFAULT_METRICS)}", hint=hint)
     return chosen
 
 

@@ -206,5 +206,8 @@ def _value(rule: Rule, result: Result) -> float:
     measured = result.metrics.get(rule.metric)
     if measured is None or measured.value is None:
         state = "was not measured" if measured is None else "is undefined"
-        raise MismatchError(f"{rule.metric} {state} in {result.name}, so {rule} cannot be decided")
+        raise MismatchError(
+            f"{rule.metric} {state} in {result.name}, so {rule} cannot be decided",
+            hint="score what it needs, or leave the rule out",
+        )
     return measured.value

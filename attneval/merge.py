@@ -60,7 +60,12 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
     with_maps = [part for part in parts if "items" in part.scores.sums.columns]
     names = list(with_maps[0].channels) if with_maps else []
     if any(list(part.channels) != names for part in with_maps):
-        raise MismatchError("the parts have different channels or directions")
+        odd = next(part for part in with_maps if list(part.channels) != names)
+        raise MismatchError(
+            f"{with_maps[0].name} and {odd.name} have different channels or directions: "
+            f"{', '.join(names) or 'one'} against {', '.join(odd.channels) or 'one'}",
+            hint="export and score the parts alike",
+        )
     scores = _merged([part.scores for part in parts], first)
     counts: dict[str, int] = {}
     for part in parts:
@@ -101,7 +106,10 @@ def _merged(parts: Sequence[Scores], first: Result) -> Scores:
     everything = [image_id for sums in attention for image_id in sums.image_id]
     twice = sorted(image_id for image_id, count in Counter(everything).items() if count > 1)
     if twice:
-        raise MismatchError(f"{len(twice)} images are in several parts (first: {first_of(twice)})")
+        raise MismatchError(
+            f"{len(twice)} images are in several parts (first: {first_of(twice)})",
+            hint="score every image in one part only, as with --split",
+        )
     image_ids = sorted({*everything, *(image_id for sums in retrieval for image_id in sums.image_id)})
     row = {image_id: i for i, image_id in enumerate(image_ids)}
     columns: dict[str, NDArray[np.float64]] = {}

@@ -138,7 +138,9 @@ class Result:
         try:
             values = json.loads(path.read_bytes())
         except OSError as error:
-            raise ResultError(f"{path}: {error.strerror}") from error
+            raise ResultError(
+                f"{path}: {error.strerror}", hint="a result is written by attneval score -o result.json"
+            ) from error
         except (ValueError, RecursionError) as error:
             raise ResultError(
                 f"{path} is not JSON ({error})", hint="a result is written by attneval score -o result.json"

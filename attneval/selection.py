@@ -86,7 +86,7 @@ def choose(
     order = f1 if other is None else f1 - other.item_scores[:, 2]
     rows_kept = np.flatnonzero(keep)
     if not len(rows_kept):
-        raise NothingToScoreError("no item is left by these filters")
+        raise NothingToScoreError("no item is left by these filters", hint="leave out one of them")
     return [int(row) for row in rows_kept[np.argsort(order[rows_kept], kind="stable")][:count]]
 
 

@@ -80,7 +80,7 @@ def _curves(results: list[Result]) -> dict[str, Curve]:
     found = {}
     for name, result in zip(distinct([result.name for result in results]), results, strict=True):
         if result.scores.curve is None:
-            raise NothingToScoreError(f"{name} has no curve: its attention was not scored")
+            raise NothingToScoreError(f"{name} has no curve: its attention was not scored", hint="score it with --gt")
         found[name] = result.scores.curve
     return found
 
