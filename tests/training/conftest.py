@@ -27,7 +27,7 @@ def f8k(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first images of the real data set in the ordinary layout; read only."""
     packed, folder = shared / "f8k_precomp", tmp_path_factory.mktemp("real") / "f8k_precomp"
     folder.mkdir()
-    for split, images in (("train", 300), ("dev", 100)):
+    for split, images in (("train", 240), ("dev", 100)):
         features = np.load(packed / f"{split}_ims_int8.npy", mmap_mode="r")[:images]
         np.save(folder / f"{split}_ims.npy", features.astype(np.float32) / 32)
         for kind in ("boxes", "sizes"):

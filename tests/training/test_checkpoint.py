@@ -186,7 +186,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DataError, match=r"last\.pth\.tar cannot be written \(disk full\)"):
         write_checkpoint(path, ours("saf", path))
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]

@@ -35,7 +35,7 @@ def test_two_epochs_beat_chance(shared: Path, f8k: Path, tmp_path: Path, name: s
         batch_size=32,
         learning_rate=4e-3,
         negatives="all",
-        max_tokens=16,
+        max_tokens=14,
         min_count=2,
         checkpoint_steps=0,
     )
