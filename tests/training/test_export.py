@@ -65,6 +65,16 @@ def test_maps_and_scores_are_the_models(toy: Path, tmp_path: Path, name: str) ->
     assert not export.warnings
 
 
+@pytest.mark.parametrize("name", [name for name, kind in MODELS.items() if "i2t" in kind.directions])
+def test_region_to_word_maps_are_scored_as_such(toy: Path, tmp_path: Path, name: str) -> None:
+    export_models([load_trained(trained(toy, tmp_path / "a.tar", name))], open_split(toy, "dev"), tmp_path / "maps.npz")
+    both = attneval.score(tmp_path / "maps.npz", toy / "entities", protocol=attneval.Protocol(direction="t2i,i2t"))
+    alone = attneval.score(tmp_path / "maps.npz", toy / "entities", protocol=attneval.Protocol(direction="i2t"))
+    assert set(both.channels) == {"all/t2i", "all/i2t"}
+    assert both.channels["all/i2t"].metrics["f1"].value == alone["f1"]
+    assert alone["f1"] != both["f1"]
+
+
 def test_the_header_says_whose_maps_they_are(toy: Path, tmp_path: Path) -> None:
     path = trained(toy, tmp_path / "a.tar", "scan-t2i", seed=4)
     export_models([load_trained(path)], open_split(toy, "dev"), tmp_path / "maps.npz", similarity=False)
