@@ -161,12 +161,14 @@ class MatchedMaps:
         """Captions in order."""
         for start in range(0, len(self), self.size):
             block = np.arange(start, min(start + self.size, len(self)))
+            # Captions of one image stand together: it is encoded once for all of them.
+            images, place = np.unique(self.split.caption_image[block], return_inverse=True)
             with evaluating(self.model) as device:
-                images = self.split.batch(self.split.caption_image[block], positions=self.model.needs_positions)
-                regions = self.model.encode_images(images.to(device))
+                batch = self.split.batch(images, positions=self.model.needs_positions).to(device)
+                regions = self.model.encode_images(batch)[torch.from_numpy(place).to(device)]
                 words = self.model.encode_captions(self.captions.batch(block).to(device))
                 maps = self.model.attend(Pairs(regions, words, matched=True))
-            yield from self._trimmed(block, images.mask.sum(1).tolist(), maps)
+            yield from self._trimmed(block, regions.mask.sum(1).tolist(), maps)
 
     def _trimmed(self, block: NDArray[np.int64], regions: Sequence[int], maps: AttentionMaps) -> Iterator[CaptionMap]:
         t2i, i2t = (None if each is None else each.cpu().numpy() for each in (maps.t2i, maps.i2t))

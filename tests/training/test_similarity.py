@@ -96,6 +96,22 @@ def test_encodes_everything_once_and_stays_in_bounds(toy: Path, name: str, monke
     assert 0 < seen["largest"] <= limit
 
 
+def test_maps_encode_the_image_of_several_captions_once(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = open_split(toy, "dev")
+    encoded = EncodedCaptions.of(split.captions, Vocabulary.build(split.captions, 1))
+    model = model_for("scan-t2i")
+    seen = []
+    encode_images = model.encode_images
+
+    def count_images(images: ImageBatch) -> object:
+        seen.append(len(images.features))
+        return encode_images(images)
+
+    monkeypatch.setattr(model, "encode_images", count_images)
+    assert len(list(MatchedMaps(model, split, encoded, size=35))) == 100
+    assert seen == [7, 7, 6]  # five captions an image
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_maps_of_matched_pairs(toy: Path, name: str) -> None:
     split, encoded = ragged(toy)
