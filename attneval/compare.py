@@ -17,7 +17,7 @@ import numpy as np
 from attneval.comparable import check_protocols, common_images, distinct, restricted
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
 from attneval.metrics.registry import metrics
-from attneval.significance import EQUAL, TRIALS, holm, swap_p_values
+from attneval.significance import EQUAL, TRIALS, holm, swap_p_values, value_of
 from attneval.stats import RESAMPLES, SEED, ImageSums, bootstrap_repeats, mean_sums, percentile_bounds, resampled_runs
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def compare(
     samples = _Samples([[restricted(run.scores.sums, image_id) for run in system.runs] for system in systems])
     wanted = _wanted(systems, names)
     table = {
-        (j, m.name): v for m in wanted for j in range(len(systems)) if (v := _value(m, samples.total(j))) is not None
+        (j, m.name): v for m in wanted for j in range(len(systems)) if math.isfinite(v := value_of(m, samples.total(j)))
     }
     pairs = list(itertools.combinations(range(len(systems)), 2))
     shared = {(i, j): [m for m in wanted if (i, m.name) in table and (j, m.name) in table] for i, j in pairs}
@@ -205,15 +205,6 @@ class _Samples:
                 continue
             drawn.append(resampled_runs(own, random.integers(0, len(own), (resamples, len(own))), repeats))
         return drawn
-
-
-def _value(metric: Metric, sums: Sums) -> float | None:
-    """The metric of some sums; None where it is undefined or the sums lack what it needs."""
-    try:
-        value = float(metric.value(sums))
-    except KeyError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,8 +293,3 @@ def _wanted(systems: Sequence[System], names: Sequence[str]) -> list[Metric]:
         hint = suggestion(lacking[0], had, "attneval explain lists all metrics") if lacking else "name others with -m"
         raise NothingToScoreError(f"no result has {first_of(lacking or names or DEFAULT_METRICS)}", hint=hint)
     return chosen
-
-
-def letter(system: int) -> str:
-    """How a system is called in marks: a, b, ..., z, aa, ab, ..."""
-    return ("" if system < 26 else letter(system // 26 - 1)) + chr(ord("a") + system % 26)

@@ -63,7 +63,7 @@ def swap_p_values(
     i, j = np.array(list(wanted)).T
     medians = [_SwappedMedians(systems, d, i, j) for d in ("i2t", "t2i") if f"{d}_medr" in everything]
     goal = {
-        name: [abs(_value(m, totals[b]) - _value(m, totals[a])) - EQUAL for a, b in wanted]
+        name: [abs(value_of(m, totals[b]) - value_of(m, totals[a])) - EQUAL for a, b in wanted]
         for name, m in everything.items()
     }
     larger = {name: np.zeros(len(wanted), np.int64) for name in everything}
@@ -91,8 +91,8 @@ def swap_p_values(
     }
 
 
-def _value(metric: Metric, sums: Sums) -> float:
-    """The metric, NaN where the system does not have it."""
+def value_of(metric: Metric, sums: Sums) -> float:
+    """The metric of some sums; NaN where it is undefined or the sums lack what it needs."""
     try:
         return float(metric.value(sums))
     except KeyError:

@@ -17,10 +17,10 @@ from here import Here
 from results import FIXTURES, image_sums, made, of_f1, scored
 
 from attneval import Protocol
-from attneval.compare import DEFAULT_METRICS, Comparison, Line, System, compare, letter
+from attneval.compare import DEFAULT_METRICS, Comparison, Line, System, compare
 from attneval.errors import MismatchError, NothingToScoreError
 from attneval.metrics.registry import metrics
-from attneval.report.compare import compare_csv, compare_dict, compare_page, p_text
+from attneval.report.compare import compare_csv, compare_dict, compare_page, letter, p_text
 from attneval.report.latex import render_latex
 from attneval.report.markdown import render_markdown
 from attneval.report.plain import render_plain

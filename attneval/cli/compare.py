@@ -12,12 +12,12 @@ import click
 from attneval.cli.options import (
     SETTINGS,
     Output,
-    config_option,
     output_options,
     protocol_from,
     protocol_options,
     scoring_options,
 )
+from attneval.cli.settings import config_option
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli import COMMANDS, cli
-from attneval.cli.options import PREFIX, SETTINGS, configuration, say, setting_default
+from attneval.cli.options import PREFIX, SETTINGS, say
+from attneval.cli.settings import configuration, setting_default
 from attneval.presets import preset
 from attneval.protocol import Protocol
 

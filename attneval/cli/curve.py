@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from attneval.cli.options import SETTINGS, Output, config_option, output_options
+from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.settings import config_option
 
 FORMATS = ("table", "plain", "json", "csv", "markdown")
 

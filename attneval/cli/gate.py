@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attneval.cli.options import SETTINGS, Output, RuleType, config_option, output_options
+from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.settings import config_option
+from attneval.cli.values import RuleType
 from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:

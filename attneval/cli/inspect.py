@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attneval.cli.options import SETTINGS, Output, config_option, output_options
+from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.settings import config_option
 
 if TYPE_CHECKING:
     from attneval.itemfile import ItemTable

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from attneval.cli.options import SETTINGS, Output, config_option, output_options
+from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.score import FORMATS, emit_result
+from attneval.cli.settings import config_option
 
 
 @click.command(context_settings=SETTINGS)

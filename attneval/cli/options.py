@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from attneval.cli.values import BoxesType, FieldType, PresetType
 from attneval.config import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, ProtocolError
-from attneval.presets import PRESETS, preset
+from attneval.presets import preset
 from attneval.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from click.shell_completion import CompletionItem
-
-    from attneval.config import Config
     from attneval.report.table import Page
 
 _FILE = click.Path(path_type=Path)
@@ -37,72 +35,13 @@ SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", 
 """Formats by the suffix of an output file."""
 
 
-class FieldType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
-    """The value of a field of the protocol, which says itself what it may be.
-
-    Args:
-        field: The field.
-    """
-
-    def __init__(self, field: dataclasses.Field[Any]) -> None:
-        self.field, self.kind = field, type(field.default)
-        self.name = field.name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
-        """Read it as the protocol does."""
-        return getattr(Protocol.from_dict({self.name: value}), self.name)
-
-
-class PresetType(click.ParamType):  # type: ignore[type-arg]
-    """The name of a preset."""
-
-    name = "preset"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """Look it up."""
-        return preset(value).name
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
-        """The presets whose names begin so."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
-
-
-class RuleType(click.ParamType):  # type: ignore[type-arg]
-    """A rule of the gate.
-
-    Args:
-        kind: `min`, `max` or `max-drop`.
-    """
-
-    def __init__(self, kind: str) -> None:
-        self.name = kind
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
-        """Read ``METRIC=VALUE``."""
-        from attneval.gate import Rule
-
-        return value if isinstance(value, Rule) else Rule.parse(self.name, value)
-
-
-class BoxesOption(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
-    """`--boxes` names the protocol's rule for phrases with several boxes, or a file of region boxes."""
-
-    name = "boxes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:  # noqa: ARG002
-        """A rule stays a word; anything else is a path."""
-        return value if value in BOX_RULES else Path(value)
-
-
 def protocol_options(command: Command) -> Command:
     """One flag for each field of the protocol, in the protocol's order."""
     for field in reversed(dataclasses.fields(Protocol)):
         if field.name == "boxes":
             command = click.option(
                 "--boxes",
-                type=BoxesOption(),
+                type=BoxesType(),
                 multiple=True,
                 metavar=f"[{'|'.join(BOX_RULES)}|FILE]",
                 help=f"{field.metadata['help']}  [default: {field.default}]; or a FILE of region boxes (.tsv, .npz, "
@@ -168,73 +107,6 @@ def scoring_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
-
-
-def config_option(command: Command) -> Command:
-    """`--config`, read before the other options so that it can give their defaults."""
-
-    def apply(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
-        found = configuration(value)
-        settings = found.top | (found.gate if ctx.info_name == "gate" else {})
-        defaults = {
-            str(own.name): setting_default(found, own, name, settings[name])
-            for own in ctx.command.params
-            for name in (flag.lstrip("-") for flag in own.opts)
-            if name in settings
-        }
-        ctx.default_map = {**(ctx.default_map or {}), **defaults}
-        return value
-
-    return click.option(
-        "--config", metavar="FILE|none", is_eager=True, expose_value=False, callback=apply, help="A configuration file."
-    )(command)
-
-
-def configuration(value: str | None) -> Config:
-    """The configuration that `--config` names: a file, `none`, or without it the nearest one."""
-    from attneval.config import NOTHING, find, load
-
-    return NOTHING if value == "none" else load(Path(value) if value else find(Path.cwd()))
-
-
-def setting_default(found: Config, param: click.Parameter, name: str, value: Any) -> Any:
-    """A setting as the default of a parameter, held against what the flag takes.
-
-    Raises:
-        ConfigError: The flag does not take that.
-    """
-    values = value if param.multiple and isinstance(value, list) else [value]
-    for own in values:
-        flaw = _flaw(param.type, own)
-        if flaw:
-            raise ConfigError(f"{found.path}: {name} = {own!r} cannot be used: {flaw.rstrip('.')}")
-    return values if param.multiple else value
-
-
-def _flaw(kind: click.ParamType, value: Any) -> str:  # type: ignore[type-arg]
-    """What keeps a flag from taking a value of a file; empty if nothing does."""
-    kinds = _kinds(kind)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        return f"expected {' or '.join(_KIND_NAMES[own] for own in kinds)}"
-    try:
-        kind.convert(value, None, None)
-    except (click.BadParameter, AttnevalError) as error:
-        return str(error)
-    return ""
-
-
-_KIND_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-
-
-def _kinds(kind: click.ParamType) -> tuple[type, ...]:  # type: ignore[type-arg]
-    """The types of TOML that a flag takes."""
-    if isinstance(kind, type(click.BOOL)):
-        return (bool,)
-    if isinstance(kind, type(click.INT)) or getattr(kind, "kind", None) is int:
-        return (int,)
-    if isinstance(kind, type(click.FLOAT)) or getattr(kind, "kind", None) is float:
-        return (float, int)
-    return (str,)
 
 
 def output_options(*formats: str) -> Callable[[Command], Command]:

@@ -10,13 +10,13 @@ import click
 from attneval.cli.options import (
     SETTINGS,
     Output,
-    RuleType,
-    config_option,
     output_options,
     protocol_from,
     protocol_options,
     scoring_options,
 )
+from attneval.cli.settings import config_option
+from attneval.cli.values import RuleType
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from attneval.compare import letter
 from attneval.metrics.registry import REGISTRY
 from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Page, Row, Table, interval, number
@@ -72,6 +71,11 @@ def _difference(difference: Difference, unit: str, digits: int, metric: str) -> 
         Cell(p_text(difference.p_holm)),
         Cell(counts),
     ]
+
+
+def letter(system: int) -> str:
+    """How a system is called in marks: a, b, ..., z, aa, ab, ..."""
+    return ("" if system < 26 else letter(system // 26 - 1)) + chr(ord("a") + system % 26)
 
 
 def p_text(p: float) -> str:

@@ -1,0 +1,81 @@
+"""Settings of a configuration file as defaults of flags, held against what the flags take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attneval.errors import AttnevalError, ConfigError
+
+if TYPE_CHECKING:
+    from attneval.cli.options import Command
+    from attneval.config import Config
+
+
+def config_option(command: Command) -> Command:
+    """`--config`, read before the other options so that it can give their defaults."""
+
+    def apply(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+        found = configuration(value)
+        settings = found.top | (found.gate if ctx.info_name == "gate" else {})
+        defaults = {
+            str(own.name): setting_default(found, own, name, settings[name])
+            for own in ctx.command.params
+            for name in (flag.lstrip("-") for flag in own.opts)
+            if name in settings
+        }
+        ctx.default_map = {**(ctx.default_map or {}), **defaults}
+        return value
+
+    return click.option(
+        "--config", metavar="FILE|none", is_eager=True, expose_value=False, callback=apply, help="A configuration file."
+    )(command)
+
+
+def configuration(value: str | None) -> Config:
+    """The configuration that `--config` names: a file, `none`, or without it the nearest one."""
+    from attneval.config import NOTHING, find, load
+
+    return NOTHING if value == "none" else load(Path(value) if value else find(Path.cwd()))
+
+
+def setting_default(found: Config, param: click.Parameter, name: str, value: Any) -> Any:
+    """A setting as the default of a parameter, held against what the flag takes.
+
+    Raises:
+        ConfigError: The flag does not take that.
+    """
+    values = value if param.multiple and isinstance(value, list) else [value]
+    for own in values:
+        flaw = _flaw(param.type, own)
+        if flaw:
+            raise ConfigError(f"{found.path}: {name} = {own!r} cannot be used: {flaw.rstrip('.')}")
+    return values if param.multiple else value
+
+
+def _flaw(kind: click.ParamType, value: Any) -> str:  # type: ignore[type-arg]
+    """What keeps a flag from taking a value of a file; empty if nothing does."""
+    kinds = _kinds(kind)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        return f"expected {_KIND_NAMES[kinds[0]]}"
+    try:
+        kind.convert(value, None, None)
+    except (click.BadParameter, AttnevalError) as error:
+        return str(error)
+    return ""
+
+
+_KIND_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _kinds(kind: click.ParamType) -> tuple[type, ...]:  # type: ignore[type-arg]
+    """The types of TOML that a flag takes."""
+    if isinstance(kind, type(click.BOOL)):
+        return (bool,)
+    if isinstance(kind, type(click.INT)) or getattr(kind, "kind", None) is int:
+        return (int,)
+    if isinstance(kind, type(click.FLOAT)) or getattr(kind, "kind", None) is float:
+        return (float, int)
+    return (str,)

@@ -1,0 +1,76 @@
+"""What flags take beyond plain text and numbers; what cannot be read is refused in the words of the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from attneval.config import BOX_RULES
+from attneval.presets import PRESETS, preset
+from attneval.protocol import Protocol
+
+if TYPE_CHECKING:
+    import dataclasses
+
+    from click.shell_completion import CompletionItem
+
+
+class FieldType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
+    """The value of a field of the protocol, which says itself what it may be.
+
+    Args:
+        field: The field.
+    """
+
+    def __init__(self, field: dataclasses.Field[Any]) -> None:
+        self.field, self.kind = field, type(field.default)
+        self.name = field.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Read it as the protocol does."""
+        return getattr(Protocol.from_dict({self.name: value}), self.name)
+
+
+class PresetType(click.ParamType):  # type: ignore[type-arg]
+    """The name of a preset."""
+
+    name = "preset"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Look it up."""
+        return preset(value).name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The presets whose names begin so."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
+
+
+class RuleType(click.ParamType):  # type: ignore[type-arg]
+    """A rule of the gate.
+
+    Args:
+        kind: `min`, `max` or `max-drop`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.name = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Read ``METRIC=VALUE``."""
+        from attneval.gate import Rule
+
+        return value if isinstance(value, Rule) else Rule.parse(self.name, value)
+
+
+class BoxesType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
+    """`--boxes` names the protocol's rule for phrases with several boxes, or a file of region boxes."""
+
+    name = "boxes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:  # noqa: ARG002
+        """A rule stays a word; anything else is a path."""
+        return value if value in BOX_RULES else Path(value)
