@@ -46,11 +46,7 @@ def run_options(command: Command) -> Command:
             command = click.option(
                 f"--{flag}/--no-{flag}" if hint is bool else f"--{flag}",
                 field.name,
-                type=click.Choice(get_args(hint))
-                if get_origin(hint) is Literal
-                else None
-                if hint is bool
-                else _of(hint),
+                type=_type(hint),
                 multiple=get_origin(hint) is tuple,
                 default=None,
                 help=field.metadata["help"] + shown,
@@ -63,17 +59,16 @@ def _flags(kind: type[ModelConfig | ConstraintConfig | TrainConfig]) -> list[dat
     return [field for field in dataclasses.fields(kind) if "help" in field.metadata]
 
 
-def _of(hint: Any) -> type:
-    """The type of a value, or of each of several."""
-    kind: type = get_args(hint)[0] if get_origin(hint) is tuple else hint
-    return kind
+def _type(hint: Any) -> Any:
+    """The type of a flag's value, or of each of several."""
+    if get_origin(hint) is Literal:
+        return click.Choice(get_args(hint))
+    return get_args(hint)[0] if get_origin(hint) is tuple else hint
 
 
 @click.command(context_settings=SETTINGS)
-@click.option("--model", "name", type=click.Choice(get_args(ModelName)), help="The base model.")
-@click.option(
-    "--constraints", "use", type=click.Choice(CONSTRAINTS), help="Constraints on its attention.  [default: none]"
-)
+@click.option("--model", type=click.Choice(get_args(ModelName)), help="The base model.")
+@click.option("--constraints", type=click.Choice(CONSTRAINTS), help="Constraints on its attention.  [default: none]")
 @click.option("--data", type=_PATH, help="Folder with train and dev in the precomputed layout (docs/training.md).")
 @click.option("--gt", type=_PATH, help="Annotations to score the attention of dev against after each epoch.")
 @click.option("--like", type=_PATH, help="A checkpoint whose recorded choices are taken where no flag says otherwise.")
@@ -112,19 +107,19 @@ def _config(values: dict[str, Any]) -> TrainConfig:
         if recorded is None:
             raise ConfigError(f"{values['like']}: records no choices; it is no checkpoint of attneval")
         settings = to_dict(recorded)
-    if values["name"] is not None:
-        settings["model"] = to_dict(model_config(values["name"], 0))
+    if values["model"] is not None:
+        settings["model"] = to_dict(model_config(values["model"], 0))
     for key in ("data", "gt"):
         if values[key] is not None:
             settings[key] = str(values[key])
     for key in ("model", "data"):
         if key not in settings:
             raise click.UsageError(f"--{key} is missing; only --like can take its place")
-    if values["use"] is not None:
-        settings["constraints"]["use"] = [] if values["use"] == "none" else values["use"].split(",")
+    if values["constraints"] is not None:
+        settings["constraints"]["use"] = [name for name in values["constraints"].split(",") if name != "none"]
     for part, kind in CONFIGS.items():
         given = {f.name: values[f.name] for f in _flags(kind) if values[f.name] not in {None, ()}}
-        settings.update(given) if part == "run" else settings[part].update(given)
+        (settings if part == "run" else settings[part]).update(given)
     return from_dict(TrainConfig, settings, "train")
 
 

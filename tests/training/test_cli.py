@@ -233,6 +233,15 @@ def test_the_bar_names_its_stage(toy: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_a_flag_is_a_variable_too(here: Here, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"MODEL": "scan-i2t", "CONSTRAINTS": "ccs", "EPOCHS": "1", "VAL_IMAGES": "4"}.items():
+        monkeypatch.setenv(f"ATTNEVAL_{name}", value)
+    assert here("train", "--data", toy, "-o", "run", *SMALL, "--train-images", "8").code == 0
+    config = read_checkpoint(tmp_path / "run" / "best.pth.tar").config
+    assert config is not None
+    assert (config.model.name, config.constraints.use, config.epochs, config.val_images) == ("scan-i2t", ("ccs",), 1, 4)
+
+
 def test_train_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
     assert "--model is missing" in here.refused("train", "--data", toy, "-o", "run")
     assert "--data is missing" in here.refused("train", "--model", "sgr", "-o", "run")
