@@ -137,7 +137,7 @@ def thresholds(runs: int, items: int = 25_000, regions: int = 36) -> Iterator[Ro
 
     def passes() -> NDArray[np.float64]:
         found = [one_threshold(weights, relevant, value / regions) for value in grid(rule).tolist()]
-        return np.array(found, np.float64).T
+        return np.asarray(np.transpose(found), np.float64)
 
     agree(np.allclose(ours(), passes(), rtol=0, atol=1e-9), "sweep")
     work = f"{len(grid(rule))}-threshold sweep, {items:,} items x {regions}"

@@ -106,7 +106,9 @@ def write_export(
                 out.add_image(image_id, size=(width, height), boxes=boxes, grid=grid)
             captions += _add_captions(out, random, part, rows, channels)
         if similarity:
-            out.set_similarity(random.random((len(image_ids), captions), np.float32))
+            scores = random.standard_normal((len(image_ids), captions), np.float32)
+            scores[np.repeat(np.arange(len(image_ids)), SENTENCES)[:captions], np.arange(captions)] += 3
+            out.set_similarity(scores)
 
 
 def _add_captions(
