@@ -34,13 +34,15 @@ def numbers(values: ArrayLike, dtype: Any, what: str) -> NDArray[Any]:
     wanted = np.dtype(dtype)
     try:
         given = np.asarray(values)
+        if given.dtype.kind in "fiu" and np.can_cast(given.dtype, wanted):
+            return given.astype(wanted, copy=False)
         if given.size and given.dtype.kind not in ("iu" if wanted.kind == "i" else "fiu"):
             raise ExportError(f"{what}: holds {given.dtype}, expected {wanted}")
         with np.errstate(over="raise"):
             array = given.astype(wanted, copy=False)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ExportError(f"{what}: cannot be stored as {wanted} ({error})") from None
-    if wanted.kind == "i" and not np.array_equal(given, array):
+    if wanted.kind == "i" and not (given == array).all():
         raise ExportError(f"{what}: {given[given != array][0]} does not fit into {wanted}")
     return array
 
@@ -152,9 +154,7 @@ class Captions:
             texts = [" ".join(own) for own in tokens] if texts is None else texts
         text = None if texts is None else Text.of(texts, lambda row: f"{called(row)}: text")
         if spans is not None and text is not None:
-            pairs = [_pairs(own, f"{called(row)}: spans") for row, own in enumerate(spans)]
-            span = np.concatenate([*pairs, np.zeros((0, 2), np.int64)])
-            length = np.array(list(map(len, pairs)), np.int64)
+            span, length = _pairs(spans, called)
             _refuse_outside(span, length, text, called)
         return cls(image, index, length, text, token, span)
 
@@ -192,7 +192,20 @@ class Captions:
         )
 
 
-def _pairs(spans: ArrayLike, what: str) -> NDArray[np.int64]:
+def _pairs(spans: Sequence[ArrayLike], called: Callable[[int], str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The spans i8[sum T, 2] of some captions, one after the other, and how many each has."""
+    try:
+        joined = np.concatenate(spans)
+    except (TypeError, ValueError):
+        joined = np.zeros(0)
+    if joined.ndim != 2 or joined.shape[1] != 2 or joined.dtype.kind != "i":
+        # Captions without tokens look like anything; what is wrong is known of each caption alone.
+        pairs = [_pairs_of_one(own, f"{called(row)}: spans") for row, own in enumerate(spans)]
+        return np.concatenate([*pairs, np.zeros((0, 2), np.int64)]), np.array(list(map(len, pairs)), np.int64)
+    return joined.astype(np.int64, copy=False), np.array([len(np.asarray(own)) for own in spans], np.int64)
+
+
+def _pairs_of_one(spans: ArrayLike, what: str) -> NDArray[np.int64]:
     found = numbers(spans, np.int64, what)
     if found.size and (found.ndim != 2 or found.shape[1] != 2):
         raise ExportError(f"{what}: have shape {found.shape}, expected (tokens, 2)")
@@ -239,8 +252,8 @@ def real_weights(
             f"{what} has shape {maps.shape}, expected {len(length)} captions x {channels} channels x "
             f"{length.max(initial=0)} tokens x {regions.max(initial=0)} regions"
         )
-    keep = np.arange(maps.shape[2]) < length[:, None, None]
-    data = maps[np.broadcast_to(keep, maps.shape[:3])]
+    keep = np.broadcast_to(np.arange(maps.shape[2]) < length[:, None, None], maps.shape[:3])
+    data = maps.reshape(-1, maps.shape[3]).compress(keep.ravel(), axis=0)
     if (regions < maps.shape[3]).any():
         own = np.repeat(regions, length * channels)
         data = data[np.arange(maps.shape[3]) < own[:, None]]

@@ -38,6 +38,8 @@ class Images:
         self.row_of: dict[str, int] = {}
         self._path = path
         self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
+        self._given: list[str] = []
+        self._regions: list[int] = []
 
     def add(self, image_id: str, **given: ArrayLike | None) -> None:
         """Add an image, of which some of `size`, `boxes`, `grid` and `affine` are given; see `ExportWriter`.
@@ -53,19 +55,18 @@ class Images:
             raise ExportError(f"{where} needs boxes or a grid, and not both")
         if given["grid"] is None:
             given["affine"] = None
-        if self.row_of and any((given[name] is None) != (not column) for name, column in self._columns.items()):
-            raise ExportError(f"{where} is not described like the images before it")
         values = {name: _checked(name, value, where) for name, value in given.items() if value is not None}
+        if self.row_of and list(values) != self._given:
+            raise ExportError(f"{where} is not described like the images before it")
+        self._given = list(values)
         for name, value in values.items():
             self._columns[name].append(value)
+        self._regions.append(len(values["boxes"]) if "boxes" in values else int(np.prod(values["grid"])))
         self.row_of[image_id] = len(self.row_of)
 
     def regions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many regions some images have."""
-        if self._columns["grid"]:
-            return np.asarray(np.array(self._columns["grid"], np.int64).prod(axis=1)[rows])
-        boxes = self._columns["boxes"]
-        return np.fromiter((len(boxes[row]) for row in rows.tolist()), np.int64, len(rows))
+        return np.fromiter(map(self._regions.__getitem__, rows.tolist()), np.int64, len(rows))
 
     def members(self) -> dict[str, NDArray[Any]]:
         """The members that describe the images."""
@@ -85,7 +86,8 @@ class Images:
 
 def _checked(name: str, value: ArrayLike, where: str) -> NDArray[Any]:
     dtype, shape = _COLUMNS[name]
-    found = numbers(value, dtype, f"{where}: {name}")
+    # A caller may use the same array for the next image.
+    found: NDArray[Any] = np.array(numbers(value, dtype, f"{where}: {name}"))
     if found.ndim != len(shape) or found.shape[-1] != shape[-1]:
         expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
         raise ExportError(f"{where}: {name} has shape {found.shape}, expected ({expected})")

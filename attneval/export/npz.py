@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-COPY_BYTES = 2**20
+COPY_BYTES = 2**18
+"""Bytes that are copied at once: few enough to be still in the cache when they are written."""
 
 
 class Spool:
