@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 SEED = 12345
 CONFIDENCE = 0.95
+DRAWN_AT_ONCE = 2**17
+"""Images that are drawn together, so that how often each came stays in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +48,27 @@ class RankTable:
         Returns:
             f8[b]; NaN where a fold has no query left.
         """
+        return self.counted(repeats.shape[1])(repeats)
+
+    def counted(self, images: int) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+        """The function `medians` for I images, with the queries counted once for any number of calls."""
         folds = [np.flatnonzero(self.fold == fold) for fold in np.unique(self.fold).tolist()]
-        medians = [_medians(self.rank[rows], self.image[rows], repeats) for rows in folds]
-        return np.asarray(np.mean(medians, axis=0)) if medians else np.full(len(repeats), np.nan)
+        medians_of_folds = [_medians(self.rank[rows], self.image[rows], images) for rows in folds]
+
+        def medians(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
+            weight = repeats.astype(np.float32)
+            found = [of(weight) for of in medians_of_folds]
+            return np.asarray(np.mean(found, axis=0)) if found else np.full(len(repeats), np.nan)
+
+        return medians
 
 
-def _medians(rank: NDArray[np.float64], image: NDArray[np.int64], repeats: NDArray[np.float64]) -> NDArray[np.float64]:
+def _medians(
+    rank: NDArray[np.float64], image: NDArray[np.int64], images: int
+) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
     values, place = np.unique(rank, return_inverse=True)
-    cumulative = counts_up_to(place, image, (repeats.shape[1], len(values)))
-    weight = repeats.astype(np.float32)
-    return medians_of(values, lambda columns: weight @ cumulative[:, columns])
+    cumulative = counts_up_to(place, image, (images, len(values)))
+    return lambda weight: medians_of(values, lambda columns: weight @ cumulative[:, columns])
 
 
 def counts_up_to(place: NDArray[np.int64], image: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -115,11 +128,17 @@ class ImageSums:
         Args:
             repeats: f8[b, I], how often each image counts, in whole numbers.
         """
-        sums: dict[str, NDArray[np.float64]] = {}
-        if self.columns:
-            product = repeats @ np.stack(list(self.columns.values()), axis=1)
-            sums = dict(zip(self.columns, product.T, strict=True))
-        return sums | {f"{d}_medr": table.medians(repeats) for d, table in self.ranks.items()}
+        return self.resampled_in_blocks([repeats])
+
+    def resampled_in_blocks(self, blocks: Iterable[NDArray[np.float64]]) -> Sums:
+        """The same for blocks of resamples, one after the other, so that all of them are never there at once."""
+        table = np.array([*self.columns.values()]).reshape(-1, len(self.image_id)).T
+        medians = {f"{d}_medr": ranks.counted(len(self.image_id)) for d, ranks in self.ranks.items()}
+        parts = [
+            dict(zip(self.columns, (block @ table).T, strict=True)) | {name: of(block) for name, of in medians.items()}
+            for block in blocks
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def mean_sums(runs: Sequence[ImageSums]) -> ImageSums:
@@ -176,9 +195,18 @@ def _pooled(tables: Sequence[RankTable], shift: int) -> RankTable:
 
 def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
     """How often each image is drawn: f8[resamples, images], whole numbers; the same for everybody with this seed."""
-    drawn = np.random.default_rng(seed).integers(0, images, (resamples, images))
-    drawn += np.arange(resamples)[:, None] * images
-    return np.bincount(drawn.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
+    return np.concatenate(list(repeats_in_blocks(images, resamples, seed)))
+
+
+def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """The rows of `bootstrap_repeats`, as few at a time as fit into the cache."""
+    random = np.random.default_rng(seed)
+    at_once = max(DRAWN_AT_ONCE // images, 1)
+    for first in range(0, resamples, at_once):
+        rows = min(at_once, resamples - first)
+        drawn = random.integers(0, images, (rows, images))
+        drawn += np.arange(rows)[:, None] * images
+        yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
 def intervals(
@@ -196,7 +224,7 @@ def intervals(
     wanted = [metric for metric in metrics if metric.resampled]
     if len(sums.image_id) < 2 or not wanted or resamples < 1:
         return {}
-    drawn = sums.resampled(bootstrap_repeats(len(sums.image_id), resamples, seed))
+    drawn = sums.resampled_in_blocks(repeats_in_blocks(len(sums.image_id), resamples, seed))
     return {metric.name: bounds for metric in wanted if (bounds := percentile_bounds(metric.value(drawn))) is not None}
 
 
