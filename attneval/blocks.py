@@ -7,8 +7,6 @@ processes, and give the same to the last bit.
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -146,6 +144,8 @@ def score_blocks(
         for piece in pieces:
             yield score_block(export, source, inputs, piece)
         return
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+
     index = source.image_ids_of_index if isinstance(source, Cached) else None
     with ProcessPoolExecutor(jobs, initializer=_open, initargs=(inputs, index)) as pool:
         ahead: deque[Future[BlockScores]] = deque()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.overlap import Sets
-    from attneval.protocol import Protocol
+    from attneval.protocol import Protocol, Threshold
 
     Weights = Callable[[NDArray[np.int64]], NDArray[np.float64]]
     """From some items with equally many keys to their rows of weights f8[m, n]."""
@@ -75,7 +76,7 @@ def score_items(
     present = items.given | (protocol.missing == "zero")
     counted = {"items": _float(present), "scored": _float(present & (reached | (protocol.unreachable == "zero")))}
     model = _without_weights(specs, items, protocol)
-    shuffled, compared = _zeros(specs, items), {over: np.zeros(len(items.own)) for over in counted}
+    shuffled, compared = _zeros(specs, len(items.own)), {over: np.zeros(len(items.own)) for over in counted}
     curves = np.zeros((len(CURVES), images, len(grid(protocol.rule))))
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights(chunk), protocol.normalize), protocol.rule)
@@ -90,20 +91,6 @@ def score_items(
             shuffled[name][chunk] = values
         for over, values in numbers.items():
             compared[over][chunk] = values
-    uniform, centered = _zeros(specs, items), _zeros(specs, items)
-    for chunk in item_chunks(items, items.key_count > 0, whole=True):
-        n = int(items.key_count[chunk[0]])
-        own, place = np.unique(items.own[chunk], return_inverse=True)
-        evenly = Rows.rank(np.full((1, n), 1 / n), protocol.rule)
-        for name, values in _evaluated(specs, _judged(items, evenly, np.zeros(len(own), np.int64), own)):
-            uniform[name][chunk] = values[place]
-        if center is not None:
-            image, row = np.unique(items.image[chunk], return_inverse=True)
-            middle = Rows.rank(_center_rows(center, image, n), protocol.rule)
-            row_of_own = np.zeros(len(own), np.int64)
-            row_of_own[place] = row
-            for name, values in _evaluated(specs, _judged(items, middle, row_of_own, own)):
-                centered[name][chunk] = values[place]
     # Shuffled attention is judged on the items that have something else to be judged against.
     rest = {over: counted[over] * (compared[over] > 0) for over in counted}
     counts = {**counted, "reached": _float(present & reached)}
@@ -111,20 +98,60 @@ def score_items(
     def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.bincount(items.image, values, images), np.float64)
 
-    def table(values: Table, over: Table) -> Table:
-        return {name: values[name] * over[spec.over] for name, spec in specs.items()} | over
-
-    full = table(model, counted) | counts
+    constant = partial(_constant_rows, items, counted, specs, rule=protocol.rule, images=images)
+    full = _counted(specs, model, counted) | counts
     full |= {"shuffled_f1": shuffled["f1"] * rest["scored"], "shuffled_n": rest["scored"]}
     totals: Totals = {
         "sweep": {name: _exact(curve).sum(axis=0).tolist() for name, curve in zip(CURVES, curves, strict=True)},
-        "uniform": {name: _total(summed(v)) for name, v in table(uniform, counted).items()},
-        "shuffled": {name: _total(summed(v)) for name, v in table(shuffled, rest).items()},
+        "uniform": constant(lambda _, n: np.full((1, n), 1 / n)),
+        "shuffled": {name: _total(summed(v)) for name, v in _counted(specs, shuffled, rest).items()},
         "by": _by_group(items, full, images, types),
     }
     if center is not None:
-        totals["center"] = {name: _total(summed(v)) for name, v in table(centered, counted).items()}
+        totals["center"] = constant(partial(_center_rows, center))
     return Scored({name: summed(values) for name, values in full.items()}, totals, full)
+
+
+def _constant_rows(
+    items: Items,
+    counted: Table,
+    specs: dict[str, Column],
+    rows: Callable[[NDArray[np.int64], int], NDArray[np.float64]],
+    *,
+    rule: Threshold,
+    images: int,
+) -> Totals:
+    """The totals of attention that is the same for all items of an image: each set is judged once for all its items.
+
+    Args:
+        items: The items.
+        counted: By population, how often each item counts.
+        specs: The columns.
+        rows: From k images with n regions each to their rows of weights f8[k, n], or f8[1, n] if all are alike.
+        rule: The threshold rule.
+        images: How many images the block has.
+    """
+    sets = len(items.sets["relevant"].size)
+    times = {over: np.asarray(np.bincount(items.own, v, sets), np.float64) for over, v in counted.items()}
+    sums, image_of = _zeros(specs, sets), np.zeros(sets, np.int64)
+    image_of[items.own] = items.image
+    for chunk in item_chunks(items, items.key_count > 0, whole=True):
+        n = int(items.key_count[chunk[0]])
+        used = np.zeros(sets, np.bool_)
+        used[items.own[chunk]] = True
+        own = np.flatnonzero(used)
+        image, row = np.unique(image_of[own], return_inverse=True)
+        weight = rows(image, n)
+        judged = _judged(items, Rows.rank(weight, rule), row if len(weight) > 1 else np.zeros_like(row), own)
+        for name, values in _evaluated(specs, judged):
+            sums[name][own] = values
+    counts = _counted(specs, sums, times).items()
+    return {name: _total(np.bincount(image_of, values, images)) for name, values in counts}
+
+
+def _counted(specs: dict[str, Column], values: Table, over: Table) -> Table:
+    """Columns as often as their population counts each entry, and the populations."""
+    return {name: values[name] * over[spec.over] for name, spec in specs.items()} | over
 
 
 def _judge_others(
@@ -194,16 +221,16 @@ def _by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> 
         for name, member in members.items():
             rows = np.flatnonzero(member)
             if len(rows):
+                image = items.image[rows]
                 found[name] = {
-                    column: _total(np.bincount(items.image[rows], values[rows], images))
-                    for column, values in table.items()
+                    column: _total(np.bincount(image, values[rows], images)) for column, values in table.items()
                 }
     return by
 
 
 def _total(per_image: NDArray[np.generic]) -> int:
     """An exact sum: what each image adds is rounded to a multiple of 1 / UNIT first."""
-    return int(_exact(per_image.astype(np.float64)).sum())
+    return int(_exact(per_image.astype(np.float64, copy=False)).sum())
 
 
 def _exact(per_image: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -218,8 +245,8 @@ def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol)
     """What items have to which the model gave no weights: 0, but for what is of their sets alone."""
     every = np.zeros(len(items.own), np.int64)
     judged = Judged(Rows.rank(np.zeros((0, 1)), protocol.rule), every, items.sets["relevant"], items.own)
-    return _zeros(specs, items) | {name: spec.of(judged) for name, spec in specs.items() if spec.of_set_alone}
+    return _zeros(specs, len(items.own)) | {name: spec.of(judged) for name, spec in specs.items() if spec.of_set_alone}
 
 
-def _zeros(specs: dict[str, Column], items: Items) -> Table:
-    return {name: np.zeros(len(items.own)) for name in specs}
+def _zeros(specs: dict[str, Column], count: int) -> Table:
+    return {name: np.zeros(count) for name in specs}

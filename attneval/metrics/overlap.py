@@ -14,7 +14,7 @@ from attneval.text import offsets_of, ranges
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PAIRS_AT_ONCE = 2**15
+PAIRS_AT_ONCE = 2**16
 """Box-region pairs that are worked on together, so that the intermediate arrays stay in the cache."""
 ROUNDING = 2.0**-19
 """Single precision rounds by 2**-24 at most; an overlap is computed in fewer than sixteen steps, counted twice here."""
@@ -77,13 +77,13 @@ def relevant_regions(
     for width in np.flatnonzero(np.bincount(count[image])).tolist():
         # Images with equally many regions form one table; chunks of entities keep the work in the cache.
         images = np.flatnonzero(count == width)
-        table = _Table(region[region_offset[images][:, None] + np.arange(width)])
+        table = _Table(region.take(region_offset[images][:, None] + np.arange(width), axis=0))
         entities = np.flatnonzero(count[image] == width)
         row_of_image = np.zeros(len(count), np.int64)
         row_of_image[images] = np.arange(len(images))
         group = _Group(
             place=row_of_image[image[entities]],
-            box=box[ranges(box_offset[entities], boxes_of[entities])],
+            box=box.take(ranges(box_offset[entities], boxes_of[entities]), axis=0),
             offset=offsets_of(boxes_of[entities]),
             kind=overlap,
             boxes=boxes,

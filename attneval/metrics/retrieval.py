@@ -127,11 +127,17 @@ def _rank_fold(
     everything = len(columns) == len(caption_image)
     image = caption_image[columns] - rows[0]
     order = np.argsort(image, kind="stable")
-    bound = np.searchsorted(image[order], np.arange(len(rows) + 1))
+    owner = image[order]
+    bound = np.searchsorted(owner, np.arange(len(rows) + 1))
     height = int(np.clip(BLOCK_BYTES // max(4 * len(columns), 1), 1, BLOCK_ROWS))
-    target = _targets(scores, rows, columns[order], bound)[np.argsort(order)]
+    own = _own_scores(scores, rows, columns[order], bound, height)
+    target = own[np.argsort(order)]
+    asked = np.flatnonzero(np.diff(bound))
+    best = np.full(len(rows), np.inf, own.dtype)
+    best[asked] = np.maximum.reduceat(own, bound[asked]) if len(asked) else own
+    right = np.bincount(owner[own == best[owner]], minlength=len(rows))
     higher, equal = np.zeros(len(columns), np.int64), np.zeros(len(columns), np.int64)
-    ahead, same, right = (np.zeros(len(rows), np.int64) for _ in range(3))
+    ahead, same = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     for first in range(0, len(rows), height):
         last = min(first + height, len(rows))
         block = _block(scores, rows, first, last)
@@ -144,14 +150,9 @@ def _rank_fold(
             # Other images score the same as some caption's own, which is seldom.
             equal += same_score.view(np.uint8).sum(axis=0, dtype=np.uint8)
             equal[order[bound[first] : bound[last]]] -= 1
-        for row in range(first, last):
-            own = target[order[bound[row] : bound[row + 1]]]
-            if len(own):
-                line, best = block[row - first], own.max()
-                ahead[row] = np.count_nonzero(line > best)
-                same[row] = np.count_nonzero(line == best)
-                right[row] = np.count_nonzero(own == best)
-    asked = np.flatnonzero(np.diff(bound))
+        for row, line in enumerate(block, first):
+            ahead[row] = np.count_nonzero(line > best[row])
+            same[row] = np.count_nonzero(line == best[row])
     return {
         IMAGE_TO_TEXT: (rows[asked], ahead[asked], (same - right)[asked], right[asked]),
         TEXT_TO_IMAGE: (caption_image[columns], higher, equal, np.ones_like(equal)),
@@ -164,23 +165,28 @@ def _block(scores: Matrix, rows: NDArray[np.int64], first: int, last: int) -> ND
     return block.astype(np.float32) if block.dtype.itemsize < 4 else np.asarray(block)
 
 
-def _targets(
-    scores: Matrix, rows: NDArray[np.int64], columns: NDArray[np.int64], bound: NDArray[np.int64]
+def _own_scores(
+    scores: Matrix, rows: NDArray[np.int64], columns: NDArray[np.int64], bound: NDArray[np.int64], height: int
 ) -> NDArray[np.floating]:
     """The score of each caption with its own image; the captions are in the order of their images."""
+    image = np.repeat(np.arange(len(rows)), np.diff(bound))
     pieces = []
-    for row in range(len(rows)):
-        own = columns[bound[row] : bound[row + 1]]
-        if len(own):
-            pieces.append(_block(scores, rows, row, row + 1)[0, own])
+    for first in range(0, len(rows), height):
+        last = min(first + height, len(rows))
+        own = slice(bound[first], bound[last])
+        pieces.append(_block(scores, rows, first, last)[image[own] - first, columns[own]])
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
 
 def _refuse_non_finite(block: NDArray[np.floating], first: int, columns: NDArray[np.int64]) -> None:
-    # The largest and the smallest are NaN if any score is.
-    if np.isfinite(block.max(initial=0)) and np.isfinite(block.min(initial=0)):
+    # A sum of finite scores is only infinite where they are huge, which is looked at closely.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(block.sum()):
+            return
+    finite = np.isfinite(block)
+    if finite.all():
         return
-    row, column = (int(index[0]) for index in np.nonzero(~np.isfinite(block)))
+    row, column = (int(index[0]) for index in np.nonzero(~finite))
     raise NonFiniteScoreError(first + row, int(columns[column]), block[row, column])
 
 
