@@ -95,16 +95,18 @@ class Judged:
         filled = self.relevant > 0
         if filled.any():
             best[filled] = np.minimum.reduceat(self.ahead, self._offset[:-1][filled])
-        in_best = self.ahead == best[self._pair]
-        relevant = self.sum(in_best.astype(np.float64))
+        in_best = np.flatnonzero(self.ahead == best[self._pair])
+        pair = self._pair[in_best]
+        relevant = np.bincount(pair, minlength=len(self.of)).astype(np.float64)
         tied = np.zeros(len(self.of))
-        tied[self._pair[in_best]] = (self.through - self.ahead)[in_best]
+        tied[pair] = self.through[in_best] - self.ahead[in_best]
         return best, tied - relevant, relevant
 
     def precision_at_hits(self) -> NDArray[np.float64]:
         """f8[p], the sum over relevant keys of the precision at their rank, tied keys taken as one step."""
-        # Sorted by pair and rank, a relevant key's place in its pair counts the relevant keys up to it.
-        ranked = np.sort(self._pair * (self.keys + 1) + self.through)
+        # Sorted by pair and rank, a relevant key's place in its pair counts the relevant keys up to it. Pairs are in
+        # order already, of which a stable sort makes use.
+        ranked = np.sort(self._pair * (self.keys + 1) + self.through, kind="stable")
         ends = np.flatnonzero(np.diff(ranked, append=-1))
         hits = np.repeat(ends + 1, np.diff(ends, prepend=-1)) - self._offset[self._pair]
         return self.sum(hits / (ranked - self._pair * (self.keys + 1)))
