@@ -2,7 +2,7 @@
 
 An index holds the columns of one list of images. It is found by what the annotation files are: their names, sizes and
 times of change, for a zip file its members' checksums, and by this package's version. It is a plain `.npz` of arrays,
-safe to delete at any time, and nothing in it is ever unpickled.
+each in the smallest type that holds its numbers, safe to delete at any time, and nothing in it is ever unpickled.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from attneval.text import Strings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from attneval.groundtruth.columns import Source
 
 SMALLEST = 200
@@ -34,7 +36,7 @@ LARGEST = 100_000
 """Images above which an index is not collected, to keep memory bounded."""
 KEPT = 16
 """How many indexes are kept; the ones that were used longest ago go first."""
-VERSION = 1
+VERSION = 2
 _TEXT = ("image_id", "types", "warnings")
 
 
@@ -140,7 +142,7 @@ class _Index:
             elif field.name != "digests":
                 members[field.name] = value
         with replacing(path) as file:
-            write_npz(file, members)
+            write_npz(file, {name: _smallest(values) for name, values in members.items()})
 
     @classmethod
     def load(cls, path: Path) -> _Index | None:
@@ -153,9 +155,12 @@ class _Index:
             for field in dataclasses.fields(GroundTruth):
                 if field.name == "digests":
                     continue
-                values[field.name] = archive.array(field.name)
+                column = archive.array(field.name)
                 if f"{field.name}_offset" in archive.names and field.name in {*_TEXT, "text"}:
-                    values[field.name] = Strings(values[field.name], archive.array(f"{field.name}_offset"))
+                    offset = archive.array(f"{field.name}_offset")
+                    values[field.name] = Strings(column.astype(np.uint32), offset.astype(np.int64))
+                else:
+                    values[field.name] = column.astype(np.int64) if column.dtype.kind in "iu" else column
             sha256 = archive.array("sha256").tobytes().decode()
             os.utime(path)
         except (OSError, DataError, KeyError, ValueError):
@@ -163,6 +168,14 @@ class _Index:
         values["image_id"] = list(values["image_id"])
         values["types"], values["warnings"] = tuple(values["types"]), tuple(values["warnings"])
         return cls(GroundTruth(**values), sha256)
+
+
+def _smallest(values: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers in the smallest type that holds them; other arrays as they are."""
+    if values.dtype.kind not in "iu" or not values.size:
+        return values
+    low, high = int(values.min()), int(values.max())
+    return values.astype(np.min_scalar_type(high if low >= 0 else min(low, -high - 1)))
 
 
 def _prune(folder: Path) -> None:

@@ -89,8 +89,10 @@ class Strings:
 
     def take(self, rows: NDArray[np.intp]) -> Strings:
         """The strings of the given rows, in that order."""
-        lengths = (self.offset[1:] - self.offset[:-1])[rows]
-        return Strings(self.code[ranges(self.offset[:-1][rows], lengths)], offsets_of(lengths))
+        start, stop = self.offset[rows], self.offset[rows + 1]
+        if len(rows) and (np.diff(rows) == 1).all():
+            return Strings(self.code[start[0] : stop[-1]], self.offset[rows[0] : rows[-1] + 2] - start[0])
+        return Strings(self.code[ranges(start, stop - start)], offsets_of(stop - start))
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
