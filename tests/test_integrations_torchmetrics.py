@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -294,3 +295,13 @@ def test_without_torchmetrics_it_says_how_to_get_it() -> None:
     script = "import sys; sys.modules['torchmetrics'] = None; import attneval.integrations.torchmetrics"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "pip install 'attneval[torchmetrics]'" in done.stderr
+
+
+def test_the_loop_of_the_documents_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (FIXTURES.parent / "docs" / "scale.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(FIXTURES.parent)
+    exec(compile(block, "scale.md", "exec"), {"loader": batches(samples(), 64)})  # noqa: S102 - our own text
+    expected = score(FIXTURES / "noisy.npz", ENTITIES, options=Options(resamples=0))
+    values = {f"val_{name}": round(expected[name] or 0, 3) for name in sorted(NAMES)}
+    assert capsys.readouterr().out == f"{values}\n"
