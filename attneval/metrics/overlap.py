@@ -95,15 +95,16 @@ def relevant_regions(
             chunk, off = group.part(first, last), float(error[first:last].max(initial=0))
             # Single precision is twice as fast and settles nearly every pair; close calls are decided in double.
             if off > COARSE:
-                enough = chunk.overlap(table.exact) >= threshold
+                enough = np.flatnonzero(chunk.overlap(table.exact) >= threshold)
             else:
                 value = chunk.overlap(table.rough)
-                enough = value >= threshold - off
-                likely = np.flatnonzero(enough)
-                close = np.unique(likely[value.ravel()[likely] < threshold + off] // width)
+                enough = np.flatnonzero(value >= threshold - off)
+                close = enough[value.ravel()[enough] < threshold + off]
                 if len(close):
-                    enough[close] = chunk.take(close).overlap(table.exact) >= threshold
-            entity, member = np.divmod(np.flatnonzero(enough), width)
+                    entity = np.unique(close // width)
+                    value[entity] = chunk.take(entity).overlap(table.exact) >= threshold
+                    enough = enough[value.ravel()[enough] >= threshold]
+            entity, member = np.divmod(enough, width)
             found.append((entities[first + entity], member))
     if not found:
         return Sets(np.zeros(len(image) + 1, np.int64), np.zeros(0, np.int64))
