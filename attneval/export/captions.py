@@ -38,11 +38,13 @@ def numbers(values: ArrayLike, dtype: Any, what: str) -> NDArray[Any]:
             return given.astype(wanted, copy=False)
         if given.size and given.dtype.kind not in ("iu" if wanted.kind == "i" else "fiu"):
             raise ExportError(f"{what}: holds {given.dtype}, expected {wanted}")
-        with np.errstate(over="raise"):
-            array = given.astype(wanted, copy=False)
+        if wanted.kind == "f":
+            with np.errstate(over="raise"):
+                return given.astype(wanted)
+        array = given.astype(wanted)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ExportError(f"{what}: cannot be stored as {wanted} ({error})") from None
-    if wanted.kind == "i" and not (given == array).all():
+    if not (given == array).all():
         raise ExportError(f"{what}: {given[given != array][0]} does not fit into {wanted}")
     return array
 
