@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval import Options, score
+from attneval import Options, score, stats
 from attneval.metrics.registry import Metric, divided, metrics, ratio
 from attneval.stats import (
     CONFIDENCE,
@@ -70,6 +70,19 @@ def test_repeats_are_the_same_for_everybody() -> None:
     # version to version, so this is where a change would be seen.
     assert bootstrap_repeats(4, 3).tolist() == [[1, 1, 1, 1], [1, 0, 2, 1], [0, 2, 0, 2]]
     assert bootstrap_repeats(40, 3, seed=1).tolist() != bootstrap_repeats(40, 3, seed=2).tolist()
+
+
+def test_how_many_are_drawn_at_once_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    sums = some_sums(3, 7)
+    whole = bootstrap_repeats(7, 50, 1)
+    wanted = [MEAN, metric("median", lambda sums: sums["i2t_medr"])]
+    bounds = intervals(wanted, sums, resamples=50)
+    assert set(bounds) == {"mean", "median"}
+    for at_once in (1, 20, 7 * 49):
+        monkeypatch.setattr(stats, "DRAWN_AT_ONCE", at_once)
+        assert bootstrap_repeats(7, 50, 1).tolist() == whole.tolist()
+        for name, found in intervals(wanted, sums, resamples=50).items():
+            assert found == pytest.approx(bounds[name], abs=1e-12)
 
 
 # ---------------------------------------------------------------- intervals

@@ -114,7 +114,13 @@ def test_an_offset_inside_a_character(character: str, cut: int) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
-    [([], []), ([2], ["日本"]), ([3, 1, 1, 0], ["x", "", "", "café"]), ([0, 1, 2, 3], ["café", "", "日本", "x"])],
+    [
+        ([], []),
+        ([2], ["日本"]),
+        ([1, 2], ["", "日本"]),
+        ([3, 1, 1, 0], ["x", "", "", "café"]),
+        ([0, 1, 2, 3], ["café", "", "日本", "x"]),
+    ],
 )
 def test_take(rows: list[int], expected: list[str]) -> None:
     taken = Strings.of(["café", "", "日本", "x"]).take(np.array(rows, np.int64))

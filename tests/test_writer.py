@@ -79,6 +79,21 @@ def test_what_it_writes_reads_back(tmp_path: Path) -> None:
     assert problems(tmp_path / "maps.npz") == []
 
 
+def test_arrays_may_be_used_again(tmp_path: Path) -> None:
+    box, weights, span = np.zeros((1, 4), np.float32), np.zeros((1, 1, 1), np.float32), np.zeros((1, 2), np.int64)
+    with ExportWriter(tmp_path / "maps.npz") as out:
+        for number, image in enumerate(("1", "2")):
+            box[:] = [[number, 0, 10, 10]]
+            weights[:] = number
+            span[:] = [[0, number + 1]]
+            out.add_image(image, boxes=box)
+            out.add_captions([image], weights, indices=[0], texts=["ab"], spans=[span])
+    with np.load(tmp_path / "maps.npz") as data:
+        assert data["region_box"][:, 0].tolist() == [0, 1]
+        assert data["attention"].tolist() == [0, 1]
+        assert data["token_span"].tolist() == [[0, 1], [0, 2]]
+
+
 def test_numpy_reads_every_member(tmp_path: Path) -> None:
     expected = packed()
     with np.load(write(tmp_path / "maps.npz"), allow_pickle=False) as data:
