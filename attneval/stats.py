@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 SEED = 12345
 CONFIDENCE = 0.95
-DRAWN_AT_ONCE = 2**17
-"""Images that are drawn together, so that how often each came stays in the cache."""
+DRAWN_AT_ONCE = 2**21
+"""Images that are drawn together: few enough to bound memory, enough for matrix products that are worth their start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +199,7 @@ def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED)
 
 
 def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """The rows of `bootstrap_repeats`, as few at a time as fit into the cache."""
+    """The rows of `bootstrap_repeats`, some at a time."""
     random = np.random.default_rng(seed)
     at_once = max(DRAWN_AT_ONCE // images, 1)
     for first in range(0, resamples, at_once):
