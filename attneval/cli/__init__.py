@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,8 @@ COMMANDS = {
     "config": "Show each setting and where it comes from.",
 }
 """Commands by name, with what `--help` says of each; a command's module is imported when it is run."""
+TRAINING = ("train", "export")
+"""Those that run models."""
 
 
 class LazyGroup(click.Group):
@@ -41,6 +44,9 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name not in TRAINING:
+            # Matrix products are few and small: more threads would wait for each other, and for other processes.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         command = getattr(importlib.import_module(f"attneval.cli.{cmd_name}"), cmd_name)
         return command if isinstance(command, click.Command) else None
 
