@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def print_terminal(page: Page, stream: IO[str], *, color: bool | None = None) -> None:
     """Print a page to a terminal.
 
-    Optional columns are left out where they do not fit; text is never cut. Where the terminal's encoding lacks a
-    character it is spelled out.
+    Optional columns are left out where they do not fit, and named below the table; text is never cut. Where the
+    terminal's encoding lacks a character it is spelled out.
 
     Args:
         page: The tables.
@@ -34,7 +34,11 @@ def print_terminal(page: Page, stream: IO[str], *, color: bool | None = None) ->
             _print_entries(part, console)
             continue
         console.print(_text(part.title, console), style="bold")
-        console.print(_fitted(part, console), highlight=False)
+        made, left_out = _fitted(part, console)
+        console.print(made, highlight=False)
+        if left_out:
+            names = ", ".join(part.header[column] for column in sorted(left_out))
+            console.print(_folded(_text(f"no room for: {names}", console), console.width), style="dim", highlight=False)
         for note in part.notes_on_bold_too:
             console.print(_text(note, console), style="dim")
         console.print()
@@ -73,8 +77,8 @@ def _print_entries(entries: Entries, console: Console) -> None:
     console.print()
 
 
-def _fitted(table: Table, console: Console) -> RichTable:
-    """The table with as many of its columns as the terminal has room for."""
+def _fitted(table: Table, console: Console) -> tuple[RichTable, set[int]]:
+    """The table with as many of its columns as the terminal has room for, and the columns that are left out."""
     hidden: set[int] = set()
     for column in (None, *sorted(table.optional, reverse=True)):
         hidden |= set() if column is None else {column}
@@ -82,8 +86,8 @@ def _fitted(table: Table, console: Console) -> RichTable:
         if console.measure(made).minimum <= console.width and made.columns:
             widest = console.measure(made, options=console.options.update(width=10**6)).maximum
             if widest <= console.width:
-                return made
-    return made
+                break
+    return made, hidden
 
 
 def _build(table: Table, console: Console, hidden: set[int]) -> RichTable:
