@@ -75,6 +75,15 @@ def test_weights_of_any_width_and_order(tmp_path: Path, dtype: str, order: Any) 
     assert captions_of(export, [1]) == [SECOND]
 
 
+def test_boxes_may_be_whole_numbers(tmp_path: Path) -> None:
+    """What a person types, `[[0, 0, 50, 80], ...]`, is an array of integers."""
+    arrays = padded()
+    arrays["boxes"] = arrays["boxes"].astype(np.int64)
+    path = saved(tmp_path / "maps.npz", arrays)
+    assert open_export(path).regions.boxes(np.array([1, 0]), SIZES[::-1]).tolist() == CAT_BOXES + DOG_BOXES
+    assert problems(path) == []
+
+
 def test_what_lies_beyond_the_tokens_is_ignored(tmp_path: Path) -> None:
     weights = padded()["attn"]
     weights[1, 1:] = np.nan
@@ -242,7 +251,7 @@ REFUSED: dict[str, Any] = {
     "words of bytes": ({"words": np.array([[b"a"] * 3] * 3)}, ("words", "S1", "unicode strings")),
     "ids of numbers": ({"caption_ids": np.array([0, 1, 2])}, ("caption_ids", "int64", "unicode strings")),
     "image ids of numbers": ({"image_ids": np.array([36979, 4711])}, ("image_ids", "int64", "unicode strings")),
-    "boxes of integers": ({"boxes": np.ones((3, 3, 4), int)}, ("boxes", "int64", "floats")),
+    "boxes of truth values": ({"boxes": np.ones((3, 3, 4), bool)}, ("boxes", "bool", "floats or integers")),
     "sizes of floats": ({"image_size": np.ones((2, 2))}, ("image_size", "float64", "integers")),
     "meta of bytes": ({"meta": np.frombuffer(b"{}", np.uint8)}, ("meta", "uint8", "unicode strings")),
     # shapes

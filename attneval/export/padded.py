@@ -34,7 +34,7 @@ KINDS_OF_MEMBERS = {
     "image_ids": "bU",
     "image_ids_offset": "i",
     "image_size": "i",
-    "boxes": "f",
+    "boxes": "fi",
     "similarity": "f",
     "meta": "U",
 }
