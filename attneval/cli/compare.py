@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +46,6 @@ def compare(systems: tuple[Path, ...], **values: Any) -> None:
     Shows each metric with its interval, the change against the base with its paired interval, p-values of paired
     randomization by image with Holm's adjustment, and on how many images a system wins, ties and loses.
     """
-    # Products are many and small: threads would mostly wait for one another, the longer the busier the machine is.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from attneval.compare import compare as run
 
     output = Output(values, *FORMATS)
