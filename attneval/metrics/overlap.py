@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.text import offsets_of, ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 PAIRS_AT_ONCE = 2**16
 """Box-region pairs that are worked on together, so that the intermediate arrays stay in the cache."""
-ROUNDING = 2.0**-19
-"""Single precision rounds by 2**-24 at most; an overlap is computed in fewer than sixteen steps, counted twice here."""
-COARSE = 0.1
-"""Where single precision may be off by more than this, it settles too few pairs to be worth a try."""
+ROUNDING = 2.0**-18
+"""By how much single precision may be off in `_SharedArea._surplus`, times the square of the largest coordinate.
+
+It rounds by 2**-24. A length is off by at most four times that; an area, of two lengths of at most twice the largest
+coordinate, by twenty; the shared area and half of both areas, by less than sixty-four.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +78,9 @@ def relevant_regions(
     boxes_of = np.diff(box_offset)
     found = []
     for width in np.flatnonzero(np.bincount(count[image])).tolist():
-        # Images with equally many regions form one table; chunks of entities keep the work in the cache.
+        # Images with equally many regions form one table.
         images = np.flatnonzero(count == width)
-        table = _Table(region.take(region_offset[images][:, None] + np.arange(width), axis=0))
+        table = region.take(region_offset[images][:, None] + np.arange(width), axis=0)
         entities = np.flatnonzero(count[image] == width)
         row_of_image = np.zeros(len(count), np.int64)
         row_of_image[images] = np.arange(len(images))
@@ -85,27 +88,11 @@ def relevant_regions(
             place=row_of_image[image[entities]],
             box=box.take(ranges(box_offset[entities], boxes_of[entities]), axis=0),
             offset=offsets_of(boxes_of[entities]),
-            kind=overlap,
-            boxes=boxes,
+            add_up=boxes == "union",
         )
-        error = group.error(table)
-        pairs = group.offset[1:] * width // PAIRS_AT_ONCE
-        bound = [0, *(np.flatnonzero(np.diff(pairs)) + 1).tolist(), len(entities)]
-        for first, last in itertools.pairwise(bound):
-            chunk, off = group.part(first, last), float(error[first:last].max(initial=0))
-            # Single precision is twice as fast and settles nearly every pair; close calls are decided in double.
-            if off > COARSE:
-                enough = np.flatnonzero(chunk.overlap(table.exact) >= threshold)
-            else:
-                value = chunk.overlap(table.rough)
-                enough = np.flatnonzero(value >= threshold - off)
-                close = enough[value.ravel()[enough] < threshold + off]
-                if len(close):
-                    entity = np.unique(close // width)
-                    value[entity] = chunk.take(entity).overlap(table.exact) >= threshold
-                    enough = enough[value.ravel()[enough] >= threshold]
-            entity, member = np.divmod(enough, width)
-            found.append((entities[first + entity], member))
+        relevant = _centre_inside if overlap == "center" else _SharedArea(overlap, threshold)
+        entity, member = relevant(group, table)
+        found.append((entities[entity], member))
     if not found:
         return Sets(np.zeros(len(image) + 1, np.int64), np.zeros(0, np.int64))
     entity, member = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -116,37 +103,28 @@ def relevant_regions(
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
-    """The regions f8[I, n, 4] of images with equally many of them."""
-
-    region: NDArray[np.float64]
-
-    @cached_property
-    def exact(self) -> NDArray[np.floating]:
-        return _planes(self.region)
-
-    @cached_property
-    def rough(self) -> NDArray[np.floating]:
-        return _planes(self.region.astype(np.float32))
-
-
-def _planes(region: NDArray[np.floating]) -> NDArray[np.floating]:
-    """x1, y1, x2, y2, area and the centre of f[I, n, 4] regions, as f[7, I, n]."""
-    x1, y1, x2, y2 = region.transpose(2, 0, 1)
-    return np.stack((x1, y1, x2, y2, (x2 - x1) * (y2 - y1), (x1 + x2) / 2, (y1 + y2) / 2))
-
-
-@dataclass(frozen=True, eq=False)
 class _Group:
-    """Some entities whose images have equally many regions."""
+    """Some entities whose images have equally many regions.
 
-    place: NDArray[np.int64]  # i8[e], each entity's image in the table
-    box: NDArray[np.float64]  # f8[b, 4], their boxes; for a union they no longer overlap one another
-    offset: NDArray[np.int64]  # i8[e+1], first box of each entity
-    kind: str
-    boxes: str
+    Attributes:
+        place: i8[e], each entity's image in the table of regions.
+        box: f8[b, 4], their boxes; where they add up they no longer overlap one another.
+        offset: i8[e+1], first box of each entity.
+        add_up: Whether an entity's boxes count together, or else the best one alone.
+    """
 
-    def part(self, first: int, last: int) -> _Group:
+    place: NDArray[np.int64]
+    box: NDArray[np.float64]
+    offset: NDArray[np.int64]
+    add_up: bool
+
+    def chunks(self, width: int) -> Iterator[_Group]:
+        """The entities in chunks of about `PAIRS_AT_ONCE` pairs of a box and one of `width` regions."""
+        pairs = self.offset[1:] * width // PAIRS_AT_ONCE
+        bound = [0, *(np.flatnonzero(np.diff(pairs)) + 1).tolist(), len(self.place)]
+        return itertools.starmap(self._part, itertools.pairwise(bound))
+
+    def _part(self, first: int, last: int) -> _Group:
         start, stop = self.offset[[first, last]].tolist()
         return replace(
             self,
@@ -155,75 +133,114 @@ class _Group:
             offset=self.offset[first : last + 1] - start,
         )
 
-    def take(self, rows: NDArray[np.int64]) -> _Group:
-        count = np.diff(self.offset)[rows]
-        return replace(
-            self,
-            place=self.place[rows],
-            box=self.box[ranges(self.offset[rows], count)],
-            offset=offsets_of(count),
-        )
+    @property
+    def place_of_box(self) -> NDArray[np.int64]:
+        """i8[b], the image of each box; every entity has at least one."""
+        alone = len(self.place) == len(self.box)
+        return self.place if alone else np.repeat(self.place, np.diff(self.offset))
 
-    def error(self, table: _Table) -> NDArray[np.float64]:
-        """By how much each entity's single-precision overlaps may be off at most, f8[e].
-
-        A length that is shared by boxes whose edges move by d each is off by 2d, and its share of a side s by 2d / s;
-        an overlap is made of a shared area, which has two lengths, and of the areas of both boxes. Whether a centre
-        lies on an edge is no matter of more or less, so single precision never tells.
-        """
-        if self.kind == "center":
-            return np.full(len(self.place), np.inf)
-        # By nothing where edges are whole numbers, or were stored in single precision.
-        edge = max(float(np.abs(box - box.astype(np.float32)).max(initial=0)) for box in (table.region, self.box))
-        side = np.minimum.reduceat(_side(self.box), self.offset[:-1])
-        side = np.minimum(side, _side(table.region).min(axis=1, initial=np.inf)[self.place])
-        share = np.divide(edge, side, out=np.full(len(side), np.inf if edge else 0.0), where=side > 0)
-        # A union adds up the pieces that it was cut into.
-        return np.asarray((32 * share + ROUNDING) * np.diff(self.offset))
-
-    def overlap(self, planes: NDArray[np.floating]) -> NDArray[np.floating]:
-        """The overlap f[e, n] of each entity with each region of its image, in the precision of the planes.
-
-        Where they do not meet it is 0 or less.
-        """
-        own = np.repeat(self.place, np.diff(self.offset))
+    def by_entity(self, by: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
+        """Put values [b, ...] of boxes together by entity: [e, ...]."""
         first = self.offset[:-1]
-        several = len(first) < len(own)
-        x1, y1, x2, y2 = self.box.astype(planes.dtype).T[:, :, None]
-        if self.kind == "center":
-            x, y = planes[5].take(own, axis=0), planes[6].take(own, axis=0)
-            value = ((x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2)).astype(planes.dtype)
-            return np.maximum.reduceat(value, first) if several else value
-        add_up = several and self.boxes == "union"
-        value = _length(planes[0].take(own, axis=0), planes[2].take(own, axis=0), x1, x2)
-        nothing = np.zeros_like(value)  # a maximum of arrays takes a third of the time of one with a number
-        np.maximum(value, nothing, out=value)
-        value *= _length(planes[1].take(own, axis=0), planes[3].take(own, axis=0), y1, y2)
-        whole = planes[4].take(own, axis=0)
-        area = (x2 - x1) * (y2 - y1)
-        if add_up:
-            np.maximum(value, nothing, out=value)
-            value, area, whole = np.add.reduceat(value, first), np.add.reduceat(area, first), whole[first]
-        if self.kind == "iou":
-            whole += area
-            whole -= value
-        value /= whole
-        return np.maximum.reduceat(value, first) if several and not add_up else np.asarray(value)
+        return np.asarray(by.reduceat(values, first)) if len(first) < len(values) else values
+
+
+Pairs = tuple["NDArray[np.int64]", "NDArray[np.int64]"]
+"""Entities, counted within their group, and regions, counted within their image; ascending."""
+
+
+def _centre_inside(group: _Group, region: NDArray[np.float64]) -> Pairs:
+    """Regions f8[I, n, 4] whose centre lies in one of an entity's boxes."""
+    x, y = ((region[:, :, axis] + region[:, :, axis + 2]) / 2 for axis in (0, 1))
+    inside = [_holds(part, x, y) for part in group.chunks(region.shape[1])]
+    entity, member = np.nonzero(np.concatenate(inside))
+    return entity, member
+
+
+def _holds(group: _Group, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether entities hold the points f8[I, n] of their image: b[e, n]."""
+    own = group.place_of_box
+    x, y = x.take(own, axis=0), y.take(own, axis=0)
+    x1, y1, x2, y2 = group.box.T[:, :, None]
+    return group.by_entity(np.logical_or, (x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2))
+
+
+@dataclass(frozen=True, eq=False)
+class _SharedArea:
+    """Regions f8[I, n, 4] of which an entity's boxes share enough.
+
+    Single precision is twice as fast and settles nearly every pair; close calls are decided in double precision.
+    """
+
+    overlap: str
+    threshold: float
+
+    def __call__(self, group: _Group, region: NDArray[np.float64]) -> Pairs:
+        planes, width, entities = self._planes(region), region.shape[1], 0
+        largest = max(region.max(initial=0), -region.min(initial=0), np.abs(group.box).max(initial=0))
+        off = float(ROUNDING * largest**2) * (int(np.diff(group.offset).max(initial=1)) if group.add_up else 1)
+        near, close = [], []
+        for part in group.chunks(width):
+            surplus = self._surplus(part, planes).ravel()
+            pair = np.flatnonzero(surplus >= -off)
+            near.append(pair + entities * width)
+            close.append(surplus[pair] < off)
+            entities += len(part.place)
+        entity, member = np.divmod(np.concatenate(near), width)
+        undecided = np.flatnonzero(np.concatenate(close))
+        enough = np.ones(len(entity), np.bool_)
+        enough[undecided] = self._values(group, region, entity[undecided], member[undecided]) >= self.threshold
+        return entity[enough], member[enough]
+
+    @property
+    def _share(self) -> float:
+        """The part of the areas that must be shared: s / (a + b - s) reaches t where s reaches t / (1 + t) of a + b."""
+        return self.threshold / (1 + self.threshold) if self.overlap == "iou" else self.threshold
+
+    def _planes(self, region: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Edges x1, y1, x2, y2 and the part of the area that must be shared, f4[5, I, n]."""
+        x1, y1, x2, y2 = region.astype(np.float32).transpose(2, 0, 1)
+        return np.stack((x1, y1, x2, y2, self._share * (x2 - x1) * (y2 - y1)))
+
+    def _surplus(self, group: _Group, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How much more than enough entities share with the regions of their image, in square pixels: f4[e, n]."""
+        own = group.place_of_box
+        x1, y1, x2, y2 = group.box.astype(np.float32).T[:, :, None]
+        shared = _length(planes[0].take(own, axis=0), planes[2].take(own, axis=0), x1, x2)
+        shared *= _length(planes[1].take(own, axis=0), planes[3].take(own, axis=0), y1, y2)
+        needed = self._share * (x2 - x1) * (y2 - y1) if self.overlap == "iou" else np.zeros_like(x1)
+        if group.add_up:
+            own, shared, needed = group.place, group.by_entity(np.add, shared), group.by_entity(np.add, needed)
+        shared -= planes[4].take(own, axis=0)
+        shared -= needed
+        return shared if group.add_up else group.by_entity(np.maximum, shared)
+
+    def _values(
+        self, group: _Group, region: NDArray[np.float64], entity: NDArray[np.int64], member: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """The overlap of entities with regions of their image: f8[p]."""
+        count = np.diff(group.offset)[entity]
+        pairs = _Group(entity, group.box[ranges(group.offset[entity], count)], offsets_of(count), group.add_up)
+        region = region[group.place[pairs.place_of_box], np.repeat(member, count)]
+        low, high = np.maximum(region[:, :2], pairs.box[:, :2]), np.minimum(region[:, 2:], pairs.box[:, 2:])
+        shared = np.maximum(high - low, 0).prod(axis=1)
+        whole, area = areas(region), areas(pairs.box)
+        if group.add_up:
+            shared, area = pairs.by_entity(np.add, shared), pairs.by_entity(np.add, area)
+            whole = pairs.by_entity(np.maximum, whole)
+        value = shared / (whole + area - shared if self.overlap == "iou" else whole)
+        return value if group.add_up else pairs.by_entity(np.maximum, value)
 
 
 def _length(
-    low: NDArray[np.floating], high: NDArray[np.floating], start: NDArray[np.floating], stop: NDArray[np.floating]
-) -> NDArray[np.floating]:
-    """The length that [low, high] and [start, stop] share, negative if none; the first two arrays are used up."""
-    np.minimum(high, stop, out=high)
+    low: NDArray[np.float32], high: NDArray[np.float32], start: NDArray[np.float32], stop: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The length that [low, high] and [start, stop] share; the first two arrays are used up."""
     np.maximum(low, start, out=low)
+    np.minimum(high, stop, out=high)
+    np.maximum(high, low, out=high)
     high -= low
     return high
-
-
-def _side(box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The shorter side of f8[..., 4] boxes."""
-    return np.asarray(np.minimum(box[..., 2] - box[..., 0], box[..., 3] - box[..., 1]))
 
 
 def enclosing(box: NDArray[np.float64], box_offset: NDArray[np.int64]) -> NDArray[np.float64]:
