@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 2**19
 """Bytes of the matrix that are compared at once: all comparisons then read them from the cache."""
-BLOCK_ROWS = 255
-"""Rows that are compared at once, so that a count by column fits a byte."""
+BYTE = 255
+"""The largest number that fits a byte."""
 
 IMAGE_TO_TEXT, TEXT_TO_IMAGE = "i2t", "t2i"
 
@@ -129,7 +129,7 @@ def _rank_fold(
     order = np.argsort(image, kind="stable")
     owner = image[order]
     bound = np.searchsorted(owner, np.arange(len(rows) + 1))
-    height = int(np.clip(BLOCK_BYTES // max(4 * len(columns), 1), 1, BLOCK_ROWS))
+    height = int(np.clip(BLOCK_BYTES // max(4 * len(columns), 1), 1, BYTE))
     own = _own_scores(scores, rows, columns[order], bound, height)
     target = own[np.argsort(order)]
     asked = np.flatnonzero(np.diff(bound))
@@ -138,21 +138,26 @@ def _rank_fold(
     right = np.bincount(owner[own == best[owner]], minlength=len(rows))
     higher, equal = np.zeros(len(columns), np.int64), np.zeros(len(columns), np.int64)
     ahead, same = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-    for first in range(0, len(rows), height):
-        last = min(first + height, len(rows))
-        block = _block(scores, rows, first, last)
-        block = block if everything else block[:, columns]
-        _refuse_non_finite(block, int(rows[first]), columns)
-        # Counts by column fit a byte, and bytes add up fastest.
-        higher += (block > target).view(np.uint8).sum(axis=0, dtype=np.uint8)
-        same_score = block == target
-        if np.count_nonzero(same_score) > bound[last] - bound[first]:
-            # Other images score the same as some caption's own, which is seldom.
-            equal += same_score.view(np.uint8).sum(axis=0, dtype=np.uint8)
-            equal[order[bound[first] : bound[last]]] -= 1
-        for row, line in enumerate(block, first):
-            ahead[row] = np.count_nonzero(line > best[row])
-            same[row] = np.count_nonzero(line == best[row])
+    for start in range(0, len(rows), BYTE):
+        # Counts of so few rows fit a byte, and bytes add up fastest.
+        above = np.zeros(len(columns), np.uint8)
+        for first in range(start, min(start + BYTE, len(rows)), height):
+            last = min(first + height, start + BYTE, len(rows))
+            block = _block(scores, rows, first, last)
+            block = block if everything else block[:, columns]
+            _refuse_non_finite(block, int(rows[first]), columns)
+            above += (block > target).view(np.uint8).sum(axis=0, dtype=np.uint8)
+            same_score = block == target
+            if np.count_nonzero(same_score) > bound[last] - bound[first]:
+                # Other images score the same as some caption's own, which is seldom.
+                equal += same_score.view(np.uint8).sum(axis=0, dtype=np.uint8)
+                equal[order[bound[first] : bound[last]]] -= 1
+            for row, line in enumerate(block, first):
+                reached = np.count_nonzero(line >= best[row])
+                if reached > right[row]:
+                    ahead[row] = np.count_nonzero(line > best[row])
+                same[row] = reached - ahead[row]
+        higher += above
     return {
         IMAGE_TO_TEXT: (rows[asked], ahead[asked], (same - right)[asked], right[asked]),
         TEXT_TO_IMAGE: (caption_image[columns], higher, equal, np.ones_like(equal)),
@@ -179,9 +184,10 @@ def _own_scores(
 
 
 def _refuse_non_finite(block: NDArray[np.floating], first: int, columns: NDArray[np.int64]) -> None:
-    # A sum of finite scores is only infinite where they are huge, which is looked at closely.
+    # A sum of squares, the fastest to be had, is finite unless scores are huge, which is looked at closely.
+    flat = block.ravel()
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(block.sum()):
+        if np.isfinite(flat @ flat):
             return
     finite = np.isfinite(block)
     if finite.all():
