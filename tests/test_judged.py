@@ -81,7 +81,7 @@ def test_by_hand() -> None:
         [1],
         [2],
     ]
-    assert items.hits_by_rank()[0].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1, 2])
+    assert items.gain_by_rank()[0].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3, 1])
     assert [float(items.hit(k)[0]) for k in (1, 2, 3, 4, 5, 9)] == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 1])
     # Tied weights are one step: at key 0 one of four, at key 4 two of five.
     assert items.precision_at_hits().tolist() == pytest.approx([1 / 4 + 2 / 5])
@@ -130,7 +130,7 @@ def test_the_first_of_several(k: int, ahead: int, others: int, relevant: int, ex
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_expected_values_are_means_over_all_orders(pairs: list[Pair]) -> None:
     items = judged(pairs)
-    curve = items.hits_by_rank()
+    curve = np.cumsum(items.gain_by_rank(), axis=1)
     for p, (row, relevant) in enumerate(pairs):
         for k in range(1, len(row) + 1):
             first = [set(order[:k]) & relevant for order in orders(row)]

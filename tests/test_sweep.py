@@ -12,7 +12,7 @@ from attneval.metrics.judged import Judged
 from attneval.metrics.overlap import Sets
 from attneval.metrics.registry import columns
 from attneval.metrics.rows import Rows
-from attneval.metrics.sweep import CURVES, grid, sweep
+from attneval.metrics.sweep import CURVES, counted_below, grid, sweep
 from attneval.protocol import Threshold
 from attneval.text import offsets_of
 
@@ -126,3 +126,15 @@ def test_items_without_a_relevant_key_add_nothing() -> None:
     found = sweep(items, Threshold.parse("uniform"), np.array([0, 1]), 2)
     assert not found[:, 0].any()
     assert found[1, 1, 0] == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cuts_are_counted_as_a_search_counts_them(seed: int) -> None:
+    """Also levels that are cuts, their neighbours, zeros of either sign, negative and huge ones."""
+    random = np.random.default_rng(seed)
+    positive = np.unique(10.0 ** random.uniform(-9, 2, random.integers(1, 60)))
+    for cuts in (positive, np.append(-1e-12, positive), np.append(0.0, positive), -positive[::-1], np.zeros(1)):
+        near = [np.nextafter(cuts, -np.inf), cuts, np.nextafter(cuts, np.inf)]
+        level = np.concatenate([*near, 10.0 ** random.uniform(-12, 4, 500), [0.0, -0.0, -5.0, 5e-324, 1e300]])
+        expected = [sum(cut < own for cut in cuts.tolist()) for own in level.tolist()]
+        assert counted_below(level[None], cuts)[0].tolist() == expected

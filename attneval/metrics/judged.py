@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,17 +57,22 @@ class Judged:
         return self.rows.weight.ravel()[self._entry]
 
     @cached_property
-    def ahead(self) -> NDArray[np.int64]:
-        """i8[e], how many keys weigh more than each relevant key."""
+    def ahead(self) -> NDArray[np.int32]:
+        """i4[e], how many keys weigh more than each relevant key."""
         return self.rows.ahead.ravel()[self._entry]
 
     @cached_property
-    def through(self) -> NDArray[np.int64]:
-        """i8[e], how many keys weigh at least as much as each relevant key, itself included."""
-        return self.rows.through.ravel()[self._entry]
+    def tied(self) -> NDArray[np.int32] | None:
+        """i4[e], how many keys weigh the same as each relevant key, itself included; None if no keys do."""
+        return None if self.rows.tied is None else self.rows.tied.ravel()[self._entry]
 
-    def sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum f8[e] values of the relevant keys by pair: f8[p]."""
+    @property
+    def through(self) -> NDArray[np.int32]:
+        """i4[e], how many keys weigh at least as much as each relevant key, itself included."""
+        return self.ahead + (np.int32(1) if self.tied is None else self.tied)
+
+    def sum(self, values: NDArray[np.number[Any]]) -> NDArray[np.float64]:
+        """Sum [e] values of the relevant keys by pair: f8[p]."""
         return np.asarray(np.bincount(self._pair, values, len(self.of)), np.float64)
 
     def within(self, k: NDArray[np.integer] | int) -> NDArray[np.float64]:
@@ -75,8 +80,8 @@ class Judged:
 
         Where k cuts through a tie this is the expected number over all orders of the tied keys.
         """
-        limit = k if isinstance(k, int) else k[self._pair]
-        return self.sum(np.clip((limit - self.ahead) / (self.through - self.ahead), 0, 1))
+        places = (k if isinstance(k, int) else k[self._pair]) - self.ahead
+        return self.sum(np.clip(places if self.tied is None else places / self.tied, 0, 1))
 
     @cached_property
     def true_positives(self) -> NDArray[np.float64]:
@@ -95,32 +100,39 @@ class Judged:
         filled = self.relevant > 0
         if filled.any():
             best[filled] = np.minimum.reduceat(self.ahead, self._offset[:-1][filled])
+        if self.tied is None:
+            return best, np.zeros(len(self.of)), filled.astype(np.float64)
         in_best = np.flatnonzero(self.ahead == best[self._pair])
         pair = self._pair[in_best]
         relevant = np.bincount(pair, minlength=len(self.of)).astype(np.float64)
         tied = np.zeros(len(self.of))
-        tied[pair] = self.through[in_best] - self.ahead[in_best]
+        tied[pair] = self.tied[in_best]
         return best, tied - relevant, relevant
 
     def precision_at_hits(self) -> NDArray[np.float64]:
         """f8[p], the sum over relevant keys of the precision at their rank, tied keys taken as one step."""
         # Sorted by pair and rank, a relevant key's place in its pair counts the relevant keys up to it. Pairs are in
         # order already, of which a stable sort makes use.
-        ranked = np.sort(self._pair * (self.keys + 1) + self.through, kind="stable")
-        ends = np.flatnonzero(np.diff(ranked, append=-1))
-        hits = np.repeat(ends + 1, np.diff(ends, prepend=-1)) - self._offset[self._pair]
-        return self.sum(hits / (ranked - self._pair * (self.keys + 1)))
+        base = self._pair * (self.keys + 1)
+        ranked = np.sort(base + self.through, kind="stable")
+        last = np.arange(1, len(ranked) + 1)
+        if self.tied is not None:
+            ends = np.flatnonzero(np.diff(ranked, append=-1))
+            last = np.repeat(ends + 1, np.diff(ends, prepend=-1))
+        hits = last - np.repeat(self._offset[:-1], self.relevant)
+        return self.sum(hits / (ranked - base))
 
-    def hits_by_rank(self) -> NDArray[np.float64]:
-        """f8[p, n], how many relevant keys are among the first 1, 2, ... n, as an expected value under ties."""
+    def gain_by_rank(self) -> NDArray[np.float64]:
+        """f8[p, n], how many relevant keys are at rank 1, 2, ... n, as an expected value under ties."""
         width = self.keys + 1
-        share = 1 / (self.through - self.ahead)
-        gain = np.bincount(self._pair * width + self.ahead, share, len(self.of) * width)
-        if (share < 1).any():
+        base, size = self._pair * width, len(self.of) * width
+        share = np.ones(len(self.ahead)) if self.tied is None else 1 / self.tied
+        gain = np.asarray(np.bincount(base + self.ahead, share, size), np.float64).reshape(-1, width)
+        if self.tied is not None:
             # A key in a tie gains its share at each rank that the tie takes.
-            gain -= np.bincount(self._pair * width + self.through, share, len(self.of) * width)
-            gain = np.cumsum(gain.reshape(-1, width), axis=1)
-        return np.asarray(np.cumsum(gain.reshape(-1, width)[:, :-1], axis=1))
+            gain -= np.bincount(base + self.through, share, size).reshape(-1, width)
+            gain = np.cumsum(gain, axis=1)
+        return gain[:, :-1]
 
     @cached_property
     def _offset(self) -> NDArray[np.int64]:

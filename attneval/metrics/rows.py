@@ -1,8 +1,8 @@
 """Rows of weights, ranked: the one place where a threshold becomes a set.
 
 Under every threshold rule the attended set is a beginning of the ranking, with tied weights kept together. All that a
-metric needs is therefore, for each key, how many keys weigh more (`ahead`) and how many weigh at least as much
-(`through`), and how many are attended. `top:k` may cut through a tie; its keys then belong to the set by the share of
+metric needs is therefore, for each key, how many keys weigh more (`ahead`) and how many weigh the same (`tied`), and
+how many are attended. `top:k` may cut through a tie; its keys then belong to the set by the share of
 orders in which they would.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -53,15 +53,15 @@ class Rows:
 
     Attributes:
         weight: f8[m, n], normalised.
-        ahead: i8[m, n], how many keys of the row weigh more.
-        through: i8[m, n], how many weigh at least as much, itself included.
+        ahead: i4[m, n], how many keys of the row weigh more.
+        tied: i4[m, n], how many weigh the same, itself included; None where all weights of each row differ.
         level: f8[m, n], by rank; a key is attended when its level is above the threshold's cut.
         attended: i8[m], how many keys are attended.
     """
 
     weight: NDArray[np.float64]
-    ahead: NDArray[np.int64]
-    through: NDArray[np.int64]
+    ahead: NDArray[np.int32]
+    tied: NDArray[np.int32] | None
     level: NDArray[np.float64]
     attended: NDArray[np.int64]
 
@@ -69,19 +69,26 @@ class Rows:
     def rank(cls, weight: NDArray[np.float64], rule: Threshold) -> Rows:
         """Rank normalised rows f8[m, n] and apply a threshold."""
         m, n = weight.shape
-        order = np.argsort(-weight, axis=1)
-        flat = order + np.arange(0, m * n, n)[:, None]
-        ordered = weight.ravel()[flat]
-        first = np.broadcast_to(np.arange(n), (m, n))
-        last = first
+        flat = np.argsort(-weight, axis=1)
+        flat += np.arange(0, m * n, n)[:, None]
+        ordered = weight.take(flat)
         equal = ordered[:, 1:] == ordered[:, :-1]
+        first, run = np.tile(np.arange(n, dtype=np.int32), (m, 1)), None
         if equal.any():
-            first, last = _runs(equal)
-        ahead, through = np.empty((m, n), np.int64), np.empty((m, n), np.int64)
+            first, run = _runs(equal)
+        ahead = np.empty((m, n), np.int32)
         ahead.ravel()[flat] = first
-        through.ravel()[flat] = last + 1
+        tied = None
+        if run is not None:
+            tied = np.empty((m, n), np.int32)
+            tied.ravel()[flat] = run
         level = _levels(ordered, first, rule.rule)
-        return cls(weight, ahead, through, level, (level > cut(rule, n)).sum(axis=1))
+        return cls(weight, ahead, tied, level, (level > cut(rule, n, rule.value)).sum(axis=1))
+
+    @property
+    def through(self) -> NDArray[np.int32]:
+        """i4[m, n], how many keys weigh at least as much, the key itself included."""
+        return self.ahead + (np.int32(1) if self.tied is None else self.tied)
 
     @cached_property
     def total(self) -> NDArray[np.float64]:
@@ -100,17 +107,17 @@ class Rows:
         )
 
 
-def _runs(equal: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last position of the run of equal weights that each of n positions is in, from b[m, n-1]."""
+def _runs(equal: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """First position and length of the run of equal weights that each of n positions is in, from b[m, n-1]."""
     edge = np.ones((len(equal), 1), np.bool_)
-    position = np.arange(equal.shape[1] + 1)
+    position = np.arange(equal.shape[1] + 1, dtype=np.int32)
     starts = np.where(np.concatenate((edge, ~equal), axis=1), position, 0)
     ends = np.where(np.concatenate((~equal, edge), axis=1), position, position[-1])
     first = np.maximum.accumulate(starts, axis=1)
-    return first, np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    return first, np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1] - first + 1
 
 
-def _levels(ordered: NDArray[np.float64], first: NDArray[np.int64], rule: str) -> NDArray[np.float64]:
+def _levels(ordered: NDArray[np.float64], first: NDArray[np.int32], rule: str) -> NDArray[np.float64]:
     """What a rule compares with its cut, for weights in descending order; never rising along a row."""
     if rule == "top":
         return np.broadcast_to(-np.arange(ordered.shape[1], dtype=np.float64), ordered.shape)
@@ -126,15 +133,17 @@ def _levels(ordered: NDArray[np.float64], first: NDArray[np.int64], rule: str) -
     return ordered
 
 
-def cut(rule: Threshold, n: int, value: float | None = None) -> float:
+Number = TypeVar("Number", float, "NDArray[np.float64]")
+
+
+def cut(rule: Threshold, n: int, value: Number) -> Number:
     """The level above which keys are attended, for n keys.
 
     Args:
         rule: The threshold rule.
         n: How many keys there are.
-        value: A parameter to use in place of the rule's own.
+        value: The rule's parameter, or several.
     """
-    value = rule.value if value is None else value
     if rule.rule == "uniform":
         return value / n * (1 + ROUNDING)
     if rule.rule == "abs":

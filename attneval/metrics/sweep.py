@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from attneval.protocol import Threshold
 
 POINTS = 101
+TRAILING_BITS = 42
+"""Bits of a double beyond the first 22: its sign, its exponent and ten of its fraction."""
 CURVES = ("precision", "recall", "f1")
 
 
@@ -44,7 +46,7 @@ def sweep(items: Judged, rule: Threshold, group: NDArray[np.int64], groups: int)
     """Sum precision, recall and F1 over items, for every threshold of the grid.
 
     Args:
-        items: p items, each a row of its own.
+        items: p items, each judged by the row at its own place.
         rule: The threshold rule.
         group: i8[p], the group each item is summed into; -1 leaves it out.
         groups: How many groups there are.
@@ -52,19 +54,45 @@ def sweep(items: Judged, rule: Threshold, group: NDArray[np.int64], groups: int)
     Returns:
         f8[3, groups, len(grid)], in the order of `CURVES`.
     """
-    cuts = np.array([cut(rule, items.keys, value) for value in grid(rule).tolist()])
+    cuts = np.asarray(cut(rule, items.keys, grid(rule)))
     strictest_last = np.argsort(cuts)
-    used = np.flatnonzero((group >= 0) & (items.relevant > 0))
+    counts = (group >= 0) & (items.relevant > 0)
     # How many thresholds each key survives; 0 adds nothing to the curve.
-    survived = np.searchsorted(cuts[strictest_last], items.rows.level[items.row[used]], side="left")
-    attended = np.arange(1, items.keys + 1)
-    relevant = items.relevant[used][:, None]
-    hits = items.hits_by_rank()[used]
-    key = (survived + (group[used] * (len(cuts) + 1))[:, None]).ravel()
+    survived = counted_below(items.rows.level, cuts[strictest_last])
+    survived[~counts] = 0
+    survived += (np.maximum(group, 0) * (len(cuts) + 1))[:, None]
+    key = survived.ravel()
+    attended, relevant = np.arange(1.0, items.keys + 1), np.maximum(items.relevant, 1.0)[:, None]
+    gain = items.gain_by_rank()
+    hits = np.cumsum(gain, axis=1)
+    steps = (_steps(hits / attended), gain / relevant, _steps(hits / ((attended + relevant) / 2)))
     sums = np.empty((len(CURVES), groups, len(cuts)))
-    for curve, values in enumerate((hits / attended, hits / relevant, 2 * hits / (attended + relevant))):
-        values[:, 1:] -= values[:, :-1].copy()
-        steps = np.bincount(key, values.ravel(), groups * (len(cuts) + 1)).reshape(groups, -1)
-        from_strictest = np.cumsum(steps[:, :0:-1], axis=1)[:, ::-1]
+    for curve, values in enumerate(steps):
+        summed = np.bincount(key, values.ravel(), groups * (len(cuts) + 1)).reshape(groups, -1)
+        from_strictest = np.cumsum(summed[:, :0:-1], axis=1)[:, ::-1]
         sums[curve][:, strictest_last] = from_strictest
     return sums
+
+
+def _steps(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From one key to the next; `values` is used up."""
+    values[:, 1:] -= values[:, :-1].copy()
+    return values
+
+
+def counted_below(level: NDArray[np.float64], cuts: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many of some ascending cuts lie below each level: what `np.searchsorted` finds, several times as fast.
+
+    The leading bits of a positive number tell its place among a few cuts, unless a cut has the same ones; only where it
+    does is a level searched for.
+    """
+    ends = cuts[cuts > 0][[0, -1]].view(np.int64) >> TRAILING_BITS if cuts[-1] > 0 else np.zeros(2, np.int64)
+    edges = (np.arange(ends[0], ends[1] + 2) << TRAILING_BITS).view(np.float64)
+    edges[0], edges[-1] = -np.inf, np.inf
+    count = np.searchsorted(cuts, edges)
+    count = np.where(count[:-1] == count[1:], count[1:], -1)  # -1: a cut is near
+    place = level.view(np.int64) >> TRAILING_BITS
+    found: NDArray[np.int64] = count[np.clip(place, *ends, out=place) - ends[0]]
+    close = np.flatnonzero(found < 0)
+    found.ravel()[close] = np.searchsorted(cuts, level.ravel()[close])
+    return found
