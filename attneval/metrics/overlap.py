@@ -80,13 +80,13 @@ def relevant_regions(
     for width in np.flatnonzero(np.bincount(count[image])).tolist():
         # Images with equally many regions form one table.
         images = np.flatnonzero(count == width)
-        table = region.take(region_offset[images][:, None] + np.arange(width), axis=0)
+        table = _of(region, region_offset, images).reshape(len(images), width, 4)
         entities = np.flatnonzero(count[image] == width)
         row_of_image = np.zeros(len(count), np.int64)
         row_of_image[images] = np.arange(len(images))
         group = _Group(
             place=row_of_image[image[entities]],
-            box=box.take(ranges(box_offset[entities], boxes_of[entities]), axis=0),
+            box=_of(box, box_offset, entities),
             offset=offsets_of(boxes_of[entities]),
             add_up=boxes == "union",
         )
@@ -100,6 +100,13 @@ def relevant_regions(
         order = np.argsort(entity, kind="stable")
         entity, member = entity[order], member[order]
     return Sets(offsets_of(np.bincount(entity, minlength=len(image))), member)
+
+
+def _of(values: NDArray[Any], offset: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """The values of some sets that stand one after the other; `rows` ascend and differ."""
+    if len(rows) == len(offset) - 1:
+        return values
+    return values.take(ranges(offset[rows], offset[rows + 1] - offset[rows]), axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,8 +187,11 @@ class _SharedArea:
         largest = max(region.max(initial=0), -region.min(initial=0), np.abs(group.box).max(initial=0))
         off = float(ROUNDING * largest**2) * (int(np.diff(group.offset).max(initial=1)) if group.add_up else 1)
         near, close = [], []
-        for part in group.chunks(width):
-            surplus = self._surplus(part, planes).ravel()
+        parts = list(group.chunks(width))
+        # Memory that is asked for anew for each chunk takes longer than what is done with it.
+        space = np.empty((len(planes), max((len(part.box) for part in parts), default=0), width), np.float32)
+        for part in parts:
+            surplus = self._surplus(part, planes, space).ravel()
             pair = np.flatnonzero(surplus >= -off)
             near.append(pair + entities * width)
             close.append(surplus[pair] < off)
@@ -202,16 +212,26 @@ class _SharedArea:
         x1, y1, x2, y2 = region.astype(np.float32).transpose(2, 0, 1)
         return np.stack((x1, y1, x2, y2, self._share * (x2 - x1) * (y2 - y1)))
 
-    def _surplus(self, group: _Group, planes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How much more than enough entities share with the regions of their image, in square pixels: f4[e, n]."""
+    def _surplus(self, group: _Group, planes: NDArray[np.float32], space: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How much more than enough entities share with the regions of their image, in square pixels: f4[e, n].
+
+        Args:
+            group: The entities.
+            planes: What `_planes` makes of all regions.
+            space: Room for as many planes of the group's pairs; the result may be a part of it.
+        """
+
+        def gathered(plane: int, own: NDArray[np.int64]) -> NDArray[np.float32]:
+            return np.take(planes[plane], own, axis=0, out=space[plane, : len(own)], mode="clip")
+
         own = group.place_of_box
         x1, y1, x2, y2 = group.box.astype(np.float32).T[:, :, None]
-        shared = _length(planes[0].take(own, axis=0), planes[2].take(own, axis=0), x1, x2)
-        shared *= _length(planes[1].take(own, axis=0), planes[3].take(own, axis=0), y1, y2)
+        shared = _length(gathered(0, own), gathered(2, own), x1, x2)
+        shared *= _length(gathered(1, own), gathered(3, own), y1, y2)
         needed = self._share * (x2 - x1) * (y2 - y1) if self.overlap == "iou" else np.zeros_like(x1)
         if group.add_up:
             own, shared, needed = group.place, group.by_entity(np.add, shared), group.by_entity(np.add, needed)
-        shared -= planes[4].take(own, axis=0)
+        shared -= gathered(4, own)
         shared -= needed
         return shared if group.add_up else group.by_entity(np.maximum, shared)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 2**19
 """Bytes of the matrix that are compared at once: all comparisons then read them from the cache."""
-BYTE = 255
-"""The largest number that fits a byte."""
+ROWS = 255
+"""Rows that are counted, or looked at, together: so many fit a byte."""
 
 IMAGE_TO_TEXT, TEXT_TO_IMAGE = "i2t", "t2i"
 
@@ -119,6 +119,7 @@ def retrieval_ranks(
     return joined
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of sums that only look for what is not finite
 def _rank_fold(
     scores: Matrix, caption_image: NDArray[np.int64], fold_of_image: NDArray[np.int64], fold: int
 ) -> dict[str, tuple[NDArray[np.int64], ...]]:
@@ -129,8 +130,8 @@ def _rank_fold(
     order = np.argsort(image, kind="stable")
     owner = image[order]
     bound = np.searchsorted(owner, np.arange(len(rows) + 1))
-    height = int(np.clip(BLOCK_BYTES // max(4 * len(columns), 1), 1, BYTE))
-    own = _own_scores(scores, rows, columns[order], bound, height)
+    height = int(np.clip(BLOCK_BYTES // max(4 * len(columns), 1), 1, ROWS))
+    own = _own_scores(scores, rows, columns[order], bound)
     target = own[np.argsort(order)]
     asked = np.flatnonzero(np.diff(bound))
     best = np.full(len(rows), np.inf, own.dtype)
@@ -138,11 +139,11 @@ def _rank_fold(
     right = np.bincount(owner[own == best[owner]], minlength=len(rows))
     higher, equal = np.zeros(len(columns), np.int64), np.zeros(len(columns), np.int64)
     ahead, same = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-    for start in range(0, len(rows), BYTE):
+    for start in range(0, len(rows), ROWS):
         # Counts of so few rows fit a byte, and bytes add up fastest.
         above = np.zeros(len(columns), np.uint8)
-        for first in range(start, min(start + BYTE, len(rows)), height):
-            last = min(first + height, start + BYTE, len(rows))
+        for first in range(start, min(start + ROWS, len(rows)), height):
+            last = min(first + height, start + ROWS, len(rows))
             block = _block(scores, rows, first, last)
             block = block if everything else block[:, columns]
             _refuse_non_finite(block, int(rows[first]), columns)
@@ -171,13 +172,13 @@ def _block(scores: Matrix, rows: NDArray[np.int64], first: int, last: int) -> ND
 
 
 def _own_scores(
-    scores: Matrix, rows: NDArray[np.int64], columns: NDArray[np.int64], bound: NDArray[np.int64], height: int
+    scores: Matrix, rows: NDArray[np.int64], columns: NDArray[np.int64], bound: NDArray[np.int64]
 ) -> NDArray[np.floating]:
     """The score of each caption with its own image; the captions are in the order of their images."""
     image = np.repeat(np.arange(len(rows)), np.diff(bound))
     pieces = []
-    for first in range(0, len(rows), height):
-        last = min(first + height, len(rows))
+    for first in range(0, len(rows), ROWS):
+        last = min(first + ROWS, len(rows))
         own = slice(bound[first], bound[last])
         pieces.append(_block(scores, rows, first, last)[image[own] - first, columns[own]])
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
@@ -186,9 +187,8 @@ def _own_scores(
 def _refuse_non_finite(block: NDArray[np.floating], first: int, columns: NDArray[np.int64]) -> None:
     # A sum of squares, the fastest to be had, is finite unless scores are huge, which is looked at closely.
     flat = block.ravel()
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(flat @ flat):
-            return
+    if np.isfinite(flat @ flat):
+        return
     finite = np.isfinite(block)
     if finite.all():
         return
