@@ -168,11 +168,10 @@ class _Phrases:
             pieces = _PHRASE.split(joined)
         self.chains, self.kinds = pieces[1::4], pieces[2::4]
         # Between two phrases stands plain text; both are kept, in turn.
-        texts = [
-            piece for plain, phrase in zip(pieces[0::4], [*pieces[3::4], ""], strict=True) for piece in (plain, phrase)
-        ]
+        texts = [""] * (2 * len(self.chains) + 1)
+        texts[0::2], texts[1::2] = pieces[0::4], pieces[3::4]
         bound = offsets_of(list(map(len, texts)))
-        start, stop = bound[1:-2:2], bound[2:-1:2]
+        start, stop = bound[1:-1:2], bound[2::2]
         code = code_points("".join(texts))
         line_end = np.append(np.flatnonzero(code == ord("\n")), len(code))[: count.sum()]
         line_start = np.append(0, line_end[:-1] + 1)[: count.sum()]
