@@ -558,12 +558,29 @@ def perform_fill(path: Path) -> None:
         fill(out, 1)
 
 
-def test_a_writer_that_is_forgotten_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", ["nameless", "named"])
+@pytest.mark.parametrize("captions", [0, 1, 3])
+def test_a_writer_that_is_forgotten_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, captions: int
+) -> None:
+    if system == "named":
+        monkeypatch.setattr("attneval.files._open_nameless", lambda _: None)
     out = ExportWriter(tmp_path / "maps.npz")
-    fill(out, 1)
+    fill(out, captions)
+    assert len(listing(tmp_path)) == (system == "named")
     del out
     gc.collect()
     assert listing(tmp_path) == []
+
+
+def test_a_system_whose_files_all_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = write(tmp_path / "expected.npz").read_bytes()
+    monkeypatch.setattr("attneval.files._open_nameless", lambda _: None)
+    assert write(tmp_path / "maps.npz").read_bytes() == expected
+    with pytest.raises(ExportError, match="similarity"):
+        perform(tmp_path / "maps.npz", (GIVEN, call("set_similarity", np.eye(5))))
+    assert listing(tmp_path) == ["expected.npz", "maps.npz"]
+    assert (tmp_path / "maps.npz").read_bytes() == expected
 
 
 def test_the_file_is_there_after_closing_and_not_before(tmp_path: Path) -> None:

@@ -105,17 +105,19 @@ class GrowingNpz:
         Raises:
             DataError: The disk is full, or a directory is in the way.
         """
-        self._write_waiting()
-        members = rest()
-        self._wait()
-        with writing(self._path):
-            for growing in self._growing.values():
-                growing.finish()
-            for name, member in members.items():
-                _write_member(self._archive, name, member)
-            self._archive.close()
-        self._draft.publish()
-        self.discard()
+        try:
+            self._write_waiting()
+            members = rest()
+            self._wait()
+            with writing(self._path):
+                for growing in self._growing.values():
+                    growing.finish()
+                for name, member in members.items():
+                    _write_member(self._archive, name, member)
+                self._archive.close()
+            self._draft.publish()
+        finally:
+            self.discard()
 
     def _write_waiting(self) -> None:
         self._wait()
@@ -132,11 +134,12 @@ class GrowingNpz:
 def _append_all(waiting: Sequence[tuple[_Growing, NDArray[Any]]]) -> None:
     """Append pieces to where they belong, those of one array together."""
     for growing in dict.fromkeys(growing for growing, _ in waiting):
-        growing.append(np.concatenate([values.ravel() for own, values in waiting if own is growing]))
+        pieces = [values.ravel() for own, values in waiting if own is growing]
+        growing.append(pieces[0] if len(pieces) == 1 else np.concatenate(pieces))
 
 
 def _give_up(thread: Executor, growing: Mapping[str, _Growing], archive: zipfile.ZipFile, draft: Draft) -> None:
-    # If a piece is still being written, its thread may run into closed files, and nobody asks what came of it.
+    # A piece may still be being written. Its thread runs into closed files then, and nobody asks what came of it.
     thread.shutdown(wait=False)
     ends: list[Callable[[], None]] = [*(own.close for own in growing.values()), archive.close]
     for end in ends:

@@ -215,7 +215,7 @@ class ExportWriter:
         Raises:
             ExportError: An image is unknown, a caption is there already, or what is given of them does not fit
                 together; then none of the batch is added.
-            DataError: The disk is full.
+            DataError: The disk is full; it may show only when more is added, or in the end.
         """
         count = len(image_ids)
         if not count:
@@ -275,10 +275,7 @@ class ExportWriter:
             ExportError: The similarity does not fit.
             DataError: The file cannot be written.
         """
-        try:
-            self._file.finish(self._members)
-        finally:
-            self._file.discard()
+        self._file.finish(self._members)
 
     def __enter__(self) -> Self:
         return self
