@@ -96,7 +96,10 @@ def test_a_change_moves_far() -> None:
     assert crc_moved(0x12345678, 2**32 - 1) == 0x12345678
 
 
-def test_what_is_given_up_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", ["nameless", "named"])
+def test_what_is_given_up_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    if system == "named":
+        monkeypatch.setattr("attneval.files._open_nameless", lambda _: None)
     path = tmp_path / "a.npz"
     path.write_bytes(b"old")
     file = GrowingNpz(path)
