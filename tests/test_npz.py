@@ -36,7 +36,7 @@ def grown(path: Path, pieces: dict[str, list[int]], values: np.ndarray[tuple[int
 @pytest.mark.parametrize(
     "sizes", [[0], [1], [30], [10, 0, 20], [1] * 30], ids=["empty", "one", "all", "three", "singly"]
 )
-@pytest.mark.parametrize("write_bytes", [1, 16, 2**20])
+@pytest.mark.parametrize("write_bytes", [8, 16, 40, 2**20])
 def test_what_grows_is_what_numpy_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: type[np.floating], sizes: list[int], write_bytes: int
 ) -> None:

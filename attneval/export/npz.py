@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 from attneval.files import Draft, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
@@ -47,8 +47,8 @@ class GrowingNpz:
     """An `.npz` in the making: flat arrays that grow, and then whole ones.
 
     Only one member of a zip file can grow, since the others come behind it. It is the first to which something is
-    appended, and never copied; others grow in a spool each, from which they are copied in the end. Another thread
-    writes, one piece of `WRITE_BYTES` after the other, so that what is appended must not change any more.
+    appended; others grow in a spool each, from which they are copied in the end. Another thread writes, one piece of
+    `WRITE_BYTES` while the next is gathered.
 
     Args:
         path: The file whose place it takes.
@@ -67,8 +67,6 @@ class GrowingNpz:
         self._draft = Draft(path)
         self._archive = zipfile.ZipFile(self._draft.file, "w")
         self._growing: dict[str, _Growing] = {}
-        self._waiting: list[tuple[_Growing, NDArray[Any]]] = []
-        self._waiting_bytes = 0
         self._thread = ThreadPoolExecutor(1)
         self._written: Future[None] | None = None
         self.discard = weakref.finalize(self, _give_up, self._thread, self._growing, self._archive, self._draft)
@@ -91,10 +89,11 @@ class GrowingNpz:
                     if self._growing
                     else _First(self._archive, name, values.dtype, self._draft.file)
                 )
-        self._waiting.append((self._growing[name], values))
-        self._waiting_bytes += values.nbytes
-        if self._waiting_bytes >= WRITE_BYTES:
-            self._write_waiting()
+        growing = self._growing[name]
+        rest = growing.gather(values.ravel())
+        while len(rest):
+            self._write(growing)
+            rest = growing.gather(rest)
 
     def finish(self, rest: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
         """Add whole arrays, and put the file in place.
@@ -106,7 +105,8 @@ class GrowingNpz:
             DataError: The disk is full, or a directory is in the way.
         """
         try:
-            self._write_waiting()
+            for growing in self._growing.values():
+                self._write(growing)
             members = rest()
             self._wait()
             with writing(self._path):
@@ -119,23 +119,15 @@ class GrowingNpz:
         finally:
             self.discard()
 
-    def _write_waiting(self) -> None:
+    def _write(self, growing: _Growing) -> None:
         self._wait()
-        self._written = self._thread.submit(_append_all, self._waiting)
-        self._waiting, self._waiting_bytes = [], 0
+        self._written = self._thread.submit(growing.write, growing.gathered())
 
     def _wait(self) -> None:
         """Wait until what was handed over is written; what went wrong is said each time."""
         if self._written is not None:
             with writing(self._path):
                 self._written.result()
-
-
-def _append_all(waiting: Sequence[tuple[_Growing, NDArray[Any]]]) -> None:
-    """Append pieces to where they belong, those of one array together."""
-    for growing in dict.fromkeys(growing for growing, _ in waiting):
-        pieces = [values.ravel() for own, values in waiting if own is growing]
-        growing.append(pieces[0] if len(pieces) == 1 else np.concatenate(pieces))
 
 
 def _give_up(thread: Executor, growing: Mapping[str, _Growing], archive: zipfile.ZipFile, draft: Draft) -> None:
@@ -162,12 +154,29 @@ class _Growing:
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, dtype: np.dtype[Any], file: IO[bytes]) -> None:
         self._archive, self._info, self._dtype, self._file = archive, info, dtype, file
         self._count = 0
+        self._gathered = 0
+        # One is filled while the other is written.
+        self._buffer, self._other = (np.empty(WRITE_BYTES // dtype.itemsize, dtype) for _ in range(2))
         self.close = file.close
 
-    def append(self, values: NDArray[Any]) -> None:
-        """Append elements."""
-        self._file.write(np.ascontiguousarray(values, self._dtype).data)
-        self._count += values.size
+    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Copy elements, and return those for which there is no room."""
+        room = self._buffer[self._gathered :]
+        taken = values[: len(room)]
+        room[: len(taken)] = taken
+        self._gathered += len(taken)
+        return values[len(taken) :]
+
+    def gathered(self) -> NDArray[Any]:
+        """What was gathered; it holds until this is called again."""
+        found = self._buffer[: self._gathered]
+        self._buffer, self._other, self._gathered = self._other, self._buffer, 0
+        return found
+
+    def write(self, values: NDArray[Any]) -> None:
+        """Append elements to the file."""
+        self._file.write(values.data)
+        self._count += len(values)
 
     def header(self) -> bytes:
         """What numpy writes before the elements: of one length for all counts, as it leaves room for growth."""
