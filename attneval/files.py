@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import secrets
 import threading
-from contextlib import contextmanager
-from pathlib import Path
+import weakref
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from attneval.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextmanager
@@ -35,6 +36,66 @@ def writing(path: Path, *, reading: bool = False) -> Iterator[None]:
         raise DataError(f"{path} cannot be written ({error.strerror or error})") from error
 
 
+class Draft:
+    """A file that takes the place of another when it is finished, or is gone.
+
+    Until then it has no name where the system can do that (Linux, on most disks), so that nothing remains of it however
+    the process ends. Elsewhere it is called `.NAME.*.part`, and stays behind when the process is killed.
+
+    Args:
+        path: The file whose place it takes.
+
+    Attributes:
+        file: Open for writing and reading.
+        discard: Close the file and remove what there is of it; also called when nobody holds the draft any more.
+
+    Raises:
+        DataError: The directory cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._name = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+        with writing(path):
+            nameless = _open_nameless(path.parent)
+            self._nameless = nameless is not None
+            self.file: IO[bytes] = self._name.open("x+b") if nameless is None else nameless
+        self.discard = weakref.finalize(self, _give_up, self.file, self._name)
+
+    def publish(self) -> None:
+        """Put the file in place.
+
+        Raises:
+            DataError: The disk is full, or a directory is in the way.
+        """
+        with writing(self._path):
+            self.file.flush()
+            if self._nameless:
+                # Without src_dir_fd, Python links the link in /proc instead of what it leads to.
+                os.link(f"{_OPEN_FILES}/{self.file.fileno()}", self._name, src_dir_fd=0)
+            self.file.close()
+            os.replace(self._name, self._path)  # noqa: PTH105 - beside link
+
+
+_OPEN_FILES = "/proc/self/fd"
+
+
+def _open_nameless(folder: Path) -> IO[bytes] | None:
+    """A file without a name, which can still be given one; None where there are no such files."""
+    if not hasattr(os, "O_TMPFILE") or not os.path.isdir(_OPEN_FILES):  # noqa: PTH112 - beside link
+        return None
+    try:
+        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
+    except OSError:
+        return None
+
+
+def _give_up(file: IO[bytes], name: Path) -> None:
+    with suppress(OSError):  # what cannot be written is not wanted
+        file.close()
+    name.unlink(missing_ok=True)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, which takes the place of `path` when the block ends well and is removed when it does not.
@@ -42,20 +103,13 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         DataError: The directory cannot be written, the disk is full, or a directory is in the way.
     """
-    with writing(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    draft = Draft(path)
     try:
-        with writing(path, reading=True), os.fdopen(handle, "wb") as file:
-            yield file
-        # mkstemp makes private files; a result is as readable as any other file.
-        mask = os.umask(0)
-        os.umask(mask)
-        with writing(path):
-            os.chmod(name, 0o666 & ~mask)  # noqa: PTH101 - beside mkstemp and replace, all on one name
-            os.replace(name, path)  # noqa: PTH105
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        with writing(path, reading=True):
+            yield draft.file
+        draft.publish()
+    finally:
+        draft.discard()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -153,12 +153,21 @@ def test_the_readme_names_the_python_api(monkeypatch: pytest.MonkeyPatch, capsys
 
 def test_the_pytorch_example_exports_what_can_be_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    (block,) = CODE.findall((ROOT / "docs" / "export-format.md").read_text(encoding="utf-8"))
+    block = CODE.findall((ROOT / "docs" / "export-format.md").read_text(encoding="utf-8"))[0]
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "export-format.md", "exec"), {})  # noqa: S102
     done = attneval("score", tmp_path / "maps.npz", "--gt", ROOT / "fixtures" / "entities", "--missing", "skip")
     assert done.code == 0, done.err
     assert "L0H3/t2i" in done.out
+
+
+def test_the_example_in_batches_writes_what_is_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = CODE.findall((ROOT / "docs" / "export-format.md").read_text(encoding="utf-8"))[1]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "export-format.md", "exec"), {})  # noqa: S102
+    done = attneval("validate", tmp_path / "batches.npz")
+    assert done.code == 0, done.err
+    assert "2 images" in done.out, done.out
 
 
 def test_links_between_documents_lead_somewhere() -> None:

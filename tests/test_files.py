@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import stat
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attneval.errors import DataError
-from attneval.files import Hashing, replacing, sha256_of, sha256_of_many, write_text
+from attneval.files import Draft, Hashing, replacing, sha256_of, sha256_of_many, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 def listing(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.fixture(params=["nameless", "named"], autouse=True)
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Systems with and without files that have no name yet."""
+    name: str = request.param
+    if name == "named":
+        monkeypatch.setattr("attneval.files._open_nameless", lambda _: None)
+    return name
 
 
 @pytest.fixture
@@ -30,7 +40,7 @@ def umask() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("old", [None, b"old"], ids=["new", "old"])
-def test_a_file_appears_at_once(tmp_path: Path, old: bytes | None) -> None:
+def test_a_file_appears_at_once(tmp_path: Path, old: bytes | None, system: str) -> None:
     path = tmp_path / "result.json"
     if old is not None:
         path.write_bytes(old)
@@ -39,10 +49,10 @@ def test_a_file_appears_at_once(tmp_path: Path, old: bytes | None) -> None:
         file.flush()
         assert path.exists() == (old is not None)
         assert old is None or path.read_bytes() == old
-        # The unfinished file lies beside the target, under a name that nobody takes for a result.
-        (part,) = set(listing(tmp_path)) - {"result.json"}
-        assert part.startswith(".result.json.")
-        assert part.endswith(".part")
+        # The unfinished file lies beside the target, under no name or one that nobody takes for a result.
+        parts = set(listing(tmp_path)) - {"result.json"}
+        assert len(parts) == (system == "named")
+        assert all(part.startswith(".result.json.") and part.endswith(".part") for part in parts)
         file.write(b"content")
     assert listing(tmp_path) == ["result.json"]
     assert path.read_bytes() == b"new content"
@@ -130,6 +140,14 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"result\.json cannot be written \(No space left"):
         fill()
+    assert listing(tmp_path) == []
+
+
+def test_a_draft_that_is_forgotten_is_gone(tmp_path: Path, system: str) -> None:
+    draft = Draft(tmp_path / "result.json")
+    assert len(listing(tmp_path)) == (system == "named")
+    del draft
+    gc.collect()
     assert listing(tmp_path) == []
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import resource
 import signal
 import subprocess
 import sys
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +21,9 @@ import attneval
 from attneval.errors import DataError, ExportError
 from attneval.export.reader import open_export
 from attneval.export.writer import ExportWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DOG_BOXES = [[0, 0, 50, 80], [50, 0, 100, 80]]
 CAT_BOXES = [[0, 0, 60, 50], [10, 10, 20, 30], [5, 5, 5, 5]]
@@ -98,7 +104,7 @@ def test_numpy_reads_every_member(tmp_path: Path) -> None:
     expected = packed()
     with np.load(write(tmp_path / "maps.npz"), allow_pickle=False) as data:
         members = dict(data)
-    assert list(members) == list(expected)
+    assert list(members) == ["attention", *(name for name in expected if name != "attention")]
     for name in set(expected) - {"format"}:
         np.testing.assert_array_equal(members[name], expected[name])
     types = {name: str(values.dtype) for name, values in members.items()}
@@ -264,6 +270,123 @@ def test_a_grid_that_is_shifted(tmp_path: Path) -> None:
     assert boxes.tolist() == [[25, 0, 50, 25.5], [50, 0, 75, 25.5], [25, 25.5, 50, 50], [50, 25.5, 75, 50]]
 
 
+IDS = ["a", "b", "ç"]
+SIZES = [(100, 80), (60, 50), (10, 10)]
+IMAGES: dict[str, dict[str, Any]] = {
+    "boxes": {"boxes": np.arange(24).reshape(3, 2, 4)},
+    "sizes": {"size": np.array(SIZES), "boxes": np.arange(24.0).reshape(3, 2, 4)},
+    "ragged": {"size": SIZES, "boxes": [DOG_BOXES, np.array(CAT_BOXES), np.zeros((0, 4), np.float32)]},
+    "grids": {"size": SIZES, "grid": np.array([(1, 2), (3, 4), (5, 6)])},
+    "affine": {"grid": [(1, 2), (3, 4), (5, 6)], "affine": np.arange(1, 13).reshape(3, 4)},
+}
+
+
+def images_of(path: Path) -> dict[str, Any]:
+    with np.load(path) as data:
+        return {name: data[name] for name in data.files if name.startswith(("image_", "region_", "grid_"))}
+
+
+@pytest.mark.parametrize("given", IMAGES.values(), ids=IMAGES)
+@pytest.mark.parametrize("sizes", [[3], [1, 2], [2, 0, 1]], ids=str)
+def test_images_together_are_images_one_by_one(tmp_path: Path, given: dict[str, Any], sizes: list[int]) -> None:
+    with ExportWriter(tmp_path / "single.npz") as out:
+        for row, image_id in enumerate(IDS):
+            out.add_image(image_id, **{name: values[row] for name, values in given.items()})
+        out.set_similarity(np.zeros((3, 0)))
+    with ExportWriter(tmp_path / "batch.npz") as out:
+        first = 0
+        for size in sizes:
+            batch = slice(first, first + size)
+            out.add_images(IDS[batch], **{name: values[batch] for name, values in given.items()})
+            first += size
+        out.set_similarity(np.zeros((3, 0)))
+    assert (tmp_path / "batch.npz").read_bytes() == (tmp_path / "single.npz").read_bytes()
+    found = images_of(tmp_path / "batch.npz")
+    assert found["image_id"].tobytes().decode() == "abç"
+    assert found["image_id_offset"].tolist() == [0, 1, 2, 4]
+    if "boxes" in given:
+        assert found["region_offset"].tolist() == ([0, 2, 5, 5] if len(given["boxes"][1]) == 3 else [0, 2, 4, 6])
+        np.testing.assert_array_equal(found["region_box"], np.concatenate(list(given["boxes"])))
+    for name, member in (("size", "image_size"), ("grid", "grid_shape"), ("affine", "grid_affine")):
+        assert (name in given) == (member in found)
+        if name in given:
+            np.testing.assert_array_equal(found[member], given[name])
+
+
+def test_one_size_and_one_grid_for_all_images(tmp_path: Path) -> None:
+    with ExportWriter(tmp_path / "maps.npz") as out:
+        out.add_images(["1", "2"], size=(100, 50), grid=(1, 2), affine=(50, 50, 0, 1))
+        out.add_captions(["2", "1"], [[[1, 2]], [[3, 4]]], tokens=[["a"], ["b"]])
+    found = images_of(tmp_path / "maps.npz")
+    assert found["image_size"].tolist() == [[100, 50]] * 2
+    assert found["grid_shape"].tolist() == [[1, 2]] * 2
+    assert found["grid_affine"].tolist() == [[50, 50, 0, 1]] * 2
+
+
+def test_arrays_of_images_may_be_used_again(tmp_path: Path) -> None:
+    size, boxes = np.ones((2, 2), np.int32), np.zeros((2, 1, 4), np.float32)
+    with ExportWriter(tmp_path / "maps.npz") as out:
+        for number in range(2):
+            size[:], boxes[:] = number + 1, number
+            out.add_images([f"{number}a", f"{number}b"], size=size, boxes=boxes)
+        out.set_similarity(np.zeros((4, 0)))
+    found = images_of(tmp_path / "maps.npz")
+    assert found["image_size"].tolist() == [[1, 1], [1, 1], [2, 2], [2, 2]]
+    assert found["region_box"][:, 0].tolist() == [0, 0, 1, 1]
+
+
+TWO_BOXES = np.zeros((2, 3, 4))
+REFUSED_IMAGES: dict[str, Any] = {
+    "twice at once": ({"image_ids": ["1", "1"], "size": (1, 1), "boxes": TWO_BOXES}, ("image 1 is added twice",)),
+    "there already": ({"image_ids": ["1", "4711"], "size": (1, 1), "boxes": TWO_BOXES}, ("image 4711 is added twice",)),
+    "no text": ({"image_ids": ["1", 2], "size": (1, 1), "boxes": TWO_BOXES}, ("image 2", "no text")),
+    "too few sizes": ({"size": [(1, 1)], "boxes": TWO_BOXES}, ("image 1, ...", "1 size for 2 images")),
+    "too many boxes": ({"size": (1, 1), "boxes": np.zeros((3, 2, 4))}, ("image 1, ...", "3 boxes for 2 images")),
+    "flat boxes": ({"size": (1, 1), "boxes": np.zeros((2, 4))}, ("image 1: boxes has shape (4,), expected (R, 4)",)),
+    "boxes of five": (
+        {"size": (1, 1), "boxes": [np.zeros((2, 4)), np.zeros((2, 5))]},
+        ("image 2: boxes has shape (2, 5), expected (R, 4)",),
+    ),
+    "boxes of text": ({"size": (1, 1), "boxes": [np.zeros((1, 4)), [["a"] * 4]]}, ("image 2: boxes", "<U1")),
+    "broken sizes": ({"size": [(1, 1), (1, 1.5)], "boxes": TWO_BOXES}, ("image 2: size", "float64")),
+    "large sizes": ({"size": [(1, 1), (1, 2**40)], "boxes": TWO_BOXES}, ("image 2: size", str(2**40))),
+    "sizes of three": ({"size": [(1, 1), (1, 1, 1)], "boxes": TWO_BOXES}, ("image 2: size has shape (3,)", "(2,)")),
+    "no size": ({"boxes": TWO_BOXES}, ("image 1 is not described like",)),
+    "no regions": ({"size": (1, 1)}, ("image 1 needs boxes or a grid",)),
+}
+
+
+@pytest.mark.parametrize(("given", "parts"), REFUSED_IMAGES.values(), ids=REFUSED_IMAGES)
+def test_nothing_is_kept_of_refused_images(tmp_path: Path, given: dict[str, Any], parts: tuple[str, ...]) -> None:
+    expected = write(tmp_path / "expected.npz").read_bytes()
+    with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
+        add_images(out)
+        with pytest.raises(ExportError) as caught:
+            out.add_images(**{"image_ids": ["1", "2"], **given})
+        out.add_caption("36979", DOG, index=0, text="a café dog", spans=[(0, 1), (2, 6), (7, 10)])
+        out.add_caption("4711", CATS, index=3, text="cats", spans=[(0, 4)])
+        out.add_caption("36979", TWO, index=1, text="Two", spans=[(-1, -1), (0, 3)])
+    assert_says(str(caught.value), str(tmp_path / "maps.npz"), *parts)
+    assert (tmp_path / "maps.npz").read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"grid": [(1, 2), (0, 2)]}, r"image 2: grid \[0, 2\] has no cells"),
+        (
+            {"grid": (1, 2), "affine": [(1, 1, 0, 0), (1, 1, 0, np.inf)]},
+            r"image 2: affine \[1.0, 1.0, 0.0, inf\] needs",
+        ),
+        ({"grid": (1, 2), "affine": [(1, 1, 0, 0), (1, -1, 0, 0)]}, r"image 2: affine \[1.0, -1.0, 0.0, 0.0\] needs"),
+    ],
+    ids=["grid", "infinite", "negative"],
+)
+def test_grids_that_are_none_are_refused_together(tmp_path: Path, given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ExportError, match=says):
+        ExportWriter(tmp_path / "maps.npz").add_images(["1", "2"], **given)
+
+
 def test_images_without_sizes(tmp_path: Path) -> None:
     with ExportWriter(tmp_path / "maps.npz") as out:
         out.add_image("1", boxes=DOG_BOXES)
@@ -359,7 +482,7 @@ def interrupted(path: Path, error: type[BaseException]) -> None:
     with ExportWriter(path) as out:
         add_images(out)
         out.add_caption("36979", DOG, tokens=["a", "b", "c"])
-        assert listing(path.parent) == before  # the spool has no name
+        assert listing(path.parent) == before  # what is written has no name yet
         raise error
 
 
@@ -384,18 +507,80 @@ def test_a_refusal_at_the_end_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
-def test_a_disk_that_fills_up_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Files cannot grow beyond a size, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def fill(out: ExportWriter, captions: int) -> None:
+    """Add maps of 720 kB each, in both directions."""
+    out.add_image("1", boxes=np.zeros((36, 4)))
+    maps = np.ones((1, 5000, 36))
+    for index in range(captions):
+        out.add_captions(["1"], maps, indices=[index], tokens=[["a"] * 5000], attention_i2t=maps)
+
+
+def test_a_disk_that_fills_up_while_maps_are_added(tmp_path: Path) -> None:
     path = tmp_path / "maps.npz"
     path.write_bytes(b"old")
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def write_on() -> None:
+        with ExportWriter(path) as out:
+            with pytest.raises(DataError, match=r"maps\.npz cannot be written"):
+                fill(out, 100)
+            # Whoever goes on in spite of it gets no file with a hole in it.
+            out.close()
 
-    monkeypatch.setattr("attneval.export.npz.shutil.copyfileobj", full)
-    with pytest.raises((OSError, DataError), match="No space left"):
-        write(path)
+    with room_for(10 * 720_000), pytest.raises(DataError, match=r"maps\.npz cannot be written"):
+        write_on()
     assert listing(tmp_path) == ["maps.npz"]
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("room", [1, 1.5, 2, 2.01])
+def test_a_disk_that_fills_up_at_the_end(tmp_path: Path, room: float) -> None:
+    path = tmp_path / "maps.npz"
+    path.write_bytes(b"old")
+    with room_for(int(room * 720_000)), pytest.raises(DataError, match=r"maps\.npz cannot be written"):
+        perform_fill(path)
+    assert listing(tmp_path) == ["maps.npz"]
+    assert path.read_bytes() == b"old"
+
+
+def perform_fill(path: Path) -> None:
+    with ExportWriter(path) as out:
+        fill(out, 1)
+
+
+@pytest.mark.parametrize("system", ["nameless", "named"])
+@pytest.mark.parametrize("captions", [0, 1, 3])
+def test_a_writer_that_is_forgotten_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, captions: int
+) -> None:
+    if system == "named":
+        monkeypatch.setattr("attneval.files._open_nameless", lambda _: None)
+    out = ExportWriter(tmp_path / "maps.npz")
+    fill(out, captions)
+    assert len(listing(tmp_path)) == (system == "named")
+    del out
+    gc.collect()
+    assert listing(tmp_path) == []
+
+
+def test_a_system_whose_files_all_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = write(tmp_path / "expected.npz").read_bytes()
+    monkeypatch.setattr("attneval.files._open_nameless", lambda _: None)
+    assert write(tmp_path / "maps.npz").read_bytes() == expected
+    with pytest.raises(ExportError, match="similarity"):
+        perform(tmp_path / "maps.npz", (GIVEN, call("set_similarity", np.eye(5))))
+    assert listing(tmp_path) == ["expected.npz", "maps.npz"]
+    assert (tmp_path / "maps.npz").read_bytes() == expected
 
 
 def test_the_file_is_there_after_closing_and_not_before(tmp_path: Path) -> None:
@@ -408,22 +593,19 @@ def test_the_file_is_there_after_closing_and_not_before(tmp_path: Path) -> None:
 
 
 KILLED = """
-import sys, time
+import os, sys, time
 import numpy as np
-from attneval.export import writer
+from attneval.export import npz, writer
 
 def stop():
     print("now", flush=True)
     time.sleep(60)
 
-def slowly(file, members):
-    file.write(b"PK")
-    file.flush()
-    stop()
-
 path, when = sys.argv[1:]
 if when == "finishing":
-    writer.write_npz = slowly
+    npz._write_member = lambda archive, *member: stop()
+elif when == "placing":
+    os.replace = lambda *names: stop()
 with writer.ExportWriter(path) as out:
     out.add_image("1", boxes=np.zeros((36, 4)))
     for index in range(20):
@@ -433,7 +615,7 @@ with writer.ExportWriter(path) as out:
 """
 
 
-@pytest.mark.parametrize("when", ["adding", "finishing"])
+@pytest.mark.parametrize("when", ["adding", "finishing", "placing"])
 @pytest.mark.parametrize("old", [None, b"what was there before"], ids=["new", "old"])
 def test_a_killed_run_leaves_the_old_file_or_none(tmp_path: Path, when: str, old: bytes | None) -> None:
     path = tmp_path / "maps.npz"
@@ -446,7 +628,7 @@ def test_a_killed_run_leaves_the_old_file_or_none(tmp_path: Path, when: str, old
         assert process.wait() == -signal.SIGKILL
     assert path.exists() == (old is not None)
     assert old is None or path.read_bytes() == old
-    if when == "adding":
+    if when != "placing":
         assert listing(tmp_path) == ([] if old is None else ["maps.npz"])
     assert [name for name in listing(tmp_path) if name.endswith(".npz")] == ([] if old is None else ["maps.npz"])
 

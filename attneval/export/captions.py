@@ -10,7 +10,7 @@ import numpy as np
 from attneval.errors import ExportError
 from attneval.export.checks import spans_outside
 from attneval.export.packed import LAST_INDEX
-from attneval.text import Strings, code_points, offsets_of
+from attneval.text import offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,12 +54,14 @@ class Text:
     """Strings that can be stored.
 
     Attributes:
-        whole: All of them, one after the other.
-        lengths: How long each is.
+        data: All of them, one after the other, as UTF-8.
+        size: i8[S], how many bytes each has.
+        length: i8[S], how many code points each has.
     """
 
-    whole: str
-    lengths: list[int]
+    data: bytes
+    size: NDArray[np.int64]
+    length: NDArray[np.int64]
 
     @classmethod
     def of(cls, texts: Sequence[str], called: Callable[[int], str]) -> Text:
@@ -74,21 +76,31 @@ class Text:
         """
         try:
             whole = "".join(texts)
-            whole.encode("utf-8")
+            data = whole.encode("utf-8")
         except (TypeError, UnicodeEncodeError):
             row = next(row for row, text in enumerate(texts) if not _is_text(text))
             raise ExportError(f"{called(row)}: {texts[row]!r} is no text") from None
-        return cls(whole, list(map(len, texts)))
+        length = _lengths(texts)
+        if len(data) == len(whole):
+            return cls(data, length, length)
+        return cls(data, _lengths([text.encode("utf-8") for text in texts]), length)
 
     @classmethod
     def joined(cls, parts: Sequence[Text]) -> Text:
         """Strings one after the other."""
-        return cls("".join([part.whole for part in parts]), [length for part in parts for length in part.lengths])
+        return cls(
+            b"".join([part.data for part in parts]),
+            np.concatenate([part.size for part in parts]),
+            np.concatenate([part.length for part in parts]),
+        )
 
     def members(self, name: str) -> dict[str, NDArray[Any]]:
         """The strings as a member of UTF-8 bytes, and its offsets."""
-        data, offset = Strings(code_points(self.whole), offsets_of(self.lengths)).to_utf8()
-        return {name: data, f"{name}_offset": offset}
+        return {name: np.frombuffer(self.data, np.uint8), f"{name}_offset": offsets_of(self.size)}
+
+
+def _lengths(values: Sequence[Any]) -> NDArray[np.int64]:
+    return np.fromiter(map(len, values), np.int64, len(values))
 
 
 def _is_text(value: object) -> bool:
@@ -105,7 +117,7 @@ class Captions:
         length: i8[B], how many tokens each has.
         text: Their texts: the given ones, or else their tokens with spaces between; or None.
         token: All tokens' texts, or None.
-        span: i8[sum T, 2], all tokens' spans, or None.
+        span: i4[sum T, 2], all tokens' spans, or None.
     """
 
     image: NDArray[np.int64]
@@ -113,7 +125,7 @@ class Captions:
     length: NDArray[np.int64]
     text: Text | None
     token: Text | None
-    span: NDArray[np.int64] | None
+    span: NDArray[np.int32] | None
 
     @classmethod
     def of(
@@ -142,13 +154,12 @@ class Captions:
         index = np.full(len(image), -1, np.int64)
         if indices is not None:
             index = numbers(indices, np.int64, f"{called(0)}, ...: indices")
-        strange = np.flatnonzero((index < -1) | (index > LAST_INDEX))
-        if len(strange):
-            row = int(strange[0])
+        if index.min() < -1 or index.max() > LAST_INDEX:
+            row = int(np.argmax((index < -1) | (index > LAST_INDEX)))
             raise ExportError(f"{called(row)}: index {index[row]} is not between -1 and {LAST_INDEX}")
         length, token, span = np.zeros(len(image), np.int64), None, None
         if tokens is not None:
-            length = np.array(list(map(len, tokens)), np.int64)
+            length = _lengths(tokens)
             token = Text.of(
                 [text for own in tokens for text in own],
                 lambda row: f"{called(int(np.searchsorted(np.cumsum(length), row, side='right')))}: token",
@@ -156,8 +167,9 @@ class Captions:
             texts = [" ".join(own) for own in tokens] if texts is None else texts
         text = None if texts is None else Text.of(texts, lambda row: f"{called(row)}: text")
         if spans is not None and text is not None:
-            span, length = _pairs(spans, called)
-            _refuse_outside(span, length, text, called)
+            pairs, length = _pairs(spans, called)
+            _refuse_outside(pairs, length, text, called)
+            span = pairs.astype(np.int32, copy=False)
         return cls(image, index, length, text, token, span)
 
     def keys_beside(self, known: set[int], called: Callable[[int], str]) -> list[int]:
@@ -194,8 +206,8 @@ class Captions:
         )
 
 
-def _pairs(spans: Sequence[ArrayLike], called: Callable[[int], str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The spans i8[sum T, 2] of some captions, one after the other, and how many each has."""
+def _pairs(spans: Sequence[ArrayLike], called: Callable[[int], str]) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    """The spans i[sum T, 2] of some captions, one after the other, and how many each has."""
     try:
         joined = np.concatenate(spans)
     except (TypeError, ValueError):
@@ -203,8 +215,8 @@ def _pairs(spans: Sequence[ArrayLike], called: Callable[[int], str]) -> tuple[ND
     if joined.ndim != 2 or joined.shape[1] != 2 or joined.dtype.kind != "i":
         # Captions without tokens look like anything; what is wrong is known of each caption alone.
         pairs = [_pairs_of_one(own, f"{called(row)}: spans") for row, own in enumerate(spans)]
-        return np.concatenate([*pairs, np.zeros((0, 2), np.int64)]), np.array(list(map(len, pairs)), np.int64)
-    return joined.astype(np.int64, copy=False), np.array([len(np.asarray(own)) for own in spans], np.int64)
+        return np.concatenate([*pairs, np.zeros((0, 2), np.int64)]), _lengths(pairs)
+    return joined, _lengths(spans)
 
 
 def _pairs_of_one(spans: ArrayLike, what: str) -> NDArray[np.int64]:
@@ -215,16 +227,16 @@ def _pairs_of_one(spans: ArrayLike, what: str) -> NDArray[np.int64]:
 
 
 def _refuse_outside(
-    span: NDArray[np.int64], length: NDArray[np.int64], text: Text, called: Callable[[int], str]
+    span: NDArray[np.integer], length: NDArray[np.int64], text: Text, called: Callable[[int], str]
 ) -> None:
-    caption = np.repeat(np.arange(len(length)), length)
-    bad = spans_outside(span, np.array(text.lengths, np.int64)[caption])
+    bad = spans_outside(span, np.repeat(text.length, length))
     if bad.any():
         token = int(np.argmax(bad))
-        row = int(caption[token])
+        offset = offsets_of(length)
+        row = int(np.searchsorted(offset, token, side="right")) - 1
         raise ExportError(
-            f"{called(row)}: token {token - int(offsets_of(length)[row])} has the span {span[token].tolist()}, but the "
-            f"text has {text.lengths[row]} code points"
+            f"{called(row)}: token {token - int(offset[row])} has the span {span[token].tolist()}, but the text has "
+            f"{text.length[row]} code points"
         )
 
 
@@ -248,15 +260,16 @@ def real_weights(
     """
     if maps.ndim == 3 and channels == 1:
         maps = maps[:, None]
+    longest, most = length.max(), regions.max()
     fits = maps.ndim == 4 and maps.shape[:2] == (len(length), channels)
-    if not fits or maps.shape[2] < length.max(initial=0) or maps.shape[3] < regions.max(initial=0):
+    if not fits or maps.shape[2] < longest or maps.shape[3] < most:
         raise ExportError(
             f"{what} has shape {maps.shape}, expected {len(length)} captions x {channels} channels x "
-            f"{length.max(initial=0)} tokens x {regions.max(initial=0)} regions"
+            f"{longest} tokens x {most} regions"
         )
-    keep = np.broadcast_to(np.arange(maps.shape[2]) < length[:, None, None], maps.shape[:3])
+    keep = np.arange(maps.shape[2]) < np.repeat(length, channels)[:, None]
     data = maps.reshape(-1, maps.shape[3]).compress(keep.ravel(), axis=0)
-    if (regions < maps.shape[3]).any():
+    if regions.min() < maps.shape[3]:
         own = np.repeat(regions, length * channels)
         data = data[np.arange(maps.shape[3]) < own[:, None]]
     return data

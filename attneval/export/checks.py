@@ -159,11 +159,11 @@ def check_images(report: Report, export: AttentionExport) -> None:
     report.rows("similarity", strange, "NaN or infinite scores", found.__getitem__)
 
 
-def spans_outside(span: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which spans i8[m, 2] neither lie in their texts, of i8[m] code points, nor mark a special token."""
+def spans_outside(span: NDArray[np.integer], length: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which spans i[m, 2] neither lie in their texts, of i8[m] code points, nor mark a special token."""
     start, stop = span[:, 0], span[:, 1]
-    special = (start == -1) & (stop == -1)
-    return np.asarray(~special & ((start < 0) | (stop < start) | (stop > length)))
+    first = np.where(stop == -1, -1, 0)  # what ends at -1 begins there
+    return np.asarray((start < first) | (stop < start) | (stop > length))
 
 
 def check_spans(report: Report, export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> None:

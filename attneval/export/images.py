@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from attneval.export.captions import Text, numbers
 from attneval.text import offsets_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 # What is kept of each image: its type and its shape, R standing for any length.
 _COLUMNS: dict[str, tuple[Any, tuple[int | str, ...]]] = {
@@ -22,6 +24,7 @@ _COLUMNS: dict[str, tuple[Any, tuple[int | str, ...]]] = {
     "grid": (np.int32, (2,)),
     "affine": (np.float32, (4,)),
 }
+_MEMBERS = {"size": "image_size", "boxes": "region_box", "grid": "grid_shape", "affine": "grid_affine"}
 
 
 class Images:
@@ -37,62 +40,90 @@ class Images:
     def __init__(self, path: Path) -> None:
         self.row_of: dict[str, int] = {}
         self._path = path
-        self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
-        self._given: list[str] = []
-        self._regions: list[int] = []
+        self._blocks: dict[str, list[NDArray[Any]]] = {}
+        self._regions = array("q")
 
-    def add(self, image_id: str, **given: ArrayLike | None) -> None:
-        """Add an image, of which some of `size`, `boxes`, `grid` and `affine` are given; see `ExportWriter`.
+    def add(self, image_ids: Sequence[str], **given: Any) -> None:
+        """Add B images, of which some of `size`, `boxes`, `grid` and `affine` are given; see `ExportWriter`.
 
         Raises:
-            ExportError: The image is there already, is described otherwise than those before it, or is no image.
+            ExportError: An image is there already, is described otherwise than those before it, or is no image; then
+                none of them is added.
         """
-        where = f"{self._path}: image {image_id}"
-        Text.of([image_id], lambda _: where)
-        if image_id in self.row_of:
-            raise ExportError(f"{where} is added twice")
+        count = len(image_ids)
+        if not count:
+            return
+
+        def called(row: int) -> str:
+            return f"{self._path}: image {image_ids[row]}"
+
+        Text.of(image_ids, called)
+        rows = dict(zip(image_ids, range(len(self.row_of), len(self.row_of) + count), strict=True))
+        if len(rows) < count or not self.row_of.keys().isdisjoint(rows):
+            row = next(row for row, own in enumerate(image_ids) if own in self.row_of or own in image_ids[:row])
+            raise ExportError(f"{called(row)} is added twice")
         if (given["boxes"] is None) == (given["grid"] is None):
-            raise ExportError(f"{where} needs boxes or a grid, and not both")
+            raise ExportError(f"{called(0)} needs boxes or a grid, and not both")
         if given["grid"] is None:
             given["affine"] = None
-        values = {name: _checked(name, value, where) for name, value in given.items() if value is not None}
-        if self.row_of and list(values) != self._given:
-            raise ExportError(f"{where} is not described like the images before it")
-        self._given = list(values)
-        for name, value in values.items():
-            self._columns[name].append(value)
-        self._regions.append(len(values["boxes"]) if "boxes" in values else int(np.prod(values["grid"])))
-        self.row_of[image_id] = len(self.row_of)
+        names = [name for name in _COLUMNS if given[name] is not None]
+        if self.row_of and names != list(self._blocks):
+            raise ExportError(f"{called(0)} is not described like the images before it")
+        each = {name: _numbers_of(name, given[name], count, called) for name in names}
+        # These are copies: a caller may use the same arrays for the next images.
+        columns = {name: np.concatenate(own) if name == "boxes" else np.array(own) for name, own in each.items()}
+        if "grid" in columns:
+            _refuse("grid", columns["grid"], np.any(columns["grid"] < 1, axis=1), "has no cells", called)
+        if "affine" in columns:
+            affine = columns["affine"]
+            sound = np.isfinite(affine).all(axis=1) & (affine[:, :2] > 0).all(axis=1)
+            _refuse("affine", affine, ~sound, "needs finite numbers and positive scales", called)
+        # Nothing is kept of a batch before all of it has been looked at.
+        for name, column in columns.items():
+            self._blocks.setdefault(name, []).append(column)
+        if "grid" in columns:
+            self._regions.extend(columns["grid"].astype(np.int64).prod(axis=1).tolist())
+        else:
+            self._regions.extend(map(len, each["boxes"]))
+        self.row_of |= rows
 
     def regions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many regions some images have."""
-        return np.fromiter(map(self._regions.__getitem__, rows.tolist()), np.int64, len(rows))
+        return np.frombuffer(self._regions, np.int64)[rows]
 
     def members(self) -> dict[str, NDArray[Any]]:
         """The members that describe the images."""
         found = Text.of(list(self.row_of), str).members("image_id")
-        columns = self._columns
-        if columns["size"]:
-            found["image_size"] = np.array(columns["size"])
-        if columns["boxes"]:
-            found["region_offset"] = offsets_of(list(map(len, columns["boxes"])))
-            found["region_box"] = np.concatenate(columns["boxes"])
-        if columns["grid"]:
-            found["grid_shape"] = np.array(columns["grid"])
-        if columns["affine"]:
-            found["grid_affine"] = np.array(columns["affine"])
+        for name, blocks in self._blocks.items():
+            if name == "boxes":
+                found["region_offset"] = offsets_of(np.array(self._regions))
+            found[_MEMBERS[name]] = np.concatenate(blocks)
         return found
 
 
-def _checked(name: str, value: ArrayLike, where: str) -> NDArray[Any]:
+def _numbers_of(name: str, values: Any, count: int, called: Callable[[int], str]) -> NDArray[Any] | list[NDArray[Any]]:
+    """What is given of each of some images, of the right type and shape; together in one array where it can be."""
     dtype, shape = _COLUMNS[name]
-    # A caller may use the same array for the next image.
-    found: NDArray[Any] = np.array(numbers(value, dtype, f"{where}: {name}"))
-    if found.ndim != len(shape) or found.shape[-1] != shape[-1]:
-        expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-        raise ExportError(f"{where}: {name} has shape {found.shape}, expected ({expected})")
-    if name == "grid" and found.min() < 1:
-        raise ExportError(f"{where}: a grid of {found.tolist()} rows and columns has no cells")
-    if name == "affine" and not (np.isfinite(found).all() and found[:2].min() > 0):
-        raise ExportError(f"{where}: affine {found.tolist()} needs finite numbers and positive scales")
-    return found
+    try:
+        found = numbers(values, dtype, name)
+    except ExportError:
+        found = np.zeros(0)
+    if found.shape == shape:
+        return np.broadcast_to(found, (count, *found.shape))
+    if len(values) != count:
+        raise ExportError(f"{called(0)}, ...: {len(values)} {name} for {count} images")
+    if found.ndim == len(shape) + 1 and found.shape[-1] == shape[-1]:
+        return found
+    # They differ in length, or something is wrong with one of them.
+    each = [numbers(own, dtype, f"{called(row)}: {name}") for row, own in enumerate(values)]
+    for row, own in enumerate(each):
+        if own.ndim != len(shape) or own.shape[-1] != shape[-1]:
+            expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
+            raise ExportError(f"{called(row)}: {name} has shape {own.shape}, expected ({expected})")
+    return each
+
+
+def _refuse(name: str, values: NDArray[Any], bad: NDArray[np.bool_], why: str, called: Callable[[int], str]) -> None:
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ExportError(f"{called(row)}: {name} {values[row].tolist()} {why}")

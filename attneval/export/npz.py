@@ -5,75 +5,242 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+import weakref
 import zipfile
+import zlib
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
-from attneval.files import writing
+from attneval.files import Draft, writing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor, Future
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 COPY_BYTES = 2**18
 """Bytes that are copied at once: few enough to be still in the cache when they are written."""
+WRITE_BYTES = 2**21
+"""How many bytes are written at once, so that threads take turns rarely."""
+_CRC32 = 0xEDB88320
+"""The polynomial of a zip file's checksums without x^32; the highest bit is x^0."""
 
 
-class Spool:
-    """A growing flat array in an unnamed file beside the target.
+def write_npz(file: IO[bytes], members: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as an `.npz`."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, member in members.items():
+            _write_member(archive, name, member)
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, member: NDArray[Any]) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as target:
+        npy.write_array(target, member, allow_pickle=False)
+
+
+class GrowingNpz:
+    """An `.npz` in the making: flat arrays that grow, and then whole ones.
+
+    Only one member of a zip file can grow, since the others come behind it. It is the first to which something is
+    appended; others grow in a spool each, from which they are copied in the end. Another thread writes, one piece of
+    `WRITE_BYTES` while the next is gathered.
 
     Args:
-        beside: The target; the spool is on the same disk and gone when the process ends, however it does.
-        dtype: Of the elements.
+        path: The file whose place it takes.
+
+    Attributes:
+        discard: Give everything up; also called when nobody holds it any more.
 
     Raises:
         DataError: The directory cannot be written.
     """
 
-    def __init__(self, beside: Path, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
-        self.count = 0
-        self._beside = beside
-        with writing(beside):
-            self._file: IO[bytes] = tempfile.TemporaryFile(dir=beside.parent)  # noqa: SIM115 - closed by close()
+    def __init__(self, path: Path) -> None:
+        from concurrent.futures import ThreadPoolExecutor
 
-    def append(self, values: NDArray[Any]) -> None:
-        """Append elements.
+        self._path = path
+        self._draft = Draft(path)
+        self._archive = zipfile.ZipFile(self._draft.file, "w")
+        self._growing: dict[str, _Growing] = {}
+        self._thread = ThreadPoolExecutor(1)
+        self._written: Future[None] | None = None
+        self.discard = weakref.finalize(self, _give_up, self._thread, self._growing, self._archive, self._draft)
+
+    @property
+    def growing(self) -> bool:
+        """Whether anything was appended."""
+        return bool(self._growing)
+
+    def append(self, name: str, values: NDArray[Any]) -> None:
+        """Append to an array; its type is that of what comes first.
 
         Raises:
-            DataError: The disk is full.
+            DataError: What was appended before cannot be written: the disk is full.
         """
-        with writing(self._beside):
-            self._file.write(np.ascontiguousarray(values, self.dtype).data)
-        self.count += values.size
+        if name not in self._growing:
+            with writing(self._path):
+                self._growing[name] = (
+                    _Spool(self._archive, name, values.dtype, self._path.parent)
+                    if self._growing
+                    else _First(self._archive, name, values.dtype, self._draft.file)
+                )
+        growing = self._growing[name]
+        rest = growing.gather(values.ravel())
+        while len(rest):
+            self._write(growing)
+            rest = growing.gather(rest)
 
-    def copy_to(self, target: IO[bytes]) -> None:
-        """Write everything to another file."""
+    def finish(self, rest: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
+        """Add whole arrays, and put the file in place.
+
+        Args:
+            rest: Makes them, while what was appended is still being written.
+
+        Raises:
+            DataError: The disk is full, or a directory is in the way.
+        """
+        try:
+            for growing in self._growing.values():
+                self._write(growing)
+            members = rest()
+            self._wait()
+            with writing(self._path):
+                for growing in self._growing.values():
+                    growing.finish()
+                for name, member in members.items():
+                    _write_member(self._archive, name, member)
+                self._archive.close()
+            self._draft.publish()
+        finally:
+            self.discard()
+
+    def _write(self, growing: _Growing) -> None:
+        self._wait()
+        self._written = self._thread.submit(growing.write, growing.gathered())
+
+    def _wait(self) -> None:
+        """Wait until what was handed over is written; what went wrong is said each time."""
+        if self._written is not None:
+            with writing(self._path):
+                self._written.result()
+
+
+def _give_up(thread: Executor, growing: Mapping[str, _Growing], archive: zipfile.ZipFile, draft: Draft) -> None:
+    # A piece may still be being written. Its thread runs into closed files then, and nobody asks what came of it.
+    thread.shutdown(wait=False)
+    ends: list[Callable[[], None]] = [*(own.close for own in growing.values()), archive.close]
+    for end in ends:
+        # A zip file cannot be left before its end is written; whether that can be done is all the same.
+        with suppress(OSError, ValueError):
+            end()
+    draft.discard()
+
+
+class _Growing:
+    """A flat array that grows, and becomes a member of an archive.
+
+    Args:
+        archive: The archive.
+        info: The member.
+        dtype: Of the elements.
+        file: Where they are written.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, dtype: np.dtype[Any], file: IO[bytes]) -> None:
+        self._archive, self._info, self._dtype, self._file = archive, info, dtype, file
+        self._count = 0
+        self._gathered = 0
+        # One is filled while the other is written.
+        self._buffer, self._other = (np.empty(WRITE_BYTES // dtype.itemsize, dtype) for _ in range(2))
+        self.close = file.close
+
+    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Copy elements, and return those for which there is no room."""
+        room = self._buffer[self._gathered :]
+        taken = values[: len(room)]
+        room[: len(taken)] = taken
+        self._gathered += len(taken)
+        return values[len(taken) :]
+
+    def gathered(self) -> NDArray[Any]:
+        """What was gathered; it holds until this is called again."""
+        found = self._buffer[: self._gathered]
+        self._buffer, self._other, self._gathered = self._other, self._buffer, 0
+        return found
+
+    def write(self, values: NDArray[Any]) -> None:
+        """Append elements to the file."""
+        self._file.write(values.data)
+        self._count += len(values)
+
+    def header(self) -> bytes:
+        """What numpy writes before the elements: of one length for all counts, as it leaves room for growth."""
+        header = io.BytesIO()
+        shape = {"descr": npy.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self._count,)}
+        npy.write_array_header_1_0(header, shape)
+        return header.getvalue()
+
+    def finish(self) -> None:
+        """Become a whole member."""
+        raise NotImplementedError
+
+
+class _First(_Growing):
+    """Grows in the archive's file itself; its header and its checksum, which tell its length, are put right last."""
+
+    def __init__(self, archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any], target: IO[bytes]) -> None:
+        info = zipfile.ZipInfo(f"{name}.npy")
+        super().__init__(archive, info, dtype, archive.open(info, "w", force_zip64=True))
+        self._target = target
+        self._header = self.header()
+        self._file.write(self._header)
+
+    def finish(self) -> None:
+        self.close()
+        header = self.header()
+        self._info.CRC ^= crc_moved(zlib.crc32(self._header) ^ zlib.crc32(header), self._count * self._dtype.itemsize)
+        self._target.seek(self._info.header_offset)
+        self._target.write(self._info.FileHeader(zip64=True) + header)
+
+
+class _Spool(_Growing):
+    """Grows in an unnamed file in some folder, from which it is copied."""
+
+    def __init__(self, archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any], folder: Path) -> None:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
+        super().__init__(archive, zipfile.ZipInfo(f"{name}.npy"), dtype, file)
+
+    def finish(self) -> None:
         self._file.seek(0)
-        shutil.copyfileobj(self._file, target, COPY_BYTES)
-
-    def close(self) -> None:
-        """Give up the file."""
-        self._file.close()
+        with self._archive.open(self._info, "w", force_zip64=True) as target:
+            target.write(self.header())
+            shutil.copyfileobj(self._file, target, COPY_BYTES)
 
 
-def write_npz(file: IO[bytes], members: dict[str, NDArray[Any] | Spool]) -> None:
-    """Write arrays and spools as the members of an `.npz`."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, member in members.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as target:
-                if isinstance(member, Spool):
-                    target.write(_header(member.dtype, member.count))
-                    member.copy_to(target)
-                else:
-                    npy.write_array(target, member, allow_pickle=False)
+def crc_moved(change: int, count: int) -> int:
+    """What a change of some bytes' CRC-32 becomes when `count` bytes follow them: its product with x^(8 count).
+
+    Source: `crc32_combine` of zlib, which multiplies by squaring as well.
+    """
+    power = 1 << 23  # x^8
+    while count:
+        if count & 1:
+            change = _product(change, power)
+        power = _product(power, power)
+        count >>= 1
+    return change
 
 
-def _header(dtype: np.dtype[Any], count: int) -> bytes:
-    header = io.BytesIO()
-    shape = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": (count,)}
-    npy.write_array_header_1_0(header, shape)
-    return header.getvalue()
+def _product(a: int, b: int) -> int:
+    """The product of two polynomials modulo that of CRC-32."""
+    product = 0
+    for bit in range(31, -1, -1):
+        if a >> bit & 1:
+            product ^= b
+        b = b >> 1 ^ (_CRC32 if b & 1 else 0)
+    return product

@@ -14,9 +14,8 @@ from attneval.errors import ExportError
 from attneval.export.captions import Captions, caption_called, numbers, real_weights
 from attneval.export.content import KINDS, NORMALISED_OVER
 from attneval.export.images import Images
-from attneval.export.npz import Spool, write_npz
+from attneval.export.npz import GrowingNpz
 from attneval.export.packed import FORMAT_VERSION
-from attneval.files import replacing
 from attneval.text import offsets_of
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 class ExportWriter:
     """Write an attention export as a context manager.
 
-    Maps go to a spool file beside the target as they come; leaving the context puts the finished file in place in one
-    step, and an exception leaves whatever was there before.
+    Maps are written as they come, into a file that has no name yet; leaving the context puts it in place in one step,
+    and an exception leaves whatever was there before.
 
     Args:
         path: The `.npz` to write.
@@ -82,8 +81,8 @@ class ExportWriter:
         self._given: frozenset[str] = frozenset()
         self._keys: set[int] = set()
         self._captions: list[Captions] = []
-        self._spools: dict[str, Spool] = {}
         self._similarity: NDArray[np.float32] | None = None
+        self._file = GrowingNpz(self.path)
 
     def describe(self, about: Mapping[str, Any]) -> None:
         """Say more about the model: as the constructor's other arguments, under any key.
@@ -109,7 +108,7 @@ class ExportWriter:
         grid: tuple[int, int] | None = None,
         affine: tuple[float, float, float, float] | None = None,
     ) -> None:
-        """Add an image and its regions.
+        """Add an image and its regions; the same as `add_images` for one.
 
         Args:
             image_id: The annotation file's stem for Flickr30k Entities, the COCO id for COCO.
@@ -122,7 +121,36 @@ class ExportWriter:
         Raises:
             ExportError: The image is there already, or it is described otherwise than those before it.
         """
-        self._images.add(image_id, size=size, boxes=boxes, grid=grid, affine=affine)
+        self.add_images(
+            [image_id],
+            size=None if size is None else [size],
+            boxes=None if boxes is None else [boxes],
+            grid=None if grid is None else [grid],
+            affine=None if affine is None else [affine],
+        )
+
+    def add_images(
+        self,
+        image_ids: Sequence[str],
+        *,
+        size: ArrayLike | None = None,
+        boxes: ArrayLike | Sequence[ArrayLike] | None = None,
+        grid: ArrayLike | None = None,
+        affine: ArrayLike | None = None,
+    ) -> None:
+        """Add a batch of images and their regions, as a file of features or a loader holds them.
+
+        Args:
+            image_ids: B of them.
+            size: i[B, 2], or i[2] if all images have the same.
+            boxes: f[B, R, 4], or for each image f[R, 4], or
+            grid: i[B, 2], or i[2] for all.
+            affine: f[B, 4], or f[4] for all.
+
+        Raises:
+            ExportError: As for `add_image`; then none of the batch is added.
+        """
+        self._images.add(image_ids, size=size, boxes=boxes, grid=grid, affine=affine)
 
     def add_caption(
         self,
@@ -187,7 +215,7 @@ class ExportWriter:
         Raises:
             ExportError: An image is unknown, a caption is there already, or what is given of them does not fit
                 together; then none of the batch is added.
-            DataError: The disk is full.
+            DataError: The disk is full; it may show only when more is added, or in the end.
         """
         count = len(image_ids)
         if not count:
@@ -227,9 +255,7 @@ class ExportWriter:
         }
         # Nothing is kept of a batch before all of it has been looked at.
         for name, weights in flat.items():
-            if name not in self._spools:
-                self._spools[name] = Spool(self.path, self._dtype)
-            self._spools[name].append(weights)
+            self._file.append(name, weights)
         self._given = given
         self._keys.update(keys)
         self._captions.append(captions)
@@ -246,14 +272,10 @@ class ExportWriter:
         """Put the finished file in place.
 
         Raises:
-            ExportError: The similarity does not fit, or the file cannot be written.
+            ExportError: The similarity does not fit.
+            DataError: The file cannot be written.
         """
-        try:
-            members = self._members()
-            with replacing(self.path) as file:
-                write_npz(file, members)
-        finally:
-            self._discard()
+        self._file.finish(self._members)
 
     def __enter__(self) -> Self:
         return self
@@ -264,22 +286,18 @@ class ExportWriter:
         if kind is None:
             self.close()
         else:
-            self._discard()
+            self._file.discard()
 
-    def _discard(self) -> None:
-        for spool in self._spools.values():
-            spool.close()
-
-    def _members(self) -> dict[str, NDArray[Any] | Spool]:
-        """Everything that goes into the file, in the order of the format's description."""
+    def _members(self) -> dict[str, NDArray[Any]]:
+        """Everything that goes into the file beside the maps, in the order of the format's description."""
         captions = Captions.joined(self._captions)
-        if not self._spools and self._similarity is None:
+        if not self._file.growing and self._similarity is None:
             raise ExportError(f"{self.path}: no caption with a map was added, and no similarity was set")
         expected = (len(self._images.row_of), len(captions.image))
         if self._similarity is not None and self._similarity.shape != expected:
             raise ExportError(f"{self.path}: similarity has shape {self._similarity.shape}, expected {expected}")
         header = json.dumps(self._header | self._about).encode("utf-8")
-        members: dict[str, NDArray[Any] | Spool] = {
+        members: dict[str, NDArray[Any]] = {
             "format": np.frombuffer(header, np.uint8),
             **self._images.members(),
         }
@@ -287,16 +305,15 @@ class ExportWriter:
         members["caption_index"] = captions.index.astype(np.int16)
         if captions.text is not None:
             members |= captions.text.members("caption_text")
-        if self._spools:
+        if self._file.growing:
             members["token_offset"] = offsets_of(captions.length)
             if captions.token is not None:
                 members |= captions.token.members("token_text")
             elif captions.span is not None:
-                members["token_span"] = captions.span.astype(np.int32)
+                members["token_span"] = captions.span
             members["channel"] = self._channels
             regions = self._images.regions(captions.image)
             members["attention_offset"] = offsets_of(captions.length * len(self._channels) * regions)
-            members |= self._spools
         if self._similarity is not None:
             members["similarity"] = self._similarity
         return members

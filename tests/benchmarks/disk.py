@@ -79,21 +79,23 @@ def writer(folder: Path, source: Path | None, runs: int, images: int = 5000) -> 
     tokens = np.diff(members["token_offset"])
     longest = int(tokens.max())
     spans = np.split(members["token_span"], members["token_offset"][1:-1])
-    image = members["caption_image"].tolist()
+    names = [part.image_id[image] for image in members["caption_image"].tolist()]
+    numbers = part.caption_index.tolist()
     padded = np.zeros((len(texts), longest, 36), np.float32)
     padded[np.arange(longest) < tokens[:, None]] = members["attention"].reshape(-1, 36)
     boxes = members["region_box"].reshape(images, 36, 4)
 
     def ours() -> None:
         with ExportWriter(maps, normalised_over="regions") as out:
-            for row, image_id in enumerate(part.image_id):
-                out.add_image(image_id, size=tuple(part.image_size[row].tolist()), boxes=boxes[row])
+            for first in range(0, images, IMAGES_AT_ONCE):
+                batch = slice(first, first + IMAGES_AT_ONCE)
+                out.add_images(part.image_id[batch], size=part.image_size[batch], boxes=boxes[batch])
             for first in range(0, len(texts), AT_ONCE):
                 batch = slice(first, first + AT_ONCE)
                 out.add_captions(
-                    [part.image_id[i] for i in image[batch]],
+                    names[batch],
                     padded[batch],
-                    indices=part.caption_index[batch].tolist(),
+                    indices=numbers[batch],
                     texts=texts[batch],
                     spans=spans[batch],
                 )

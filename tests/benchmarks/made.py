@@ -22,7 +22,7 @@ SENTENCES = 5
 """Captions of an image."""
 BASES = 1000
 """Different images that are made up; larger sets repeat them under other names."""
-AT_ONCE = 64
+AT_ONCE = 128
 """Captions that are written together."""
 DISTINCT_ROWS = 512
 """Rows of weights that the imagined model knows."""

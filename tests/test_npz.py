@@ -1,0 +1,110 @@
+"""Writing `.npz` files of which one member grows."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from attneval.export import npz
+from attneval.export.archive import Archive
+from attneval.export.npz import GrowingNpz, crc_moved, write_npz
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+A = np.arange(30, dtype=np.float32)
+
+
+def grown(path: Path, pieces: dict[str, list[int]], values: np.ndarray[tuple[int], np.dtype[np.floating]] = A) -> Path:
+    """Arrays of the first values, appended in pieces of some sizes, and one more."""
+    file = GrowingNpz(path)
+    for name, sizes in pieces.items():
+        first = 0
+        for size in sizes:
+            file.append(name, values[first : first + size])
+            first += size
+    file.finish(lambda: {"rest": np.array([[1, 2], [3, 4]])})
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "sizes", [[0], [1], [30], [10, 0, 20], [1] * 30], ids=["empty", "one", "all", "three", "singly"]
+)
+@pytest.mark.parametrize("write_bytes", [8, 16, 40, 2**20])
+def test_what_grows_is_what_numpy_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: type[np.floating], sizes: list[int], write_bytes: int
+) -> None:
+    monkeypatch.setattr(npz, "WRITE_BYTES", write_bytes)
+    path = grown(tmp_path / "a.npz", {"a": sizes}, A.astype(dtype))
+    with np.load(path) as data:
+        assert data.files == ["a", "rest"]
+        assert data["a"].dtype == dtype
+        np.testing.assert_array_equal(data["a"], A[: sum(sizes)])
+        assert data["rest"].tolist() == [[1, 2], [3, 4]]
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+    read = Archive(path)
+    assert read.broken() is None
+    np.testing.assert_array_equal(read.array("a"), A[: sum(sizes)])
+
+
+def test_it_has_the_bytes_of_arrays_that_are_whole(tmp_path: Path) -> None:
+    with (tmp_path / "whole.npz").open("wb") as file:
+        write_npz(file, {"a": A, "b": A[:7], "c": A[:9], "rest": np.array([[1, 2], [3, 4]])})
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for pieces in ({"a": [30], "b": [7], "c": [9]}, {"a": [10, 20], "b": [3, 4], "c": [1, 8]}):
+        assert grown(tmp_path / "grown.npz", pieces).read_bytes() == whole
+
+
+def test_nothing_grows(tmp_path: Path) -> None:
+    with np.load(grown(tmp_path / "a.npz", {})) as data:
+        assert data.files == ["rest"]
+
+
+def test_the_local_header_says_what_the_directory_says(tmp_path: Path) -> None:
+    path = grown(tmp_path / "a.npz", {"a": [30]})
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("a.npy")
+    # APPNOTE 4.3.7 and 4.5.3: sizes that may need eight bytes stand in an extra field, whose number is 1.
+    crc, compressed, size, name_length, extra_length = struct.unpack("<LLLHH", data[14:30])
+    assert (compressed, size) == (0xFFFFFFFF, 0xFFFFFFFF)
+    extra = data[30 + name_length :][:extra_length]
+    assert struct.unpack("<HHQQ", extra) == (1, 16, 128 + 120, 128 + 120)
+    content = data[30 + name_length + extra_length :][: 128 + 120]
+    assert crc == info.CRC == zlib.crc32(content)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 63, 64, 1000, 100_003])
+def test_a_change_moves_through_a_checksum(count: int) -> None:
+    rng = np.random.default_rng(count)
+    before, after, rest = (rng.bytes(size) for size in (40, 40, count))
+    change = zlib.crc32(before) ^ zlib.crc32(after)
+    assert zlib.crc32(before + rest) ^ crc_moved(change, count) == zlib.crc32(after + rest)
+
+
+def test_a_change_moves_far() -> None:
+    step = crc_moved(0x12345678, 2**33 + 5)
+    assert crc_moved(step, 2**40) == crc_moved(0x12345678, 2**40 + 2**33 + 5)
+    # x has the order 2^32 - 1, since the polynomial is primitive: after as many bytes, eight times, all is as it was.
+    assert crc_moved(0x12345678, 2**32 - 1) == 0x12345678
+
+
+@pytest.mark.parametrize("system", ["nameless", "named"])
+def test_what_is_given_up_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    if system == "named":
+        monkeypatch.setattr("attneval.files._open_nameless", lambda _: None)
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"old")
+    file = GrowingNpz(path)
+    file.append("a", A)
+    file.append("b", A)
+    file.discard()
+    assert [own.name for own in tmp_path.iterdir()] == ["a.npz"]
+    assert path.read_bytes() == b"old"
