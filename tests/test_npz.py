@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from attneval.errors import DataError
 from attneval.export import npz
 from attneval.export.archive import Archive
 from attneval.export.npz import GrowingNpz, crc_moved, write_npz
@@ -26,7 +27,7 @@ def grown(path: Path, pieces: dict[str, list[int]], values: np.ndarray[tuple[int
     for name, sizes in pieces.items():
         first = 0
         for size in sizes:
-            file.append(name, values[first : first + size])
+            file.append({name: values[first : first + size]})
             first += size
     file.finish(lambda: {"rest": np.array([[1, 2], [3, 4]])})
     return path
@@ -103,8 +104,22 @@ def test_what_is_given_up_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "a.npz"
     path.write_bytes(b"old")
     file = GrowingNpz(path)
-    file.append("a", A)
-    file.append("b", A)
+    file.append({"a": A, "b": A})
     file.discard()
     assert [own.name for own in tmp_path.iterdir()] == ["a.npz"]
     assert path.read_bytes() == b"old"
+
+
+def test_of_what_cannot_all_be_appended_nothing_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    file = GrowingNpz(tmp_path / "a.npz")
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.TemporaryFile", full)
+        with pytest.raises(DataError, match=r"a\.npz cannot be written \(No space left"):
+            file.append({"a": A, "b": A})
+    file.append({"a": A[:2], "b": A[2:5]})
+    file.finish(dict)
+    with np.load(tmp_path / "a.npz") as data:
+        assert {name: data[name].tolist() for name in data} == {"a": [0, 1], "b": [2, 3, 4]}

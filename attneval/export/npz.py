@@ -76,24 +76,28 @@ class GrowingNpz:
         """Whether anything was appended."""
         return bool(self._growing)
 
-    def append(self, name: str, values: NDArray[Any]) -> None:
-        """Append to an array; its type is that of what comes first.
+    def append(self, parts: Mapping[str, NDArray[Any]]) -> None:
+        """Append to arrays by name; the type of each is that of what comes first.
 
         Raises:
-            DataError: What was appended before cannot be written: the disk is full.
+            DataError: A file for what grows cannot be made, and then nothing is appended; or what was appended before
+                cannot be written: the disk is full.
         """
-        if name not in self._growing:
-            with writing(self._path):
-                self._growing[name] = (
-                    _Spool(self._archive, name, values.dtype, self._path.parent)
-                    if self._growing
-                    else _First(self._archive, name, values.dtype, self._draft.file)
-                )
-        growing = self._growing[name]
-        rest = growing.gather(values.ravel())
-        while len(rest):
-            self._write(growing)
-            rest = growing.gather(rest)
+        for name, values in parts.items():
+            if name not in self._growing:
+                with writing(self._path):
+                    self._growing[name] = self._started(name, values.dtype)
+        for name, values in parts.items():
+            growing = self._growing[name]
+            rest = growing.gather(values.ravel())
+            while len(rest):
+                self._write(growing)
+                rest = growing.gather(rest)
+
+    def _started(self, name: str, dtype: np.dtype[Any]) -> _Growing:
+        if self._growing:
+            return _Spool(self._archive, name, dtype, self._path.parent)
+        return _First(self._archive, name, dtype, self._draft.file)
 
     def finish(self, rest: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
         """Add whole arrays, and put the file in place.

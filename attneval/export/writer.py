@@ -254,8 +254,7 @@ class ExportWriter:
             if values is not None
         }
         # Nothing is kept of a batch before all of it has been looked at.
-        for name, weights in flat.items():
-            self._file.append(name, weights)
+        self._file.append(flat)
         self._given = given
         self._keys.update(keys)
         self._captions.append(captions)
