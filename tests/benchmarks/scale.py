@@ -33,16 +33,19 @@ def measured(folder: Path, images: int) -> list[str]:
     truth, maps, result = folder / "entities", folder / "maps.npz", folder / "result.json"
     write_export(maps, truth, write_entities(truth, images, ENTITIES))
     score = ("score", maps, "--gt", truth, "--no-cache", "-o", result)
-    start = time.perf_counter()
     peak = peak_bytes(*score)
-    alone = time.perf_counter() - start
-    start = time.perf_counter()
-    run(ATTNEVAL, *score, "--jobs", "2")
-    shared = time.perf_counter() - start
+    alone, shared = (seconds(*score, "--jobs", jobs) for jobs in "12")
     captions = images * SENTENCES
     size = megabytes(maps.stat().st_size)
     each = f"{alone / captions * 1e6:.0f} us"
     return [f"{captions:,}", f"{images:,}", size, duration(alone), each, duration(shared), megabytes(peak)]
+
+
+def seconds(*arguments: str | Path) -> float:
+    """How long `attneval ARGUMENTS` takes."""
+    start = time.perf_counter()
+    run(ATTNEVAL, *arguments)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
