@@ -151,7 +151,11 @@ class Run:
             digests |= scores.truth.digests
         self._ground_truth = source.format
         self._note_annotations(inputs.gt, source, digests)
-        self._tell(problems, export)
+        self.notes += problems.warnings
+        captions = len(export.caption_image)
+        self.notes += problems.disagreements(export.path, captions)
+        for text, hint in problems.missing(export.path, captions, self._counts):
+            self._missing(text, hint)
 
     def _choose(self, image_id: list[str], wanted: list[str] | None) -> NDArray[np.int64]:
         """The rows of the images that count, ascending."""
@@ -205,36 +209,6 @@ class Run:
             self._inputs.append(("gt", gt, sha256))
         if isinstance(source, Cached):
             source.save(sha256_of_many(digests))
-
-    def _tell(self, problems: Problems, export: AttentionExport) -> None:
-        """Refuse or note what could not be aligned."""
-        self.notes += problems.warnings
-        captions = len(export.caption_image)
-        if problems.disagreeing:
-            self.notes.append(
-                f"{len(problems.disagreeing)} of {captions} captions of {export.path} are other captions of their "
-                f"image than their caption_index says; matched by text (first: {first_of(problems.disagreeing)})"
-            )
-        way_out = "pass --missing skip to leave them out, or --missing zero to score them 0"
-        if problems.unaligned:
-            self._missing(
-                f"{len(problems.unaligned)} of {captions} captions of {export.path} are no caption of their image "
-                f"in the annotations (first: {first_of(problems.unaligned)})",
-                f"check image ids and caption numbers; {way_out}",
-            )
-        if problems.absent:
-            annotated = self._counts["captions"] + len(problems.absent) + len(problems.unaligned)
-            self._missing(
-                f"{len(problems.absent)} of {annotated} captions have no attention in {export.path} "
-                f"(first: {first_of(problems.absent)})",
-                way_out,
-            )
-        if problems.wordless:
-            self._missing(
-                f"{len(problems.wordless)} of {self._counts['words']} annotated words have no token in {export.path} "
-                f"(first: {first_of(problems.wordless)})",
-                f"the model may cut captions; {way_out}",
-            )
 
     def retrieval(self, scores: Similarity, wanted: list[str] | None) -> None:
         """Rank by similarity.
