@@ -61,6 +61,7 @@ class Draft:
             self._nameless = nameless is not None
             self.file: IO[bytes] = self._name.open("x+b") if nameless is None else nameless
         self.discard = weakref.finalize(self, _give_up, self.file, self._name)
+        _drafts.add(self)
 
     def publish(self) -> None:
         """Put the file in place.
@@ -76,6 +77,22 @@ class Draft:
             self.file.close()
             os.replace(self._name, self._path)  # noqa: PTH105 - beside link
 
+
+_drafts: weakref.WeakSet[Draft] = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    """In a forked process: whatever is left in the buffers of drafts must not get into the parent's files."""
+    for draft in _drafts:
+        draft.discard.detach()
+        if not draft.file.closed:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, draft.file.fileno())
+            os.close(nothing)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 _OPEN_FILES = "/proc/self/fd"
 

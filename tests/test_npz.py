@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
@@ -123,3 +126,42 @@ def test_of_what_cannot_all_be_appended_nothing_is(tmp_path: Path, monkeypatch: 
     file.finish(dict)
     with np.load(tmp_path / "a.npz") as data:
         assert {name: data[name].tolist() for name in data} == {"a": [0, 1], "b": [2, 3, 4]}
+
+
+FORKING = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from attneval import files
+from attneval.export import npz
+
+if sys.argv[2] == "named":
+    files._open_nameless = lambda folder: None
+npz.WRITE_BYTES = 4000
+values = np.arange(1500, dtype=np.float32)
+file = npz.GrowingNpz(Path(sys.argv[1]))
+file.append({"a": values, "b": -values})
+file._wait()
+child = os.fork()
+if not child:
+    sys.exit(0)  # in the ordinary way, which closes all files
+os.waitpid(child, 0)
+file.append({"a": values, "b": -values})
+file.finish(dict)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forked processes")
+@pytest.mark.parametrize("system", ["nameless", "named"])
+def test_a_forked_process_writes_nothing(tmp_path: Path, system: str) -> None:
+    path = tmp_path / "a.npz"
+    done = subprocess.run([sys.executable, "-c", FORKING, path, system], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    twice = np.tile(np.arange(1500, dtype=np.float32), 2)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+    with np.load(path) as data:
+        assert sorted(data) == ["a", "b"]
+        np.testing.assert_array_equal(data["a"], twice)
+        np.testing.assert_array_equal(data["b"], -twice)
+    assert [own.name for own in tmp_path.iterdir()] == ["a.npz"]

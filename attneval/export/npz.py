@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import tempfile
 import weakref
 import zipfile
@@ -140,7 +141,7 @@ def _give_up(thread: Executor, growing: Mapping[str, _Growing], archive: zipfile
     ends: list[Callable[[], None]] = [*(own.close for own in growing.values()), archive.close]
     for end in ends:
         # A zip file cannot be left before its end is written; whether that can be done is all the same.
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, struct.error):
             end()
     draft.discard()
 
@@ -180,6 +181,7 @@ class _Growing:
     def write(self, values: NDArray[Any]) -> None:
         """Append elements to the file."""
         self._file.write(values.data)
+        self._file.flush()  # what stays in a buffer would be written once more by a process that is forked now
         self._count += len(values)
 
     def header(self) -> bytes:
