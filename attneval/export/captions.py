@@ -151,8 +151,9 @@ class Captions:
         Raises:
             ExportError: A number, a text or a span cannot be stored, or would be refused when it is read.
         """
-        index = np.full(len(image), -1, np.int64)
-        if indices is not None:
+        if indices is None:
+            index = np.full(len(image), -1, np.int64)
+        else:
             index = numbers(indices, np.int64, f"{called(0)}, ...: indices")
         if index.min() < -1 or index.max() > LAST_INDEX:
             row = int(np.argmax((index < -1) | (index > LAST_INDEX)))
@@ -172,7 +173,7 @@ class Captions:
             span = pairs.astype(np.int32, copy=False)
         return cls(image, index, length, text, token, span)
 
-    def keys_beside(self, known: set[int], called: Callable[[int], str]) -> list[int]:
+    def keys_beside(self, known: set[int], called: Callable[[int], str]) -> set[int]:
         """A key for each caption that has a number within its image.
 
         Args:
@@ -184,10 +185,11 @@ class Captions:
         """
         numbered = np.flatnonzero(self.index >= 0)
         keys: list[int] = (self.image * (LAST_INDEX + 1) + self.index)[numbered].tolist()
-        if len(set(keys)) < len(keys) or not known.isdisjoint(keys):
+        found = set(keys)
+        if len(found) < len(keys) or not known.isdisjoint(found):
             row = next(row for row, key in enumerate(keys) if key in known or key in keys[:row])
             raise ExportError(f"{called(int(numbered[row]))} is added twice")
-        return keys
+        return found
 
     @classmethod
     def joined(cls, parts: Sequence[Captions]) -> Captions:

@@ -162,8 +162,10 @@ def check_images(report: Report, export: AttentionExport) -> None:
 def spans_outside(span: NDArray[np.integer], length: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which spans i[m, 2] neither lie in their texts, of i8[m] code points, nor mark a special token."""
     start, stop = span[:, 0], span[:, 1]
-    first = np.where(stop == -1, -1, 0)  # what ends at -1 begins there
-    return np.asarray((start < first) | (stop < start) | (stop > length))
+    bad = (stop < start) | (stop > length)
+    if span.min(initial=0) < 0:
+        bad |= (start < 0) & ((start != -1) | (stop != -1))
+    return np.asarray(bad)
 
 
 def check_spans(report: Report, export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> None:

@@ -256,7 +256,7 @@ class ExportWriter:
         # Nothing is kept of a batch before all of it has been looked at.
         self._file.append(flat)
         self._given = given
-        self._keys.update(keys)
+        self._keys |= keys
         self._captions.append(captions)
 
     def set_similarity(self, similarity: ArrayLike) -> None:

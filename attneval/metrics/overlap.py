@@ -75,13 +75,13 @@ def relevant_regions(
     elif boxes == "union" and overlap != "center":
         box, box_offset = disjoint(box, box_offset)
     count = np.diff(region_offset)
-    boxes_of = np.diff(box_offset)
+    boxes_of, regions_of = np.diff(box_offset), count[image]
     found = []
-    for width in np.flatnonzero(np.bincount(count[image])).tolist():
+    for width in np.flatnonzero(np.bincount(regions_of)).tolist():
         # Images with equally many regions form one table.
         images = np.flatnonzero(count == width)
         table = _of(region, region_offset, images).reshape(len(images), width, 4)
-        entities = np.flatnonzero(count[image] == width)
+        entities = np.flatnonzero(regions_of == width)
         row_of_image = np.zeros(len(count), np.int64)
         row_of_image[images] = np.arange(len(images))
         group = _Group(
@@ -227,7 +227,8 @@ class _SharedArea:
         own = group.place_of_box
         x1, y1, x2, y2 = group.box.astype(np.float32).T[:, :, None]
         shared = _length(gathered(0, own), gathered(2, own), x1, x2)
-        shared *= _length(gathered(1, own), gathered(3, own), y1, y2)
+        # What is apart in one direction shares nothing or less, which only pieces that add up must not.
+        shared *= _length(gathered(1, own), gathered(3, own), y1, y2, negative=not group.add_up)
         needed = self._share * (x2 - x1) * (y2 - y1) if self.overlap == "iou" else np.zeros_like(x1)
         if group.add_up:
             own, shared, needed = group.place, group.by_entity(np.add, shared), group.by_entity(np.add, needed)
@@ -253,12 +254,18 @@ class _SharedArea:
 
 
 def _length(
-    low: NDArray[np.float32], high: NDArray[np.float32], start: NDArray[np.float32], stop: NDArray[np.float32]
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
+    start: NDArray[np.float32],
+    stop: NDArray[np.float32],
+    *,
+    negative: bool = False,
 ) -> NDArray[np.float32]:
-    """The length that [low, high] and [start, stop] share; the first two arrays are used up."""
+    """The length that [low, high] and [start, stop] share, 0 or `negative` if none; the first two are used up."""
     np.maximum(low, start, out=low)
     np.minimum(high, stop, out=high)
-    np.maximum(high, low, out=high)
+    if not negative:
+        np.maximum(high, low, out=high)
     high -= low
     return high
 
