@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import threading
 import weakref
 from contextlib import contextmanager, suppress
@@ -55,7 +54,7 @@ class Draft:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._name = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+        self._name = path.parent / f".{path.name}.{os.urandom(4).hex()}.part"
         with writing(path):
             nameless = _open_nameless(path.parent)
             self._nameless = nameless is not None

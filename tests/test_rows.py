@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 
 from attneval.metrics.rows import Rows, normalised
 from attneval.protocol import Threshold
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Few different weights, so that many are tied; sums of eighths are exact in any order.
 EIGHTHS = st.integers(0, 8).map(lambda n: n / 8)
@@ -27,6 +31,11 @@ THRESHOLDS = st.one_of(
 
 def ranked(row: list[float], threshold: str) -> Rows:
     return Rows.rank(np.array([row], np.float64), Threshold.parse(threshold))
+
+
+def through(rows: Rows) -> NDArray[np.integer]:
+    """How many keys weigh at least as much as each key, itself included."""
+    return rows.ahead + (1 if rows.tied is None else rows.tied)
 
 
 def attended(row: list[float], threshold: str) -> int:
@@ -76,7 +85,7 @@ def test_normalisation_is_the_references(rows: list[list[float]], method: str) -
 def test_ranks_by_hand() -> None:
     rows = ranked([0.2, 0.5, 0.2, 0.0, 0.1, 0.0], "uniform")
     assert rows.ahead.tolist() == [[1, 0, 1, 4, 3, 4]]
-    assert rows.through.tolist() == [[3, 1, 3, 6, 4, 6]]
+    assert through(rows).tolist() == [[3, 1, 3, 6, 4, 6]]
     assert rows.total.tolist() == pytest.approx([1.0])
 
 
@@ -86,11 +95,11 @@ def test_ranks_and_thresholds_by_counting(table: list[list[float]], threshold: s
     rows = Rows.rank(np.array(table), Threshold.parse(threshold))
     for k, row in enumerate(table):
         assert rows.ahead[k].tolist() == [sum(w > own for w in row) for own in row]
-        assert rows.through[k].tolist() == [sum(w >= own for w in row) for own in row]
+        assert through(rows)[k].tolist() == [sum(w >= own for w in row) for own in row]
         members = reference.attended(row, threshold)
         assert float(rows.attended[k]) == pytest.approx(sum(members), abs=1e-12)
         # Its share of the places up to `attended` is how much a key belongs to the attended set.
-        shares = (rows.attended[k] - rows.ahead[k]) / (rows.through[k] - rows.ahead[k])
+        shares = (rows.attended[k] - rows.ahead[k]) / (through(rows)[k] - rows.ahead[k])
         assert np.clip(shares, 0, 1).tolist() == pytest.approx(members, abs=1e-12)
 
 
@@ -196,7 +205,7 @@ def test_a_threshold_through_a_tie_keeps_its_size() -> None:
     # Which of the tied keys are in is settled by share: two places for three keys.
     rows = ranked([0.4, 0.2, 0.2, 0.2], "top:3")
     assert rows.attended.tolist() == [3]
-    shares = (rows.attended - rows.ahead[0]) / (rows.through[0] - rows.ahead[0])
+    shares = (rows.attended - rows.ahead[0]) / (through(rows)[0] - rows.ahead[0])
     assert np.clip(shares, 0, 1).tolist() == pytest.approx([1, 2 / 3, 2 / 3, 2 / 3])
 
 

@@ -11,7 +11,7 @@ from attneval.export.checks import check_images, check_maps, check_spans
 from attneval.export.containers import open_members_of
 from attneval.export.reader import blocks_of_captions, open_members
 from attneval.export.report import Report
-from attneval.export.shards import geometry, join_shards
+from attneval.export.shards import join_shards
 from attneval.export.writer import ExportWriter
 from attneval.text import offsets_of, ranges
 
@@ -67,10 +67,15 @@ def pack(paths: Sequence[Path], target: Path) -> list[str]:
     )
     with writer as out:
         out.describe(export.header.about)
-        for row, image_id in enumerate(export.image_id):
-            size, box, grid, affine = geometry(export, row)
-            boxes = None if grid else np.array(box or [], np.float32).reshape(-1, 4)
-            out.add_image(image_id, size=size, boxes=boxes, grid=grid, affine=affine)
+        regions = export.regions
+        box = np.zeros((0, 4), np.float32) if regions.box is None else regions.box
+        out.add_images(
+            export.image_id,
+            size=export.image_size,
+            boxes=np.split(box, regions.offset[1:-1]) if regions.grid_shape is None else None,
+            grid=regions.grid_shape,
+            affine=regions.grid_affine,
+        )
         for rows in blocks_of_captions(export, BLOCK_BYTES):
             _add_captions(out, export, rows)
         if export.similarity is not None:

@@ -103,13 +103,13 @@ def _images(shards: Sequence[AttentionExport]) -> tuple[list[NDArray[np.int64]],
                 home.append((s, i))
             own[i] = known[image_id]
             other, row = home[own[i]]
-            if other != s and geometry(shard, i) != geometry(shards[other], row):
+            if other != s and _geometry(shard, i) != _geometry(shards[other], row):
                 raise ExportError(f"{shard.path}: image {image_id} has other regions than in {shards[other].path}")
         rows.append(own)
     return rows, home
 
 
-def geometry(export: AttentionExport, image: int) -> tuple[Any, Any, Any, Any]:
+def _geometry(export: AttentionExport, image: int) -> tuple[Any, Any, Any, Any]:
     """Size, boxes, grid and affine of an image, as plain values."""
     size = None if export.image_size is None else tuple(export.image_size[image].tolist())
     regions = export.regions

@@ -2,8 +2,8 @@
 
 Under every threshold rule the attended set is a beginning of the ranking, with tied weights kept together. All that a
 metric needs is therefore, for each key, how many keys weigh more (`ahead`) and how many weigh the same (`tied`), and
-how many are attended. `top:k` may cut through a tie; its keys then belong to the set by the share of
-orders in which they would.
+how many are attended. `top:k` may cut through a tie; its keys then belong to the set by the share of orders in which
+they would.
 """
 
 from __future__ import annotations
@@ -76,19 +76,9 @@ class Rows:
         first, run = np.tile(np.arange(n, dtype=np.int32), (m, 1)), None
         if equal.any():
             first, run = _runs(equal)
-        ahead = np.empty((m, n), np.int32)
-        ahead.ravel()[flat] = first
-        tied = None
-        if run is not None:
-            tied = np.empty((m, n), np.int32)
-            tied.ravel()[flat] = run
         level = _levels(ordered, first, rule.rule)
-        return cls(weight, ahead, tied, level, (level > cut(rule, n, rule.value)).sum(axis=1))
-
-    @property
-    def through(self) -> NDArray[np.int32]:
-        """i4[m, n], how many keys weigh at least as much, the key itself included."""
-        return self.ahead + (np.int32(1) if self.tied is None else self.tied)
+        attended = (level > cut(rule, n, rule.value)).sum(axis=1)
+        return cls(weight, _by_key(first, flat), None if run is None else _by_key(run, flat), level, attended)
 
     @cached_property
     def total(self) -> NDArray[np.float64]:
@@ -105,6 +95,13 @@ class Rows:
         return (
             np.where(self.total > 0, np.minimum(nats / np.log(n), 1.0), np.nan) if n > 1 else np.full(len(nats), np.nan)
         )
+
+
+def _by_key(by_rank: NDArray[np.int32], flat: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Numbers [m, n] in the order of the ranking, as those of the keys at the flat places [m, n]."""
+    found = np.empty(by_rank.shape, np.int32)
+    found.ravel()[flat] = by_rank
+    return found
 
 
 def _runs(equal: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
