@@ -12,6 +12,7 @@ import pytest
 
 from attneval.errors import ExportError
 from attneval.export.reader import find_problems, open_export
+from attneval.export.writer import ExportWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,3 +163,25 @@ ATTENTION = [
     Caption("36979#1", [None, "Two"], {"t2i": [[[0.125, 0.875], [0, 1]]]}),
 ]
 """What `packed` holds."""
+
+
+DOG_BOXES = [[0, 0, 50, 80], [50, 0, 100, 80]]
+CAT_BOXES = [[0, 0, 60, 50], [10, 10, 20, 30], [5, 5, 5, 5]]
+DOG: list[list[float]] = [[0.25, 0.75], [0.5, 0.5], [1, 0]]
+CATS: list[list[float]] = [[0.5, 0.5, 0]]
+TWO: list[list[float]] = [[0.125, 0.875], [0, 1]]
+
+
+def add_images(out: ExportWriter) -> None:
+    out.add_image("36979", size=(100, 80), boxes=DOG_BOXES)
+    out.add_image("4711", size=(60, 50), boxes=CAT_BOXES)
+
+
+def write(path: Path, **given: Any) -> Path:
+    """What `exports.packed` holds, caption by caption."""
+    with ExportWriter(path, **{"normalised_over": "regions", **given}) as out:
+        add_images(out)
+        out.add_caption("36979", DOG, index=0, text="a café dog", spans=[(0, 1), (2, 6), (7, 10)])
+        out.add_caption("4711", CATS, index=3, text="cats", spans=[(0, 4)])
+        out.add_caption("36979", TWO, index=1, text="Two", spans=[(-1, -1), (0, 3)])
+    return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 import zipfile
@@ -13,6 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from annotations import (
+    TWO_IMAGES,
+    annotation,
+    boxes_of,
+    phrases,
+    read,
+    thing,
+    types_of,
+    write_dogs,
+    write_entities,
+    write_zip,
+)
 
 from attneval.errors import GroundTruthError
 from attneval.groundtruth import FORMATS, GroundTruth, open_ground_truth
@@ -20,81 +31,6 @@ from attneval.groundtruth.columns import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-PixelBox = tuple[int, int, int, int]
-
-# ---------------------------------------------------------------- Flickr30k Entities: writing
-
-
-def thing(names: str, box: PixelBox | None = None, scene: int = 0) -> str:
-    """An `object` element of several names, with a box or without."""
-    named = "".join(f"<name>{name}</name>" for name in names.split())
-    if box is None:
-        return f"<object>{named}<scene>{scene}</scene><nobndbox>1</nobndbox></object>"
-    edges = "".join(
-        f"<{edge}>{value}</{edge}>" for edge, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
-    )
-    return f"<object>{named}<bndbox>{edges}</bndbox></object>"
-
-
-def annotation(*objects: str, width: object = 100, height: object = 80) -> str:
-    size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
-    return f"<annotation><filename>x.jpg</filename>{size}{''.join(objects)}</annotation>"
-
-
-def write_entities(root: Path, images: dict[str, tuple[str, str]]) -> Path:
-    """Write images, each with the text of its two files."""
-    for folder in ("Annotations", "Sentences"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    for image_id, (boxes, sentences) in images.items():
-        (root / f"Annotations/{image_id}.xml").write_text(boxes, encoding="utf-8")
-        (root / f"Sentences/{image_id}.txt").write_bytes(sentences.encode("utf-8"))
-    return root
-
-
-def write_zip(path: Path, folder: Path, prefix: str = "", extra: tuple[str, ...] = ()) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in extra:
-            archive.writestr(name, b"\0")
-        for file in sorted(folder.rglob("*.*")):
-            archive.write(file, prefix + str(file.relative_to(folder)))
-    return path
-
-
-def read(root: Path, *image_ids: str, edges: str = "pixel") -> GroundTruth:
-    source = open_ground_truth(root, edges=edges)
-    return source.read(image_ids or source.image_ids())
-
-
-def phrases(truth: GroundTruth, caption: int = 0) -> list[tuple[list[str], int]]:
-    """The texts of the spans of each phrase of a caption, and its entity."""
-    text = truth.text[caption]
-    found = []
-    for phrase in range(*truth.phrase_offset[caption : caption + 2].tolist()):
-        spans = truth.span[slice(*truth.span_offset[phrase : phrase + 2].tolist())].tolist()
-        found.append(([text[start:stop] for start, stop in spans], int(truth.phrase_entity[phrase])))
-    return found
-
-
-def boxes_of(truth: GroundTruth, entity: int) -> list[list[float]]:
-    return [[float(edge) for edge in box] for box in truth.box[slice(*truth.box_offset[entity : entity + 2].tolist())]]
-
-
-def types_of(truth: GroundTruth) -> list[list[str]]:
-    return [[name for bit, name in enumerate(truth.types) if int(bits) >> bit & 1] for bits in truth.phrase_types]
-
-
-TWO_IMAGES = {
-    "20": (
-        annotation(thing("1", (11, 21, 50, 60)), thing("1 2", (1, 1, 100, 80))),
-        "[/EN#1/people A man] in [/EN#2/clothing/other a red hat] .\nNothing here .\n",
-    ),
-    "3": (
-        annotation(thing("7", (2, 3, 4, 5)), width=10, height=20),
-        "[/EN#7/animals The dog]\n[/EN#8/scene outside]\n",
-    ),
-}
 
 # ---------------------------------------------------------------- Flickr30k Entities: layouts
 
@@ -434,195 +370,6 @@ def test_paths_that_hold_no_ground_truth(tmp_path: Path) -> None:
         open_ground_truth(other)
 
 
-# ---------------------------------------------------------------- grounding JSON
-
-
-def caption_entry(number: int, caption: str, spans: list[list[list[int]]] | None, **given: object) -> dict[str, Any]:
-    entry = {
-        "id": number,
-        "file_name": "36979.jpg",
-        "width": "100",  # strings, as in MDETR's own files
-        "height": "80",
-        "caption": caption,
-        "original_img_id": 36979,
-        "sentence_id": number % 10,
-    }
-    return entry | ({} if spans is None else {"tokens_positive_eval": spans}) | given
-
-
-def box_entry(number: int, image: int, bbox: list[float], positive: list[list[int]]) -> dict[str, Any]:
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": 1,
-        "iscrowd": 0,
-        "area": bbox[2] * bbox[3],
-        "bbox": bbox,
-        "tokens_positive": positive,
-    }
-
-
-#                1         2
-#      0123456789012345678901234567
-DOGS = "A dog and two dogs run , wow"
-
-
-def write_json(path: Path, images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> Path:
-    data = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
-    path.write_text(json.dumps(data), encoding="utf-8")
-    return path
-
-
-def write_dogs(path: Path, spans: list[list[list[int]]] | None) -> Path:
-    images = [
-        caption_entry(10, DOGS, spans),
-        caption_entry(12, "A dog", spans and [[[0, 5]]]),
-        caption_entry(20, "Elsewhere", spans and [[[0, 9]]], original_img_id="7", width=640, height=480),
-    ]
-    annotations = [
-        box_entry(1, 10, [1.5, 2, 10, 20], [[0, 5]]),
-        box_entry(2, 10, [30, 30, 5, 5], [[6, 9], [10, 18]]),
-        box_entry(3, 10, [20, 20, 5, 5], [[10, 18]]),
-        box_entry(4, 12, [1.5, 2, 10, 20], [[0, 5]]),
-    ]
-    return write_json(path, images, annotations)
-
-
-def test_grounding_json_by_hand(tmp_path: Path) -> None:
-    # One phrase of two spans, one without a box, one that two annotations overlap.
-    path = write_dogs(tmp_path / "gt.json", [[[0, 1], [2, 5]], [[25, 28]], [[14, 18]], [[2, 9]]])
-    source = open_ground_truth(path)
-    assert source.format == "mdetr"
-    assert source.image_ids() == ["36979", "7"]
-    assert source.missing(["36979", "8", "7"]) == ["8"]
-    truth = source.read(["7", "36979"])
-    assert truth.image_id == ["7", "36979"]
-    assert truth.image_size.tolist() == [[640, 480], [100, 80]]
-    assert truth.caption_offset.tolist() == [0, 1, 3]
-    assert truth.caption_index.tolist() == [0, 0, 2]
-    assert list(truth.text) == ["Elsewhere", DOGS, "A dog"]
-    assert phrases(truth, 0) == [(["Elsewhere"], -1)]
-    # Phrases with the same boxes are one entity, in whichever caption of the image.
-    assert phrases(truth, 1) == [(["A", "dog"], 0), (["wow"], -1), (["dogs"], 1), (["dog and"], 2)]
-    assert phrases(truth, 2) == [(["A dog"], 0)]
-    assert boxes_of(truth, 0) == [[1.5, 2, 11.5, 22]]
-    assert boxes_of(truth, 1) == [[20, 20, 25, 25], [30, 30, 35, 35]]
-    assert boxes_of(truth, 2) == [[1.5, 2, 11.5, 22], [30, 30, 35, 35]]
-    assert truth.entity_offset.tolist() == [0, 0, 3]
-    assert types_of(truth) == [[]] * 6
-    assert truth.digests == {"gt.json": hashlib.sha256(path.read_bytes()).digest()}
-
-
-def test_phrases_without_tokens_positive_eval(tmp_path: Path) -> None:
-    truth = open_ground_truth(write_dogs(tmp_path / "gt.json", None)).read(["36979"])
-    # The distinct tokens_positive, in order; the second and the third overlap.
-    assert phrases(truth, 0) == [(["A dog"], 0), (["and", "two dogs"], 1), (["two dogs"], 1)]
-    assert boxes_of(truth, 1) == [[20, 20, 25, 25], [30, 30, 35, 35]]
-    assert phrases(truth, 1) == [(["A dog"], 0)]
-
-
-def test_two_mentions_are_two_phrases(tmp_path: Path) -> None:
-    path = write_json(
-        tmp_path / "gt.json",
-        [caption_entry(1, "dog , dog", [[[0, 3]], [[6, 9]]])],
-        [box_entry(1, 1, [0, 0, 5, 5], [[0, 3], [6, 9]])],
-    )
-    assert phrases(open_ground_truth(path).read(["36979"])) == [(["dog"], 0), (["dog"], 0)]
-
-
-def test_touching_spans_do_not_overlap(tmp_path: Path) -> None:
-    path = write_json(
-        tmp_path / "gt.json",
-        [caption_entry(1, "redhat", [[[0, 3]], [[3, 6]]])],
-        [box_entry(1, 1, [0, 0, 5, 5], [[0, 3]])],
-    )
-    assert phrases(open_ground_truth(path).read(["36979"])) == [(["red"], 0), (["hat"], -1)]
-
-
-@pytest.mark.parametrize(
-    ("given", "image_id"),
-    [
-        ({"original_img_id": 42, "original_id": 43}, "42"),
-        ({"original_id": 43, "file_name": "1.jpg"}, "43"),
-        ({"file_name": "flickr30k/36979.jpg"}, "36979"),
-        ({"file_name": "COCO_val2014_000000391895.jpg"}, "391895"),
-        ({"file_name": "000000391895.jpg"}, "000000391895"),
-        ({}, "1"),
-    ],
-)
-def test_what_an_image_is_called(tmp_path: Path, given: dict[str, object], image_id: str) -> None:
-    entry = {"id": 1, "width": 10, "height": 10, "caption": "a", "tokens_positive_eval": []} | given
-    source = open_ground_truth(write_json(tmp_path / "gt.json", [entry], []))
-    assert source.image_ids() == [image_id]
-    assert source.read([image_id]).caption_index.tolist() == [0]
-
-
-def test_captions_without_a_number_are_counted(tmp_path: Path) -> None:
-    entries = [
-        {"id": k, "width": 10, "height": 10, "caption": "a", "file_name": name}
-        for k, name in enumerate(["5.jpg", "6.jpg", "5.jpg"])
-    ]
-    truth = open_ground_truth(write_json(tmp_path / "gt.json", entries, [])).read(["6", "5"])
-    assert truth.caption_index.tolist() == [0, 0, 1]
-
-
-def test_pycocotools_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    open_ground_truth(write_dogs(tmp_path / "gt.json", None)).read(["36979"])
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("", "is no COCO-style JSON"),
-        ("{", "is no COCO-style JSON"),
-        ("[]", "is no COCO-style JSON"),
-        ("\x00\x01", "is no COCO-style JSON"),
-        ('{"images": [], "annotations": [], "categories": []}', "has images without a caption"),
-        ('{"info": {}}', "has images without a caption"),
-        ('{"images": [{"id": 3, "file_name": "1.jpg"}]}', r"has images without a caption \(ids: 3\)"),
-        ('{"images": [{"id": 3, "caption": 5}]}', r"has images without a caption \(ids: 3\)"),
-        ('{"images": [{"caption": "no id"}]}', "is no COCO-style JSON"),
-        ('{"annotations": [{"id": 1}], "images": [{"id": 3, "caption": "a"}]}', "is no COCO-style JSON"),
-    ],
-)
-def test_json_refused(tmp_path: Path, text: str, why: str) -> None:
-    path = tmp_path / "gt.json"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(GroundTruthError, match=rf"gt\.json {why}"):
-        open_ground_truth(path)
-
-
-@pytest.mark.parametrize(
-    ("entry", "box", "why"),
-    [
-        ({"tokens_positive_eval": [[[0, 6]]]}, {}, r"span \[0, 6\) outside a caption of 5 characters"),
-        ({"tokens_positive_eval": [[[3, 3]]]}, {}, r"span \[3, 3\) outside"),
-        ({"tokens_positive_eval": [[[-1, 3]]]}, {}, r"span \[-1, 3\) outside"),
-        ({"tokens_positive_eval": [[0, 3]]}, {}, "TypeError"),
-        ({"tokens_positive_eval": [[["a", "b"]]]}, {}, "ValueError"),
-        ({"tokens_positive_eval": None}, {}, "TypeError"),
-        ({"width": None}, {}, "TypeError"),
-        ({"height": "tall"}, {}, "ValueError"),
-        ({"sentence_id": "first"}, {}, "ValueError"),
-        ({}, {"tokens_positive": [[0, 50]]}, r"span \[0, 50\) outside"),
-        ({}, {"tokens_positive": None}, "TypeError"),
-        ({}, {"bbox": [1, 2, 3]}, "ValueError"),
-        ({}, {"bbox": None}, "TypeError"),
-        ({"width": 0}, {}, "width"),
-        ({}, {"bbox": [5, 5, -3, 2]}, "bbox"),
-    ],
-)
-def test_entries_refused(tmp_path: Path, entry: dict[str, object], box: dict[str, object], why: str) -> None:
-    good = caption_entry(8, "fine", [[[0, 4]]], original_img_id=8)
-    bad = caption_entry(9, "A dog", [[[0, 5]]]) | entry
-    path = write_json(tmp_path / "gt.json", [good, bad], [box_entry(1, 9, [0, 0, 5, 5], [[0, 5]]) | box])
-    source = open_ground_truth(path)
-    assert len(source.read(["8"]).text) == 1
-    with pytest.raises(GroundTruthError, match=rf"gt\.json: image entry 9 cannot be read .*{why}"):
-        source.read(["36979"])
-
-
 # ---------------------------------------------------------------- which format it is
 
 
@@ -752,15 +499,3 @@ def test_french_captions(shared: Path, tmp_path: Path) -> None:
         assert [texts for texts, _ in phrases(truth, caption)] == [
             [text] for text in re.findall(r"\[/EN#\S+ ([^\[\]]*)\]", line)
         ]
-
-
-@pytest.mark.realdata
-def test_separate_and_merged_grounding_json(shared: Path) -> None:
-    for name in ("flickr_separateGT_val.json", "flickr_mergedGT_val.json"):
-        path = shared / "mdetr" / name
-        truth = read(path)
-        data = json.loads(path.read_text("utf-8"))
-        assert len(truth.text) == len(data["images"]) == 5000
-        assert len(truth.image_id) == len({entry["original_img_id"] for entry in data["images"]})
-        assert len(truth.phrase_entity) == sum(len(entry["tokens_positive_eval"]) for entry in data["images"])
-        assert len(truth.span) == sum(len(s) for entry in data["images"] for s in entry["tokens_positive_eval"])
