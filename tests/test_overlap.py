@@ -19,7 +19,7 @@ from attneval.text import offsets_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from reference import Box
+    from reference_inputs import Box
 
 KINDS = ("iou", "iof", "center")
 COMBINED = ("any", "merged", "union")

@@ -22,7 +22,7 @@ from exports import (
     utf8,
     with_token_text,
 )
-from reference import read_export
+from reference_inputs import read_export
 
 import attneval
 from attneval.errors import ExportError

@@ -18,7 +18,7 @@ from exports import (
     saved,
     utf8,
 )
-from reference import read_export
+from reference_inputs import read_export
 
 from attneval.export.reader import open_export
 

@@ -410,8 +410,9 @@ def test_how_many_phrases_hold_punctuation(shared: Path) -> None:
 @pytest.mark.parametrize("name", ["good", "twin", "noisy"])
 def test_parity_on_the_fixtures(name: str) -> None:
     import reference
+    import reference_inputs
 
-    export = reference.read_export(FIXTURES / f"{name}.npz")
+    export = reference_inputs.read_export(FIXTURES / f"{name}.npz")
     words, mentions = entities_of(FIXTURES / "entities", FIXTURE_IMAGES)
     weights = {}
     for own in export.maps:

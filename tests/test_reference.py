@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import reference
+import reference_inputs
 from hypothesis import given, settings
 from worlds import THRESHOLDS, Phrase, Scene, Shown, World, cases, make_world, scored, scored_if_any
 
@@ -61,7 +62,7 @@ def assert_scores(scores: Scores, expected: reference.Scored) -> None:
 
 
 def assert_curve(
-    scores: Scores, truth: reference.Truth, export: reference.Export, p: dict[str, Any], every: int
+    scores: Scores, truth: reference_inputs.Truth, export: reference_inputs.Export, p: dict[str, Any], every: int
 ) -> None:
     """Some points of the curve."""
     if scores.curve is None:
@@ -76,11 +77,11 @@ def assert_curve(
 # ---------------------------------------------------------------- random worlds
 
 
-def read_back(world: World, protocol: Protocol, root: Path) -> tuple[reference.Truth, reference.Export]:
-    truth = reference.read_entities(
+def read_back(world: World, protocol: Protocol, root: Path) -> tuple[reference_inputs.Truth, reference_inputs.Export]:
+    truth = reference_inputs.read_entities(
         world.entities(root / "annotations.zip"), list(world.scenes), corner=protocol.edges == "corner"
     )
-    return truth, reference.read_export(world.packed(root / "maps.npz"))
+    return truth, reference_inputs.read_export(world.packed(root / "maps.npz"))
 
 
 def assert_agrees(world: World, protocol: Protocol, root: Path) -> None:
@@ -187,14 +188,14 @@ def some_protocols(count: int, **fixed: list[Any]) -> list[Protocol]:
     return [Protocol(**dict(zip(choices | fixed, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def annotated(fixtures: Path, gt: str, images: Sequence[str], *, corner: bool) -> reference.Truth:
+def annotated(fixtures: Path, gt: str, images: Sequence[str], *, corner: bool) -> reference_inputs.Truth:
     if gt == "entities":
-        return reference.read_entities(fixtures / gt, images, corner=corner)
-    truth = reference.read_mdetr(fixtures / gt)
+        return reference_inputs.read_entities(fixtures / gt, images, corner=corner)
+    truth = reference_inputs.read_mdetr(fixtures / gt)
     return {image: truth[image] for image in images}
 
 
-def part_of(export: reference.Export, images: Sequence[str]) -> reference.Export:
+def part_of(export: reference_inputs.Export, images: Sequence[str]) -> reference_inputs.Export:
     return dataclasses.replace(export, maps=[own for own in export.maps if own.image in set(images)])
 
 
@@ -207,7 +208,7 @@ def split_of(path: Path, images: Sequence[str]) -> Path:
 @pytest.mark.parametrize("name", ["good", "noisy", "twin", "uniform"])
 def test_fixtures(fixtures: Path, name: str, gt: str) -> None:
     path = fixtures / f"{name}.npz"
-    export = reference.read_export(path)
+    export = reference_inputs.read_export(path)
     truth = annotated(fixtures, gt, list(export.boxes), corner=False)
     p = Protocol().to_dict()
     result = score(path, fixtures / gt, options=QUICK)
@@ -222,7 +223,7 @@ def test_fixtures(fixtures: Path, name: str, gt: str) -> None:
 def test_protocols_on_the_fixtures(fixtures: Path, tmp_path: Path, gt: str) -> None:
     """Word pieces, a grid of choices, a few images."""
     path = fixtures / "noisy.npz"
-    export = reference.read_export(path)
+    export = reference_inputs.read_export(path)
     images = list(export.boxes)[3:9]  # among them the image without a box
     split, some = split_of(tmp_path / "split.txt", images), part_of(export, images)
     rows = [row for row, image in enumerate(export.boxes) if image in images]
@@ -246,7 +247,7 @@ def test_regions_that_attend_to_words(fixtures: Path, tmp_path: Path) -> None:
     with np.load(fixtures / "good.npz") as file:
         members = dict(file)
     np.savez(tmp_path / "scores.npz", **members | {"format": header_of_both_ways()})
-    export = reference.read_export(tmp_path / "scores.npz")
+    export = reference_inputs.read_export(tmp_path / "scores.npz")
     images = list(export.boxes)[:8]
     split, some = split_of(tmp_path / "split.txt", images), part_of(export, images)
     for protocol in some_protocols(12, direction=["i2t"], folds=[1]):
@@ -262,14 +263,14 @@ BOTH_WAYS = ["t2i", "i2t", "t2i,i2t"]
 
 
 def assert_protocols(
-    path: Path, gt: Path, truths: tuple[reference.Truth, reference.Truth], protocols: Sequence[Protocol]
+    path: Path, gt: Path, truths: tuple[reference_inputs.Truth, reference_inputs.Truth], protocols: Sequence[Protocol]
 ) -> None:
     """Each protocol on some of the images, all of them in turn; in both directions and on curves and ranks as well.
 
     The annotations are given as they are read with pixels, and with corners, as edges.
     """
     truth, corner = truths
-    export = reference.read_export(path, {image: own.size for image, own in truth.items()})
+    export = reference_inputs.read_export(path, {image: own.size for image, own in truth.items()})
     everything, rows = itertools.cycle(truth), {image: row for row, image in enumerate(export.boxes)}
     split = path.with_suffix(".txt")
     scored_items = 0
@@ -312,9 +313,9 @@ def header_of_both_ways(**about: Any) -> NDArray[np.uint8]:
 @pytest.mark.realdata
 def test_real_regions(shared: Path) -> None:
     path = shared / "f8k285_regions.npz"
-    export = reference.read_export(path)
+    export = reference_inputs.read_export(path)
     images = list(export.boxes)[::6]
-    truth = reference.read_entities(shared / "flickr8k_entities.zip", images)
+    truth = reference_inputs.read_entities(shared / "flickr8k_entities.zip", images)
     with tempfile.TemporaryDirectory() as folder:
         split = split_of(Path(folder) / "split.txt", images)
         result = score(path, shared / "flickr8k_entities.zip", split=split, options=QUICK)
@@ -326,9 +327,9 @@ def test_protocols_on_real_regions(shared: Path, tmp_path: Path) -> None:
     with np.load(shared / "f8k285_regions.npz") as file:
         members = dict(file)
     np.savez(tmp_path / "maps.npz", **members | {"format": header_of_both_ways()})
-    images = list(reference.read_export(tmp_path / "maps.npz").boxes)[3::11]
+    images = list(reference_inputs.read_export(tmp_path / "maps.npz").boxes)[3::11]
     gt = extracted(shared / "flickr8k_entities.zip", images, tmp_path / "entities")
-    truths = reference.read_entities(gt, images), reference.read_entities(gt, images, corner=True)
+    truths = reference_inputs.read_entities(gt, images), reference_inputs.read_entities(gt, images, corner=True)
     assert_protocols(tmp_path / "maps.npz", gt, truths, some_protocols(20, direction=BOTH_WAYS))
 
 
@@ -367,8 +368,8 @@ def test_real_grid(shared: Path, tmp_path: Path, grid_images: list[str]) -> None
     images = grid_images[::90]
     captions = [f"{image}#{k}" for image in images for k in range(5)]
     path = part_of_grid(shared, tmp_path / "part.npz", images, captions, '{"normalised_over": "regions"}')
-    truth = reference.read_entities(shared / "flickr8k_entities.zip", images)
-    export = reference.read_export(path, {image: own.size for image, own in truth.items()})
+    truth = reference_inputs.read_entities(shared / "flickr8k_entities.zip", images)
+    export = reference_inputs.read_export(path, {image: own.size for image, own in truth.items()})
     protocol = Protocol(overlap="iof")
     result = score(path, shared / "flickr8k_entities.zip", protocol=protocol, options=QUICK)
     assert_scores(result.scores, reference.score(truth, export, protocol.to_dict()))
@@ -381,20 +382,20 @@ def test_protocols_on_the_real_grid(shared: Path, tmp_path: Path, grid_images: l
     meta = json.dumps({"kind": "relevance", "normalised_over": "none"})
     path = part_of_grid(shared, tmp_path / "part.npz", images, captions, meta)
     gt = extracted(shared / "flickr8k_entities.zip", images, tmp_path / "entities")
-    truths = reference.read_entities(gt, images), reference.read_entities(gt, images, corner=True)
+    truths = reference_inputs.read_entities(gt, images), reference_inputs.read_entities(gt, images, corner=True)
     # Mostly as grids are meant to be judged; the other captions of each image are missing.
     overlaps = ["iof", "iof", "center", "iou"]
     protocols = some_protocols(20, direction=BOTH_WAYS, overlap=overlaps, missing=["skip", "zero"], folds=[1, 2])
     assert_protocols(path, gt, truths, protocols)
 
 
-def random_export(path: Path, truth: reference.Truth, seed: int) -> Path:
+def random_export(path: Path, truth: reference_inputs.Truth, seed: int) -> Path:
     """Regions around the annotated boxes and elsewhere, and random attention of every word to them."""
     draw = np.random.default_rng(seed)
-    boxes: list[list[reference.Box]] = []
+    boxes: list[list[reference_inputs.Box]] = []
     for image in truth.values():
         width, height = image.size
-        own: list[reference.Box] = []
+        own: list[reference_inputs.Box] = []
         for x1, y1, x2, y2 in itertools.chain.from_iterable(image.entities.values()):
             shift = draw.uniform(-0.15, 0.15, 4) * np.tile([x2 - x1, y2 - y1], 2)
             edges = np.clip(np.array([x1, y1, x2, y2]) + shift, 0, [width, height, width, height])
@@ -426,11 +427,11 @@ MDETR = ["flickr_separateGT_val.json", "flickr_mergedGT_val.json"]
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", MDETR)
 def test_real_grounding_json(shared: Path, tmp_path: Path, name: str) -> None:
-    every = reference.read_mdetr(shared / "mdetr" / name)
+    every = reference_inputs.read_mdetr(shared / "mdetr" / name)
     truth = {image: every[image] for image in list(every)[::50]}
     assert len(truth) == 20
     path = random_export(tmp_path / "maps.npz", truth, seed=4)
-    export = reference.read_export(path)
+    export = reference_inputs.read_export(path)
     protocol = Protocol(boxes="merged" if "merged" in name else "any")
     result: Result = score(path, shared / "mdetr" / name, protocol=protocol, options=QUICK)
     assert 0.2 < (result["coverage"] or 0) < 0.95

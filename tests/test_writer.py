@@ -29,7 +29,7 @@ from exports import (
     problems,
     write,
 )
-from reference import read_export
+from reference_inputs import read_export
 
 import attneval
 from attneval.errors import DataError, ExportError
