@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.text import fold, offsets_of, ranges, text_of
-from attneval.unknown import Gaps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,6 +192,8 @@ class _Matcher:
 
     def _fill_unknown(self, row: int, caption: int, text: str) -> bool:
         """Give each unknown-word token the word that stands in its place; False if the known ones do not fit."""
+        from attneval.unknown import Gaps
+
         first, last = self.tokens.offset[row : row + 2].tolist()
         mine = self.stream[self.bound[row] : self.bound[row + 1]]
         known = {t: text_of(mine[self.start[t] : self.stop[t]]) for t in range(first, last)}

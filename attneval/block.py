@@ -14,7 +14,7 @@ from attneval.export.report import Report
 from attneval.items import Items, Mentions, region_items, word_items
 from attneval.metrics.overlap import Sets, areas, relevant_regions
 from attneval.problems import Problems
-from attneval.text import offsets_of, ranges
+from attneval.text import distinct_values, offsets_of, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -235,7 +235,7 @@ class Block:
 
     def counts(self) -> dict[str, int]:
         """How much there was of everything."""
-        scored = np.unique(self.mentions.caption)
+        scored = distinct_values(self.mentions.caption)
         return {
             "images": len(self.truth.image_id),
             "captions": int((self.alignment.row[scored] != ABSENT).sum()),
@@ -247,7 +247,7 @@ class Block:
 
     def problems(self) -> Problems:
         """What could not be aligned, by name."""
-        scored = np.unique(self.mentions.caption)
+        scored = distinct_values(self.mentions.caption)
         absent = scored[self.alignment.row[scored] == ABSENT]
         claimed = {self.export.caption_name(int(self.rows[row])) for row in self.alignment.unaligned}
         mention_caption = np.repeat(self.mentions.caption, np.diff(self.mentions.word_offset))

@@ -16,11 +16,6 @@ from attneval.protocol import Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 BOX_RULES = next(field for field in dataclasses.fields(Protocol) if field.name == "boxes").metadata["choices"]
 PATHS = ("gt", "split", "boxes-file", "baseline")
 """Settings that are paths."""
@@ -106,6 +101,10 @@ def _path(path: Path, key: str, value: Any) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

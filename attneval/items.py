@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.metrics.overlap import Sets, areas, enclosing
-from attneval.text import offsets_of, ranges
+from attneval.text import distinct_values, offsets_of, ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class Mentions:
         count = np.maximum(last - first, 0)
         # Two spans of a phrase may touch the same word.
         total = max(len(words.span), 1)
-        pair = np.unique(np.repeat(owner, count) * total + ranges(first, count))
+        pair = distinct_values(np.repeat(owner, count) * total + ranges(first, count))
         length = np.bincount(pair // total, minlength=len(phrase))
         named = np.flatnonzero(length)
         return cls(
@@ -255,7 +255,7 @@ def region_items(
     tokens_of = np.diff(alignment.token_offset)[mentions.word]
     token = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
     width = int(key_count.max(initial=0)) + 1
-    pairs = np.unique(np.repeat(word_topic, tokens_of) * width + key_of_token[token])
+    pairs = distinct_values(np.repeat(word_topic, tokens_of) * width + key_of_token[token])
     topic_sets = Sets(np.searchsorted(pairs // width, np.arange(len(topics) + 1)), pairs % width)
     # An item is a caption and a region that covers one of its topics.
     covered = covering.size[topic_entity]
@@ -303,7 +303,7 @@ def _joined(
     size = sets.size[topic]
     width = int(sets.member.max(initial=0)) + 1
     members = sets.member[ranges(sets.offset[:-1][topic], size)]
-    pairs = np.unique(np.repeat(cell, size) * width + members)
+    pairs = distinct_values(np.repeat(cell, size) * width + members)
     offset = np.searchsorted(pairs // width, np.arange(cells + 1)) + sets.offset[-1]
     joined = Sets(np.concatenate((sets.offset[:-1], offset)), np.concatenate((sets.member, pairs % width)))
     return joined, np.arange(cells) + len(sets.size)

@@ -10,9 +10,11 @@ import itertools
 import sys
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+Number = TypeVar("Number", bound="np.generic[Any]")
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -117,6 +119,13 @@ def ranges(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.in
     """The concatenation of `start[i], start[i]+1, ...`, `length[i]` numbers each."""
     offset = offsets_of(length)
     return np.arange(offset[-1], dtype=np.int64) + np.repeat(start - offset[:-1], length)
+
+
+def distinct_values(values: NDArray[Number]) -> NDArray[Number]:
+    """The values that occur, ascending."""
+    # Without counts numpy first asks whether the values are masked, for which it imports all of numpy.ma.
+    found: NDArray[Number] = np.unique(values, return_counts=True)[0]
+    return found
 
 
 def fold(code: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import ExportError
-from attneval.export import packed, padded
 from attneval.export.archive import Archive
 from attneval.export.checks import check_images, check_maps, check_spans
 from attneval.export.columns import Columns
@@ -56,7 +55,11 @@ def open_members(members: Members, report: Report) -> AttentionExport:
             hint="it needs attn, words, caption_ids and boxes, or the packed layout's members",
         )
     if is_packed:
-        return packed.load_packed(Columns(members, report, packed.KINDS_OF_MEMBERS))
+        from attneval.export.packed import KINDS_OF_MEMBERS, load_packed
+
+        return load_packed(Columns(members, report, KINDS_OF_MEMBERS))
+    from attneval.export import padded
+
     return padded.load_padded(Columns(members, report, padded.KINDS_OF_MEMBERS))
 
 

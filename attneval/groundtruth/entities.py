@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from attneval.text import Strings, code_points, offsets_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from xml.etree.ElementTree import Element
 
     from numpy.typing import NDArray
 
@@ -71,14 +71,16 @@ class Entities:
         Raises:
             GroundTruthError: A file is missing or cannot be read.
         """
+        from xml.etree.ElementTree import ParseError, fromstring  # not above, since an index saves the import too
+
         digests: dict[str, bytes] = {}
         annotations = [self._read(f"Annotations/{image_id}.xml", digests) for image_id in image_ids]
         sentences = [self._read(f"Sentences/{image_id}.txt", digests) for image_id in image_ids]
         boxes = _Boxes()
         try:
             for data in annotations:
-                boxes.add(data)
-        except (ET.ParseError, ValueError, TypeError, LookupError) as error:  # the last one: an unknown encoding
+                boxes.add(fromstring(data))  # noqa: S314 - expat limits the expansion of entities
+        except (ParseError, ValueError, TypeError, LookupError) as error:  # the last one: an unknown encoding
             name = f"Annotations/{image_ids[len(boxes.size)]}.xml"
             raise GroundTruthError(f"{self._files.path}: {name} is no annotation ({error})") from error
         phrases = _Phrases(self._files.path, image_ids, sentences)
@@ -122,30 +124,24 @@ class _Boxes:
         self.entity: list[dict[str, int]] = []  # by image: chain id -> entity
         self.entity_boxes: list[list[tuple[int, ...]]] = []  # by entity
 
-    def add(self, data: bytes) -> None:
-        root = ET.fromstring(data)  # noqa: S314 - expat limits entity expansion; attneval never resolves references
+    def add(self, root: Element) -> None:
         chains: dict[str, int] = {}
-        width = height = 0
-        for element in root:
-            if element.tag == "size":
-                width, height = int(element.findtext("width", "")), int(element.findtext("height", ""))
-            elif element.tag == "object":
-                names, edges = [], None
-                for child in element:
-                    if child.tag == "name":
-                        names.append(child.text or "")
-                    elif child.tag == "bndbox":
-                        edges = {edge.tag: edge.text for edge in child}
-                if edges is None:
-                    continue
-                box = tuple([int(edges.get(name) or "") for name in _EDGES])
-                if box[0] > box[2] or box[1] > box[3]:
-                    raise ValueError(f"box {list(box)} of {' '.join(names)} ends before it begins")
-                for name in names:
-                    if name not in chains:
-                        chains[name] = len(self.entity_boxes)
-                        self.entity_boxes.append([])
-                    self.entity_boxes[chains[name]].append(box)
+        size, width, height = root.find("size"), 0, 0
+        if size is not None:
+            width, height = int(size.findtext("width", "")), int(size.findtext("height", ""))
+        for element in root.findall("object"):
+            edges = element.find("bndbox")
+            if edges is None:
+                continue
+            box = tuple([int(edges.findtext(name, "")) for name in _EDGES])
+            names = [child.text or "" for child in element.findall("name")]
+            if box[0] > box[2] or box[1] > box[3]:
+                raise ValueError(f"box {list(box)} of {' '.join(names)} ends before it begins")
+            for name in names:
+                if name not in chains:
+                    chains[name] = len(self.entity_boxes)
+                    self.entity_boxes.append([])
+                self.entity_boxes[chains[name]].append(box)
         if width <= 0 or height <= 0:
             raise ValueError(f"size {width} x {height}")
         self.size.append((width, height))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.text import offsets_of, ranges
+from attneval.text import distinct_values, offsets_of, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -298,7 +298,7 @@ def disjoint(box: NDArray[np.float64], box_offset: NDArray[np.int64]) -> tuple[N
 
 def _split(box: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cut overlapping boxes along all their edges and keep each covered cell once."""
-    x, y = np.unique(box[:, [0, 2]]), np.unique(box[:, [1, 3]])
+    x, y = distinct_values(box[:, [0, 2]]), distinct_values(box[:, [1, 3]])
     in_x = (box[:, 0, None] <= x[:-1]) & (x[1:] <= box[:, 2, None])
     in_y = (box[:, 1, None] <= y[:-1]) & (y[1:] <= box[:, 3, None])
     column, row = np.nonzero((in_x[:, :, None] & in_y[:, None, :]).any(axis=0))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.metrics.rows import cut
+from attneval.text import distinct_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def grid(rule: Threshold) -> NDArray[np.float64]:
         "top": step + 1.0,
         "mass": step[1:] / 100,
     }[rule.rule]
-    return np.unique(np.append(values, rule.value))
+    return distinct_values(np.append(values, rule.value))
 
 
 def sweep(items: Judged, rule: Threshold, group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
