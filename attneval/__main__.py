@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -49,6 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else EXIT_OK
 
 
+def entry() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    code = main()
+    if sys.gettrace() is None and sys.getprofile() is None:
+        # Taking every module and array apart first would take the interpreter 20 ms.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def _broken_pipe() -> int:
     """Nothing reads stdout any more: what is left in its buffer must not be flushed at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
@@ -69,4 +80,4 @@ def _complain(message: str, hint: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

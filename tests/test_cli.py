@@ -267,3 +267,14 @@ def test_the_main_job_on_real_data(shared: Path) -> None:
         done = attneval("score", "--attn", shared / name, "--gt", shared / "flickr8k_entities.zip", *options)
         assert done.code == 0, done.err
         assert "285 images, 1422 captions, 3868 phrases, 9144 items" in done.out
+
+
+@pytest.mark.parametrize("start", ["", "sys.setprofile(lambda *_: None); ", "sys.settrace(lambda *_: None); "])
+def test_the_end_leaves_time_to_those_who_measure(start: str) -> None:
+    """Without them the process ends at once, with all that was printed."""
+    code = (
+        f"import atexit, sys; from attneval.__main__ import entry; atexit.register(print, 'measured'); {start}entry()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0].startswith("attneval, version")
+    assert done.stdout.splitlines()[1:] == ["measured"] * bool(start)

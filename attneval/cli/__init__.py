@@ -33,6 +33,10 @@ TRAINING = ("train", "export")
 """Those that run models."""
 
 
+LARGEST_KEPT = 31 * 2**20
+"""Bytes: just below the 32 MiB from which glibc never keeps a block."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
@@ -47,6 +51,9 @@ class LazyGroup(click.Group):
         if cmd_name not in TRAINING:
             # Matrix products are few and small: more threads would wait for each other, and for other processes.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+            # After a block of this size has been freed, glibc keeps what is freed for the next arrays; before that,
+            # every array of some size comes from the system and goes back to it, page by page.
+            bytearray(LARGEST_KEPT)
         command = getattr(importlib.import_module(f"attneval.cli.{cmd_name}"), cmd_name)
         return command if isinstance(command, click.Command) else None
 
