@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from attneval.export.reader import open_export as load_export
     from attneval.export.writer import ExportWriter
     from attneval.groundtruth import open_ground_truth as load_ground_truth
+    from attneval.options import Options
     from attneval.protocol import Protocol
     from attneval.result import Result
-    from attneval.run import Options
 
 __all__ = [
     "AttentionExport",
@@ -44,7 +44,7 @@ _HOMES = {
     "AttentionExport": ("attneval.export.content", "AttentionExport"),
     "AttnevalError": ("attneval.errors", "AttnevalError"),
     "ExportWriter": ("attneval.export.writer", "ExportWriter"),
-    "Options": ("attneval.run", "Options"),
+    "Options": ("attneval.options", "Options"),
     "Protocol": ("attneval.protocol", "Protocol"),
     "Result": ("attneval.result", "Result"),
     "System": ("attneval.compare", "System"),

@@ -6,7 +6,6 @@ processes, and give the same to the last bit.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,20 +14,17 @@ import numpy as np
 
 from attneval.align import ABSENT, Alignment, Words
 from attneval.block import MEAN, Block
-from attneval.cache import Cached
-from attneval.errors import AttnevalError
-from attneval.export.boxfile import with_boxes
+from attneval.cache import Cached, Index
 from attneval.export.reader import BLOCK_BYTES, open_export
-from attneval.export.shards import join_shards
 from attneval.groundtruth import open_ground_truth
 from attneval.items import Mentions, word_items
 from attneval.metrics.overlap import Sets
 from attneval.problems import Problems
 from attneval.scoring import Scored, score_items
+from attneval.workers import can_fork, processors, share_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,13 +36,13 @@ if TYPE_CHECKING:
 
     Piece = tuple[NDArray[np.int64], NDArray[np.int64]]
     """Rows of images of an export, and of their captions."""
+    Read = Callable[[Sequence[str]], GroundTruth]
+    """From image ids to their annotations."""
 
 IMAGES_AT_ONCE = 1024
 """Images of a block, at most."""
-BLOCKS_PER_JOB = 4
-"""Blocks that each process gets, so that none waits long for the last one."""
-BLOCKS_AHEAD = 2
-"""Blocks for each process that are worked on, or done and not yet added up, at any time."""
+SHARED_BYTES = 2**21
+"""Maps from which a second process saves more time than it takes to start: some 200 images with 36 regions."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +69,24 @@ class Inputs:
         """Open the export, or its shards as one."""
         return open_exports(self.exports, self.boxes)
 
-    def open_source(self, image_ids: list[str] | None = None) -> Source:
-        """Open the annotations, through their index if the images that are going to be read are given."""
-        source = open_ground_truth(self.gt, self.gt_format, self.protocol.edges)
-        return source if image_ids is None else Cached(source, image_ids)
+    def open_source(self) -> Source:
+        """Open the annotations."""
+        return open_ground_truth(self.gt, self.gt_format, self.protocol.edges)
 
 
 def open_exports(paths: tuple[Path, ...], boxes: Path | None) -> AttentionExport:
     """Open an export, or its shards as one, with region boxes from another file if there is one."""
-    export = join_shards([open_export(path) for path in paths])
-    return export if boxes is None else with_boxes(export, boxes)
+    export = open_export(paths[0])
+    # What few need is imported for them alone; start-up is a good part of the time of a small scoring.
+    if len(paths) > 1:
+        from attneval.export.shards import join_shards
+
+        export = join_shards([export, *map(open_export, paths[1:])])
+    if boxes is not None:
+        from attneval.export.boxfile import with_boxes
+
+        export = with_boxes(export, boxes)
+    return export
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +108,18 @@ class BlockScores:
     items: ItemTable | None = None
 
 
-def split_blocks(export: AttentionExport, images: NDArray[np.int64], jobs: int = 1) -> list[Piece]:
-    """Split images into blocks of bounded work, each with its captions.
+def split_blocks(
+    export: AttentionExport, images: NDArray[np.int64], jobs: int | None = None
+) -> tuple[list[Piece], int]:
+    """Split images into blocks of bounded work, each with its captions, that some processes can share evenly.
 
     Args:
         export: The export.
         images: i8[k], rows of images, ascending.
-        jobs: How many processes are going to share the blocks.
+        jobs: How many processes are going to share the blocks; None for two where that pays.
+
+    Returns:
+        The blocks, and how many processes to use.
     """
     order = np.argsort(export.caption_image, kind="stable")
     bound = np.searchsorted(export.caption_image[order], np.arange(len(export.image_id) + 1))
@@ -119,16 +128,22 @@ def split_blocks(export: AttentionExport, images: NDArray[np.int64], jobs: int =
         weights += maps.size * maps.itemsize
     sums = np.concatenate(([0], np.cumsum(weights[order])))
     size = sums[bound[images + 1]] - sums[bound[images]]
-    at_once = IMAGES_AT_ONCE if jobs == 1 else min(IMAGES_AT_ONCE, -(-len(images) // (jobs * BLOCKS_PER_JOB)))
-    block = np.maximum(np.cumsum(size) // BLOCK_BYTES, np.arange(len(images)) // max(at_once, 1))
+    if jobs is None:
+        jobs = 2 if size.sum() >= SHARED_BYTES and can_fork() and processors() > 1 else 1
+    at_once = IMAGES_AT_ONCE
+    if jobs > 1:
+        rounds = max(-(-len(images) // (jobs * IMAGES_AT_ONCE)), 1)
+        at_once = max(-(-len(images) // (jobs * rounds)), 1)
+    block = np.maximum(np.cumsum(size) // BLOCK_BYTES, np.arange(len(images)) // at_once)
     pieces = np.split(images, np.flatnonzero(np.diff(block)) + 1) if len(images) else []
-    return [(piece, np.concatenate([order[bound[i] : bound[i + 1]] for i in piece.tolist()])) for piece in pieces]
+    captions = (np.concatenate([order[bound[i] : bound[i + 1]] for i in piece.tolist()]) for piece in pieces)
+    return list(zip(pieces, captions, strict=True)), jobs
 
 
 def score_blocks(
-    inputs: Inputs, export: AttentionExport, source: Source, pieces: Iterable[Piece], jobs: int = 1
+    inputs: Inputs, export: AttentionExport, source: Source, pieces: Sequence[Piece], jobs: int = 1
 ) -> Iterator[BlockScores]:
-    """Score blocks in order.
+    """Score blocks; the results come in order.
 
     Args:
         inputs: The files; other processes open them again.
@@ -140,45 +155,25 @@ def score_blocks(
     Raises:
         AttnevalError: Something in a block cannot be read or breaks the format.
     """
-    if jobs == 1:
-        for piece in pieces:
-            yield score_block(export, source, inputs, piece)
-        return
-    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
-
-    index = source.image_ids_of_index if isinstance(source, Cached) else None
-    with ProcessPoolExecutor(jobs, initializer=_open, initargs=(inputs, index)) as pool:
-        ahead: deque[Future[BlockScores]] = deque()
-        try:
-            for piece in pieces:
-                ahead.append(pool.submit(_score, piece))
-                if len(ahead) == BLOCKS_AHEAD * jobs:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        except BrokenProcessPool as error:
-            raise AttnevalError(
-                f"one of {jobs} processes was killed, as happens when memory runs out", hint="use fewer --jobs"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    index = source.index if isinstance(source, Cached) else None
+    return share_out(pieces, partial(score_block, export, source.read, inputs), partial(_open, inputs, index), jobs)
 
 
-_opened: list[tuple[AttentionExport, Source, Inputs]] = []
-"""In a process of its own: what it works with."""
+def _open(inputs: Inputs, index: Path | None) -> Callable[[Piece], BlockScores]:
+    """Open everything again, in another process."""
+    found = None if index is None else Index.load(index)
+    read = inputs.open_source().read if found is None else found.read
+    return partial(score_block, inputs.open_export(), read, inputs)
 
 
-def _open(inputs: Inputs, image_ids: list[str] | None) -> None:
-    _opened.append((inputs.open_export(), inputs.open_source(image_ids), inputs))
-
-
-def _score(piece: Piece) -> BlockScores:
-    export, source, inputs = _opened[0]
-    return score_block(export, source, inputs, piece)
-
-
-def score_block(export: AttentionExport, source: Source, inputs: Inputs, piece: Piece) -> BlockScores:
+def score_block(export: AttentionExport, read: Read, inputs: Inputs, piece: Piece) -> BlockScores:
     """Score some images.
+
+    Args:
+        export: The export.
+        read: What reads annotations.
+        inputs: How they are judged.
+        piece: The images.
 
     Raises:
         ExportError: Weights, boxes or spans of the block break the format.
@@ -186,7 +181,7 @@ def score_block(export: AttentionExport, source: Source, inputs: Inputs, piece: 
     """
     images, rows = piece
     protocol = inputs.protocol
-    truth = source.read([export.image_id[i] for i in images.tolist()])
+    truth = read([export.image_id[i] for i in images.tolist()])
     block = Block(export, truth, protocol, images, rows)
     channels = [MEAN, *range(len(export.channel))] if len(export.channel) > 1 else [MEAN]
     scored = {}

@@ -18,7 +18,6 @@ import numpy as np
 from attneval._version import __version__
 from attneval.errors import DataError
 from attneval.export.archive import Archive
-from attneval.export.npz import write_npz
 from attneval.files import replacing, sha256_of_many
 from attneval.groundtruth.columns import GroundTruth, joined_truth
 from attneval.text import Strings
@@ -58,13 +57,13 @@ class Cached:
         self._image_ids = list(image_ids)
         self._path: Path | None = None
         self._collected: list[GroundTruth] | None = None
-        self._index: _Index | None = None
+        self._index: Index | None = None
         state = source.state(self._image_ids) if SMALLEST <= len(self._image_ids) <= LARGEST else None
         if state is not None:
             key = hashlib.sha256(f"{VERSION} {__version__} {state}\n".encode())
             key.update("\n".join(self._image_ids).encode("utf-8", "surrogatepass"))
             self._path = cache_folder() / f"{key.hexdigest()}.npz"
-            self._index = _Index.load(self._path)
+            self._index = Index.load(self._path)
             self._collected = [] if self._index is None else None
 
     @property
@@ -73,9 +72,9 @@ class Cached:
         return self._source.format
 
     @property
-    def image_ids_of_index(self) -> list[str] | None:
-        """The images by which another process finds the index; None if there is none."""
-        return None if self._index is None else self._image_ids
+    def index(self) -> Path | None:
+        """The index that is read through, for other processes; None if there is none."""
+        return None if self._index is None else self._path
 
     def image_ids(self) -> list[str]:
         """All annotated images."""
@@ -113,13 +112,13 @@ class Cached:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            _Index.save(self._path, truth, sha256)
+            Index.save(self._path, truth, sha256)
             _prune(self._path.parent)
         except (OSError, DataError):
             return
 
 
-class _Index:
+class Index:
     """Columns of all images of an index."""
 
     def __init__(self, truth: GroundTruth, sha256: str) -> None:
@@ -128,10 +127,14 @@ class _Index:
         self._row = {image_id: row for row, image_id in enumerate(truth.image_id)}
 
     def read(self, image_ids: Sequence[str]) -> GroundTruth:
+        """The annotations of some images, in that order."""
         return self._truth.take(np.array([self._row[image_id] for image_id in image_ids], np.int64))
 
     @staticmethod
     def save(path: Path, truth: GroundTruth, sha256: str) -> None:
+        """Write an index; the files' digest with it."""
+        from attneval.export.npz import write_npz
+
         members: dict[str, Any] = {"sha256": np.frombuffer(sha256.encode(), np.uint8)}
         for field in dataclasses.fields(truth):
             value = getattr(truth, field.name)
@@ -145,7 +148,7 @@ class _Index:
             write_npz(file, {name: _smallest(values) for name, values in members.items()})
 
     @classmethod
-    def load(cls, path: Path) -> _Index | None:
+    def load(cls, path: Path) -> Index | None:
         """Read an index; None if there is none, or none that can be read."""
         if not path.is_file():
             return None

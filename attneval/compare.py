@@ -17,8 +17,9 @@ import numpy as np
 from attneval.comparable import check_protocols, common_images, distinct, restricted
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
 from attneval.metrics.registry import metrics
+from attneval.options import RESAMPLES, SEED
 from attneval.significance import EQUAL, TRIALS, holm, swap_p_values, value_of
-from attneval.stats import RESAMPLES, SEED, ImageSums, bootstrap_repeats, mean_sums, percentile_bounds, resampled_runs
+from attneval.stats import ImageSums, bootstrap_repeats, mean_sums, percentile_bounds, resampled_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

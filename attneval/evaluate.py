@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from attneval.blocks import Inputs, open_exports
 from attneval.errors import AlignmentError, DataError, ExportError, NothingToScoreError
-from attneval.export.similarity import open_similarity, similarity_of
+from attneval.options import Options
 from attneval.protocol import Protocol
-from attneval.run import LEFT_OUT, Options, Run
+from attneval.run import LEFT_OUT, Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,23 +56,32 @@ def score(
     wanted = None if split is None else _read_ids(run.input("split", split))
     export = open_exports(paths, boxes) if paths else None
     run.notes += export.warnings if export is not None else ()
+    attention = None
     if export is not None and export.maps and gt is not None:
         inputs = Inputs(paths, boxes, Path(gt), gt_format, run.protocol, run.options.items)
-        run.attention(export, inputs, wanted)
+        attention = run.attention(export, inputs, wanted)
     elif gt is None:
         run.notes.append("attention was not scored: no annotations were given (--gt)")
     else:
         run.notes.append("attention was not scored: there are no attention maps")
+    # What comes afterwards is imported and done while other processes score the maps.
+    from attneval.export.similarity import open_similarity, similarity_of
+    from attneval.summary import rank, result_of
+
+    ranked = None
     matrix = similarity_of(export) if export is not None else None
     if similarity:
         matrix, assumed = open_similarity([run.input("similarity", path) for path in similarity], export)
         run.notes += assumed
+    run.begin_hashing()
     if matrix is not None:
-        run.retrieval(matrix, wanted)
+        ranked = rank(run, matrix, wanted)
     else:
         run.notes.append("retrieval was not scored: there are no similarities")
+    if attention is not None:
+        attention()
     named = [*paths, *map(Path, similarity)]
-    return run.result(export, default_name=named[0].stem if named else "")
+    return result_of(run, export, ranked, default_name=named[0].stem if named else "")
 
 
 def fit_problems(
@@ -94,7 +103,7 @@ def fit_problems(
     wanted = None if split is None else _read_ids(run.input("split", split))
     try:
         export = open_exports(paths, boxes)
-        run.attention(export, Inputs(paths, boxes, Path(gt), gt_format, run.protocol), wanted)
+        run.attention(export, Inputs(paths, boxes, Path(gt), gt_format, run.protocol), wanted)()
     except (ExportError, AlignmentError, NothingToScoreError) as error:
         run.notes.append(str(error))
     return [note.removesuffix(LEFT_OUT) for note in run.notes]

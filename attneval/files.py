@@ -1,4 +1,4 @@
-"""Writing files so that a reader only ever sees a whole one, and saying what a file held."""
+"""Writing files so that a reader only ever sees a whole one, reading zip files, and saying what a file held."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import hashlib
 import os
 import threading
 import weakref
+import zipfile
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from attneval.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -144,8 +145,27 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+class ZipReader(zipfile.ZipFile):
+    """A zip file to read; a forked process opens it anew, so as not to share its parent's place in the file.
+
+    Args:
+        file: Its path, or the file itself.
+    """
+
+    def __init__(self, file: Path | IO[bytes]) -> None:
+        super().__init__(file)
+        self._process = os.getpid()
+
+    def open(self, *args: Any, **options: Any) -> IO[bytes]:
+        """Open a member, see `zipfile`."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self.fp = Path(str(self.filename)).open("rb")  # noqa: SIM115 - for as long as the process lives
+        return super().open(*args, **options)
+
+
 class Hashing:
-    """The SHA-256 of a file, computed by another thread while this one goes on.
+    """The SHA-256 of a file, computed by another thread, once that is started, while this one goes on.
 
     Args:
         path: The file.
@@ -155,7 +175,11 @@ class Hashing:
         self._path = path
         self._digest: str | OSError = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+
+    def start(self) -> None:
+        """Begin, if that has not been done."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -169,6 +193,7 @@ class Hashing:
         Raises:
             DataError: The file could not be read.
         """
+        self.start()
         self._thread.join()
         if isinstance(self._digest, OSError):
             raise DataError(f"{self._path}: {self._digest.strerror}") from self._digest

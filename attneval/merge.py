@@ -10,7 +10,8 @@ import numpy as np
 from attneval.comparable import check_protocols
 from attneval.errors import MismatchError, NothingToScoreError, first_of
 from attneval.result import Result
-from attneval.scores import Scores, add_totals, summarise
+from attneval.scores import Scores, summarise
+from attneval.scoring import add_totals
 from attneval.stats import ImageSums, RankTable
 
 if TYPE_CHECKING:

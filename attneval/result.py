@@ -15,9 +15,10 @@ from attneval._version import __version__
 from attneval.errors import ProtocolError, ResultError
 from attneval.files import write_text
 from attneval.metrics.registry import REGISTRY, metrics
+from attneval.options import RESAMPLES, SEED
 from attneval.protocol import Protocol
 from attneval.scores import Curve, Measured, Scores
-from attneval.stats import RESAMPLES, SEED, ImageSums, RankTable
+from attneval.stats import ImageSums, RankTable
 
 if TYPE_CHECKING:
     from attneval.itemfile import ItemTable

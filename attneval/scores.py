@@ -184,19 +184,3 @@ def _measured(chosen: Sequence[Metric], columns: Any) -> dict[str, Measured]:
     """Some metrics from exact totals of columns."""
     sums = {name: np.asarray(value / UNIT) for name, value in columns.items()}
     return {metric.name: measure(metric, sums) for metric in chosen}
-
-
-def add_totals(mine: Totals, other: Totals) -> Totals:
-    """Add exact totals; what only one of them has is kept."""
-    joined: Totals = dict(mine)
-    for name, value in other.items():
-        own = joined.get(name)
-        if own is None:
-            joined[name] = value
-        elif isinstance(value, dict) and isinstance(own, dict):
-            joined[name] = add_totals(own, value)
-        elif isinstance(value, list) and isinstance(own, list):
-            joined[name] = [a + b for a, b in zip(own, value, strict=True)]
-        elif isinstance(value, int) and isinstance(own, int):
-            joined[name] = own + value
-    return joined

@@ -13,7 +13,7 @@ from attneval.metrics.judged import Judged
 from attneval.metrics.registry import Column, columns
 from attneval.metrics.rows import Rows, normalised
 from attneval.metrics.sweep import CURVES, grid, sweep
-from attneval.text import ranges
+from attneval.text import distinct_values, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -190,7 +190,7 @@ def item_chunks(items: Items, usable: NDArray[np.bool_], *, whole: bool = False)
 
     An image's sums must not depend on which other images are scored with it, to the last bit.
     """
-    for n in np.unique(items.key_count[usable]).tolist():
+    for n in distinct_values(items.key_count[usable]).tolist():
         rows = np.flatnonzero(usable & (items.key_count == n))
         if whole:
             yield rows
@@ -235,6 +235,22 @@ def _total(per_image: NDArray[np.generic]) -> int:
 
 def _exact(per_image: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.rint(per_image * UNIT).astype(np.int64)
+
+
+def add_totals(mine: Totals, other: Totals) -> Totals:
+    """Add exact totals; what only one of them has is kept."""
+    joined: Totals = dict(mine)
+    for name, value in other.items():
+        own = joined.get(name)
+        if own is None:
+            joined[name] = value
+        elif isinstance(value, dict) and isinstance(own, dict):
+            joined[name] = add_totals(own, value)
+        elif isinstance(value, list) and isinstance(own, list):
+            joined[name] = [a + b for a, b in zip(own, value, strict=True)]
+        elif isinstance(value, int) and isinstance(own, int):
+            joined[name] = own + value
+    return joined
 
 
 def _float(values: NDArray[np.bool_]) -> NDArray[np.float64]:

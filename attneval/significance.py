@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.stats import SEED, RankTable, counts_up_to, medians_of
+from attneval.options import SEED
+from attneval.stats import RankTable, counts_up_to, medians_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

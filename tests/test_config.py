@@ -448,7 +448,7 @@ def test_config_of_no_file(here: Here, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("resamples", "1000"), ("seed", "12345"), ("trials", "10000"), ("alpha", "0.05"), ("digits", "1"), ("jobs", "1")],
+    [("resamples", "1000"), ("seed", "12345"), ("trials", "10000"), ("alpha", "0.05"), ("digits", "1"), ("jobs", "")],
 )
 def test_config_shows_defaults(here: Here, name: str, value: str) -> None:
     assert settings(here("config").out)[name] == (value, "default")

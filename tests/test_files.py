@@ -6,16 +6,17 @@ import gc
 import hashlib
 import os
 import stat
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from attneval.errors import DataError
-from attneval.files import Draft, Hashing, replacing, sha256_of, sha256_of_many, write_text
+from attneval.files import Draft, Hashing, ZipReader, replacing, sha256_of, sha256_of_many, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def listing(directory: Path) -> list[str]:
@@ -192,3 +193,24 @@ def test_a_digest_of_what_is_not_there(tmp_path: Path) -> None:
         hashing.hexdigest()
     assert str(tmp_path / "data") in str(caught.value)
     assert "No such file" in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_fork_reads_a_zip_file_without_disturbing_its_parent(tmp_path: Path) -> None:
+    data = {"a": bytes(range(256)) * 2000, "b": bytes(reversed(range(256))) * 2000}
+    with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
+        for name, content in data.items():
+            archive.writestr(name, content)
+    for file in (tmp_path / "zip", (tmp_path / "zip").open("rb")):
+        with ZipReader(file) as archive, archive.open("a") as mine:
+            start = mine.read(1000)
+            assert archive.fp is not None
+            place = os.lseek(archive.fp.fileno(), 0, os.SEEK_CUR)
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if archive.read("b") == data["b"] and archive.read("a") == data["a"] else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert os.lseek(archive.fp.fileno(), 0, os.SEEK_CUR) == place
+            assert start + mine.read() == data["a"]
+        if not isinstance(file, Path):
+            file.close()

@@ -19,8 +19,8 @@ LAYERS = [
     {"gate", "selection"},
     {"compare", "merge"},
     {"comparable", "significance", "evaluate"},
-    {"run"},
-    {"result"},
+    {"summary"},
+    {"run", "result"},
     {"scores", "blocks"},
     {"diagnosis"},
     {"block", "itemfile", "scoring", "stats"},
@@ -28,8 +28,8 @@ LAYERS = [
     {"align", "cache"},
     {"export", "groundtruth", "unknown"},
     {"metrics"},
-    {"text", "files"},
-    {"protocol"},
+    {"text", "files", "workers"},
+    {"protocol", "options"},
     {"errors", "_version"},
 ]
 RANK = {name: rank for rank, layer in enumerate(reversed(LAYERS)) for name in layer}

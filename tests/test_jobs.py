@@ -14,7 +14,7 @@ import pytest
 from commands import attneval
 from worlds import World, make_world
 
-from attneval import Options, Protocol, blocks, score
+from attneval import Options, Protocol, blocks, load_export, score
 from attneval.errors import AlignmentError, AttnevalError, ExportError
 
 if TYPE_CHECKING:
@@ -147,10 +147,76 @@ def test_hints_come_back_from_another_process() -> None:
 def test_a_process_that_is_killed_is_no_internal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when memory runs out."""
 
-    def killed(*_: object) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+    parent, score_block = os.getpid(), blocks.score_block
+
+    def killed(*arguments: Any) -> Any:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return score_block(*arguments)
 
     monkeypatch.setattr(blocks, "score_block", killed)
-    with pytest.raises(AttnevalError, match=r"one of 2 processes was killed.*--jobs") as caught:
+    with pytest.raises(AttnevalError, match=r"one of several processes was killed.*--jobs") as caught:
         score(FIXTURES / "good.npz", ENTITIES, options=Options(resamples=0, jobs=2))
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("processors", "forks", "jobs"), [(4, True, 2), (1, True, 1), (4, False, 1)])
+def test_two_processes_by_default_where_that_pays(
+    monkeypatch: pytest.MonkeyPatch, processors: int, forks: bool, jobs: int
+) -> None:
+    monkeypatch.setattr(blocks, "processors", lambda: processors)
+    monkeypatch.setattr(blocks, "can_fork", lambda: forks)
+    export = load_export(FIXTURES / "good.npz")
+    images = np.arange(len(export.image_id))
+    assert blocks.split_blocks(export, images)[1] == 1  # too little to share
+    monkeypatch.setattr(blocks, "SHARED_BYTES", 1)
+    pieces, used = blocks.split_blocks(export, images)
+    assert (used, len(pieces)) == (jobs, jobs)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 30, 1024])
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_processes_get_equally_many_blocks(monkeypatch: pytest.MonkeyPatch, at_once: int, jobs: int) -> None:
+    monkeypatch.setattr(blocks, "IMAGES_AT_ONCE", at_once)
+    export = load_export(FIXTURES / "good.npz")
+    images = np.arange(len(export.image_id))
+    pieces, used = blocks.split_blocks(export, images, jobs)
+    assert used == jobs
+    assert np.concatenate([piece for piece, _ in pieces]).tolist() == images.tolist()
+    assert max(len(piece) for piece, _ in pieces) <= at_once
+    assert -(-len(pieces) // jobs) == -(-len(images) // (jobs * min(at_once, len(images) // jobs)))
+    for piece, captions in pieces:
+        assert sorted(captions.tolist()) == np.flatnonzero(np.isin(export.caption_image, piece)).tolist()
+
+
+def test_processes_that_are_started_anew_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world(7, images=220, captions=1)
+    maps, truth = world.packed(tmp_path / "maps.npz"), world.entities(tmp_path / "entities")
+    protocol = Protocol(missing="skip")
+    whole = score(maps, truth, protocol=protocol, options=Options(resamples=0)).to_json()
+    monkeypatch.setattr("attneval.workers.can_fork", lambda: False)
+    for cache in (False, True):  # the run before has left an index
+        options = Options(resamples=0, jobs=2, cache=cache)
+        assert score(maps, truth, protocol=protocol, options=options).to_json() == whole
+
+
+def test_a_fork_inflates_members_for_itself(tmp_path: Path) -> None:
+    world = make_world(8, images=40, captions=3, channels=2)
+    maps, truth = world.packed(tmp_path / "maps.npz"), world.entities(tmp_path / "annotations.zip")
+    with np.load(maps) as data:
+        np.savez_compressed(maps, **data)
+    alone, shared = (scored(maps, truth, "--missing", "skip", "--jobs", jobs, tmp_path=tmp_path) for jobs in ("1", "4"))
+    assert difference(alone, shared) == []
+
+
+def test_retrieval_that_fails_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ranked while other processes score the maps."""
+    world = make_world(9, images=40, captions=2)
+    maps, truth = world.packed(tmp_path / "maps.npz"), world.entities(tmp_path / "entities")
+    np.save(tmp_path / "similarity.npy", np.full((3, 3), np.nan))
+    monkeypatch.chdir(tmp_path)
+    done = attneval(
+        "score", maps, "--gt", truth, "--missing", "skip", "--jobs", "3", "--similarity", tmp_path / "similarity.npy"
+    )
+    assert done.code == 2
+    assert done.err.count("\n") == 1

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from results import image_sums, made, of_f1, spec
 
 from attneval.compare import System, compare
+from attneval.options import SEED
 from attneval.significance import EQUAL, TRIALS, TRIALS_AT_ONCE, holm, swap_p_values
-from attneval.stats import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from attneval import Options, score, stats
 from attneval.metrics.registry import Metric, divided, metrics, ratio
+from attneval.options import RESAMPLES, SEED
 from attneval.stats import (
     CONFIDENCE,
-    RESAMPLES,
-    SEED,
     ImageSums,
     RankTable,
     bootstrap_repeats,

@@ -89,8 +89,8 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
     """A result file, or an export scored on the fly."""
     from attneval.errors import DataError
     from attneval.evaluate import score
+    from attneval.options import Options
     from attneval.result import Result
-    from attneval.run import Options
 
     if path.suffix == ".json" or not path.exists():
         return Result.load(path)

@@ -32,7 +32,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--similarity", type=_FILE, multiple=True, help="Scores for retrieval; several files are averaged.")
 @click.option("--name", help="How the system is called in tables.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many images; the result is marked PARTIAL.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the images.")
+@click.option(
+    "--jobs", type=click.IntRange(1), show_default="2 where that pays", help="Processes that share the images."
+)
 @click.option("--cache/--no-cache", default=True, show_default=True, help="Keep an index of parsed annotations.")
 @click.option("--items", is_flag=True, help="Keep items one by one beside each .json output, for attneval inspect.")
 @click.option("--min", type=RuleType("min"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is below V.")
@@ -49,7 +51,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     """
     from attneval.cli.progress import progress
     from attneval.evaluate import score as run
-    from attneval.run import Options
+    from attneval.options import Options
 
     if attn is not None and exports not in {(), (attn,)}:
         raise click.UsageError(f"--attn {attn} stands beside {', '.join(map(str, exports))}")
@@ -92,7 +94,6 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
 
 def emit_result(result: Result, output: Output) -> None:
     """Write a result in the formats asked for, and its items beside each JSON file."""
-    from attneval.report.delimited import result_csv
     from attneval.report.score import score_page
     from attneval.result import items_path
 
@@ -106,6 +107,10 @@ def emit_result(result: Result, output: Output) -> None:
     def text_in(style: str) -> str | None:
         if style == "json":
             return result.to_json()
-        return result_csv(result) if style == "csv" else None
+        if style != "csv":
+            return None
+        from attneval.report.delimited import result_csv
+
+        return result_csv(result)
 
     output.emit(text_in, lambda: score_page(result, output.digits))

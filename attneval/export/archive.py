@@ -20,6 +20,7 @@ import numpy as np
 
 from attneval.errors import ExportError
 from attneval.export.npy import Layout, read_layout
+from attneval.files import ZipReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,9 +147,9 @@ class Archive:
             return False
         return True
 
-    def _directory(self) -> zipfile.ZipFile:
+    def _directory(self) -> ZipReader:
         try:
-            return zipfile.ZipFile(self._file)
+            return ZipReader(self._file)
         except _DAMAGE as error:
             raise ExportError(
                 f"{self.path} is no complete .npz file ({error})",

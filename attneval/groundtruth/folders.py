@@ -10,6 +10,7 @@ import zlib
 from typing import TYPE_CHECKING, Protocol
 
 from attneval.errors import GroundTruthError
+from attneval.files import ZipReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ class Zip:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._zip = zipfile.ZipFile(path)
+            self._zip = ZipReader(path)
         except zipfile.BadZipFile as error:
             raise GroundTruthError(
                 f"{path} is no zip file with Annotations/ and Sentences/ ({error})",

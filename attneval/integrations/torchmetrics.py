@@ -133,7 +133,7 @@ class _AttentionMetric(Metric):
         if strangers:
             raise AlignmentError(f"{len(strangers)} images are not in {self._inputs.gt} (first: {first_of(strangers)})")
         order = np.argsort(export.caption_image, kind="stable")
-        scores = score_block(export, source, self._inputs, (np.arange(len(export.image_id)), order))
+        scores = score_block(export, source.read, self._inputs, (np.arange(len(export.image_id)), order))
         if self.protocol.missing == "error":
             # That an image's other captions are absent means nothing: they are in other batches.
             for text, names in (

@@ -14,9 +14,10 @@ from attneval.metrics.registry import metrics
 from attneval.metrics.retrieval import retrieval_ranks
 from attneval.metrics.rows import Rows
 from attneval.metrics.sweep import grid, sweep
+from attneval.options import SEED
 from attneval.protocol import Protocol
 from attneval.scoring import CHUNK
-from attneval.stats import SEED, ImageSums, RankTable, intervals
+from attneval.stats import ImageSums, RankTable, intervals
 
 from .peers import one_threshold, overlap_by_caption, ranks_by_sorting, resampled_sums
 from .timing import Row, at_least, at_most, compared, megabytes
