@@ -6,6 +6,7 @@ processes, and give the same to the last bit.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 IMAGES_AT_ONCE = 1024
 """Images of a block, at most."""
+OWN_SHARE = 0.8
+"""What this process takes of blocks that others take 1 of; it also ranks by similarity, and adds everything up."""
 SHARED_BYTES = 2**21
 """Maps from which a second process saves more time than it takes to start: some 200 images with 36 regions."""
 
@@ -130,11 +133,11 @@ def split_blocks(
     size = sums[bound[images + 1]] - sums[bound[images]]
     if jobs is None:
         jobs = 2 if size.sum() >= SHARED_BYTES and can_fork() and processors() > 1 else 1
-    at_once = IMAGES_AT_ONCE
-    if jobs > 1:
-        rounds = max(-(-len(images) // (jobs * IMAGES_AT_ONCE)), 1)
-        at_once = max(-(-len(images) // (jobs * rounds)), 1)
-    block = np.maximum(np.cumsum(size) // BLOCK_BYTES, np.arange(len(images)) // at_once)
+    # Equally many blocks for all, but smaller ones for this process.
+    share = [OWN_SHARE if jobs > 1 else 1, *[1] * (jobs - 1)]
+    rounds = max(math.ceil(len(images) / (IMAGES_AT_ONCE * sum(share))), 1)
+    bounds = np.rint(np.cumsum(share * rounds) * len(images) / (sum(share) * rounds))
+    block = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, np.searchsorted(bounds, np.arange(len(images)), side="right"))
     pieces = np.split(images, np.flatnonzero(np.diff(block)) + 1) if len(images) else []
     captions = (np.concatenate([order[bound[i] : bound[i + 1]] for i in piece.tolist()]) for piece in pieces)
     return list(zip(pieces, captions, strict=True)), jobs

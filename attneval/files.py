@@ -14,7 +14,10 @@ from typing import IO, TYPE_CHECKING, Any
 from attneval.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+AHEAD = 64 * 2**20
+"""Bytes that are hashed while the package is imported: no more than that takes."""
 
 
 @contextmanager
@@ -164,6 +167,12 @@ class ZipReader(zipfile.ZipFile):
         return super().open(*args, **options)
 
 
+def hashing_ahead(paths: Iterable[Path]) -> dict[Path, Hashing]:
+    """Begin to compute the digests of those files that take no longer than importing the package does."""
+    small = (path for path in paths if path.is_file() and path.stat().st_size <= AHEAD)
+    return {path: Hashing(path).start() for path in small}
+
+
 class Hashing:
     """The SHA-256 of a file, computed by another thread, once that is started, while this one goes on.
 
@@ -176,10 +185,11 @@ class Hashing:
         self._digest: str | OSError = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> None:
+    def start(self) -> Hashing:
         """Begin, if that has not been done."""
         if self._thread.ident is None:
             self._thread.start()
+        return self
 
     def _run(self) -> None:
         try:

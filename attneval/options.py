@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from attneval.files import Hashing
 
     Progress = Callable[[int, int], None]
     """Called with how many of how many images are done."""
@@ -29,6 +32,7 @@ class Options:
             bit.
         cache: Whether to keep and use an index of parsed annotations.
         progress: Told how many images are done.
+        digests: Digests of input files that are being computed already.
     """
 
     resamples: int = RESAMPLES
@@ -39,3 +43,4 @@ class Options:
     jobs: int | None = 1
     cache: bool = True
     progress: Progress | None = None
+    digests: Mapping[Path, Hashing] = field(default_factory=dict)

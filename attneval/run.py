@@ -85,7 +85,7 @@ class Run:
         path = Path(path)
         if not path.is_file():
             raise DataError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
-        self._inputs.append((role, path, Hashing(path)))
+        self._inputs.append((role, path, self.options.digests.get(path) or Hashing(path)))
         return path
 
     def begin_hashing(self) -> None:
@@ -126,6 +126,8 @@ class Run:
             )
         if self.options.cache:
             source = Cached(source, [export.image_id[i] for i in chosen.tolist()])
+        for digest in self.options.digests.values():
+            digest.hexdigest()  # a process is best forked while it has no other thread
         pieces, jobs = split_blocks(export, chosen, self.options.jobs)
         blocks = score_blocks(inputs, export, source, pieces, jobs)
         return partial(self._sum, blocks, len(chosen), export=export, source=source, gt=inputs.gt, lacking=lacking)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attneval.metrics.registry import Metric, Sums
 
 CONFIDENCE = 0.95
-DRAWN_AT_ONCE = 2**21
+DRAWN_AT_ONCE = 2**19
 """Images that are drawn together: few enough to bound memory, enough for matrix products that are worth their start."""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attneval.errors import DataError
-from attneval.files import Draft, Hashing, ZipReader, replacing, sha256_of, sha256_of_many, write_text
+from attneval.files import Draft, Hashing, ZipReader, hashing_ahead, replacing, sha256_of, sha256_of_many, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,6 +185,17 @@ def test_a_digest_that_another_thread_computes(tmp_path: Path) -> None:
     hashing = Hashing(tmp_path / "data")
     for _ in range(2):
         assert hashing.hexdigest() == hashlib.sha256(b"abc" * 10**6).hexdigest()
+
+
+def test_digests_of_small_files_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attneval.files.AHEAD", 4)
+    for name, content in (("small", b"abcd"), ("large", b"abcde"), ("empty", b"")):
+        (tmp_path / name).write_bytes(content)
+    digests = hashing_ahead([tmp_path / name for name in ("small", "large", "empty", "missing", ".")])
+    assert {path.name: digest.hexdigest() for path, digest in digests.items()} == {
+        "small": hashlib.sha256(b"abcd").hexdigest(),
+        "empty": hashlib.sha256(b"").hexdigest(),
+    }
 
 
 def test_a_digest_of_what_is_not_there(tmp_path: Path) -> None:

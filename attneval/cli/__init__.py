@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ TRAINING = ("train", "export")
 LARGEST_KEPT = 31 * 2**20
 """Bytes: just below the 32 MiB from which glibc never keeps a block."""
 
+OBJECTS_BETWEEN_COLLECTIONS = 50_000
+
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
@@ -54,6 +57,8 @@ class LazyGroup(click.Group):
             # After a block of this size has been freed, glibc keeps what is freed for the next arrays; before that,
             # every array of some size comes from the system and goes back to it, page by page.
             bytearray(LARGEST_KEPT)
+            # Much is made here that holds no cycles: columns, lists of numbers, trees of annotations.
+            gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
         command = getattr(importlib.import_module(f"attneval.cli.{cmd_name}"), cmd_name)
         return command if isinstance(command, click.Command) else None
 

@@ -50,6 +50,9 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     the export has similarities.
     """
     from attneval.cli.progress import progress
+    from attneval.files import hashing_ahead
+
+    digests = hashing_ahead(exports or (() if attn is None else (attn,)))
     from attneval.evaluate import score as run
     from attneval.options import Options
 
@@ -78,6 +81,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 jobs=values["jobs"],
                 cache=values["cache"],
                 progress=tell,
+                digests=digests,
             ),
         )
     emit_result(result, output)

@@ -58,7 +58,8 @@ class Directory:
 
     def image_ids(self) -> list[str]:
         """The images that have annotations."""
-        return sorted(entry.stem for entry in (self.path / "Annotations").iterdir() if entry.suffix == ".xml")
+        names = os.listdir(f"{self._prefix}Annotations")  # noqa: PTH208 - of all files of a release, see read
+        return sorted(name[:-4] for name in names if name.endswith(".xml"))
 
 
 class Zip:

@@ -73,8 +73,8 @@ def known(folder: Path, entities: Path | None, runs: int) -> dict[str, Callable[
 def report(row: Row) -> bool:
     """Print a row and say whether it keeps to its bound."""
     ratio = f"{row.ratio:.3g}"
-    verdict = "met" if row.met else "MISSED"
-    say(line((row.work, row.ours, row.peer, row.theirs, ratio, str(row.must), verdict)))
+    verdict = ("-", "") if row.must is None else (str(row.must), "met" if row.met else "MISSED")
+    say(line((row.work, row.ours, row.peer, row.theirs, ratio, *verdict)))
     return row.met
 
 

@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def measured(folder: Path, images: int) -> list[str]:
-    """A row of the table: memory is that of one process, above an interpreter that does nothing."""
+    """A row of the table: memory is that of both processes, above an interpreter that does nothing."""
     truth, maps, result = folder / "entities", folder / "maps.npz", folder / "result.json"
     write_export(maps, truth, write_entities(truth, images, ENTITIES))
     score = ("score", maps, "--gt", truth, "--no-cache", "-o", result)

@@ -21,13 +21,16 @@ RUNS = 5
 """Rounds of every comparison, after one that is not counted."""
 
 _PEAK = """
-import sys
+import os, sys
+from attneval import workers
 from attneval.__main__ import main
-code = main(sys.argv[1:])
-for line in open("/proc/self/status"):
-    if line.startswith("VmHWM"):
-        print(line.split()[1], file=sys.stderr)
-sys.exit(code)
+def tell(result):
+    peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    print("peak", os.getpid(), peak, file=sys.stderr, flush=True)
+    return result
+work = workers._work
+workers._work = lambda do, *others: work(lambda task: tell(do(task)), *others)
+sys.exit(tell(main(sys.argv[1:])))
 """
 _BARE = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
 
@@ -59,19 +62,19 @@ def at_least(bound: float) -> Must:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: medians, and the ratio that must keep to a bound."""
+    """A line of the table: medians, and their ratio, with the bound that it must keep to if there is one."""
 
     work: str
     ours: str
     peer: str
     theirs: str
     ratio: float
-    must: Must
+    must: Must | None
 
     @property
     def met(self) -> bool:
         """Whether the ratio keeps to its bound."""
-        return self.must.met(self.ratio)
+        return self.must is None or self.must.met(self.ratio)
 
 
 def processor_time() -> float:
@@ -99,11 +102,11 @@ def rounds(tasks: Sequence[Task], runs: int) -> list[list[float]]:
     return taken
 
 
-def compared(work: str, ours: Task, peer: str, theirs: Task, must: Must, runs: int) -> Row:
+def compared(work: str, ours: Task, peer: str, theirs: Task, must: Must | None, runs: int) -> Row:
     """Time a task of ours and a peer's; the ratio is the median over rounds."""
     mine, other = rounds([ours, theirs], runs)
     pairs = zip(mine, other, strict=True)
-    ratio = statistics.median(b / a if must.at_least else a / b for a, b in pairs)
+    ratio = statistics.median(b / a if must and must.at_least else a / b for a, b in pairs)
     return Row(work, duration(statistics.median(mine)), peer, duration(statistics.median(other)), ratio, must)
 
 
@@ -128,14 +131,17 @@ def python(script: str, *arguments: str | Path) -> None:
 
 
 def peak_bytes(*arguments: str | Path) -> int:
-    """The largest resident set of `attneval ARGUMENTS`, above that of an interpreter that does nothing.
+    """The largest resident sets of `attneval ARGUMENTS` and its forks, above that of an interpreter that does nothing.
 
-    The kernel's own record of this process is asked, since what it tells of children begins with the parent's size.
+    The kernel's own record of each process is asked, since what it tells of children begins with the parent's size.
+    Pages that processes share count for each of them.
     """
     command = [sys.executable, "-c", _PEAK, *map(str, arguments)]
     done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment())
     bare = subprocess.run([sys.executable, "-c", _BARE], check=True, capture_output=True)
-    return 1024 * (int(done.stderr.split()[-1]) - int(bare.stdout))
+    told = (line.split() for line in done.stderr.decode().splitlines() if line.startswith("peak "))
+    peaks = {process: int(peak) for _, process, peak in told}
+    return 1024 * (sum(peaks.values()) - int(bare.stdout))
 
 
 def _environment() -> dict[str, str]:
