@@ -59,6 +59,7 @@ class Inputs:
         gt_format: Their format, or `auto`.
         protocol: How they are read and judged.
         keep_items: Whether to look at the items of direction t2i one by one.
+        keep_truth: Whether the annotations are wanted back, for an index.
     """
 
     exports: tuple[Path, ...]
@@ -67,6 +68,7 @@ class Inputs:
     gt_format: str
     protocol: Protocol
     keep_items: bool = False
+    keep_truth: bool = False
 
     def open_export(self) -> AttentionExport:
         """Open the export, or its shards as one."""
@@ -97,24 +99,28 @@ class BlockScores:
     """What is left of a block.
 
     Attributes:
-        truth: Its annotations.
+        image_id: Its images.
+        digests: Of their annotation files.
         scored: Their sums, by channel and direction.
         counts: How many images, captions, phrases, ... there were.
         problems: What could not be aligned.
         items: Its items one by one, if asked for.
+        truth: Its annotations, if an index of them is being made.
     """
 
-    truth: GroundTruth
+    image_id: list[str]
+    digests: dict[str, bytes]
     scored: dict[tuple[int, str], Scored]
     counts: dict[str, int]
     problems: Problems
     items: ItemTable | None = None
+    truth: GroundTruth | None = None
 
 
 def split_blocks(
     export: AttentionExport, images: NDArray[np.int64], jobs: int | None = None
 ) -> tuple[list[Piece], int]:
-    """Split images into blocks of bounded work, each with its captions, that some processes can share evenly.
+    """Split images into blocks, each with its captions, which some processes can share and work on in bounded memory.
 
     Args:
         export: The export.
@@ -137,7 +143,8 @@ def split_blocks(
     share = [OWN_SHARE if jobs > 1 else 1, *[1] * (jobs - 1)]
     rounds = max(math.ceil(len(images) / (IMAGES_AT_ONCE * sum(share))), 1)
     bounds = np.rint(np.cumsum(share * rounds) * len(images) / (sum(share) * rounds))
-    block = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, np.searchsorted(bounds, np.arange(len(images)), side="right"))
+    by_number = np.searchsorted(bounds, np.arange(len(images)), side="right")
+    block = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, by_number)
     pieces = np.split(images, np.flatnonzero(np.diff(block)) + 1) if len(images) else []
     captions = (np.concatenate([order[bound[i] : bound[i + 1]] for i in piece.tolist()]) for piece in pieces)
     return list(zip(pieces, captions, strict=True)), jobs
@@ -158,7 +165,9 @@ def score_blocks(
     Raises:
         AttnevalError: Something in a block cannot be read or breaks the format.
     """
-    index = source.index if isinstance(source, Cached) else None
+    index = None
+    if isinstance(source, Cached):
+        index, inputs = source.index, replace(inputs, keep_truth=source.collecting)
     return share_out(pieces, partial(score_block, export, source.read, inputs), partial(_open, inputs, index), jobs)
 
 
@@ -212,7 +221,15 @@ def score_block(export: AttentionExport, read: Read, inputs: Inputs, piece: Piec
                 protocol=protocol,
                 regions=(block.region_offset, block.box),
             )
-    return BlockScores(truth, scored, block.counts(), block.problems(), table)
+    return BlockScores(
+        truth.image_id,
+        truth.digests,
+        scored,
+        block.counts(),
+        block.problems(),
+        table,
+        truth if inputs.keep_truth else None,
+    )
 
 
 def score_absent(source: Source, protocol: Protocol, image_id: list[str], *, keep_items: bool = False) -> BlockScores:
@@ -249,7 +266,7 @@ def score_absent(source: Source, protocol: Protocol, image_id: list[str], *, kee
             regions = np.zeros(len(image_id) + 1, np.int64), np.zeros((0, 4))
             table = examine(truth, alignment, mentions, items, _no_weights, protocol=protocol, regions=regions)
     counts = {"images": len(image_id), "captions": 0, "phrases": len(mentions.phrase), "words": len(mentions.word)}
-    return BlockScores(truth, scored, counts, Problems(), table)
+    return BlockScores(truth.image_id, truth.digests, scored, counts, Problems(), table)
 
 
 def _no_weights(rows: NDArray[np.int64]) -> NDArray[np.float64]:

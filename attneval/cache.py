@@ -72,6 +72,11 @@ class Cached:
         return self._source.format
 
     @property
+    def collecting(self) -> bool:
+        """Whether what is read is going to be kept."""
+        return self._collected is not None
+
+    @property
     def index(self) -> Path | None:
         """The index that is read through, for other processes; None if there is none."""
         return None if self._index is None else self._path

@@ -148,16 +148,16 @@ class Run:
         for scores in blocks:
             self._add(scores)
             problems.extend(scores.problems)
-            digests |= scores.truth.digests
-            if isinstance(source, Cached):
+            digests |= scores.digests
+            if isinstance(source, Cached) and scores.truth is not None:
                 source.collect(scores.truth)
-            done += len(scores.truth.image_id)
+            done += len(scores.image_id)
             if self.options.progress:
                 self.options.progress(done, images)
         if lacking:
             scores = score_absent(source, self.protocol, lacking, keep_items=self.options.items)
             self._add(scores)
-            digests |= scores.truth.digests
+            digests |= scores.digests
         self.ground_truth = source.format
         self._note_annotations(gt, source, digests)
         self.notes += problems.warnings
@@ -201,7 +201,7 @@ class Run:
         self.notes.append(text + (LEFT_OUT if self.protocol.missing == "skip" else ": scored 0"))
 
     def _add(self, scores: BlockScores) -> None:
-        self.image_id += scores.truth.image_id
+        self.image_id += scores.image_id
         self.items += [] if scores.items is None else [scores.items]
         for key, scored in scores.scored.items():
             part = self.parts.setdefault(key, Part())

@@ -39,6 +39,8 @@ def share_out(
 ) -> Generator[Result, None, None]:
     """Start other processes, and give the results of tasks, in their order.
 
+    Where so many processes are not to be had, this one does everything.
+
     Args:
         tasks: What is to be done.
         here: What does a task in this process, and in its forks.
@@ -50,8 +52,13 @@ def share_out(
     """
     others: list[_Other[Task, Result]] = []
     jobs = min(jobs, len(tasks))
-    for turn in range(1, jobs):
-        others.append(_Other(here, there, tasks[turn::jobs], others))
+    try:
+        for turn in range(1, jobs):
+            others.append(_Other(here, there, tasks[turn::jobs], others))
+    except OSError:  # the system has no more processes or no memory for one
+        for other in others:
+            other.stop()
+        others = []
     return _in_turn(tasks, here, others)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing.process
 import os
 import signal
 import subprocess
@@ -110,6 +111,23 @@ def killed(task: int) -> int:
 def test_a_killed_process_is_said_to_be(forked: bool) -> None:
     with pytest.raises(AttnevalError, match=r"was killed.*--jobs"):
         shared(killed, [0, 1], 2)
+
+
+def test_without_more_processes_this_one_does_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = multiprocessing.process.BaseProcess.start
+    started: list[int] = []
+
+    def refused(process: multiprocessing.process.BaseProcess) -> None:
+        if started:
+            raise BlockingIOError("Resource temporarily unavailable")
+        start(process)
+        started.append(process.pid or 0)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refused)
+    results = shared(with_process, [1, 2, 3, 4], 3)
+    assert results == [(task * task, os.getpid()) for task in (1, 2, 3, 4)]
+    assert len(started) == 1
+    assert gone(started[0])
 
 
 def large(task: int) -> tuple[int, bytes]:
