@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 IMAGES_AT_ONCE = 1024
 """Images of a block, at most."""
-OWN_SHARE = 0.8
-"""What this process takes of blocks that others take 1 of; it also ranks by similarity, and adds everything up."""
+FIRST_BLOCK = 0.8
+"""The size of this process's first block where other blocks have 1: it also ranks by similarity beside the others."""
 SHARED_BYTES = 2**21
 """Maps from which a second process saves more time than it takes to start: some 200 images with 36 regions."""
 
@@ -139,10 +139,11 @@ def split_blocks(
     size = sums[bound[images + 1]] - sums[bound[images]]
     if jobs is None:
         jobs = 2 if size.sum() >= SHARED_BYTES and can_fork() and processors() > 1 else 1
-    # Equally many blocks for all, but smaller ones for this process.
-    share = [OWN_SHARE if jobs > 1 else 1, *[1] * (jobs - 1)]
-    rounds = max(math.ceil(len(images) / (IMAGES_AT_ONCE * sum(share))), 1)
-    bounds = np.rint(np.cumsum(share * rounds) * len(images) / (sum(share) * rounds))
+    # Equally many blocks of equal size for all processes, but for the first one of this process.
+    first = FIRST_BLOCK if jobs > 1 else 1
+    share = np.ones(max(math.ceil((len(images) / IMAGES_AT_ONCE + 1 - first) / jobs), 1) * jobs)
+    share[0] = first
+    bounds = np.rint(np.cumsum(share) * len(images) / share.sum())
     by_number = np.searchsorted(bounds, np.arange(len(images)), side="right")
     block = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, by_number)
     pieces = np.split(images, np.flatnonzero(np.diff(block)) + 1) if len(images) else []
