@@ -6,7 +6,6 @@ processes, and give the same to the last bit.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 IMAGES_AT_ONCE = 1024
 """Images of a block, at most."""
-FIRST_BLOCK = 0.8
-"""The size of this process's first block where other blocks have 1: it also ranks by similarity beside the others."""
 SHARED_BYTES = 2**21
 """Maps from which a second process saves more time than it takes to start: some 200 images with 36 regions."""
 
@@ -139,12 +136,8 @@ def split_blocks(
     size = sums[bound[images + 1]] - sums[bound[images]]
     if jobs is None:
         jobs = 2 if size.sum() >= SHARED_BYTES and can_fork() and processors() > 1 else 1
-    # Equally many blocks of equal size for all processes, but for the first one of this process.
-    first = FIRST_BLOCK if jobs > 1 else 1
-    share = np.ones(max(math.ceil((len(images) / IMAGES_AT_ONCE + 1 - first) / jobs), 1) * jobs)
-    share[0] = first
-    bounds = np.rint(np.cumsum(share) * len(images) / share.sum())
-    by_number = np.searchsorted(bounds, np.arange(len(images)), side="right")
+    blocks = max(-(-len(images) // (jobs * IMAGES_AT_ONCE)), 1) * jobs  # as many for each process
+    by_number = np.arange(len(images)) * blocks // max(len(images), 1)
     block = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, by_number)
     pieces = np.split(images, np.flatnonzero(np.diff(block)) + 1) if len(images) else []
     captions = (np.concatenate([order[bound[i] : bound[i + 1]] for i in piece.tolist()]) for piece in pieces)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.random import default_rng
 
 from attneval.options import RESAMPLES, SEED
 from attneval.text import distinct_values
@@ -203,7 +202,7 @@ def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED)
 
 def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """The rows of `bootstrap_repeats`, some at a time."""
-    random = default_rng(seed)
+    random = np.random.default_rng(seed)
     at_once = max(DRAWN_AT_ONCE // images, 1)
     for first in range(0, resamples, at_once):
         rows = min(at_once, resamples - first)

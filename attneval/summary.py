@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.random
 
 from attneval.block import MEAN
 from attneval.errors import ExportError, NothingToScoreError

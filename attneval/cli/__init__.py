@@ -56,7 +56,7 @@ class LazyGroup(click.Group):
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             # After a block of this size has been freed, glibc keeps what is freed for the next arrays; before that,
             # every array of some size comes from the system and goes back to it, page by page.
-            bytearray(LARGEST_KEPT)
+            bytes(LARGEST_KEPT)
             # Much is made here that holds no cycles: columns, lists of numbers, trees of annotations.
             gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
         command = getattr(importlib.import_module(f"attneval.cli.{cmd_name}"), cmd_name)
