@@ -110,6 +110,16 @@ def _open_nameless(folder: Path) -> IO[bytes] | None:
         return None
 
 
+def write_soon(file: IO[bytes], first: int) -> None:
+    """Have the system begin to bring a file's bytes from `first` on to the disk.
+
+    It would otherwise bring all of them there when the file takes the place of another, while its owner waits.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):  # it is no more than advice
+            os.posix_fadvise(file.fileno(), first, 0, os.POSIX_FADV_DONTNEED)
+
+
 def _give_up(file: IO[bytes], name: Path) -> None:
     with suppress(OSError):  # what cannot be written is not wanted
         file.close()

@@ -16,7 +16,7 @@ import pytest
 from attneval.errors import DataError
 from attneval.export import npz
 from attneval.export.archive import Archive
-from attneval.export.npz import GrowingNpz, crc_moved, write_npz
+from attneval.export.npz import WRITE_BYTES, GrowingNpz, crc_moved, write_npz
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +111,36 @@ def test_what_is_given_up_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     file.discard()
     assert [own.name for own in tmp_path.iterdir()] == ["a.npz"]
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("system", ["takes", "refuses", "lacks"])
+def test_advice_changes_nothing_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    advice: list[tuple[int, int]] = []
+
+    def advised(descriptor: int, first: int, length: int, _: int) -> None:
+        assert os.fstat(descriptor).st_size > first
+        advice.append((first, length))
+        if system == "refuses":
+            raise OSError(22, "Invalid argument")
+
+    if system == "lacks":
+        monkeypatch.delattr(os, "posix_fadvise", raising=False)
+    else:
+        monkeypatch.setattr(os, "posix_fadvise", advised, raising=False)
+        monkeypatch.setattr(os, "POSIX_FADV_DONTNEED", 4, raising=False)
+    long = np.arange(WRITE_BYTES // 4 * 3, dtype=np.float32)
+    file = GrowingNpz(tmp_path / "a.npz")
+    file.append({"a": long})
+    file.finish(dict)
+    with np.load(tmp_path / "a.npz") as data:
+        assert np.array_equal(data["a"], long)
+    starts = [first for first, _ in advice]
+    if system == "lacks":
+        assert not starts
+    else:
+        # One piece after the other, each to the end of what there is.
+        assert [length for _, length in advice] == [0, 0, 0]
+        assert np.diff(starts).tolist() == [WRITE_BYTES, WRITE_BYTES]
 
 
 def test_of_what_cannot_all_be_appended_nothing_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from attneval.files import Draft, writing
+from attneval.files import Draft, write_soon, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -205,6 +205,11 @@ class _First(_Growing):
         self._target = target
         self._header = self.header()
         self._file.write(self._header)
+
+    def write(self, values: NDArray[Any]) -> None:
+        first = self._target.tell()
+        super().write(values)
+        write_soon(self._target, first)
 
     def finish(self) -> None:
         self.close()
