@@ -11,8 +11,10 @@ from attneval.align import ABSENT, align
 from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_boxes, check_maps, check_spans
 from attneval.export.report import Report
-from attneval.items import Items, Mentions, region_items, word_items
-from attneval.metrics.overlap import Sets, areas, relevant_regions
+from attneval.items import Items, region_items, word_items
+from attneval.mentions import Mentions
+from attneval.metrics.boxes import areas
+from attneval.metrics.overlap import Sets, relevant_regions
 from attneval.problems import Problems
 from attneval.text import distinct_values, offsets_of, ranges
 

@@ -17,7 +17,8 @@ from attneval.block import MEAN, Block
 from attneval.cache import Cached, Index
 from attneval.export.reader import BLOCK_BYTES, open_export
 from attneval.groundtruth import open_ground_truth
-from attneval.items import Mentions, word_items
+from attneval.items import word_items
+from attneval.mentions import Mentions
 from attneval.metrics.overlap import Sets
 from attneval.problems import Problems
 from attneval.scoring import Scored, score_items

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from attneval.align import Alignment
     from attneval.groundtruth import GroundTruth
-    from attneval.items import Items, Mentions
+    from attneval.items import Items
+    from attneval.mentions import Mentions
     from attneval.metrics.overlap import Sets
     from attneval.protocol import Protocol
     from attneval.scoring import Weights

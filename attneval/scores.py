@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.groundtruth.columns import TYPES
-from attneval.items import AREAS, LENGTHS
+from attneval.mentions import AREAS, LENGTHS
 from attneval.metrics.registry import columns, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.scoring import UNIT

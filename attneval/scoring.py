@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.items import AREAS, LENGTHS, Items
+from attneval.mentions import AREAS, LENGTHS
 from attneval.metrics.judged import Judged
 from attneval.metrics.registry import Column, columns
 from attneval.metrics.rows import Rows, normalised
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attneval.items import Items
     from attneval.metrics.overlap import Sets
     from attneval.protocol import Protocol, Threshold
 

@@ -25,6 +25,7 @@ LAYERS = [
     {"diagnosis"},
     {"block", "itemfile", "scoring", "stats"},
     {"problems", "items", "presets"},
+    {"mentions"},
     {"align", "cache"},
     {"export", "groundtruth", "unknown"},
     {"metrics"},

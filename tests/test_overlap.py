@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pycocotools import mask
 
 from attneval.metrics import overlap as module
-from attneval.metrics.overlap import Sets, areas, disjoint, enclosing, relevant_regions
+from attneval.metrics.overlap import Sets, relevant_regions
 from attneval.text import offsets_of
 
 if TYPE_CHECKING:
@@ -320,41 +320,3 @@ def test_boxes_too_small_for_single_precision() -> None:
     box = np.array([[4096.0001, 10.0, 4096.0002, 20.0], [4096.0001, 10.0, 4096.00015, 20.0]])
     assert found_in_pairs(region, box).tolist() == [0]
     assert found_in_pairs(region, box, threshold=0.249).tolist() == [0, 1]
-
-
-# ---------------------------------------------------------------- unions, enclosing boxes, areas
-
-BOXES = st.lists(
-    st.builds(
-        lambda x, y, w, h: (x, y, x + w, y + h),
-        st.integers(0, 12),
-        st.integers(0, 12),
-        st.integers(1, 8),
-        st.integers(1, 8),
-    ),
-    min_size=1,
-    max_size=6,
-)
-
-
-@given(st.lists(BOXES, max_size=4))
-@settings(max_examples=60, deadline=None, derandomize=True)
-def test_disjoint_boxes_cover_the_same_pixels_once(groups: list[list[Box]]) -> None:
-    pieces, offset = disjoint(rows([box for own in groups for box in own]), offsets_of(list(map(len, groups))))
-    assert len(offset) == len(groups) + 1
-    for own, first, last in zip(groups, offset[:-1], offset[1:], strict=True):
-        painted, covered = np.zeros((24, 24), np.int64), np.zeros((24, 24), np.int64)
-        for x1, y1, x2, y2 in pieces[first:last].astype(np.int64).tolist():
-            painted[y1:y2, x1:x2] += 1
-        for x1, y1, x2, y2 in np.array(own, np.int64).tolist():
-            covered[y1:y2, x1:x2] = 1
-        assert np.array_equal(painted, covered)
-        assert float(areas(pieces[first:last]).sum()) == reference.union_area(own)
-
-
-def test_enclosing_and_areas() -> None:
-    box = rows([(1, 5, 4, 7), (0, 6, 2, 9.5), (3, 3, 4, 4)])
-    assert enclosing(box, offsets_of([2, 1])).tolist() == [[0, 5, 4, 9.5], [3, 3, 4, 4]]
-    assert enclosing(rows([]), offsets_of([])).shape == (0, 4)
-    assert areas(box).tolist() == [6, 7, 1]
-    assert areas(rows([(2, 2, 2, 9), (0, 0, 0, 0)])).tolist() == [0, 0]
