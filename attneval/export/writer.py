@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval._version import __version__
 from attneval.errors import ExportError
 from attneval.export.captions import Captions, caption_called, numbers, real_weights
-from attneval.export.content import KINDS, NORMALISED_OVER
+from attneval.export.description import Description
 from attneval.export.images import Images
 from attneval.export.npz import GrowingNpz
-from attneval.export.packed import FORMAT_VERSION
 from attneval.text import offsets_of
 
 if TYPE_CHECKING:
@@ -61,22 +58,15 @@ class ExportWriter:
         dtype: str = "float32",
         **about: Any,
     ) -> None:
-        if kind not in KINDS or normalised_over not in NORMALISED_OVER:
-            raise ExportError(
-                f"kind {kind!r} with normalised_over {normalised_over!r} does not exist",
-                hint=f"kind is {', '.join(KINDS)}; normalised_over is {', '.join(NORMALISED_OVER)}",
-            )
+        self.path = Path(path)
+        self._description = Description(self.path, kind, normalised_over)
+        self.describe(about)
         if dtype not in {"float32", "float16"}:
             raise ExportError(f"dtype {dtype!r} cannot be stored", hint="use float32 or float16")
-        self.path = Path(path)
         self._dtype = np.dtype(dtype)
         self._channels = numbers(channels, np.int16, f"{path}: channels")
         if self._channels.shape[1:] != (2,) or not len(self._channels):
             raise ExportError(f"{path}: channels have shape {self._channels.shape}, expected (layer, head) of each")
-        self._header: dict[str, Any] = {"format": "attneval", "version": list(FORMAT_VERSION), "kind": kind}
-        self._header |= {"normalised_over": normalised_over}
-        self._about: dict[str, Any] = {"writer": f"attneval {__version__}"}
-        self.describe(about)
         self._images = Images(self.path)
         self._given: frozenset[str] = frozenset()
         self._keys: set[int] = set()
@@ -90,14 +80,7 @@ class ExportWriter:
         Raises:
             ExportError: A key is one of the format's own, or its value cannot be written as JSON.
         """
-        for key, value in about.items():
-            if key in self._header:
-                raise ExportError(f"{self.path}: {key} is {self._header[key]!r}, which nothing else may be called")
-            try:
-                json.dumps({key: value})
-            except (TypeError, ValueError, RecursionError) as error:
-                raise ExportError(f"{self.path}: {key} cannot be written as JSON ({error})") from error
-        self._about |= about
+        self._description.add(about)
 
     def add_image(
         self,
@@ -295,9 +278,8 @@ class ExportWriter:
         expected = (len(self._images.row_of), len(captions.image))
         if self._similarity is not None and self._similarity.shape != expected:
             raise ExportError(f"{self.path}: similarity has shape {self._similarity.shape}, expected {expected}")
-        header = json.dumps(self._header | self._about).encode("utf-8")
         members: dict[str, NDArray[Any]] = {
-            "format": np.frombuffer(header, np.uint8),
+            "format": np.frombuffer(self._description.encoded(), np.uint8),
             **self._images.members(),
         }
         members["caption_image"] = captions.image.astype(np.int32)
