@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from attneval.cli import run
+from attneval.cli import run, stdout_written
 from attneval.errors import EXIT_BROKEN_PIPE, EXIT_CANNOT_EVALUATE, EXIT_INTERRUPTED, EXIT_OK, AttnevalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TextIO
+
+LONGEST_ERROR = 500
+"""Characters that are shown of an internal error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         code = run(arguments)
-        sys.stdout.flush()
+        with stdout_written():
+            sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
@@ -41,23 +48,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "_ATTNEVAL_COMPLETE" in os.environ or stop.code != 1:
             raise
         return _broken_pipe()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what nobody thought of is told, and has an exit code too
         if "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
-            raise
-        _complain(f"internal error: {error!r}", "please report it with the traceback that -v shows")
+            traceback.print_exc()
+        else:
+            _complain(f"internal error: {_brief(error)}", "please report it with the traceback that -v shows")
         return EXIT_CANNOT_EVALUATE
     return code if isinstance(code, int) else EXIT_OK
 
 
 def entry() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    # Streams that the caller has closed are None, which nothing expects.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     code = main()
     if sys.gettrace() is None and sys.getprofile() is None:
         # Taking every module and array apart first would take the interpreter 20 ms.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # it has been told, or there is nobody to tell
+                stream.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - for as long as the process lives
 
 
 def _broken_pipe() -> int:
@@ -76,7 +92,14 @@ def _complain(message: str, hint: str) -> None:
 
     text = safe(f"{message.rstrip('.')}; {hint}" if hint else message)
     encoding = sys.stderr.encoding or "ascii"
-    print(f"error: {text}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)  # noqa: T201
+    with suppress(OSError):  # the exit code says it too
+        print(f"error: {text}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)  # noqa: T201
+
+
+def _brief(error: Exception) -> str:
+    """What an error says of itself; some hold all of what they are about."""
+    text = repr(error)
+    return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}..."
 
 
 if __name__ == "__main__":

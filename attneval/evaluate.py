@@ -103,7 +103,11 @@ def fit_problems(
     wanted = None if split is None else _read_ids(run.input("split", split))
     try:
         export = open_exports(paths, boxes)
-        run.attention(export, Inputs(paths, boxes, Path(gt), gt_format, run.protocol), wanted)()
+        inputs = Inputs(paths, boxes, Path(gt), gt_format, run.protocol)
+        if export.maps:
+            run.attention(export, inputs, wanted)()
+        else:
+            run.images(export, inputs.open_source(), inputs.gt, wanted)
     except (ExportError, AlignmentError, NothingToScoreError) as error:
         run.notes.append(str(error))
     return [note.removesuffix(LEFT_OUT) for note in run.notes]

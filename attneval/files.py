@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import threading
 import weakref
 import zipfile
@@ -40,10 +42,11 @@ def writing(path: Path, *, reading: bool = False) -> Iterator[None]:
 
 
 class Draft:
-    """A file that takes the place of another when it is finished, or is gone.
+    """A file that takes the place of another when it is finished, with its permissions, or is gone.
 
-    Until then it has no name where the system can do that (Linux, on most disks), so that nothing remains of it however
-    the process ends. Elsewhere it is called `.NAME.*.part`, and stays behind when the process is killed.
+    A symbolic link stays, and what it leads to is replaced. Until then the file has no name where the system can do
+    that (Linux, on most disks), so that nothing remains of it however the process ends. Elsewhere it is called
+    `.NAME.*.part`, and stays behind when the process is killed.
 
     Args:
         path: The file whose place it takes.
@@ -53,14 +56,16 @@ class Draft:
         discard: Close the file and remove what there is of it; also called when nobody holds the draft any more.
 
     Raises:
-        DataError: The directory cannot be written.
+        DataError: The directory or the file cannot be written, or there is a device or a pipe in its place.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._name = path.parent / f".{path.name}.{os.urandom(4).hex()}.part"
+        self._target = Path(os.path.realpath(path))
+        self._name = self._target.with_name(f".{self._target.name}.{os.urandom(4).hex()}.part")
         with writing(path):
-            nameless = _open_nameless(path.parent)
+            self._mode = _mode_to_keep(self._target)
+            nameless = _open_nameless(self._target.parent)
             self._nameless = nameless is not None
             self.file: IO[bytes] = self._name.open("x+b") if nameless is None else nameless
         self.discard = weakref.finalize(self, _give_up, self.file, self._name)
@@ -74,11 +79,32 @@ class Draft:
         """
         with writing(self._path):
             self.file.flush()
+            if self._mode is not None:
+                os.chmod(self.file.fileno() if os.chmod in os.supports_fd else self._name, self._mode)  # noqa: PTH101
             if self._nameless:
                 # Without src_dir_fd, Python links the link in /proc instead of what it leads to.
                 os.link(f"{_OPEN_FILES}/{self.file.fileno()}", self._name, src_dir_fd=0)
             self.file.close()
-            os.replace(self._name, self._path)  # noqa: PTH105 - beside link
+            os.replace(self._name, self._target)  # noqa: PTH105 - beside link
+
+
+def _mode_to_keep(path: Path) -> int | None:
+    """The permissions of the file that is going to be replaced; None if there is none.
+
+    Raises:
+        OSError: It is no file, or must not be written.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, and no file")
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return stat.S_IMODE(mode)
 
 
 _drafts: weakref.WeakSet[Draft] = weakref.WeakSet()
@@ -145,7 +171,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file in place of `path`."""
     with replacing(path) as file:
-        file.write(text.encode("utf-8"))
+        # File names that are not UTF-8 hold lone surrogates; spelled out, they are valid in JSON too.
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def sha256_of(path: Path) -> str:

@@ -53,7 +53,25 @@ class Rule:
         if bound != bound or (kind == MAX_DROP and bound < 0):  # noqa: PLR0124 - NaN is not itself
             example = "f1=0.01 or f1=2%" if kind == MAX_DROP else "f1=0.3"
             raise ProtocolError(f"--{kind} {text!r} is no rule", hint=f"write METRIC=VALUE, as in {example}")
-        return cls(kind, known_metric(name), bound / 100 if relative else bound, relative)
+        rule = cls(kind, known_metric(name), bound / 100 if relative else bound, relative)
+        low, high = rule.sensible
+        if not low <= rule.bound <= high:
+            raise ProtocolError(
+                f"--{kind} {text!r} decides nothing: {name} is from {REGISTRY[name].lower:g} to "
+                f"{REGISTRY[name].upper:g}",
+                hint="values are fractions as in the result's JSON, not percent as in tables",
+            )
+        return rule
+
+    @property
+    def sensible(self) -> tuple[float, float]:
+        """The smallest and the largest bound that can decide anything, since the metric has a range."""
+        metric = REGISTRY[self.metric]
+        if self.kind != MAX_DROP:
+            return metric.lower, metric.upper
+        if not self.relative:
+            return 0.0, metric.upper - metric.lower
+        return 0.0, 1.0 if metric.higher_is_better and metric.lower == 0 else float("inf")
 
     def keeps(self, value: float, baseline: float | None = None) -> bool:
         """Whether a value passes, beside a baseline for drops."""

@@ -107,12 +107,32 @@ class Run:
         Raises:
             AlignmentError: Images, captions or words are missing, and the protocol does not allow for that.
         """
-        chosen = self.choose(export.image_id, wanted)
         source = inputs.open_source()
+        chosen, lacking = self.images(export, source, inputs.gt, wanted)
+        if self.options.cache:
+            source = Cached(source, [export.image_id[i] for i in chosen.tolist()])
+        for digest in self.options.digests.values():
+            digest.hexdigest()  # a process is best forked while it has no other thread
+        pieces, jobs = split_blocks(export, chosen, self.options.jobs)
+        blocks = score_blocks(inputs, export, source, pieces, jobs)
+        return partial(self._sum, blocks, len(chosen), export=export, source=source, gt=inputs.gt, lacking=lacking)
+
+    def images(
+        self, export: AttentionExport, source: Source, gt: Path, wanted: list[str] | None
+    ) -> tuple[NDArray[np.int64], list[str]]:
+        """Hold the images of an export against annotations and a split.
+
+        Returns:
+            The rows of those that count, ascending; and the ids of those that are not there and are scored 0.
+
+        Raises:
+            AlignmentError: Images are missing, and the protocol does not allow for that.
+        """
+        chosen = self.choose(export.image_id, wanted)
         unknown = set(source.missing([export.image_id[i] for i in chosen.tolist()]))
         if unknown:
             self._missing(
-                f"{len(unknown)} of {len(chosen)} images of {export.path} are not annotated in {inputs.gt} "
+                f"{len(unknown)} of {len(chosen)} images of {export.path} are not annotated in {gt} "
                 f"(first: {first_of(sorted(unknown))})",
                 "image ids are the annotation files' names without suffix, or COCO ids; "
                 "pass --split to name the images that count, or --missing skip to leave the others out",
@@ -121,16 +141,8 @@ class Run:
         lacking = self._lacking(export, wanted)
         strangers = source.missing(lacking)
         if strangers:
-            raise AlignmentError(
-                f"{len(strangers)} images of the split are not in {inputs.gt} (first: {first_of(strangers)})"
-            )
-        if self.options.cache:
-            source = Cached(source, [export.image_id[i] for i in chosen.tolist()])
-        for digest in self.options.digests.values():
-            digest.hexdigest()  # a process is best forked while it has no other thread
-        pieces, jobs = split_blocks(export, chosen, self.options.jobs)
-        blocks = score_blocks(inputs, export, source, pieces, jobs)
-        return partial(self._sum, blocks, len(chosen), export=export, source=source, gt=inputs.gt, lacking=lacking)
+            raise AlignmentError(f"{len(strangers)} images of the split are not in {gt} (first: {first_of(strangers)})")
+        return chosen, lacking
 
     def _sum(
         self,

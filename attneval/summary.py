@@ -60,9 +60,10 @@ def rank(run: Run, scores: Similarity, wanted: list[str] | None) -> Ranked:
     except NonFiniteScoreError as error:
         # Where it is in the file, not among what was chosen of it.
         image, caption = int(keep[error.image]), int(scores.captions_of(keep)[error.caption])
-        raise ExportError(f"similarity: {NonFiniteScoreError(image, caption, error.value)}") from error
+        where = f"similarity[{image}, {caption}] of image {scores.image_id[image]}"
+        raise ExportError(f"{scores.source}: {where} is {error.value}") from error
     except ValueError as error:
-        raise ExportError(f"similarity: {error}") from error
+        raise ExportError(f"{scores.source}: similarity: {error}") from error
     return Ranked(
         chosen.image_id,
         len(chosen.caption_image),
@@ -94,6 +95,12 @@ def result_of(run: Run, export: AttentionExport | None, ranked: Ranked | None, d
     if headline is not None:
         items = {k: int(scores.sums.columns[k].sum()) for k in ("items", "reached")}
         counts |= {"items": items["items"], "unreachable": items["items"] - items["reached"]}
+        if not items["reached"]:
+            run.notes.append(
+                f"none of the {items['items']} items has a relevant region under overlap={run.protocol.overlap} and "
+                f"iou={run.protocol.iou:g}: boxes must be in pixels of the original image, and small patches need "
+                "--overlap iof"
+            )
     return Result(
         name=run.options.name or default_name,
         protocol=run.protocol,

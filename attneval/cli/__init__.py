@@ -5,15 +5,16 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from attneval._version import __version__
-from attneval.errors import suggestion
+from attneval.errors import EXIT_CANNOT_EVALUATE, DataError, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 COMMANDS = {
     "score": "Score an attention export against annotations.",
@@ -79,13 +80,34 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Data goes to stdout, everything else to stderr. Exit codes: 0 done or gate passed, 1 gate failed, "
     "2 could not evaluate, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="attneval")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Measure what image-text models attend to: Attention Precision, Recall and F1, and retrieval Recall@K."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(EXIT_CANNOT_EVALUATE)
+
+
+@contextmanager
+def stdout_written() -> Iterator[None]:
+    """Turn what the system says while stdout is written into a refusal.
+
+    Raises:
+        DataError: The disk that it leads to is full, for instance; that nobody reads it any more is no error.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DataError(f"stdout cannot be written ({error.strerror or error})") from error
 
 
 def run(arguments: Sequence[str] | None = None) -> Any:

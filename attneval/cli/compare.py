@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.options import (
+    SCORING,
     SETTINGS,
     Output,
+    flags_given,
     output_options,
     protocol_from,
     protocol_options,
     scoring_options,
 )
 from attneval.cli.settings import config_option
+from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,11 +28,10 @@ if TYPE_CHECKING:
     from attneval.result import Result
 
 FORMATS = ("table", "plain", "json", "csv", "markdown", "latex")
-_FILE = click.Path(path_type=Path)
 
 
 @click.command(context_settings=SETTINGS)
-@click.argument("systems", type=_FILE, nargs=-1)
+@click.argument("systems", type=FILE, nargs=-1)
 @click.option("--group", multiple=True, metavar="NAME=A,B", help="Several results of one system (seeds).")
 @click.option("-m", "--metric", multiple=True, metavar="M", help="Only these metrics. Repeatable.")
 @click.option("--intersect", is_flag=True, help="Compare on the images that all systems have.")
@@ -48,10 +50,12 @@ def compare(systems: tuple[Path, ...], **values: Any) -> None:
     """
     from attneval.compare import compare as run
 
-    output = Output(values, *FORMATS)
+    groups = _groups(values["group"])
+    output = Output(values, *FORMATS, inputs=[*systems, *(path for _, paths in groups for path in paths)])
+    _refuse_idle(flags_given(SCORING), [*systems, *(path for _, paths in groups for path in paths)])
     protocol = protocol_from(values)
     comparison = run(
-        _systems(systems, values["group"], protocol, values),
+        _systems(systems, groups, protocol, values),
         names=values["metric"],
         intersect=values["intersect"],
         allow_mismatch=values["allow_mismatch"],
@@ -63,8 +67,29 @@ def compare(systems: tuple[Path, ...], **values: Any) -> None:
     _emit(comparison, output)
 
 
+def _refuse_idle(flags: list[str], paths: list[Path]) -> None:
+    """Refuse flags that say how exports are scored where there are only results, which keep what they were made by."""
+    if flags and all(map(is_result, paths)):
+        raise ConfigError(
+            f"{', '.join(flags)} would change nothing: all systems are results, which were scored before",
+            hint="leave it out, or name exports",
+        )
+
+
+def _groups(texts: tuple[str, ...]) -> list[tuple[str, list[Path]]]:
+    """What `--group` names: systems, and the files of each."""
+    groups = []
+    for text in texts:
+        name, _, files = text.partition("=")
+        parts = files.split(",")
+        if not name or not all(parts):
+            raise ConfigError(f"--group {text!r} is no group", hint="write NAME=a.json,b.json")
+        groups.append((name, list(map(Path, parts))))
+    return groups
+
+
 def _systems(
-    paths: tuple[Path, ...], groups: tuple[str, ...], protocol: Protocol, values: dict[str, Any]
+    paths: tuple[Path, ...], groups: list[tuple[str, list[Path]]], protocol: Protocol, values: dict[str, Any]
 ) -> list[System]:
     from attneval.comparable import distinct
     from attneval.compare import System
@@ -73,16 +98,17 @@ def _systems(
     for path in paths:
         result = load_or_score(path, protocol, values)
         found.append(System(result.name, (result,)))
-    for text in groups:
-        name, _, files = text.partition("=")
-        if not name or not files:
-            raise ConfigError(f"--group {text!r} is no group", hint="write NAME=a.json,b.json")
-        runs = tuple(load_or_score(Path(part), protocol, values) for part in files.split(","))
-        found.append(System(name, runs))
+    for name, files in groups:
+        found.append(System(name, tuple(load_or_score(path, protocol, values) for path in files)))
     # Results of one model in several directories are told apart by the directories.
-    paths_of = [*map(str, paths), *(text.partition("=")[0] for text in groups)]
+    paths_of = [*map(str, paths), *(name for name, _ in groups)]
     names = distinct([system.name for system in found], paths_of)
     return [System(name, system.runs) for name, system in zip(names, found, strict=True)]
+
+
+def is_result(path: Path) -> bool:
+    """Whether a path stands for a result, and not for an export."""
+    return path.suffix == ".json" or not path.exists()
 
 
 def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Result:
@@ -92,7 +118,7 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
     from attneval.options import Options
     from attneval.result import Result
 
-    if path.suffix == ".json" or not path.exists():
+    if is_result(path):
         return Result.load(path)
     if values["gt"] is None:
         raise DataError(f"{path} is no result file", hint="score it first, or pass --gt to score it now")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.settings import config_option
+from attneval.cli.values import FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMATS = ("table", "plain", "json", "csv", "markdown")
 
 
 @click.command(context_settings=SETTINGS)
-@click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("results", type=FILE, nargs=-1, required=True)
 @output_options(*FORMATS)
 @config_option
 def curve(results: tuple[Path, ...], **values: Any) -> None:
@@ -25,7 +28,7 @@ def curve(results: tuple[Path, ...], **values: Any) -> None:
     from attneval.report.curve import curve_csv, curve_dict, curve_page, curve_text
     from attneval.result import Result
 
-    output = Output(values, *FORMATS)
+    output = Output(values, *FORMATS, inputs=results)
     loaded = [Result.load(path) for path in results]
     names = distinct([result.name for result in loaded], list(map(str, results)))
     found = [dataclasses.replace(result, name=name) for name, result in zip(names, loaded, strict=True)]

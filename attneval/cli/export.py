@@ -7,21 +7,20 @@ from typing import get_args
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, torch_needed, verbose_option
+from attneval.cli.options import SETTINGS, check_outputs, quiet_option, torch_needed, verbose_option
+from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 from attneval.training.choices import ModelName
 
-_FILE = click.Path(path_type=Path)
-
 
 @click.command(context_settings=SETTINGS)
-@click.argument("checkpoints", type=_FILE, nargs=-1, required=True)
-@click.option("--data", type=_FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
+@click.argument("checkpoints", type=FILE, nargs=-1, required=True)
+@click.option("--data", type=FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
 @click.option("--split", default="test", show_default=True, help="Which part of it: test, dev, testall, ...")
-@click.option("-o", "--output", type=_FILE, required=True, help="The .npz to write, whole or not at all.")
-@click.option("--vocab", type=_FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
+@click.option("-o", "--output", type=FILE, required=True, help="The .npz to write, whole or not at all.")
+@click.option("--vocab", type=FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
 @click.option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
-@click.option("--bottom-up", type=_FILE, multiple=True, help="TSV with boxes and, if need be, features; repeatable.")
+@click.option("--bottom-up", type=FILE, multiple=True, help="TSV with boxes and, if need be, features; repeatable.")
 @click.option("--maps/--no-maps", default=True, show_default=True, help="Attention of captions and their own images.")
 @click.option("--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
@@ -43,6 +42,7 @@ def export(
     verbose: bool,  # noqa: ARG001
 ) -> None:
     """Write what CHECKPOINTS do on a split as one attention export; several are averaged, as SGRAF is SGR and SAF."""
+    check_outputs([output], [*checkpoints, *bottom_up, *([] if vocab is None else [vocab])])
     with torch_needed():
         from attneval.training.export import export_models, load_trained
     from attneval.cli.progress import progress

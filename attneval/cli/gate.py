@@ -11,18 +11,17 @@ import click
 
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.settings import config_option
-from attneval.cli.values import RuleType
+from attneval.cli.values import FILE, RuleType
 from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:
     from attneval.gate import Verdict
 
 FORMATS = ("table", "plain", "json", "markdown", "junit")
-_FILE = click.Path(path_type=Path)
 
 
 @click.command(context_settings=SETTINGS)
-@click.argument("result", type=_FILE)
+@click.argument("result", type=FILE)
 @click.option(
     "--min", type=RuleType("min"), multiple=True, metavar="M=V", help="Metric M must be at least V. Repeatable."
 )
@@ -34,7 +33,7 @@ _FILE = click.Path(path_type=Path)
     metavar="M=V[%]",
     help="M may be at most V worse than the baseline.",
 )
-@click.option("--baseline", type=_FILE, help="The result that drops are measured from.")
+@click.option("--baseline", type=FILE, help="The result that drops are measured from.")
 @click.option("--only-significant", is_flag=True, help="Drops within chance do not fail.")
 @click.option("--update-baseline", is_flag=True, help="Make RESULT the baseline; nothing is judged.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if a rule is broken.")
@@ -54,7 +53,7 @@ def gate(result: Path, **values: Any) -> int:
     from attneval.gate import judge
     from attneval.result import Result
 
-    output = Output(values, *FORMATS)
+    output = Output(values, *FORMATS, inputs=[result])
     found = Result.load(result)
     if values["update_baseline"]:
         return _update(found, values["baseline"], quiet=output.quiet)

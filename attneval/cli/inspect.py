@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.settings import config_option
+from attneval.cli.values import FILE
+from attneval.errors import ResultError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from attneval.itemfile import ItemTable
 
 FORMATS = ("table", "plain", "json", "csv", "markdown")
-_FILE = click.Path(path_type=Path)
 
 
 @click.command(context_settings=SETTINGS)
-@click.argument("result", type=_FILE)
+@click.argument("result", type=FILE)
 @click.option("-n", "--worst", type=click.IntRange(1), default=10, show_default=True, help="How many items.")
-@click.option("--diff", type=_FILE, help="Another result: the items that are worst compared with it.")
+@click.option("--diff", type=FILE, help="Another result: the items that are worst compared with it.")
 @click.option("--type", help="Only items of this phrase type.")
 @click.option("--word", help="Only items with this word.")
 @click.option("--image", help="Only items of this image.")
@@ -36,7 +38,7 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     from attneval.report.inspect import inspect_csv, inspect_page, inspect_rows
     from attneval.selection import choose, paired
 
-    output = Output(values, *FORMATS)
+    output = Output(values, *FORMATS, inputs=[result] if diff is None else [result, diff])
     table, other = _load(result), None
     if diff is not None:
         table, other = paired(table, _load(diff))
@@ -52,7 +54,12 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
 
 
 def _load(path: Path) -> ItemTable:
+    """The items beside a result, or those of an items file itself."""
     from attneval.itemfile import ItemTable
-    from attneval.result import items_path
+    from attneval.result import Result, items_path
 
-    return ItemTable.load(items_path(path))
+    own = items_path(path)
+    table = ItemTable.load(own)
+    if own != path and path.is_file() and not table.belongs_to(Result.load(path)):
+        raise ResultError(f"{own} holds the items of another result than {path}", hint="score the export again")
+    return table

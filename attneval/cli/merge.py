@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.score import FORMATS, emit_result
 from attneval.cli.settings import config_option
+from attneval.cli.values import FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(context_settings=SETTINGS)
-@click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("results", type=FILE, nargs=-1, required=True)
 @click.option("--name", help="How the whole is called in tables.")
 @output_options(*FORMATS)
 @config_option
@@ -22,5 +25,5 @@ def merge(results: tuple[Path, ...], name: str | None, **values: Any) -> None:
     from attneval.merge import merge as run
     from attneval.result import Result
 
-    output = Output(values, *FORMATS)
+    output = Output(values, *FORMATS, inputs=results)
     emit_result(run([Result.load(path) for path in results], name=name), output)

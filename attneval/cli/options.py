@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,18 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attneval.cli.values import BoxesType, FieldType, PresetType
+from attneval.cli import stdout_written
+from attneval.cli.values import FILE, BoxesType, FieldType, PresetType
 from attneval.config import BOX_RULES
-from attneval.errors import AttnevalError, ConfigError, ProtocolError
+from attneval.errors import AttnevalError, ConfigError, DataError, ProtocolError
 from attneval.presets import preset
 from attneval.protocol import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from attneval.report.table import Page
 
-_FILE = click.Path(path_type=Path)
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
 PREFIX = "ATTNEVAL"
@@ -30,6 +31,9 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 
 Click asks for the parameter's name, so every option's parameter is named as its flag.
 """
+
+SCORING = ("gt", "gt_format", "split", "boxes_file", "preset", *(field.name for field in dataclasses.fields(Protocol)))
+"""Parameters that say how an export is scored, and nothing else."""
 
 SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".txt": "plain", ".xml": "junit"}
 """Formats by the suffix of an output file."""
@@ -87,14 +91,14 @@ def scoring_options(command: Command) -> Command:
     for option in reversed(
         (
             click.option(
-                "--gt", type=_FILE, help="Annotations: Flickr30k Entities directory or zip, or grounding JSON."
+                "--gt", type=FILE, help="Annotations: Flickr30k Entities directory or zip, or grounding JSON."
             ),
             click.option(
                 "--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format."
             ),
-            click.option("--split", type=_FILE, help="A list of image ids: only these count, and all must be there."),
+            click.option("--split", type=FILE, help="A list of image ids: only these count, and all must be there."),
             click.option(
-                "--boxes-file", type=_FILE, help="A file of region boxes; what --boxes FILE names takes its place."
+                "--boxes-file", type=FILE, help="A file of region boxes; what --boxes FILE names takes its place."
             ),
             click.option(
                 "--preset", type=PresetType(), help="A named protocol to start from; see attneval explain --presets."
@@ -102,7 +106,9 @@ def scoring_options(command: Command) -> Command:
             click.option(
                 "--resamples", type=click.IntRange(0), default=1000, show_default=True, help="Behind each interval."
             ),
-            click.option("--seed", type=int, default=12345, show_default=True, help="Of resamples and trials."),
+            click.option(
+                "--seed", type=click.IntRange(0), default=12345, show_default=True, help="Of resamples and trials."
+            ),
         )
     ):
         command = option(command)
@@ -126,7 +132,7 @@ def output_options(*formats: str) -> Callable[[Command], Command]:
                 click.option(
                     "-o",
                     "--output",
-                    type=click.Path(path_type=Path, dir_okay=False),
+                    type=FILE,
                     multiple=True,
                     help=f"Also write a file, whole or not at all; its suffix is its format ({known}). Repeatable.",
                 ),
@@ -166,27 +172,64 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress and
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="A traceback for internal errors.")
 
 
+def flags_given(names: Iterable[str]) -> list[str]:
+    """Those of some parameters that were typed on the command line, as flags."""
+    context = click.get_current_context()
+    typed = (name for name in names if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE)
+    return [f"--{name.replace('_', '-')}" for name in typed]
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse, before anything is worked on, what would fail or do harm after it.
+
+    Raises:
+        ConfigError: An output is also read, or named twice.
+        DataError: The directory of an output does not exist.
+    """
+    taken = dict.fromkeys(map(os.path.realpath, inputs), "is read as well, and would be gone")
+    for path in outputs:
+        if path.is_dir() or not path.parent.is_dir():
+            flaw = "is a directory" if path.is_dir() else f"cannot be made: there is no directory {path.parent}"
+            raise DataError(f"-o {path} {flaw}")
+        flaw = taken.setdefault(os.path.realpath(path), "")
+        if flaw:
+            raise ConfigError(f"-o {path} {flaw}", hint="name another file")
+        taken[os.path.realpath(path)] = "is named twice"
+
+
+def _paths(values: dict[str, Any]) -> Iterator[Path]:
+    """The files among a command's parameters."""
+    for value in values.values():
+        yield from (own for own in (value if isinstance(value, tuple) else (value,)) if isinstance(own, Path))
+
+
 class Output:
     """Where a command's text goes: stdout in one format, files in others.
 
     Args:
         values: The command's parameters; those of `output_options` are taken out.
         formats: The formats the command offers.
+        inputs: What it reads, beside the files that are among its parameters.
+
+    Raises:
+        AttnevalError: A file has no format's suffix, cannot be made, or is read as well.
     """
 
-    def __init__(self, values: dict[str, Any], *formats: str) -> None:
+    def __init__(self, values: dict[str, Any], *formats: str, inputs: Iterable[Path] = ()) -> None:
         self.style: str | None = values.pop("format")
         self.digits: int = values.pop("digits")
         self.color = {"auto": None, "always": True, "never": False}[values.pop("color")]
         self.quiet: bool = values.pop("quiet")
         values.pop("verbose")
         self._files = []
-        for path in values.pop("output"):
+        outputs = values.pop("output")
+        for path in outputs:
             name = SUFFIXES.get(path.suffix)
             if name not in formats:
                 known = ", ".join(suffix for suffix, known_name in SUFFIXES.items() if known_name in formats)
                 raise AttnevalError(f"-o {path}: no format has the suffix {path.suffix!r}", hint=f"use {known}")
             self._files.append((path, name))
+        check_outputs(outputs, [*inputs, *_paths(values)])
         if self.style is None:
             self.style = "table" if sys.stdout.isatty() else "plain"
 
@@ -230,7 +273,9 @@ class Output:
 
             if before:
                 say(before() + "\n")
-            print_terminal(page(), sys.stdout, color=self.color)
+            shown = page()
+            with stdout_written():
+                print_terminal(shown, sys.stdout, color=self.color)
         else:
             say(text_in(self.style or "plain"))
 
@@ -238,4 +283,5 @@ class Output:
 def say(text: str) -> None:
     """Write to stdout; what its encoding lacks is spelled out."""
     encoding = sys.stdout.encoding or "ascii"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    with stdout_written():
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))

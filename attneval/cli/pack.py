@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.options import SETTINGS, check_outputs, quiet_option, verbose_option
+from attneval.cli.values import FILE
 
-_FILE = click.Path(path_type=Path)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(context_settings=SETTINGS)
-@click.argument("files", type=_FILE, nargs=-1, required=True)
-@click.option("-o", "--output", type=_FILE, required=True, help="The .npz to write, whole or not at all.")
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, help="The .npz to write, whole or not at all.")
 @quiet_option
 @verbose_option
 def pack(files: tuple[Path, ...], output: Path, *, quiet: bool, verbose: bool) -> None:  # noqa: ARG001
@@ -21,6 +23,7 @@ def pack(files: tuple[Path, ...], output: Path, *, quiet: bool, verbose: bool) -
     from attneval.export.pack import pack as run
     from attneval.report.table import safe
 
+    check_outputs([output], files)
     for note in run(files, output):
         if not quiet:
             click.echo(f"note: {safe(note)}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,20 +15,21 @@ from attneval.cli.options import (
     scoring_options,
 )
 from attneval.cli.settings import config_option
-from attneval.cli.values import RuleType
+from attneval.cli.values import FILE, RuleType
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from attneval.result import Result
 
 FORMATS = ("table", "plain", "json", "csv", "markdown")
-_FILE = click.Path(path_type=Path)
 
 
 @click.command(context_settings=SETTINGS)
-@click.argument("exports", type=_FILE, nargs=-1)
-@click.option("--attn", type=_FILE, help="The attention export; the same as the argument.")
-@click.option("--similarity", type=_FILE, multiple=True, help="Scores for retrieval; several files are averaged.")
+@click.argument("exports", type=FILE, nargs=-1)
+@click.option("--attn", type=FILE, help="The attention export; the same as the argument.")
+@click.option("--similarity", type=FILE, multiple=True, help="Scores for retrieval; several files are averaged.")
 @click.option("--name", help="How the system is called in tables.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many images; the result is marked PARTIAL.")
 @click.option(
@@ -58,7 +58,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
 
     if attn is not None and exports not in {(), (attn,)}:
         raise click.UsageError(f"--attn {attn} stands beside {', '.join(map(str, exports))}")
-    output = Output(values, *FORMATS)
+    output = Output(values, *FORMATS, inputs=exports or (() if attn is None else (attn,)))
     if values["items"] and not output.files("json"):
         raise ConfigError("--items needs a result to stand beside", hint="add -o result.json")
     rules = [*values["min"], *values["max"]]

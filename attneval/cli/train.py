@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import click
 
 from attneval.cli.options import SETTINGS, quiet_option, say, torch_needed, verbose_option
+from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 from attneval.training.choices import ModelName
 from attneval.training.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from attneval.cli.options import Command
     from attneval.training.similarity import MatchedMaps
 
-_PATH = click.Path(path_type=Path)
 CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs")
 CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
     "model": ModelConfig,
@@ -69,10 +69,10 @@ def _type(hint: Any) -> Any:
 @click.command(context_settings=SETTINGS)
 @click.option("--model", type=click.Choice(get_args(ModelName)), help="The base model.")
 @click.option("--constraints", type=click.Choice(CONSTRAINTS), help="Constraints on its attention.  [default: none]")
-@click.option("--data", type=_PATH, help="Folder with train and dev in the precomputed layout (docs/training.md).")
-@click.option("--gt", type=_PATH, help="Annotations to score the attention of dev against after each epoch.")
-@click.option("--like", type=_PATH, help="A checkpoint whose recorded choices are taken where no flag says otherwise.")
-@click.option("-o", "--output", type=_PATH, required=True, help="Folder of the run; one that is there is gone on with.")
+@click.option("--data", type=FILE, help="Folder with train and dev in the precomputed layout (docs/training.md).")
+@click.option("--gt", type=FILE, help="Annotations to score the attention of dev against after each epoch.")
+@click.option("--like", type=FILE, help="A checkpoint whose recorded choices are taken where no flag says otherwise.")
+@click.option("-o", "--output", type=FILE, required=True, help="Folder of the run; one that is there is gone on with.")
 @run_options
 @quiet_option
 @verbose_option

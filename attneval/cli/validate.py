@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from attneval.cli.options import SETTINGS, quiet_option, say, verbose_option
+from attneval.cli.values import FILE
 from attneval.errors import EXIT_CANNOT_EVALUATE, EXIT_OK
 
-_FILE = click.Path(path_type=Path)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(context_settings=SETTINGS)
-@click.argument("export", type=_FILE)
-@click.option("--gt", type=_FILE, help="Also check ids, captions and tokens against annotations.")
+@click.argument("export", type=FILE)
+@click.option("--gt", type=FILE, help="Also check ids, captions and tokens against annotations.")
 @click.option("--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format.")
-@click.option("--boxes", type=_FILE, help="Region boxes for an export without any.")
-@click.option("--split", type=_FILE, help="A list of image ids that must be there.")
+@click.option("--boxes", type=FILE, help="Region boxes for an export without any.")
+@click.option("--split", type=FILE, help="A list of image ids that must be there.")
 @quiet_option
 @verbose_option
 def validate(export: Path, gt: Path | None, gt_format: str, boxes: Path | None, split: Path | None, **_: bool) -> int:
@@ -33,11 +35,12 @@ def validate(export: Path, gt: Path | None, gt_format: str, boxes: Path | None, 
         say(f"{safe(problem)}\n")
     if opened is not None:
         say("".join(f"warning: {safe(warning)}\n" for warning in opened.warnings))
-        tokens, channels = int(opened.token_offset[-1]), len(opened.channel)
-        images, captions = len(opened.image_id), len(opened.caption_image)
+        maps = "maps none"
+        if opened.maps:
+            tokens, channels = int(opened.token_offset[-1]), len(opened.channel)
+            maps = f"{tokens} tokens, {channels} channel{'s' * (channels > 1)}, maps {' and '.join(opened.maps)}"
         say(
-            f"{safe(str(export))}: {images} images, {captions} captions, {tokens} tokens, "
-            f"{channels} channel{'s' * (channels > 1)}, maps {' and '.join(opened.maps) or 'none'}, "
+            f"{safe(str(export))}: {len(opened.image_id)} images, {len(opened.caption_image)} captions, {maps}, "
             f"similarity {'none' if opened.similarity is None else 'x'.join(map(str, opened.similarity.shape))}\n"
         )
     say(f"{len(problems)} problems\n" if len(problems) != 1 else "1 problem\n")

@@ -17,6 +17,22 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
+class FileType(click.Path):
+    """A path. Nothing, as a variable of the shell that is not set leaves it, is none: it would be this directory."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse nothing."""
+        if value == "":
+            self.fail("it is empty, and names no file.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = FileType()
+
+
 class FieldType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
     """The value of a field of the protocol, which says itself what it may be.
 

@@ -29,11 +29,13 @@ class Similarity:
         image_id: The images' ids.
         caption_image: i8[N], the row of each caption's image.
         matrix: The scores.
+        source: The files, for messages.
     """
 
     image_id: list[str]
     caption_image: NDArray[np.int64]
     matrix: Matrix
+    source: str
 
     def captions_of(self, keep: NDArray[np.int64]) -> NDArray[np.int64]:
         """The columns of the captions of some images."""
@@ -48,6 +50,7 @@ class Similarity:
             [self.image_id[row] for row in keep.tolist()],
             np.searchsorted(keep, self.caption_image[columns]),
             _Part(self.matrix, keep, columns),
+            self.source,
         )
 
 
@@ -55,7 +58,7 @@ def similarity_of(export: AttentionExport) -> Similarity | None:
     """The similarity that an export carries, if it does."""
     if export.similarity is None:
         return None
-    return Similarity(export.image_id, export.caption_image, export.similarity)
+    return Similarity(export.image_id, export.caption_image, export.similarity, str(export.path))
 
 
 def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tuple[Similarity, list[str]]:
@@ -88,7 +91,7 @@ def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tu
         per_image = len(first.caption_image) // len(first.image_id)
         assumed.append(f"{', '.join(bare)}: taken to have {per_image} consecutive captions per image")
     matrix = first.matrix if len(opened) == 1 else _Mean([similarity.matrix for similarity in opened])
-    return Similarity(first.image_id, first.caption_image, matrix), assumed
+    return Similarity(first.image_id, first.caption_image, matrix, ", ".join(map(str, paths))), assumed
 
 
 def _open(path: Path, export: AttentionExport | None) -> Similarity:
@@ -111,13 +114,14 @@ def _open(path: Path, export: AttentionExport | None) -> Similarity:
                 f"{path} has shape {array.shape}, but {export.path} has {len(export.image_id)} images and "
                 f"{len(export.caption_image)} captions"
             )
-        return Similarity(export.image_id, export.caption_image, _Whole(array))
+        return Similarity(export.image_id, export.caption_image, _Whole(array), str(path))
     if captions % images:
         raise ExportError(
             f"{path} has {captions} captions for {images} images, which is no whole number per image",
             hint="rows are images and columns are captions; give an .npz with caption_image to say which is whose",
         )
-    return Similarity([str(row) for row in range(images)], np.arange(captions) // (captions // images), _Whole(array))
+    names, image = [str(row) for row in range(images)], np.arange(captions) // (captions // images)
+    return Similarity(names, image, _Whole(array), str(path))
 
 
 class _Whole:

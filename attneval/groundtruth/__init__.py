@@ -28,7 +28,7 @@ def open_ground_truth(path: str | Path, format: str = "auto", edges: str = "pixe
     path = Path(path)
     if not path.exists():
         raise GroundTruthError(f"{path} does not exist", hint="--gt takes a directory, annotations.zip or a JSON file")
-    if format == "mdetr" or (format == "auto" and path.is_file() and not zipfile.is_zipfile(path)):
+    if format == "mdetr" or (format == "auto" and path.is_file() and not _is_zip(path)):
         from attneval.groundtruth.mdetr import Grounding
 
         return Grounding(path)
@@ -49,3 +49,9 @@ def open_ground_truth(path: str | Path, format: str = "auto", edges: str = "pixe
         f"{path} holds no ground truth of a known format",
         hint="it needs Annotations/ and Sentences/, or annotations.zip; for grounding JSON name the file",
     )
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether a file is meant to be a zip file; one that is cut off is too, and lacks only its end."""
+    with path.open("rb") as file:
+        return file.read(2) == b"PK" or zipfile.is_zipfile(path)

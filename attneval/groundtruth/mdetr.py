@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import re
+from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -52,16 +53,35 @@ class Grounding:
             with contextlib.redirect_stdout(io.StringIO()):
                 self._coco = COCO(str(path))
         except (ValueError, KeyError, TypeError, AssertionError) as error:
-            raise GroundTruthError(f"{path} is no COCO-style JSON ({error!r})") from error
+            # Some errors hold all that they are about; their text does not.
+            raise GroundTruthError(f"{path} is no COCO-style JSON ({type(error).__name__}: {error})") from error
         self._captions: dict[str, list[dict[str, Any]]] = {}
+        self._check_ids()
         without = [image.get("id") for image in self._coco.imgs.values() if not isinstance(image.get("caption"), str)]
-        if without or not self._coco.imgs:
+        if not self._coco.imgs:
+            raise GroundTruthError(f"{path} holds no images, so it is no grounding JSON")
+        if without:
             raise GroundTruthError(
                 f"{path} has images without a caption (ids: {first_of(without)})",
                 hint="grounding JSON has one image entry per caption, with 'caption' and 'tokens_positive_eval'",
             )
         for entry in self._coco.imgs.values():
             self._captions.setdefault(_image_id(entry), []).append(entry)
+
+    def _check_ids(self) -> None:
+        """Refuse entries that pycocotools would leave out without a word."""
+        entries = self._coco.dataset.get("images", [])
+        if len(self._coco.imgs) < len(entries):
+            times = Counter(entry["id"] for entry in entries)
+            twice = [image_id for image_id, count in times.items() if count > 1]
+            raise GroundTruthError(f"{self._path}: {len(twice)} ids stand for several images: {first_of(twice)}")
+        if None in self._coco.imgs:
+            raise GroundTruthError(f"{self._path}: an image entry has the id null")
+        strange = [name for name in self._coco.imgToAnns if name not in self._coco.imgs]
+        if strange:
+            raise GroundTruthError(
+                f"{self._path}: annotations of {len(strange)} images that are not there: {first_of(strange)}"
+            )
 
     def image_ids(self) -> list[str]:
         """All annotated images."""

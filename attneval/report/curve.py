@@ -80,6 +80,10 @@ def _curves(results: list[Result]) -> dict[str, Curve]:
     found = {}
     for name, result in zip(distinct([result.name for result in results]), results, strict=True):
         if result.scores.curve is None:
+            if "items" in result.scores.sums.columns:
+                raise NothingToScoreError(
+                    f"{name} has no curve: none of its items has a relevant region", hint="its notes say why"
+                )
             raise NothingToScoreError(f"{name} has no curve: its attention was not scored", hint="score it with --gt")
         found[name] = result.scores.curve
     return found
