@@ -155,11 +155,14 @@ class _Matcher:
         self.stop = before[span[:, 1]] - self.bound[self.row]
 
     def same_beginning(self, claimed: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each export caption is its claimed annotated caption, or a beginning of it."""
+        """Whether each export caption is its claimed annotated caption, or a beginning of it.
+
+        A caption without letters is a beginning of those alone that have none either.
+        """
         own = np.diff(self.bound)
         # The last entry stands for no caption at all, of which nothing is a beginning.
-        theirs = np.append(np.diff(self.words.stream_offset), 0)[claimed]
-        fits = (own > 0) & (own <= theirs)
+        theirs = np.append(np.diff(self.words.stream_offset), -1)[claimed]
+        fits = (own <= theirs) & ((own > 0) | (theirs == 0))
         fits[self.row[self.tokens.unknown]] = False
         length = np.where(fits, own, 0)
         mine = self.stream[ranges(self.bound[:-1], length)]
@@ -175,7 +178,7 @@ class _Matcher:
         if self.tokens.unknown[rows].any():
             return next((c for c in captions if self._fill_unknown(row, c, texts[c])), None)
         if not mine:
-            return None
+            return next((caption for caption in captions if not texts[caption]), None)
         whole = (caption for caption in captions if texts[caption] == mine)
         beginning = (caption for caption in captions if texts[caption].startswith(mine))
         found = next(itertools.chain(whole, beginning), None)
@@ -236,11 +239,15 @@ class _Matcher:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The tokens that cover each word, once every caption has been matched."""
         theirs = caption[self.row]
-        used = (theirs != ABSENT) & (self.stop > self.start)
+        # Punctuation has no part of the stream, but stands at a place in it: within a word, it belongs to that word.
+        length = np.append(np.diff(self.words.stream_offset), 0)[theirs]
+        within = (self.start > 0) & (self.start < length) & (self.tokens.span[:, 1] > self.tokens.span[:, 0])
+        used = (theirs != ABSENT) & ((self.stop > self.start) | within)
         used &= np.append(of_caption, ABSENT)[theirs] == self.row
         token = np.flatnonzero(used)
         base = self.words.stream_offset[theirs[token]]
         first = self.words.stream_word[base + self.start[token]]
+        # Between two words it is none, since the next word is one further than the last.
         count = self.words.stream_word[base + self.stop[token] - 1] - first + 1
         word = ranges(first, count)
         order = np.argsort(word, kind="stable")

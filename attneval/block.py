@@ -176,14 +176,18 @@ class Block:
         caption = self._caption_of_token()[token]
         image, n = np.repeat(items.image[chosen], count), int(items.key_count[chosen[0]])
         starts = (self._row_start(maps, a, caption, token - self.tokens.offset[caption]) for a in channels)
-        # Channels are averaged before tokens are pooled: the mean map is what is judged.
-        rows = _mean([self._gather(maps, start, image, n) for start in starts])
-        if len(rows) == len(chosen):
-            return rows
-        if self.protocol.pool == "max":
-            return np.asarray(np.maximum.reduceat(rows, offsets_of(count)[:-1]))
-        rows *= items.share[entry][:, None]
-        return np.asarray(np.add.reduceat(rows, offsets_of(count)[:-1]) / items.divisor[chosen][:, None])
+        # The mean map over channels is what is judged. Its sum is divided last, and once: rounding before would break
+        # ties.
+        rows = _total([self._gather(maps, start, image, n) for start in starts])
+        divisor = len(channels) * items.divisor[chosen]
+        if len(rows) > len(chosen):
+            first = offsets_of(count)[:-1]
+            if self.protocol.pool == "max":
+                rows = np.maximum.reduceat(rows, first)
+            else:
+                rows *= items.share[entry][:, None]
+                rows = np.add.reduceat(rows, first)
+        return rows if (divisor == 1).all() else rows / divisor[:, None]
 
     def _region_rows(
         self, items: Items, maps: MapBlock, channels: Sequence[int], chosen: NDArray[np.int64]
@@ -194,7 +198,8 @@ class Block:
         starts = (self._row_start(maps, a, row[:, None], token - self.tokens.offset[row][:, None]) for a in channels)
         region = items.entry[items.entry_offset[chosen]]
         column = self.column[self.region_offset[items.image[chosen]] + region]
-        return _mean([np.asarray(maps.flat[start + column[:, None]], np.float64) for start in starts])
+        rows = _total([np.asarray(maps.flat[start + column[:, None]], np.float64) for start in starts])
+        return rows if len(channels) == 1 else rows / len(channels)
 
     def _row_start(
         self, maps: MapBlock, channel: int, row: NDArray[np.int64], token: NDArray[np.int64]
@@ -281,5 +286,5 @@ class Block:
         return f"{self.export.caption_name(int(self.rows[row]))} reads {words[:40]!r}"
 
 
-def _mean(channels: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return channels[0] if len(channels) == 1 else np.asarray(np.mean(channels, axis=0))
+def _total(channels: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return channels[0] if len(channels) == 1 else np.asarray(np.sum(channels, axis=0))

@@ -159,6 +159,8 @@ class Index:
             return None
         try:
             archive = Archive(path)
+            if archive.broken() is not None:
+                return None
             values: dict[str, Any] = {"digests": {}}
             for field in dataclasses.fields(GroundTruth):
                 if field.name == "digests":

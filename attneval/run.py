@@ -109,7 +109,8 @@ class Run:
         """
         source = inputs.open_source()
         chosen, lacking = self.images(export, source, inputs.gt, wanted)
-        if self.options.cache:
+        # An index is of the images that are exported; where others are read beside them, none is used.
+        if self.options.cache and not lacking:
             source = Cached(source, [export.image_id[i] for i in chosen.tolist()])
         for digest in self.options.digests.values():
             digest.hexdigest()  # a process is best forked while it has no other thread
@@ -172,7 +173,7 @@ class Run:
             digests |= scores.digests
         self.ground_truth = source.format
         self._note_annotations(gt, source, digests)
-        self.notes += problems.warnings
+        self.notes += dict.fromkeys(problems.warnings)  # an index tells every block of all of them
         captions = len(export.caption_image)
         self.notes += problems.disagreements(export.path, captions)
         for text, hint in problems.missing(export.path, captions, self.counts):

@@ -80,6 +80,11 @@ def result_of(run: Run, export: AttentionExport | None, ranked: Ranked | None, d
     """
     headline = run.parts.get((MEAN, run.protocol.directions[0]))
     if headline is not None and not sum(table["items"].sum() for table in headline.tables):
+        if run.protocol.directions[0] == "i2t":
+            raise NothingToScoreError(
+                "no region covers an annotated phrase, so that direction i2t has no items",
+                hint="small patches need --overlap iof; boxes must be in pixels of the original image",
+            )
         raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
     if headline is None and ranked is None:
         raise NothingToScoreError(f"there is nothing to score: {'; '.join(run.notes)}")

@@ -58,6 +58,8 @@ def tokens_of_words(tokens: list[str], words: list[str]) -> list[list[int]]:
         text = letters(token)
         for w in sorted(set(owner[position : position + len(text)])):
             found[w].append(t)
+        if not text and 0 < position < len(owner) and owner[position - 1] == owner[position]:
+            found[owner[position]].append(t)  # punctuation within a word
         position += len(text)
     return found
 

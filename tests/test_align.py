@@ -224,7 +224,24 @@ TOKENISERS: dict[str, tuple[str, list[str], Found]] = {
     "a hyphenated word in pieces": (
         "A t-shirt",
         ["a", "t", "-", "shirt"],
-        [("A", ["a"]), ("t-shirt", ["t", "shirt"])],
+        [("A", ["a"]), ("t-shirt", ["t", "-", "shirt"])],
+    ),
+    "punctuation within words, and at their edges": (
+        "A man 's O'Neil hat, 9-11.",
+        ["a", "man", "'", "s", "o", "'", "##neil", "hat", ",", "9", "-", "<sep>", "", "11", "."],
+        [
+            ("A", ["a"]),
+            ("man", ["man"]),
+            ("'s", ["s"]),
+            ("O'Neil", ["o", "'", "##neil"]),
+            ("hat,", ["hat"]),
+            ("9-11.", ["9", "-", "11"]),
+        ],
+    ),
+    "other punctuation than the annotation has": (
+        "A t-shirt ok",
+        ["a", "t", "\u2013", "shirt", "``", "ok"],
+        [("A", ["a"]), ("t-shirt", ["t", "\u2013", "shirt"]), ("ok", ["ok"])],
     ),
     "accents stripped": (
         "Un élève à Noël",
@@ -417,10 +434,20 @@ def test_the_text_of_another_images_caption() -> None:
 
 
 @pytest.mark.parametrize("tokens", [[], ["<start>", "<end>"], [".", "``"], ["", ""]])
-def test_captions_without_any_text(tokens: list[str]) -> None:
-    case = run(truth_of(["A dog", ""]), [tokens, ["a", "dog"]], index=[1, 0])
+@pytest.mark.parametrize("index", [0, -1])
+def test_captions_without_any_text(tokens: list[str], index: int) -> None:
+    case = run(truth_of(["A dog", "Two cats"]), [tokens, ["two", "cats"]], index=[index, 1])
     assert case.found.unaligned == [0]
-    assert case.found.row.tolist() == [1, ABSENT]
+    assert case.found.row.tolist() == [ABSENT, 1]
+
+
+@pytest.mark.parametrize("tokens", [["<start>", "-", "."], ["- ."], ["🐶"]])
+@pytest.mark.parametrize("index", [1, -1])
+def test_captions_of_punctuation_are_captions_without_a_word(tokens: list[str], index: int) -> None:
+    case = run(truth_of(["A dog", "- ."]), [["a", "dog"], tokens], index=[0, index])
+    assert case.found.unaligned == case.found.disagreeing == []
+    assert case.found.row.tolist() == [0, 1]
+    assert case.words(1) == []
 
 
 @pytest.mark.parametrize(

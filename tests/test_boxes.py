@@ -49,6 +49,13 @@ def test_disjoint_boxes_cover_the_same_pixels_once(groups: list[list[Box]]) -> N
         assert float(areas(pieces[first:last]).sum()) == reference.union_area(own)
 
 
+def test_boxes_without_an_area_leave_one_behind() -> None:
+    line, point = (3, 3, 3, 8), (5, 5, 5, 5)
+    pieces, offset = disjoint(rows([line, point, (0, 0, 2, 2), line]), offsets_of([2, 2]))
+    assert offset.tolist() == [0, 1, 2]
+    assert pieces.tolist() == [list(line), [0, 0, 2, 2]]
+
+
 def test_enclosing_and_areas() -> None:
     box = rows([(1, 5, 4, 7), (0, 6, 2, 9.5), (3, 3, 4, 4)])
     assert enclosing(box, offsets_of([2, 1])).tolist() == [[0, 5, 4, 9.5], [3, 3, 4, 4]]

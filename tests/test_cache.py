@@ -99,6 +99,18 @@ def test_a_damaged_index_is_written_again(tmp_path: Path, damage: bytes) -> None
     assert read_and_saved(folder, names)[0]
 
 
+def test_a_bit_that_was_lost_is_noticed(tmp_path: Path) -> None:
+    folder, names = written(tmp_path / "entities")
+    _, parsed = read_and_saved(folder, names)
+    (index,) = cache_folder().glob("*.npz")
+    whole = index.read_bytes()
+    for place in range(60, len(whole), 97):
+        damaged = bytearray(whole)
+        damaged[place] ^= 4
+        index.write_bytes(bytes(damaged))
+        assert columns(Cached(open_ground_truth(folder), names).read(names)) == columns(parsed)
+
+
 def test_few_images_and_part_of_a_run_leave_no_index(tmp_path: Path) -> None:
     folder, names = written(tmp_path / "entities")
     read_and_saved(folder, names[:1])

@@ -216,8 +216,18 @@ def test_an_internal_error_exits_with_2(tmp_path: Path) -> None:
     done = attneval(*GOOD, PYTHONPATH=str(tmp_path))
     refused(done, "internal error", "boom", "-v")
     loud = attneval(*GOOD, "-v", PYTHONPATH=str(tmp_path))
-    assert loud.code != 0
+    assert loud.code == 2
     assert "Traceback" in loud.err
+
+
+def test_an_internal_error_is_told_in_brief(monkeypatch: pytest.MonkeyPatch, here: Here) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("x" * 100_000)
+
+    monkeypatch.setattr("attneval.evaluate.score", broken)
+    done = here(*GOOD)
+    refused(done, "internal error: ValueError('xxx")
+    assert len(done.err) < 700
 
 
 def test_validate_lists_every_problem(here: Here, tmp_path: Path) -> None:
@@ -234,6 +244,25 @@ def test_validate_lists_every_problem(here: Here, tmp_path: Path) -> None:
         assert part in done.out
     fine = here("validate", "fixtures/good.npz", "--gt", "fixtures/entities")
     assert (fine.code, fine.out.splitlines()[-1]) == (0, "0 problems")
+
+
+def test_validate_similarities_alone(here: Here, tmp_path: Path) -> None:
+    with np.load(ROOT / "fixtures" / "good.npz") as data:
+        names = ("format", "image_id", "image_id_offset", "caption_image", "caption_index", "similarity")
+        members = {name: data[name] for name in names}
+    np.savez(tmp_path / "similarity.npz", **members)
+    done = here("validate", tmp_path / "similarity.npz", "--gt", "fixtures/entities")
+    assert done.code == 0
+    assert done.out.splitlines()[-2:] == [
+        f"{tmp_path / 'similarity.npz'}: 60 images, 300 captions, maps none, similarity 60x300",
+        "0 problems",
+    ]
+    (tmp_path / "split.txt").write_text("700037 nobody\n", "utf-8")
+    missing = here(
+        "validate", tmp_path / "similarity.npz", "--gt", "fixtures/entities", "--split", tmp_path / "split.txt"
+    )
+    assert missing.code == 2
+    assert "1 of 2 images of the split are not in" in missing.out
 
 
 def test_validate_against_annotations(here: Here, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import attneval
 from attneval import Options, Protocol
 from attneval.errors import AlignmentError, DataError, ExportError, NothingToScoreError
+from attneval.report.curve import curve_text
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ENTITIES = FIXTURES / "entities"
@@ -87,11 +88,57 @@ def test_an_ensemble_of_other_captions_is_refused(tmp_path: Path) -> None:
         score(None, None, similarity=[FIXTURES / "good.npz", tmp_path / "other.npz"])
 
 
+def small_world(folder: Path, maps: Any, tokens: list[str], **about: Any) -> tuple[Path, Path]:
+    """An image of two halves, the left one being a hat."""
+    (folder / "Annotations").mkdir()
+    (folder / "Sentences").mkdir()
+    edges = "<xmin>1</xmin><ymin>1</ymin><xmax>50</xmax><ymax>80</ymax>"
+    size = "<size><width>100</width><height>80</height></size>"
+    thing = f"<object><name>1</name><bndbox>{edges}</bndbox></object>"
+    (folder / "Annotations/20.xml").write_text(f"<annotation>{size}{thing}</annotation>", "utf-8")
+    (folder / "Sentences/20.txt").write_text("[/EN#1/clothing hat] .\n", "utf-8")
+    channels = [(layer, -1) for layer in range(np.shape(maps)[0])]
+    with attneval.ExportWriter(folder / "maps.npz", channels=channels, **about) as out:
+        out.add_image("20", size=(100, 80), boxes=[[0, 0, 50, 80], [50, 0, 100, 80]])
+        out.add_caption("20", maps, index=0, tokens=tokens)
+    return folder / "maps.npz", folder
+
+
+def test_channels_and_tokens_are_added_before_they_are_divided(tmp_path: Path) -> None:
+    # Of three channels and two tokens, both regions get 13 in all: neither is ahead, whatever thirds round to.
+    maps = [[[4, 4], [2, 3]], [[0, 2], [4, 0]], [[0, 4], [3, 0]]]
+    attn, gt = small_world(tmp_path, maps, ["h", "##at"], kind="relevance")
+    result = score(attn, gt)
+    assert (result["pointing"], result["rank_accuracy"], result["ap"]) == (0.5, 0.5, 0.5)
+    assert result["mass"] == 0.5
+    first = result.channels["L0/t2i"].metrics
+    assert first["pointing"].value == 0.0  # 6 against 7
+
+
+def test_where_nothing_can_be_reached_it_is_said(tmp_path: Path) -> None:
+    attn, gt = small_world(tmp_path, [[[1, 0]]], ["hat"])
+    reached = score(attn, gt)
+    assert not any("relevant region" in note for note in reached.notes)
+    result = score(attn, gt, protocol=Protocol(iou=1.0, edges="corner"))
+    assert result.counts["unreachable"] == 1
+    (note,) = (note for note in result.notes if "relevant region" in note)
+    assert note.startswith("none of the 1 items has a relevant region under overlap=iou and iou=1")
+    with pytest.raises(NothingToScoreError, match="none of its items has a relevant region"):
+        curve_text([result])
+
+
+def test_regions_that_cover_no_phrase(tmp_path: Path) -> None:
+    attn, gt = small_world(tmp_path, [[[1, 1]]], ["hat"], normalised_over="tokens")
+    protocol = Protocol(direction="i2t", iou=1.0, edges="corner")
+    with pytest.raises(NothingToScoreError, match="no region covers an annotated phrase"):
+        score(attn, gt, protocol=protocol)
+
+
 def test_non_finite_similarities_are_refused(tmp_path: Path) -> None:
     data = members()
     data["similarity"][3, 7] = np.nan
     np.savez(tmp_path / "nan.npz", **data)
-    with pytest.raises(ExportError, match="image 3 with caption 7 is nan"):
+    with pytest.raises(ExportError, match=r"nan\.npz: similarity\[3, 7\] of image 700148 is nan"):
         score(tmp_path / "nan.npz")
 
 

@@ -68,6 +68,41 @@ def test_texts_that_are_no_rules(text: str) -> None:
         Rule.parse("min", text)
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("min", "f1=70"),
+        ("min", "f1=-0.1"),
+        ("max", "entropy=90"),
+        ("max", "rsum=400"),
+        ("min", "specificity=-2"),
+        ("max-drop", "f1=2"),
+        ("max-drop", "f1=200%"),
+        ("max-drop", "entropy=1.5"),
+    ],
+)
+def test_bounds_that_decide_nothing_are_refused(kind: str, text: str) -> None:
+    with pytest.raises(ProtocolError, match=r"decides nothing.*fractions.*not percent"):
+        Rule.parse(kind, text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("min", "f1=0"),
+        ("max", "f1=1"),
+        ("max", "i2t_medr=500"),
+        ("max-drop", "i2t_meanr=200"),
+        ("max-drop", "i2t_meanr=300%"),
+        ("max-drop", "specificity=150%"),
+        ("max-drop", "specificity=2"),
+        ("max-drop", "f1=100%"),
+    ],
+)
+def test_bounds_at_the_end_of_a_range(kind: str, text: str) -> None:
+    assert Rule.parse(kind, text).kind == kind
+
+
 # ---------------------------------------------------------------- reading rules
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import pytest
 from commands import attneval
 from worlds import World, make_world
 
-from attneval import Options, Protocol, blocks, load_export, score
+from attneval import Options, Protocol, blocks, cache, load_export, score
 from attneval.errors import AlignmentError, AttnevalError, ExportError
 
 if TYPE_CHECKING:
@@ -86,6 +87,40 @@ def test_an_index_of_annotations_changes_nothing(tmp_path: Path, flags: tuple[st
     assert len(list((tmp_path / "cache" / "attneval").iterdir())) == 1
     again = scored(maps, truth, "--missing", "skip", *flags, tmp_path=tmp_path)
     assert difference(plain, first) == difference(plain, again) == []
+
+
+def test_images_that_only_the_split_has_are_read_beside_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "SMALLEST", 2)
+    world = make_world(5, images=12, captions=1)
+    truth, names = world.entities(tmp_path / "entities"), list(world.scenes)
+    maps = world.with_images(lambda image: image not in names[:3]).packed(tmp_path / "maps.npz")
+    split = tmp_path / "split.txt"
+    split.write_text("\n".join(names), "utf-8")
+    zero, skip = (Protocol(missing=missing) for missing in ("zero", "skip"))
+    bare: dict[str, dict[str, Any]] = {}
+    for cached in (False, True, True):
+        options = Options(resamples=0, cache=cached)
+        for name, result in (
+            ("zero", score(maps, truth, protocol=zero, split=split, options=options)),
+            ("skip", score(maps, truth, protocol=skip, options=options)),
+        ):
+            values = result.to_dict()
+            assert difference(bare.setdefault(name, values), values) == []
+    assert [values["counts"]["images"] for values in bare.values()] == [12, 9]
+
+
+def test_flaws_of_annotations_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SMALLEST", 2)
+    truth = tmp_path / "entities"
+    shutil.copytree(ENTITIES, truth)
+    with (truth / "Sentences" / "700037.txt").open("a", encoding="utf-8") as file:
+        file.write("[/EN#1/people never closed\n")
+    for jobs in (1, 2, 3):
+        options = Options(resamples=0, jobs=jobs, cache=True)
+        notes = score(FIXTURES / "good.npz", truth, protocol=Protocol(missing="skip"), options=options).notes
+        assert len([note for note in notes if "is never closed" in note]) == 1
 
 
 def shards(world: World, folder: Path, cuts: list[int]) -> Iterator[Path]:
@@ -197,8 +232,8 @@ def test_processes_that_are_started_anew_change_nothing(tmp_path: Path, monkeypa
     protocol = Protocol(missing="skip")
     whole = score(maps, truth, protocol=protocol, options=Options(resamples=0)).to_json()
     monkeypatch.setattr("attneval.workers.can_fork", lambda: False)
-    for cache in (False, True):  # the run before has left an index
-        options = Options(resamples=0, jobs=2, cache=cache)
+    for cached in (False, True):  # the run before has left an index
+        options = Options(resamples=0, jobs=2, cache=cached)
         assert score(maps, truth, protocol=protocol, options=options).to_json() == whole
 
 

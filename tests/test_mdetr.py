@@ -106,8 +106,8 @@ def test_pycocotools_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture
         ("{", "is no COCO-style JSON"),
         ("[]", "is no COCO-style JSON"),
         ("\x00\x01", "is no COCO-style JSON"),
-        ('{"images": [], "annotations": [], "categories": []}', "has images without a caption"),
-        ('{"info": {}}', "has images without a caption"),
+        ('{"images": [], "annotations": [], "categories": []}', "holds no images"),
+        ('{"info": {}}', "holds no images"),
         ('{"images": [{"id": 3, "file_name": "1.jpg"}]}', r"has images without a caption \(ids: 3\)"),
         ('{"images": [{"id": 3, "caption": 5}]}', r"has images without a caption \(ids: 3\)"),
         ('{"images": [{"caption": "no id"}]}', "is no COCO-style JSON"),
@@ -119,6 +119,32 @@ def test_json_refused(tmp_path: Path, text: str, why: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(GroundTruthError, match=rf"gt\.json {why}"):
         open_ground_truth(path)
+
+
+@pytest.mark.parametrize(
+    ("images", "boxes", "why"),
+    [
+        ([1, 2, 1, 2, 3], [], "2 ids stand for several images: 1, 2"),
+        ([1, None], [], "an image entry has the id null"),
+        ([1], [1, 7, 8, 7], "annotations of 2 images that are not there: 7, 8"),
+    ],
+)
+def test_entries_that_would_be_left_out_are_refused(
+    tmp_path: Path, images: list[int | None], boxes: list[int], why: str
+) -> None:
+    entries = [caption_entry(1, "a dog", []) | {"id": image} for image in images]
+    marked = [box_entry(number, image, [0, 0, 5, 5], [[0, 1]]) for number, image in enumerate(boxes)]
+    with pytest.raises(GroundTruthError, match=rf"gt\.json: {why}"):
+        open_ground_truth(write_json(tmp_path / "gt.json", entries, marked))
+
+
+def test_a_large_file_that_is_none_is_told_in_brief(tmp_path: Path) -> None:
+    path = tmp_path / "gt.json"
+    path.write_bytes(b"\xff" * 100_000)
+    with pytest.raises(GroundTruthError) as caught:
+        open_ground_truth(path)
+    assert "UnicodeDecodeError" in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize(

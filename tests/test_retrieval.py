@@ -315,7 +315,7 @@ def test_the_position_is_said_of_the_file(tmp_path: Path) -> None:
     scores = np.random.default_rng(0).normal(size=(6, 12)).astype(np.float32)
     scores[3, 7] = math.nan
     np.save(tmp_path / "scores.npy", scores)
-    with pytest.raises(ExportError, match="similarity: the score of image 3 with caption 7 is nan"):
+    with pytest.raises(ExportError, match=r"scores\.npy: similarity\[3, 7\] of image 3 is nan"):
         score(similarity=[tmp_path / "scores.npy"])
 
 
@@ -324,7 +324,7 @@ def test_the_position_is_said_of_the_file_under_a_split(tmp_path: Path) -> None:
     scores[3, 7] = math.nan
     np.save(tmp_path / "scores.npy", scores)
     (tmp_path / "split.txt").write_text("2 3 5\n")
-    with pytest.raises(ExportError, match="image 3 with caption 7 is nan"):
+    with pytest.raises(ExportError, match=r"scores\.npy: similarity\[3, 7\] of image 3 is nan"):
         score(similarity=[tmp_path / "scores.npy"], split=tmp_path / "split.txt")
 
 

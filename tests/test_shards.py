@@ -9,8 +9,11 @@ import pytest
 from exports import ATTENTION, Caption, assert_says, captions_of, floats, packed, padded, saved, utf8, with_token_text
 
 from attneval.errors import ExportError
+from attneval.export.checks import check_maps
 from attneval.export.reader import open_export
+from attneval.export.report import Report
 from attneval.export.shards import join_shards
+from attneval.export.writer import ExportWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +96,33 @@ def test_blocks_of_any_captions(tmp_path: Path, rows: list[int], tokens: bool) -
     assert [caption.tokens for caption in read] == [expected[row].tokens for row in rows]
     assert [caption.weights for caption in read] == [expected[row].weights for row in rows]
     assert [caption.name.split(": ")[1] for caption in read] == [expected[row].name for row in rows]
+
+
+@pytest.mark.parametrize("over", ["regions", "tokens"])
+def test_captions_of_an_image_in_several_files(tmp_path: Path, over: str) -> None:
+    """Blocks go by images, so that their captions come from one file and the other in turn."""
+    paths = [tmp_path / name for name in ("a.npz", "b.npz")]
+    for number, path in enumerate(paths):
+        with ExportWriter(path, normalised_over=over) as out:
+            for image in ("20", "3"):
+                out.add_image(image, boxes=[[0, 0, 50, 80], [50, 0, 100, 80]])
+                weights = np.array([[0.25, 0.75], [0.5 + number / 4, 0.5 - number / 4]])
+                out.add_caption(image, weights if over == "regions" else weights.T, index=number, tokens=["red", "hat"])
+    export = join_shards(list(map(open_export, paths)))
+    rows = np.array([0, 2, 1, 3])
+    block = export.maps["t2i"].take(rows)
+    assert block.start.tolist() == [0, 4, 8, 12]
+    first, second = [0.25, 0.75, 0.5, 0.5], [0.25, 0.75, 0.75, 0.25]
+    if over == "tokens":
+        first, second = [0.25, 0.5, 0.75, 0.5], [0.25, 0.75, 0.75, 0.25]
+    assert block.flat.tolist() == [*first, *second, *first, *second]
+    report = Report(export.path)
+    check_maps(report, export, "t2i", rows, block)
+    report.stop_if_broken()
+    block.flat[9] = np.nan  # of the third caption, the second one of the first file
+    check_maps(report, export, "t2i", rows, block)
+    with pytest.raises(ExportError, match=r"a\.npz: 3#0 token 0 has nan"):
+        report.stop_if_broken()
 
 
 def test_texts_of_captions_in_any_order(tmp_path: Path) -> None:

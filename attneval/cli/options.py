@@ -133,6 +133,7 @@ def output_options(*formats: str) -> Callable[[Command], Command]:
                     "-o",
                     "--output",
                     type=FILE,
+                    metavar="FILE",
                     multiple=True,
                     help=f"Also write a file, whole or not at all; its suffix is its format ({known}). Repeatable.",
                 ),
@@ -189,8 +190,8 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     taken = dict.fromkeys(map(os.path.realpath, inputs), "is read as well, and would be gone")
     for path in outputs:
         if path.is_dir() or not path.parent.is_dir():
-            flaw = "is a directory" if path.is_dir() else f"cannot be made: there is no directory {path.parent}"
-            raise DataError(f"-o {path} {flaw}")
+            flaw = "it is a directory" if path.is_dir() else f"there is no directory {path.parent}"
+            raise DataError(f"{path} cannot be written: {flaw}")
         flaw = taken.setdefault(os.path.realpath(path), "")
         if flaw:
             raise ConfigError(f"-o {path} {flaw}", hint="name another file")

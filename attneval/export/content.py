@@ -76,7 +76,7 @@ class MapBlock:
 
     Attributes:
         flat: The weights, as stored.
-        start: i8[k], where each caption's [A, T, R] block starts in `flat`.
+        start: i8[k], where each caption's [A, T, R] block starts in `flat`; never descending.
     """
 
     flat: NDArray[np.floating]

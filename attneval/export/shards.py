@@ -198,7 +198,12 @@ class _JoinedMaps:
             flats.append(block.flat)
             start[own] = block.start + shift
             shift += len(block.flat)
-        return MapBlock(flats[0] if len(flats) == 1 else np.concatenate(flats), start)
+        flat = flats[0] if len(flats) == 1 else np.concatenate(flats)
+        if (np.diff(start) < 0).any():
+            # Captions of one image are in several shards. Who reads a block takes its captions to stand in their order.
+            size = self.size[rows]
+            flat, start = flat[ranges(start, size)], offsets_of(size)[:-1]
+        return MapBlock(flat, start)
 
 
 def _by_shard(rows: NDArray[np.int64], bound: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:

@@ -32,6 +32,8 @@ def disjoint(box: NDArray[np.float64], box_offset: NDArray[np.int64]) -> tuple[N
     pieces, counts = [], []
     for first, last in zip(box_offset[:-1].tolist(), box_offset[1:].tolist(), strict=True):
         group = box[first:last] if last - first == 1 else _split(box[first:last])
+        # Boxes without an area cover nothing, and one of them says so too: every entity has a box.
+        group = group if len(group) else box[first : first + 1]
         pieces.append(group)
         counts.append(len(group))
     joined = np.concatenate(pieces) if pieces else np.zeros((0, 4))
