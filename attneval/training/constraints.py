@@ -14,6 +14,7 @@ comes out. Margins, weights and the choice of q' are parameters of this project,
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 import torch
@@ -35,7 +36,7 @@ _CHUNK = 1 << 22  # numbers of a broadcast block when an unknown similarity is s
 
 def cosine(queries: Tensor, attended: Tensor) -> Tensor:
     """Cosine similarity over the last axis; a zero vector has similarity 0 and a finite gradient."""
-    return functional.cosine_similarity(queries, attended, dim=-1, eps=1e-8)
+    return functional.cosine_similarity(queries, attended, dim=-1, eps=_smallest_norm(queries))
 
 
 def reversed_weights(weights: Tensor, key_mask: Tensor | None = None) -> Tensor:
@@ -154,8 +155,8 @@ def ccs_loss(
             preference = torch.rand(allowed.shape, generator=generator, device=allowed.device)
         else:
             preference = _all_pairs(query, attended, similarity)
-        # No preference is below -1e30, so a forbidden q' wins only where every q' is forbidden.
-        partner = preference.masked_fill(~allowed, -1e30).max(-1).indices if len(query) else group
+        # A forbidden q' wins only where every q' is forbidden.
+        partner = preference.masked_fill(~allowed, -torch.inf).max(-1).indices if len(query) else group
     has_partner = allowed.any(-1)
     query, attended, partner = query[has_partner], attended[has_partner], query[partner[has_partner]]
     return hinge(similarity(query, attended), similarity(partner, attended), margin)
@@ -265,10 +266,16 @@ def _smallest_share(weights: Tensor) -> float:
     return 4 * torch.finfo(weights.dtype).eps * weights.shape[-1]
 
 
+def _smallest_norm(vectors: Tensor) -> float:
+    """A vector shorter than this counts as a zero vector; half precision has no 1e-8."""
+    return max(1e-8, torch.finfo(vectors.dtype).tiny)
+
+
 def _all_pairs(queries: Tensor, attended: Tensor, similarity: Similarity) -> Tensor:
     """[n, n] similarity of every attended information (rows) with every query (columns), in bounded memory."""
     if similarity is cosine:
-        return functional.normalize(attended, dim=-1) @ functional.normalize(queries, dim=-1).T
+        unit = partial(functional.normalize, dim=-1, eps=_smallest_norm(queries))
+        return unit(attended) @ unit(queries).T
     rows = max(1, _CHUNK // max(queries.numel(), 1))
     blocks = [similarity(queries[None], block[:, None]) for block in torch.split(attended, rows)]
     return torch.cat(blocks) if blocks else queries.new_zeros(0, 0)

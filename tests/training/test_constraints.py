@@ -392,3 +392,24 @@ def test_refuses_what_does_not_fit(change: dict[str, Tensor], message: str) -> N
 def test_refuses_an_unknown_swap() -> None:
     with pytest.raises(ConfigError, match="random, hardest"):
         ContrastiveConstraints(swap="nearest")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_chooses_the_hardest_too(dtype: torch.dtype) -> None:
+    """Both queries attend to themselves, and 0.6 is the cosine of each with the other: max(0, 0.5 + 0.6 - 1) = 0.1."""
+    vectors = torch.tensor([[[1.0, 0.0]], [[0.6, 0.8]]], dtype=dtype)
+    loss = ccs_loss(vectors, vectors, torch.ones(2, 1, 1, dtype=dtype), margin=0.5, swap="hardest")
+    assert loss.dtype == dtype
+    assert loss.item() == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("swap", ["random", "hardest"])
+def test_zero_vectors_are_finite_in_half_precision(swap: Any) -> None:
+    """Their similarities are 0, so that what is left of each hinge is its margin."""
+    queries = torch.zeros(2, 1, 3, dtype=torch.float16, requires_grad=True)
+    keys, weights = torch.ones(2, 2, 3, dtype=torch.float16), torch.full((2, 1, 2), 0.5, dtype=torch.float16)
+    losses = [ccr_loss(queries, keys, weights), ccs_loss(queries, keys, weights, swap=swap)]
+    torch.autograd.backward(losses)
+    assert [loss.item() for loss in losses] == pytest.approx([0.2, 0.2], abs=1e-3)
+    assert queries.grad is not None
+    assert torch.isfinite(queries.grad).all()
