@@ -6,12 +6,15 @@ A checkpoint records them, so a run can be repeated from its checkpoint alone. F
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from attneval.errors import ConfigError
 from attneval.training.choices import (  # noqa: TC001 (read by `from_dict`)
     Constraint,
+    ModelName,
     Negatives,
     Pooling,
     RawNorm,
@@ -22,21 +25,54 @@ from attneval.training.choices import (  # noqa: TC001 (read by `from_dict`)
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # ruff: noqa: RUF009 (`_option` makes a new field each time)
 
 
-def _option(default: Any, help: str, *, least: int | None = None, by_model: bool = False) -> Any:  # noqa: A002 (the command line's word)
-    """A field that is a flag, with its smallest allowed value; `by_model` if each model has a default of its own."""
-    return field(default=default, metadata={"help": help, "least": least, "by_model": by_model})
+def _option(
+    default: Any,
+    help: str,  # noqa: A002 (the command line's word)
+    *,
+    least: int | None = None,
+    above: int | None = None,
+    most: int | None = None,
+    by_model: bool = False,
+    constraint: Constraint | None = None,
+) -> Any:
+    """A field that is a flag.
+
+    Args:
+        default: Its value where nothing is said.
+        help: Of the flag.
+        least: Its smallest allowed value.
+        above: What it must be larger than.
+        most: Its largest allowed value.
+        by_model: Each model has a default of its own.
+        constraint: The only one that reads it.
+    """
+    bounds = {"at least": least, "above": above, "at most": most}
+    return field(
+        default=default, metadata={"help": help, "bounds": bounds, "by_model": by_model, "constraint": constraint}
+    )
 
 
-def _check_least(config: ModelConfig | ConstraintConfig | TrainConfig) -> None:
+_KEEPS: Mapping[str, Callable[[float, float], bool]] = {
+    "at least": operator.ge,
+    "above": operator.gt,
+    "at most": operator.le,
+}
+
+
+def _check_numbers(config: ModelConfig | ConstraintConfig | TrainConfig) -> None:
+    """Refuse what is NaN, infinite or outside a field's bounds."""
     for item in fields(config):
-        value, least = getattr(config, item.name), item.metadata.get("least")
-        if least is not None and value < least:
-            raise ConfigError(f"{item.name} must be at least {least}, not {value}")
+        value = getattr(config, item.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{item.name} must be a finite number, not {value}")
+        for words, bound in item.metadata.get("bounds", {}).items():
+            if bound is not None and not _KEEPS[words](value, bound):
+                raise ConfigError(f"{item.name} must be {words} {bound}, not {value}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +86,7 @@ class ModelConfig:
         regions: Regions per image; only SGRAF depends on it.
     """
 
-    name: str
+    name: ModelName
     vocab_size: int
     image_dim: int = 2048
     regions: int = 36
@@ -62,14 +98,14 @@ class ModelConfig:
     normalise_captions: bool = _option(default=True, help="word vectors of unit length")
     weight_norm: bool = _option(default=False, help="weight normalisation of the image map")
     raw_norm: RawNorm = _option("clipped_l2norm", "normalisation of raw scores over the queries")
-    temperature: float = _option(9.0, "inverse temperature of the attention softmax", by_model=True)
+    temperature: float = _option(9.0, "inverse temperature of the attention softmax", least=0, by_model=True)
     pooling: Pooling = _option("LogSumExp", "how similarities of fragments become one (SCAN, PFAN)", by_model=True)
-    pooling_temperature: float = _option(6.0, "inverse temperature of LogSumExp", by_model=True)
+    pooling_temperature: float = _option(6.0, "inverse temperature of LogSumExp", above=0, by_model=True)
     sim_dim: int = _option(256, "size of SGRAF's similarity vectors", least=1)
     sgr_steps: int = _option(3, "graph steps of SGR", least=1)
 
     def __post_init__(self) -> None:
-        _check_least(self)
+        _check_numbers(self)
 
 
 @dataclass(frozen=True)
@@ -81,18 +117,20 @@ class ConstraintConfig:
     """
 
     use: tuple[Constraint, ...] = ()
-    margin_ccr: float = _option(0.2, "margin of CCR", least=0)
-    margin_ccs: float = _option(0.2, "margin of CCS", least=0)
-    weight_ccr: float = _option(1.0, "weight of CCR, relative to the matching loss per pair", least=0)
-    weight_ccs: float = _option(1.0, "weight of CCS, relative to the matching loss per pair", least=0)
-    swap: Swap = _option("random", "the query that CCS swaps in: any of other items, or the most similar of them")
+    margin_ccr: float = _option(0.2, "margin of CCR", least=0, constraint="ccr")
+    margin_ccs: float = _option(0.2, "margin of CCS", least=0, constraint="ccs")
+    weight_ccr: float = _option(1.0, "weight of CCR, relative to the matching loss per pair", least=0, constraint="ccr")
+    weight_ccs: float = _option(1.0, "weight of CCS, relative to the matching loss per pair", least=0, constraint="ccs")
+    swap: Swap = _option(
+        "random", "the query that CCS swaps in: any of other items, or the most similar of them", constraint="ccs"
+    )
     tokens: Tokens = _option("words", "words that are queries of the constraints: all, or without function words")
     through: Through = _option("all", "what the constraints change: all, or the attention weights alone")
     start: float = _option(0.0, "epoch, fractions allowed, up to which the constraints are off", least=0)
     warmup: float = _option(0.0, "epochs over which the constraints then grow linearly to full size", least=0)
 
     def __post_init__(self) -> None:
-        _check_least(self)
+        _check_numbers(self)
 
     def strength(self, epoch: float) -> float:
         """The factor in 0..1 that the schedule puts on both weights at a (fractional) epoch."""
@@ -119,9 +157,9 @@ class TrainConfig:
     gt: str = ""
     epochs: int = _option(30, "passes over the training captions", least=1)
     batch_size: int = _option(128, "pairs per step", least=2)
-    learning_rate: float = _option(2e-4, "of Adam")
+    learning_rate: float = _option(2e-4, "of Adam", above=0)
     decay_epochs: int = _option(15, "the learning rate is multiplied by --decay every so many epochs; 0 never", least=0)
-    decay: float = _option(0.1, "see --decay-epochs")
+    decay: float = _option(0.1, "see --decay-epochs", above=0, most=1)
     grad_clip: float = _option(2.0, "largest norm of the gradient; 0 switches clipping off", least=0)
     margin: float = _option(0.2, "of the matching loss", least=0)
     negatives: Negatives = _option("hardest", "what a pair is held against: the hardest of the batch, or all")
@@ -131,7 +169,7 @@ class TrainConfig:
         "model at its start for long",
         least=0,
     )
-    seed: int = _option(0, "of initialisation, data order, dropout and swaps", least=0)
+    seed: int = _option(0, "of initialisation, data order, dropout and swaps", least=0, most=2**64 - 1)
     train_images: int = _option(0, "use only the first so many images of train; 0 uses all", least=0)
     val_images: int = _option(0, "validate on the first so many images of dev; 0 uses all", least=0)
     max_tokens: int = _option(
@@ -154,9 +192,7 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
-        _check_least(self)
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate must be above 0, not {self.learning_rate}")
+        _check_numbers(self)
         if 0 < self.max_tokens < 3:
             raise ConfigError(f"max_tokens must be 0 or leave a word between <start> and <end>, not {self.max_tokens}")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -41,6 +42,18 @@ def test_integers_do_for_numbers() -> None:
         ({"epochs": 0}, "epochs must be at least 1, not 0"),
         ({"batch_size": 1}, "batch_size must be at least 2"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"learning_rate": math.inf}, "learning_rate must be a finite number, not inf"),
+        ({"margin": math.nan}, "margin must be a finite number, not nan"),
+        ({"decay": -1.0}, "decay must be above 0, not -1.0"),
+        ({"decay": 1.5}, "decay must be at most 1, not 1.5"),
+        ({"seed": 2**64}, "seed must be at most 18446744073709551615, not 18446744073709551616"),
+        ({"constraints": {"start": math.nan}}, "start must be a finite number, not nan"),
+        ({"model": {**to_dict(CONFIG.model), "temperature": -1.0}}, "temperature must be at least 0, not -1.0"),
+        (
+            {"model": {**to_dict(CONFIG.model), "pooling_temperature": 0}},
+            "pooling_temperature must be above 0, not 0.0",
+        ),
+        ({"model": {**to_dict(CONFIG.model), "name": "scam"}}, "run.json: model: name must be one of scan-t2i, "),
         ({"max_tokens": 2}, "max_tokens must be 0 or leave a word"),
     ],
 )
