@@ -84,7 +84,9 @@ def map_npy(path: Path) -> NDArray[Any]:
         with path.open("rb") as stream:
             read_layout(stream, path.stat().st_size, f"{path} is no .npy array: it")
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
         raise ExportError(f"{path} is no .npy array ({error})") from error
     return array
 

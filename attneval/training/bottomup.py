@@ -63,10 +63,11 @@ class BottomUpFiles:
             try:
                 with path.open("rb") as file:
                     for line in file:
-                        key = _key(line[: line.find(b"\t")].decode())
-                        if key in places:
-                            raise DataError(f"{path}: image {key} is in it twice, or in {places[key][0]} too")
-                        places[key] = (path, position)
+                        if not line.isspace():
+                            key = _key(line[: line.find(b"\t")].decode())
+                            if key in places:
+                                raise DataError(f"{path}: image {key} is in it twice, or in {places[key][0]} too")
+                            places[key] = (path, position)
                         position += len(line)
             except OSError as error:
                 raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -100,11 +101,14 @@ class BottomUpFiles:
         width, height, count, boxes, features = (columns[index] for index in _COLUMNS[len(columns)])
         try:
             regions = int(count)
-            return BottomUpImage(
+            image = BottomUpImage(
                 int(width), int(height), _floats(boxes).reshape(regions, 4), _floats(features).reshape(regions, -1)
             )
         except (ValueError, binascii.Error) as error:
             raise DataError(f"{path}: the line of image {image_id} is damaged: {error}") from error
+        if min(image.width, image.height) < 1:
+            raise DataError(f"{path}: image {image_id} has a size of {image.width} x {image.height} pixels")
+        return image
 
 
 def _floats(text: bytes) -> NDArray[np.float32]:

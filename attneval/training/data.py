@@ -93,20 +93,35 @@ class Split:
             positions: Add PFAN's blocks where the data has positions.
 
         Raises:
-            DataError: A block does not exist.
+            DataError: Features are not of one size or no numbers, or a block does not exist.
         """
         rows = self.rows[images]
         features = self.regions.features(rows)
+        self._check(images, features, self.feature_shape[1], self.regions.features_file)
         lengths = torch.tensor([len(regions) for regions in features])
         mask = torch.arange(int(lengths.max()))[None] < lengths[:, None]
         blocks = self.regions.blocks(rows) if positions else None
         if blocks is None:
             return ImageBatch(_padded(features), mask)
+        self._check(images, blocks, 2 * BLOCKS, self.regions.boxes_file)
         tensor = _padded(blocks)
         ids = tensor[..., :BLOCKS].long()
         if ids.min() < 0 or ids.max() > PAD_BLOCK:
             raise DataError(f"{self.source}: block ids run from {ids.min()} to {ids.max()}, not 0 to {PAD_BLOCK}")
         return ImageBatch(_padded(features), mask, ids, tensor[..., BLOCKS:])
+
+    def _check(self, images: NDArray[np.int64], arrays: list[NDArray[np.float32]], size: int, file: str) -> None:
+        """Refuse what a model cannot read, as it is read: looking at all of a file first could take minutes."""
+        for image, array in zip(images.tolist(), arrays, strict=True):
+            if array.shape[1] != size:
+                raise DataError(f"{file}: {self._name(image)} has {array.shape[1]} numbers a region, others {size}")
+            if not np.isfinite(array).all():
+                region = int(np.argmin(np.isfinite(array).all(axis=1)))
+                raise DataError(f"{file}: {self._name(image)} has NaN or infinite numbers in region {region}")
+
+    def _name(self, image: int) -> str:
+        """What errors call an image: its id or, where there are none, its row."""
+        return f"row {self.rows[image]}" if self.image_ids is None else f"image {self.image_ids[image]}"
 
 
 def open_split(folder: Path, split: str, *, bottom_up: Sequence[Path] = ()) -> Split:
@@ -124,6 +139,8 @@ def open_split(folder: Path, split: str, *, bottom_up: Sequence[Path] = ()) -> S
     captions_path, ids_path = folder / f"{split}_caps.txt", folder / f"{split}_ids.txt"
     captions = _lines(captions_path)
     ids = _lines(ids_path) if ids_path.exists() else None
+    if ids is not None and "" in ids:
+        raise DataError(f"{ids_path}: line {ids.index('') + 1} is empty, which is no image id")
     if bottom_up and ids is None:
         raise DataError(f"{ids_path}: is needed to find the images in {first_of(bottom_up)}")
 
@@ -133,6 +150,8 @@ def open_split(folder: Path, split: str, *, bottom_up: Sequence[Path] = ()) -> S
     else:
         arrays = ArrayRegions(folder, split)
         count = len(arrays)
+        if ids is None and len(captions) == count:
+            _check_no_copies(arrays, ids_path)
     if len(captions) not in (count, CAPTIONS_PER_IMAGE * count):
         raise DataError(
             f"{captions_path}: has {len(captions)} captions for {count} rows of images; there must be one or "
@@ -165,10 +184,22 @@ def open_split(folder: Path, split: str, *, bottom_up: Sequence[Path] = ()) -> S
     )
 
 
+def _check_no_copies(arrays: ArrayRegions, ids_path: Path) -> None:
+    """Refuse rows that were written once for each of five captions: without ids, copies count as images."""
+    first, *others = arrays.features(np.arange(min(len(arrays), CAPTIONS_PER_IMAGE + 1)))
+    copies = [True] * (CAPTIONS_PER_IMAGE - 1)
+    if [np.array_equal(first, other) for other in others] in (copies, [*copies, False]):
+        raise DataError(
+            f"{arrays.features_file}: rows 0 to {CAPTIONS_PER_IMAGE - 1} are one image, which would count as "
+            f"{CAPTIONS_PER_IMAGE}",
+            hint=f"say whose rows they are with ids in {ids_path}, one for each row; equal ids are one image",
+        )
+
+
 def _lines(path: Path) -> list[str]:
     """Lines as the layout counts them: an empty line is a line, and only a line feed ends one."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from attneval.errors import DataError, first_of
+from attneval.export.npy import map_npy
 from attneval.training.pfan import BLOCKS, position_blocks
 
 if TYPE_CHECKING:
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
 
 
 class Regions(Protocol):
-    """Regions of images, by the row of each image in its files."""
+    """Regions of images, by the row of each image in its files.
+
+    Attributes:
+        features_file: Where the features are, named in errors.
+        boxes_file: Where the boxes are, or would be.
+    """
+
+    features_file: str
+    boxes_file: str
 
     def features(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         """[R, F] features of each image."""
@@ -46,10 +55,11 @@ class ArrayRegions:
     """
 
     def __init__(self, folder: Path, split: str) -> None:
-        self._path = folder / f"{split}_ims.npy"
-        self._features = _mapped(self._path, 3)
-        self._sizes = _optional(folder / f"{split}_sizes.npy", 2)
-        layout = _optional(folder / f"{split}_boxes.npy", 3)
+        path, boxes_path, sizes_path = (folder / f"{split}_{name}.npy" for name in ("ims", "boxes", "sizes"))
+        self.features_file, self.boxes_file = str(path), str(boxes_path)
+        self._features = _mapped(path, 3)
+        self._sizes = _optional(sizes_path, 2)
+        layout = _optional(boxes_path, 3)
         self._boxes: NDArray[np.float32] | None = None
         self._blocks: NDArray[np.float32] | None = None
         self._computed: dict[int, NDArray[np.float32]] = {}  # blocks of boxes, which every epoch needs again
@@ -59,17 +69,24 @@ class ArrayRegions:
             self._blocks = layout
         elif layout is not None:
             raise DataError(
-                f"{folder / f'{split}_boxes.npy'}: has shape {list(layout.shape)}; boxes are (N, R, 4) in pixels or "
+                f"{boxes_path}: has shape {list(layout.shape)}; boxes are (N, R, 4) in pixels or "
                 f"(N, R, {2 * BLOCKS}) blocks"
             )
-        for name, array, axes in (("boxes", layout, 2), ("sizes", self._sizes, 1)):
+        for other, array, axes in ((boxes_path, layout, 2), (sizes_path, self._sizes, 1)):
             if array is not None and array.shape[:axes] != self._features.shape[:axes]:
                 raise DataError(
-                    f"{folder / f'{split}_{name}.npy'}: has shape {list(array.shape)}, but {self._path.name} has "
-                    f"{list(self._features.shape)}"
+                    f"{other}: has shape {list(array.shape)}, but {path.name} has {list(self._features.shape)}"
                 )
         if self._boxes is not None:
-            _check_boxes(self._boxes, folder / f"{split}_boxes.npy")
+            upright = np.asarray((self._boxes[..., 2:] >= self._boxes[..., :2]).all(axis=(1, 2)))
+            _check_rows(upright, boxes_path, "boxes that are not x1 <= x2 and y1 <= y2")
+        if self._sizes is not None:
+            if self._sizes.shape[1] != 2:
+                raise DataError(
+                    f"{sizes_path}: has shape {list(self._sizes.shape)}; sizes are (N, 2), width and height"
+                )
+            real = (np.isfinite(self._sizes) & (self._sizes >= 1)).all(axis=1)
+            _check_rows(real, sizes_path, "a width or height below one pixel")
 
     def __len__(self) -> int:
         return len(self._features)
@@ -113,6 +130,7 @@ class BottomUpRegions:
     """
 
     def __init__(self, files: BottomUpFiles, image_ids: Sequence[str]) -> None:
+        self.features_file = self.boxes_file = str(files)
         self._files = files
         self._ids = image_ids
         if missing := [image_id for image_id in image_ids if image_id not in files]:
@@ -152,6 +170,7 @@ class BoxedRegions:
     """
 
     def __init__(self, arrays: ArrayRegions, boxes: BottomUpRegions) -> None:
+        self.features_file, self.boxes_file = arrays.features_file, boxes.boxes_file
         self._arrays = arrays
         self._boxes = boxes
         first = np.zeros(1, np.int64)
@@ -181,15 +200,12 @@ class BoxedRegions:
 
 
 def _mapped(path: Path, axes: int) -> NDArray[Any]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is no array of numbers: {error}") from error
-    if not isinstance(array, np.ndarray) or array.ndim != axes or array.dtype.kind not in "fiu":
-        kind = f"{array.dtype} of shape {list(array.shape)}" if isinstance(array, np.ndarray) else "an archive"
-        raise DataError(f"{path}: must hold numbers in {axes} axes, not {kind}")
+    array = map_npy(path)
+    if array.ndim != axes or array.dtype.kind not in "fiu":
+        shape = list(array.shape)
+        raise DataError(f"{path}: must hold numbers in {axes} axes, not {array.dtype} of shape {shape}")
+    if not array.size:
+        raise DataError(f"{path}: is empty: its shape is {list(array.shape)}")
     return array
 
 
@@ -197,12 +213,11 @@ def _optional(path: Path, axes: int) -> NDArray[Any] | None:
     return _mapped(path, axes) if path.exists() else None
 
 
-def _check_boxes(boxes: NDArray[Any], path: Path) -> None:
-    """Refuse boxes that are not x1 <= x2, y1 <= y2: those of x, y, width, height, for instance."""
-    wrong = ~(boxes[..., 2:] >= boxes[..., :2]).all(axis=(1, 2))
-    if wrong.any():
-        rows = np.flatnonzero(wrong)
+def _check_rows(good: NDArray[np.bool_], path: Path, flaw: str) -> None:
+    """Refuse images with a flaw: boxes of x, y, width, height, for instance."""
+    if not good.all():
+        rows = np.flatnonzero(~good)
         raise DataError(
-            f"{path}: {len(rows)} of {len(boxes)} images have boxes that are not x1 <= x2 and y1 <= y2 "
+            f"{path}: {len(rows)} of {len(good)} images have {flaw} "
             f"(first rows: {first_of(rows[:5].tolist(), len(rows))})"
         )

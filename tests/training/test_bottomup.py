@@ -41,8 +41,19 @@ def test_refuses(tmp_path: Path) -> None:
     path.write_text("7\t1\t2\n", encoding="utf-8")
     with pytest.raises(DataError, match="image 7 has 3 columns, not 6 or 10"):
         BottomUpFiles((path,))["7"]
+    path.write_text(line.replace(f"\t{WIDTH}\t", "\t0\t"), encoding="utf-8")
+    with pytest.raises(DataError, match=f"image 7 has a size of 0 x {HEIGHT} pixels"):
+        BottomUpFiles((path,))["7"]
     with pytest.raises(DataError, match="cannot be read"):
         BottomUpFiles((tmp_path / "none.tsv",))
+
+
+def test_blank_lines_are_no_images(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "b.tsv", {"7": np.ones((2, 4)), "8": np.zeros((3, 4))})
+    path.write_text(path.read_text(encoding="utf-8").replace("\n", "\n\n \r\n"), encoding="utf-8")
+    files = BottomUpFiles((path,))
+    assert len(files) == 2
+    assert files["8"].features.shape == (3, 4)
 
 
 def test_several_files_are_one(tmp_path: Path) -> None:

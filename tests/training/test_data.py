@@ -51,6 +51,19 @@ def test_features_written_once_a_caption(tmp_path: Path) -> None:
     assert split.batch(np.array([1, 0])).features[:, 0, 0].tolist() == [5, 0]
 
 
+@pytest.mark.parametrize("images", [1, 2])
+def test_copies_without_ids_are_refused(tmp_path: Path, images: int) -> None:
+    """Rows of features written once a caption, of which nothing says that they are one image."""
+    features = write(tmp_path, 5 * images, 5 * images)
+    np.save(tmp_path / "dev_ims.npy", features // 5)
+    with pytest.raises(DataError, match=r"dev_ims\.npy: rows 0 to 4 are one image, .* ids in .*dev_ids\.txt"):
+        open_split(tmp_path, "dev")
+    for other in (np.minimum(features, 3), features * 0):  # four images, and images that are all alike
+        np.save(tmp_path / "dev_ims.npy", np.concatenate([other, other]))
+        (tmp_path / "dev_caps.txt").write_text("a\n" * 10 * images, encoding="utf-8")
+        assert open_split(tmp_path, "dev").images == 10 * images
+
+
 def test_parts_and_folds(tmp_path: Path) -> None:
     write(tmp_path, 4, 20, list("abcd"))
     first, second = open_split(tmp_path, "dev").folds(2)
@@ -84,6 +97,36 @@ def test_refuses_blocks_that_do_not_exist(tmp_path: Path) -> None:
         split.batch(np.array([0]), positions=True)
 
 
+@pytest.mark.parametrize(("ids", "name"), [(None, "row 2"), (["7", "8", "9"], "image 9")])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_refuses_features_that_are_no_numbers(tmp_path: Path, ids: list[str] | None, name: str, value: float) -> None:
+    features = write(tmp_path, 3, 15, ids)
+    features[2, 1, 0] = value
+    np.save(tmp_path / "dev_ims.npy", features)
+    split = open_split(tmp_path, "dev")
+    assert split.batch(np.array([1, 0])).features.shape == (2, 2, 3)
+    with pytest.raises(DataError, match=rf"dev_ims\.npy: {name} has NaN or infinite numbers in region 1"):
+        split.batch(np.array([1, 2]))
+
+
+def test_refuses_blocks_that_are_no_numbers(tmp_path: Path) -> None:
+    write(tmp_path, 1, 1)
+    blocks = np.zeros((1, 2, 30))
+    blocks[0, 1, 20] = np.nan
+    np.save(tmp_path / "dev_boxes.npy", blocks)
+    with pytest.raises(DataError, match=r"dev_boxes\.npy: row 0 has NaN or infinite numbers in region 1"):
+        open_split(tmp_path, "dev").batch(np.array([0]), positions=True)
+
+
+def test_refuses_features_of_another_size(tmp_path: Path) -> None:
+    write(tmp_path, 2, 10, ["7", "8"])
+    (tmp_path / "dev_ims.npy").unlink()
+    tsv = write_tsv(tmp_path / "b.tsv", {"7": np.ones((3, 4)), "8": np.ones((3, 2))})
+    split = open_split(tmp_path, "dev", bottom_up=[tsv])
+    with pytest.raises(DataError, match=r"b\.tsv: image 8 has 2 numbers a region, others 4"):
+        split.batch(np.array([1]))
+
+
 def test_ragged_regions_of_a_tsv(tmp_path: Path) -> None:
     write(tmp_path, 2, 10, ["7", "8"])
     (tmp_path / "dev_ims.npy").unlink()
@@ -112,9 +155,20 @@ def test_lines_are_lines(tmp_path: Path) -> None:
     assert open_split(tmp_path, "dev").captions == ("a \u2028 b", "", "c")
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    write(tmp_path, 2, 2, ["7", "8"])
+    for name in ("caps", "ids"):
+        path = tmp_path / f"dev_{name}.txt"
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    split = open_split(tmp_path, "dev")
+    assert split.image_ids == ("7", "8")
+    assert split.captions == ("caption 0", "caption 1")
+
+
 @pytest.mark.parametrize(
     ("rows", "captions", "ids", "message"),
     [
+        (3, 3, ["7", "", "8"], "dev_ids.txt: line 2 is empty, which is no image id"),
         (2, 9, None, "dev_caps.txt: has 9 captions for 2 rows of images"),
         (2, 10, ["7"], "dev_ids.txt: has 1 ids for 2 rows of images and 10 captions"),
         (2, 10, ["7"] * 4 + ["8"] * 6, "dev_ids.txt: has 10 ids"),

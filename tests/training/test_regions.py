@@ -61,6 +61,11 @@ def test_published_blocks(tmp_path: Path) -> None:
         ({"boxes": np.ones((2, 2, 5))}, "dev_boxes.npy: has shape \\[2, 2, 5\\]"),
         ({"boxes": np.ones((2, 3, 4))}, "dev_boxes.npy: has shape \\[2, 3, 4\\], but dev_ims.npy has \\[2, 2, 3\\]"),
         ({"sizes": np.ones((3, 2))}, "dev_sizes.npy: has shape \\[3, 2\\]"),
+        ({"ims": np.ones((2, 0, 3), np.float32)}, "dev_ims.npy: is empty: its shape is \\[2, 0, 3\\]"),
+        ({"ims": np.ones((2, 2, 0), np.float32)}, "dev_ims.npy: is empty: its shape is \\[2, 2, 0\\]"),
+        ({"sizes": np.ones((2, 3))}, "dev_sizes.npy: has shape \\[2, 3\\]; sizes are"),
+        ({"sizes": np.array([[9, 9], [9, 0]])}, "dev_sizes.npy: 1 of 2 images have a width .*first rows: 1"),
+        ({"sizes": np.array([[np.inf, 9], [np.nan, 9]])}, "dev_sizes.npy: 2 of 2 images have a width"),
         ({"boxes": BOXES[..., [2, 1, 0, 3]]}, "2 of 2 images have boxes that are not x1 <= x2"),
         ({"boxes": np.where(BOXES == 10, np.nan, BOXES)}, "1 of 2 images have boxes .*first rows: 1"),
     ],
@@ -74,8 +79,12 @@ def test_refuses_pickles_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"dev_ims\.npy: cannot be read"):
         ArrayRegions(tmp_path, "dev")
     np.save(tmp_path / "dev_ims.npy", np.array([{}], object))
-    with pytest.raises(DataError, match="no array of numbers"):
+    with pytest.raises(DataError, match=r"dev_ims\.npy .* pickled Python objects, which are never loaded"):
         ArrayRegions(tmp_path, "dev")
+    for damaged in (b"", b"\x93NUMPY", b"PK\x03\x04"):
+        (tmp_path / "dev_ims.npy").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"dev_ims\.npy is no \.npy array"):
+            ArrayRegions(tmp_path, "dev")
 
 
 def test_boxes_from_a_tsv_for_given_features(tmp_path: Path) -> None:
