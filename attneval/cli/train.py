@@ -12,7 +12,7 @@ import click
 
 from attneval.cli.options import SETTINGS, quiet_option, say, torch_needed, verbose_option
 from attneval.cli.values import FILE
-from attneval.errors import ConfigError
+from attneval.errors import AttnevalError, ConfigError
 from attneval.training.choices import ModelName
 from attneval.training.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
 
@@ -133,7 +133,12 @@ def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
         with TemporaryDirectory(prefix="attneval-") as folder:
             path = Path(folder) / "dev.npz"
             write_export(path, maps.split, maps, directions=MODELS[maps.model.config.name].directions, about={})
-            result = score(path, gt, options=Options(resamples=0))
+            try:
+                result = score(path, gt, options=Options(resamples=0))
+            except AttnevalError as error:
+                # Nobody ever sees this file.
+                error.message = error.message.replace(str(path), maps.split.source)
+                raise
         return {name: value for name in ATTENTION if (value := result[name]) is not None}
 
     return scores

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.errors import ConfigError, DataError
+from attneval.export.checks import check_boxes
+from attneval.export.report import Report
 from attneval.export.writer import ExportWriter
 from attneval.files import sha256_of
+from attneval.text import offsets_of
 from attneval.training.captions import EncodedCaptions
 from attneval.training.checkpoint import read_checkpoint
 from attneval.training.config import to_dict
@@ -22,7 +26,6 @@ from attneval.training.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -130,6 +133,12 @@ def export_models(
     """
     if not maps and not similarity:
         raise ConfigError("without maps and without similarity there is nothing to export")
+    if maps and len({one.directions for one in models}) > 1:
+        have = ", ".join(f"{one.about['checkpoint']} has {' and '.join(one.directions)}" for one in models)
+        raise DataError(
+            f"maps of different directions cannot be averaged: {have}",
+            hint="average the scores alone with --no-maps, or export one by one",
+        )
     captions = [EncodedCaptions.of(split.captions, one.vocabulary) for one in models]
     count, rounds = len(split.captions), maps + similarity * len(models)
 
@@ -178,23 +187,16 @@ def write_export(
         about: What else the header says.
 
     Raises:
-        DataError: The split has no image ids, or maps have no boxes to stand on.
+        DataError: The split has no image ids, maps have no boxes to stand on, or boxes lie outside their images.
         ExportError: The file cannot be written.
     """
     if split.image_ids is None:
         raise DataError(f"{split.source}: has no image ids", hint="put them into {split}_ids.txt, one a line")
+    boxes, sizes = _regions(split, split.image_ids, needed=maps is not None)
     both = set(directions) == {"t2i", "i2t"}
     over = "regions" if "t2i" in directions else "tokens"
     with ExportWriter(path, normalised_over=over, **about) as out:
-        for image, image_id in enumerate(split.image_ids):
-            row = int(split.rows[image])
-            boxes = split.regions.boxes(row)
-            if boxes is None and maps is not None:
-                raise DataError(
-                    f"{split.source}: image {image_id} has no boxes, and maps need them",
-                    hint="give {split}_boxes.npy in pixels or --bottom-up, or leave the maps out with --no-maps",
-                )
-            out.add_image(image_id, size=split.regions.size(row), boxes=np.zeros((0, 4)) if boxes is None else boxes)
+        out.add_images(split.image_ids, size=sizes, boxes=boxes)
         numbers = _caption_numbers(split.caption_image)
         names = [split.image_ids[image] for image in split.caption_image.tolist()]
         if maps is None:
@@ -212,6 +214,31 @@ def write_export(
                 )
         if similarity is not None:
             out.set_similarity(similarity())
+
+
+def _regions(
+    split: Split, image_ids: Sequence[str], *, needed: bool
+) -> tuple[list[NDArray[np.float32]], NDArray[np.int64] | None]:
+    """The boxes of all images, none where they are not known, and their sizes if they are.
+
+    They are held against each other as by whoever reads the export: no map is computed for one that is refused.
+    """
+    boxes, sizes = [], []
+    for image_id, row in zip(image_ids, split.rows.tolist(), strict=True):
+        own = split.regions.boxes(row)
+        if own is None and needed:
+            raise DataError(
+                f"{split.source}: image {image_id} has no boxes, and maps need them",
+                hint="give {split}_boxes.npy in pixels or --bottom-up, or leave the maps out with --no-maps",
+            )
+        boxes.append(np.zeros((0, 4), np.float32) if own is None else own)
+        sizes.append(split.regions.size(row))
+    size = None if None in sizes else np.array(sizes, np.int64)
+    report, flat = Report(Path(split.regions.boxes_file)), np.concatenate(boxes).astype(np.float64)
+    offset = offsets_of(np.array([len(own) for own in boxes]))
+    check_boxes(report, list(image_ids), offset, flat, size, member="region_box")
+    report.stop_if_broken()
+    return boxes, size
 
 
 def _caption_numbers(caption_image: NDArray[np.int64]) -> list[int]:

@@ -255,7 +255,7 @@ def test_train_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
     assert "nowhere does not exist" in here.refused(*base, "--gt", "nowhere")
     (tmp_path / "entities" / "Annotations").mkdir(parents=True)
     (tmp_path / "entities" / "Sentences").mkdir()
-    assert "20 of 20 images" in here.refused(*base, "--gt", "entities")
+    assert f"20 of 20 images of {toy}/dev are not" in here.refused(*base, "--gt", "entities")
     torch.save(author_checkpoint("sgr"), tmp_path / "sgr.tar")
     assert "sgr.tar: records no choices" in here.refused("train", "--like", "sgr.tar", "--data", toy, "-o", "run")
     assert not (tmp_path / "run").exists()

@@ -23,7 +23,10 @@ from .authors import V, author_checkpoint
 from .toy import FEATURES, HEIGHT, REGIONS, WIDTH, small_model, write_toy, write_tsv
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from attneval.training.similarity import CaptionMap
 
 
 def trained(toy: Path, path: Path, name: str, *, seed: int = 0) -> Path:
@@ -106,11 +109,18 @@ def test_several_are_averaged(toy: Path, tmp_path: Path) -> None:
     assert [each["model"]["name"] for each in header["training"]] == ["sgr", "saf"]
 
 
-def test_models_with_other_directions_are_not_averaged(toy: Path, tmp_path: Path) -> None:
-    models = [load_trained(trained(toy, tmp_path / f"{name}.tar", name)) for name in ("scan-t2i", "bfan-equal")]
-    with pytest.raises(DataError, match="caption 0: the models' maps are"):
-        export_models(models, open_split(toy, "dev"), tmp_path / "maps.npz")
-    assert not (tmp_path / "maps.npz").exists()
+@pytest.mark.parametrize("other", ["scan-i2t", "bfan-equal"])
+def test_maps_of_different_directions_are_not_averaged(toy: Path, tmp_path: Path, other: str) -> None:
+    split, target = open_split(toy, "dev"), tmp_path / "maps.npz"
+    models = [load_trained(trained(toy, tmp_path / f"{name}.tar", name)) for name in ("scan-t2i", other)]
+    with pytest.raises(DataError, match=rf"scan-t2i\.tar has t2i, .*{other}\.tar has .*i2t; .* --no-maps"):
+        export_models(models, split, target)
+    assert not target.exists()
+    scores = []
+    for chosen in ([models[0]], [models[1]], models):
+        export_models(chosen, split, target, maps=False)
+        scores.append(np.load(target)["similarity"])
+    np.testing.assert_allclose(scores[2], (scores[0] + scores[1]) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize(("maps", "similarity", "total"), [(True, True, 200), (True, False, 100), (False, True, 100)])
@@ -161,6 +171,32 @@ def test_refuses(toy: Path, tmp_path: Path) -> None:
         assert "attention" not in found
     with pytest.raises(ConfigError, match="nothing to export"):
         export_models([one], open_split(folder, "dev"), target, maps=False, similarity=False)
+
+
+def test_boxes_outside_their_image_are_refused_first(toy: Path, tmp_path: Path) -> None:
+    """The tolerance is that of the reader: a hundredth of a pixel."""
+    one = load_trained(trained(toy, tmp_path / "a.tar", "scan-t2i"))
+    folder, target = bare(toy, tmp_path), tmp_path / "maps.npz"
+    boxes = np.load(folder / "dev_boxes.npy")
+    boxes[1, 2] = [0, 0, WIDTH + 0.005, 5]
+    np.save(folder / "dev_boxes.npy", boxes)
+    export_models([one], open_split(folder, "dev"), target)
+    assert not attneval.load_export(target).warnings
+
+    target.unlink()
+    boxes[1, 2, 2] = WIDTH + 0.02
+    np.save(folder / "dev_boxes.npy", boxes)
+    split = open_split(folder, "dev")
+
+    def no_maps() -> Iterator[CaptionMap]:
+        raise AssertionError
+        yield
+
+    with pytest.raises(DataError, match=r"dev_boxes\.npy: .* outside their image, .*first: dev1 region 2 "):
+        write_export(target, split, no_maps(), directions=("t2i",), about={})
+    assert not target.exists()
+    (folder / "dev_sizes.npy").unlink()
+    export_models([one], open_split(folder, "dev"), target)
 
 
 def test_boxes_from_a_bottom_up_file(toy: Path, tmp_path: Path) -> None:
