@@ -7,6 +7,7 @@ is. What is ours (configuration, vocabulary, state of training) is under the key
 
 from __future__ import annotations
 
+import math
 import pickle
 import warnings
 from argparse import Namespace
@@ -96,8 +97,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path}: holds something that a checkpoint has no need of: {_first_line(error)}",
             hint="it was not loaded; nothing but tensors, plain values and argparse.Namespace is accepted",
         ) from error
-    except (RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except RuntimeError as error:
         raise DataError(f"{path}: is damaged or no checkpoint: {_first_line(error)}") from error
+    except (EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
+        # What the unpickler says of a text file is the code of a character.
+        raise DataError(f"{path}: is damaged or no checkpoint: torch.load cannot read it ({error!r})") from error
     return _checked(content, str(path))
 
 
@@ -155,10 +159,11 @@ def _checked(content: Any, source: str) -> Checkpoint:
         raise DataError(f"{source}: opt is {_kind(options)}, not an argparse.Namespace")
     numbers = {key: content.get(key, 0) for key in ("epoch", "best_rsum", "Eiters")}
     for key, value in numbers.items():
-        if isinstance(value, Tensor) and value.numel() == 1:
-            numbers[key] = value.item()
-        elif not isinstance(value, int | float):
+        numbers[key] = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+        if not isinstance(numbers[key], int | float):
             raise DataError(f"{source}: {key} is {_kind(value)}, not a number")
+        if not math.isfinite(numbers[key]):
+            raise DataError(f"{source}: {key} is {numbers[key]}, not a finite number")
     config, vocabulary, progress = _ours(content.get("attneval"), source)
     return Checkpoint(
         source,
@@ -180,12 +185,15 @@ def _ours(content: Any, source: str) -> tuple[TrainConfig | None, Vocabulary | N
         layout = content.get("layout") if isinstance(content, dict) else _kind(content)
         raise DataError(f"{source}: was written in layout {layout}; this version reads {LAYOUT}")
     try:
-        config = from_dict(TrainConfig, content["config"], f"{source}: config")
-        return config, Vocabulary(tuple(content["vocabulary"])), content["progress"]
+        config = from_dict(TrainConfig, content["config"], "config")
+        vocabulary, progress = Vocabulary(tuple(content["vocabulary"])), content["progress"]
     except (KeyError, TypeError) as error:
         raise DataError(f"{source}: what attneval recorded is damaged: {error!r}") from error
     except AttnevalError as error:
         raise DataError(f"{source}: what attneval recorded is damaged: {error}") from error
+    if progress is not None and not isinstance(progress, dict):
+        raise DataError(f"{source}: what attneval recorded is damaged: progress is {_kind(progress)}")
+    return config, vocabulary, progress
 
 
 def _is_state_dict(value: Any) -> bool:

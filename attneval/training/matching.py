@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from attneval.errors import DataError, first_of
@@ -92,7 +93,8 @@ class MatchingModel(nn.Module, ABC):
             source: The file, named in errors.
 
         Raises:
-            DataError: The number of parts, the keys or the shapes are not those of this model.
+            DataError: The number of parts, the keys or the shapes are not those of this model, or a number is not
+                finite.
         """
         parts = self.parts
         if len(states) != len(parts):
@@ -106,7 +108,10 @@ class MatchingModel(nn.Module, ABC):
 
 
 def _fitting(own: StateDict, given: Mapping[str, Any], where: str) -> StateDict:
-    """`given` if its keys and shapes are those of `own`; a counter that torch 0.4.0 did not save may be missing."""
+    """`given` if its keys and shapes are those of `own`, its numbers finite.
+
+    A counter that torch 0.4.0 did not save may be missing.
+    """
     strange = [key for key in given if key not in own]
     missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
     if strange or missing:
@@ -122,5 +127,7 @@ def _fitting(own: StateDict, given: Mapping[str, Any], where: str) -> StateDict:
             tensor = tensor.reshape(value.shape)
         if tensor.shape != value.shape:
             raise DataError(f"{where}: {key} has shape {list(tensor.shape)}, this model {list(value.shape)}")
+        if tensor.layout != torch.strided or tensor.is_complex() or not bool(torch.isfinite(tensor).all()):
+            raise DataError(f"{where}: {key} is not made of finite numbers")
         state[key] = tensor
     return state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from attneval.errors import DataError
+from attneval.errors import ConfigError, DataError
 from attneval.training.models import model_config
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def from_options(
         name: A key of `models.MODELS`; empty finds it out.
 
     Raises:
-        DataError: The model cannot be told, or a tensor is missing.
+        DataError: The model cannot be told or does not exist, a tensor is missing, or an option is not allowed.
     """
     given: dict[str, Any] = {} if options is None else vars(options)
     name = name or _name(given, states)
@@ -101,7 +101,10 @@ def from_options(
         choices.update({ours: given[theirs] for ours, theirs in renamed.items() if theirs in given})
     if not name.startswith(("sgr", "saf")) and "lambda_softmax" in given:
         choices["temperature"] = given["lambda_softmax"]
-    return model_config(name, vocab_size, **sizes, **choices)
+    try:
+        return model_config(name, vocab_size, **sizes, **choices)
+    except ConfigError as error:
+        raise DataError(f"{source}: {error.message}", hint=error.hint) from error
 
 
 def _name(options: Mapping[str, Any], states: Sequence[Mapping[str, Tensor]]) -> str:

@@ -132,6 +132,8 @@ def test_only_the_namespace_is_allowed_whatever_others_allow(tmp_path: Path) -> 
         ({"model": []}, "model is a list, not a list of state dicts"),
         ({"opt": {"embed_size": 3}}, "opt is a dict, not an argparse.Namespace"),
         ({"epoch": "12"}, "epoch is a str, not a number"),
+        ({"epoch": float("nan")}, "epoch is nan, not a finite number"),
+        ({"Eiters": torch.tensor(float("inf"))}, "Eiters is inf, not a finite number"),
         ({"attneval": {"layout": 99}}, "was written in layout 99"),
         ({"attneval": {"layout": 1, "config": {"x": 1}}}, "what attneval recorded is damaged"),
         ({"attneval": {"layout": 1}}, "what attneval recorded is damaged"),
@@ -149,9 +151,9 @@ def test_refuses_other_files(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     with pytest.raises(DataError, match="cannot be read"):
         read_checkpoint(path)
-    for content in (b"", b"no checkpoint", b"PK\x03\x04 damaged"):
+    for content in (b"", b"hello world", b"no checkpoint", b"PK\x03\x04 damaged"):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"a\.tar: "):
+        with pytest.raises(DataError, match=r"a\.tar: (is damaged or no checkpoint: .{20}|holds something)"):
             read_checkpoint(path)
     torch.save({"weights": torch.ones(1)}, path)
     with pytest.raises(DataError, match="has only weights; a checkpoint holds epoch, model"):
@@ -174,6 +176,37 @@ def test_refuses_another_model(tmp_path: Path) -> None:
     torch.save(author_checkpoint("scan-t2i"), path)
     with pytest.raises(DataError, match=r"a\.tar: is no checkpoint of|a\.tar: saf has 3 state dicts"):
         read_checkpoint(path).build("saf")
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("progress", [1], "progress is a list"),
+        ("vocabulary", ["a"], "a vocabulary begins with <pad>"),
+        ("name", "scam", "config: model: name must be one of scan-t2i, .* not 'scam'"),
+        ("epochs", 0, "epochs must be at least 1, not 0"),
+    ],
+)
+def test_refuses_a_damaged_record(tmp_path: Path, part: str, value: object, message: str) -> None:
+    path = tmp_path / "a.tar"
+    write_checkpoint(path, ours("sgr", path))
+    content = torch.load(path, weights_only=False)
+    record = content["attneval"]
+    places = {"name": record["config"]["model"], "epochs": record["config"]}
+    places.get(part, record)[part] = value
+    torch.save(content, path)
+    with pytest.raises(DataError, match=rf"a\.tar: what attneval recorded is damaged: {message}"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("value", [torch.full((8,), torch.nan), torch.ones(8).to_sparse(), torch.ones(8) * 1j])
+def test_refuses_weights_that_are_no_finite_numbers(tmp_path: Path, value: torch.Tensor) -> None:
+    path = tmp_path / "a.tar"
+    checkpoint = ours("scan-t2i", path)
+    checkpoint.states[0]["fc.bias"] = value
+    write_checkpoint(path, checkpoint)
+    with pytest.raises(DataError, match=r"a\.tar: model\[0\]: fc\.bias is not made of finite numbers"):
+        read_checkpoint(path).build()
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

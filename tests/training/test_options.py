@@ -5,7 +5,7 @@ from argparse import Namespace
 import pytest
 import torch
 
-from attneval.errors import ConfigError, DataError
+from attneval.errors import DataError
 from attneval.training.config import TrainConfig
 from attneval.training.models import MODELS, model_config
 from attneval.training.options import from_options, to_options
@@ -49,8 +49,23 @@ def test_what_a_file_cannot_tell() -> None:
     assert from_options(None, content["model"], "a.tar", "bfan-prob").name == "bfan-prob"
     with pytest.raises(DataError, match=r"a\.tar: is no checkpoint of sgr"):
         from_options(None, [{}, {}, {}], "a.tar", "sgr")
-    with pytest.raises(ConfigError, match="there is no model 'scan-both'"):
+    with pytest.raises(DataError, match=r"a\.tar: there is no model 'scan-both'; choose from"):
         from_options(Namespace(cross_attn="both"), content["model"], "a.tar")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("raw_feature_norm", "foo", "raw_norm must be one of"),
+        ("lambda_softmax", "9", "temperature must be float"),
+        ("lambda_lse", 0.0, "pooling_temperature must be above 0"),
+    ],
+)
+def test_odd_options_are_those_of_a_file(option: str, value: object, message: str) -> None:
+    content = author_checkpoint("scan-t2i")
+    setattr(content["opt"], option, value)
+    with pytest.raises(DataError, match=rf"a\.tar: .*{message}"):
+        from_options(content["opt"], content["model"], "a.tar")
 
 
 def test_layers_are_counted() -> None:
