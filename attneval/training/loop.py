@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attneval.errors import AttnevalError, ConfigError
+from attneval.errors import AttnevalError, ConfigError, DataError
 from attneval.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from attneval.training.config import to_dict
 from attneval.training.progress import Progress
 from attneval.training.retrieval import recall
 from attneval.training.rundata import RunData
 from attneval.training.runlog import RunLog
-from attneval.training.similarity import MatchedMaps, similarity_matrix
+from attneval.training.similarity import MatchedMaps, check_images, similarity_matrix
 from attneval.training.updates import Updater
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ class _Trainer:
         self.listener = listener
         self.updater = Updater(self.config, data)
         self.model = self.updater.model
+        for split in (data.train, data.dev):  # dev would not be read before the end of an epoch
+            check_images(self.model, split)
         self.progress = Progress()
 
     def run(self, *, resume: bool) -> TrainResult:
@@ -208,7 +210,14 @@ class _Trainer:
         if self.attention_scores is None:
             return {}
         with torch.random.fork_rng():
-            return dict(self.attention_scores(MatchedMaps(self.model, self.data.dev, self.data.dev_captions)))
+            scores = dict(self.attention_scores(MatchedMaps(self.model, self.data.dev, self.data.dev_captions)))
+        if self.config.select == "f1" and "f1" not in scores:
+            raise DataError(
+                f"{self.data.dev.source}: its attention has no F1, by which the best epoch is chosen: nothing can be "
+                f"scored against {self.config.gt or 'the annotations'}",
+                hint="see whether the regions of dev reach annotated boxes, or choose by the recalls (--select rsum)",
+            )
+        return scores
 
     def _save(self, name: str) -> None:
         """Write a checkpoint; only the last one carries what it takes to go on."""
@@ -235,17 +244,31 @@ class _Trainer:
         )
 
     def _restore(self, checkpoint: Checkpoint) -> int:
-        """Go on from a checkpoint; gives the size of its log."""
+        """Go on from a checkpoint; gives the size of its log.
+
+        Raises:
+            ConfigError: It belongs to another run.
+            DataError: It is damaged, or the best epoch's is gone.
+        """
         state = checkpoint.progress
         if checkpoint.config is None or state is None:
             raise ConfigError(f"{checkpoint.source}: is no run of attneval that can be continued")
         self._check_same(checkpoint.config, checkpoint.source)
-        if state["data"] != self.data.fingerprint or checkpoint.vocabulary != self.data.vocabulary:
+        if state.get("data") != self.data.fingerprint or checkpoint.vocabulary != self.data.vocabulary:
             raise ConfigError(f"{checkpoint.source}: was trained on other data than {self.config.data} holds now")
         self.model.load_state_dicts(checkpoint.states, checkpoint.source)
-        self.updater.load_state(state)
-        self.progress = Progress(**{key: state[key] for key in asdict(self.progress)})
-        return int(state["log_bytes"])
+        try:
+            self.updater.load_state(state)
+            self.progress = Progress(**{key: state[key] for key in asdict(self.progress)})
+            log_bytes = int(state["log_bytes"])
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise DataError(
+                f"{checkpoint.source}: what it takes to go on with the run is damaged: {error!r}"
+            ) from error
+        best = self.output / BEST
+        if self.progress.epoch and not best.exists():
+            raise DataError(f"{best}: is gone, and with it the best epoch of this run", hint="train in another folder")
+        return log_bytes
 
     def _check_same(self, recorded: TrainConfig, source: str) -> None:
         """Refuse to go on with other choices; a run may be moved, and may be longer than first planned."""

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from attneval.errors import DataError
+from attneval.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +23,13 @@ class RunLog:
         listener: Called with every event, logged or not.
 
     Raises:
-        DataError: The file is shorter than the part that should stay.
+        DataError: The file cannot be written, or is shorter than the part that should stay.
     """
 
     def __init__(self, path: Path, keep: int = 0, listener: Callable[[dict[str, Any]], None] | None = None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab")
         self._listener = listener
         if self._file.tell() < keep:
             self._file.close()

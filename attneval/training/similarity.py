@@ -98,6 +98,20 @@ def similarity_matrix(
     return scores
 
 
+def check_images(model: MatchingModel, split: Split) -> None:
+    """Encode the first image of a split, to see early whether the model can read its images.
+
+    Raises:
+        DataError: It cannot: it needs positions that are not there, or another number of regions.
+    """
+    with evaluating(model) as device:
+        first = split.batch(np.zeros(1, np.int64), positions=model.needs_positions).to(device)
+        try:
+            model.encode_images(first)
+        except DataError as error:
+            raise DataError(f"{split.source}: {error.message}", hint=error.hint) from error
+
+
 def _check_fit(model: MatchingModel, split: Split, captions: EncodedCaptions) -> None:
     if len(captions) != len(split.captions):
         raise DataError(f"{split.source}: has {len(split.captions)} captions, but {len(captions)} were encoded")

@@ -27,16 +27,17 @@ def resolve_device(name: str) -> torch.device:
     """`auto` is CUDA where there is one.
 
     Raises:
-        ConfigError: There is no such device.
+        ConfigError: There is no such device, or torch cannot use it.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"there is no device {name!r}") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device {name!r} was asked for, but torch finds no CUDA")
+        # Torch knows names of many devices that it cannot compute on, or not on this machine.
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        raise ConfigError(f"there is no device {name!r} that torch can use here ({reason})") from error
     return device
 
 

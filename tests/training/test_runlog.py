@@ -29,6 +29,13 @@ def test_keeps_only_what_a_checkpoint_knows(tmp_path: Path) -> None:
     assert [json.loads(line)["event"] for line in lines] == ["one", "three"]
 
 
+def test_refuses_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for folder in ("file", "file/run"):
+        with pytest.raises(DataError, match=rf"{folder}/log\.jsonl cannot be written \("):
+            RunLog(tmp_path / folder / "log.jsonl")
+
+
 def test_refuses_a_log_that_lost_lines(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text("{}\n", encoding="utf-8")

@@ -92,5 +92,7 @@ def test_devices() -> None:
     assert resolve_device("cpu") == torch.device("cpu")
     if not torch.cuda.is_available():
         assert resolve_device("auto") == torch.device("cpu")
-        with pytest.raises(ConfigError, match="torch finds no CUDA"):
+        with pytest.raises(ConfigError, match="there is no device 'cuda' that torch can use here"):
             resolve_device("cuda")
+    with pytest.raises(ConfigError, match=r"'meta' that torch can use here \(.*meta tensors\)"):
+        resolve_device("meta")
