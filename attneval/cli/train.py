@@ -96,7 +96,7 @@ def _config(values: dict[str, Any]) -> TrainConfig:
     """The configuration: the flags over what a checkpoint recorded, over the defaults.
 
     Raises:
-        ConfigError: A choice is missing or not allowed, or the checkpoint records none.
+        ConfigError: A choice is missing, not allowed or without effect, or the checkpoint records none.
     """
     from attneval.training.checkpoint import read_checkpoint
     from attneval.training.models import model_config
@@ -108,7 +108,12 @@ def _config(values: dict[str, Any]) -> TrainConfig:
             raise ConfigError(f"{values['like']}: records no choices; it is no checkpoint of attneval")
         settings = to_dict(recorded)
     if values["model"] is not None:
-        settings["model"] = to_dict(model_config(values["model"], 0))
+        own = to_dict(model_config(values["model"], 0))
+        model = settings.setdefault("model", own)
+        if model["name"] != own["name"]:
+            # What each model has a default of its own for means something else in another.
+            model |= {field.name: own[field.name] for field in _flags(ModelConfig) if field.metadata["by_model"]}
+            model["name"] = own["name"]
     for key in ("data", "gt"):
         if values[key] is not None:
             settings[key] = str(values[key])
@@ -117,9 +122,13 @@ def _config(values: dict[str, Any]) -> TrainConfig:
             raise click.UsageError(f"--{key} is missing; only --like can take its place")
     if values["constraints"] is not None:
         settings["constraints"]["use"] = [name for name in values["constraints"].split(",") if name != "none"]
+    used = settings["constraints"].get("use", ())
     for part, kind in CONFIGS.items():
-        given = {f.name: values[f.name] for f in _flags(kind) if values[f.name] not in {None, ()}}
-        (settings if part == "run" else settings[part]).update(given)
+        given = [field for field in _flags(kind) if values[field.name] not in {None, ()}]
+        if idle := [field for field in given if field.metadata["constraint"] not in {None, *used}]:
+            flags = ", ".join(f"--{field.name.replace('_', '-')}" for field in idle)
+            raise ConfigError(f"this run does not use the constraint of {flags}", hint="name it with --constraints")
+        (settings if part == "run" else settings[part]).update({field.name: values[field.name] for field in given})
     return from_dict(TrainConfig, settings, "train")
 
 

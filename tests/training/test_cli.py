@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,6 +181,42 @@ def test_a_run_repeats_from_its_checkpoint(here: Here, toy: Path, tmp_path: Path
     assert (other.seed, other.constraints.use, other.model.embed_dim) == (4, (), 32)
 
 
+def test_recorded_choices_stay_with_another_model(here: Here, toy: Path, tmp_path: Path) -> None:
+    """The flag changes what differs from model to model; data decide the sizes of words and features."""
+    small = [*SMALL, "--epochs", "1", "--train-images", "8", "--val-images", "4"]
+    own = ["--temperature", "7", "--pooling-temperature", "3", "--layers", "2", "--raw-norm", "softmax"]
+    assert here("train", "--model", "scan-t2i", "--data", toy, "-o", "one", *small, *own).code == 0
+    first = read_checkpoint(tmp_path / "one" / "best.pth.tar").config
+    assert first is not None
+    expected = {
+        "scan-t2i": first.model,
+        "scan-i2t": replace(first.model, name="scan-i2t", temperature=4.0, pooling_temperature=5.0),
+        "bfan-prob": replace(first.model, name="bfan-prob", temperature=20.0, pooling="Mean", pooling_temperature=6.0),
+    }
+    for name, model in expected.items():
+        assert here("train", "--like", "one/best.pth.tar", "--model", name, "-o", name).code == 0
+        assert read_checkpoint(tmp_path / name / "best.pth.tar").config == replace(first, model=model)
+    done = here("train", "--like", "one/best.pth.tar", "--model", "scan-i2t", "--temperature", "8", "-o", "flag")
+    assert done.code == 0
+    config = read_checkpoint(tmp_path / "flag" / "best.pth.tar").config
+    assert config is not None
+    assert (config.model.temperature, config.model.pooling_temperature) == (8.0, 5.0)
+
+
+def test_flags_of_a_constraint_need_it(here: Here, toy: Path) -> None:
+    small = [*SMALL, "--epochs", "1", "--train-images", "8", "--val-images", "4"]
+    base: tuple[str | Path, ...] = ("train", "--model", "scan-t2i", "--data", toy, *small)
+    assert "does not use the constraint of --weight-ccr; name it" in here.refused(
+        *base, "-o", "run", "--weight-ccr", "3"
+    )
+    flags = ("--constraints", "ccr", "--weight-ccr", "3")
+    refused = here.refused(*base, "-o", "run", *flags, "--swap", "hardest", "--margin-ccs", "1")
+    assert "the constraint of --margin-ccs, --swap; name it" in refused
+    assert here(*base, "-o", "run", *flags).code == 0
+    # What a checkpoint records beside its constraints is no flag.
+    assert here("train", "--like", "run/best.pth.tar", "-o", "none", "--constraints", "none").code == 0
+
+
 def test_a_killed_command_goes_on(here: Here, toy: Path, tmp_path: Path) -> None:
     arguments = ["train", "--model", "saf", "--data", str(toy), "--constraints", "ccs", *SMALL]
     arguments += ["--epochs", "2", "--checkpoint-steps", "4", "--log-steps", "1"]
@@ -253,6 +290,11 @@ def test_train_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
     assert "epochs must be at least 1, not 0" in here.refused(*base, "--epochs", "0")
     assert "without annotations to score it" in here.refused(*base, "--select", "f1")
     assert "nowhere does not exist" in here.refused(*base, "--gt", "nowhere")
+    assert "temperature must be a finite number, not nan" in here.refused(*base, "--temperature", "nan")
+    assert "seed must be at most" in here.refused(*base, "--seed", "1" + "0" * 25)
+    assert "no device 'meta'" in here.refused(*base, "--device", "meta")
+    (tmp_path / "file").write_bytes(b"")
+    assert "file/log.jsonl cannot be written" in here.refused(*base[:-1], "file", *SMALL)
     (tmp_path / "entities" / "Annotations").mkdir(parents=True)
     (tmp_path / "entities" / "Sentences").mkdir()
     assert f"20 of 20 images of {toy}/dev are not" in here.refused(*base, "--gt", "entities")
