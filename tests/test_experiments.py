@@ -49,6 +49,48 @@ def test_tables_are_means_of_the_recorded_runs(model: str) -> None:
     assert not rows
 
 
+def test_prose_says_what_the_records_hold() -> None:
+    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+
+    def share(model: str, metric: str) -> str:
+        """How much of CCR's gain both constraints together give."""
+        none, ccr, both = (
+            statistics.mean(
+                run["test"][metric] for run in RUNS if (run["model"], run["constraints"]) == (model, constraints)
+            )
+            for constraints in ("none", "ccr", "ccr,ccs")
+        )
+        return f"{100 * (both - none) / (ccr - none):.0f} %"
+
+    scan, pfan = ([share(model, metric) for metric in ("f1", "ap", "pointing")] for model in ("scan-t2i", "pfan-t2i"))
+    assert "(F1 {}, AP {}, pointing {}), in PFAN".format(*scan) in page
+    assert "(F1 {}, AP {}) but for pointing ({})".format(*pfan) in page
+
+    minutes = [part["epochs"][-1]["seconds"] / 60 for run in RUNS for part in run["training"]]
+    assert "one to seven minutes of one core, half of them less than three" in page
+    assert (round(min(minutes)), round(max(minutes))) == (1, 7)
+    assert 2 < statistics.median(minutes) < 3
+
+    hinges = {
+        name: [
+            [epoch["ccs"] for epoch in part["epochs"][1:]]
+            for run in RUNS
+            if run["constraints"] == "ccs"
+            for part in run["training"]
+            if part["config"]["model"]["name"].startswith(name)
+        ]
+        for name in ("scan", "bfan", "pfan", "sgr", "saf")
+    }
+    for names, second, third in (
+        (("scan", "bfan", "pfan"), "0.02 to 0.04", "0.01 to 0.02"),
+        (("sgr", "saf"), "0.05 to 0.06", "0.03 to 0.04"),
+    ):
+        for epoch, told in enumerate((second, third)):
+            found = [hinge[epoch] for name in names for hinge in hinges[name]]
+            assert told in page
+            assert f"{min(found):.2f} to {max(found):.2f}" == told
+
+
 def test_runs_of_a_model_differ_in_constraints_and_seeds_alone() -> None:
     for model in MODELS:
         configs = [part["config"] for run in RUNS if run["model"] == model for part in run["training"]]
