@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from attneval.protocol import Protocol
 if TYPE_CHECKING:
     from attneval.metrics.registry import Metric
     from attneval.presets import Preset
+
+
+WIDEST = 88
 
 
 @click.command(context_settings=SETTINGS)
@@ -31,11 +35,9 @@ def explain(name: str | None, *, presets: bool) -> None:
         say("\n\n".join(_paragraphs(_preset(preset)) for preset in PRESETS.values()) + "\n")
         return
     if name is None:
-        lines = ["Metrics"]
-        lines += [f"  {metric.name:<16}{metric.title}" for metric in table.values()]
-        lines += ["", "Fields of the protocol"]
-        lines += [f"  {field.name:<16}{field.default}" for field in fields.values()]
-        lines += ["", "Presets", *(f"  {preset.name:<16}{preset.source}" for preset in PRESETS.values())]
+        lines = ["Metrics", *(_line(metric.name, metric.title) for metric in table.values())]
+        lines += ["", "Fields of the protocol", *(_line(field.name, field.default) for field in fields.values())]
+        lines += ["", "Presets", *(_line(preset.name, preset.source) for preset in PRESETS.values())]
         say("\n".join(lines) + "\n")
     elif name in table:
         say(_paragraphs(_metric(table[name])) + "\n")
@@ -64,5 +66,14 @@ def _preset(preset: Preset) -> list[str]:
     return [f"{preset.name}: {preset.source}", fields, preset.reproduces]
 
 
+def _line(name: str, text: object) -> str:
+    return textwrap.fill(f"  {name:<16}{text}", _width(), subsequent_indent=18 * " ", break_on_hyphens=False)
+
+
 def _paragraphs(parts: list[str]) -> str:
-    return "\n".join(textwrap.fill(part, 88) for part in parts)
+    return "\n".join(textwrap.fill(part, _width()) for part in parts)
+
+
+def _width() -> int:
+    """Columns of the terminal, or fewer where lines would be hard to read."""
+    return min(WIDEST, shutil.get_terminal_size((WIDEST, 1)).columns)

@@ -267,8 +267,10 @@ class Output:
             above = before() + "\n" if before and style == "plain" else ""
             return above + render(page())
 
-        for path, name in self._files:
-            write_text(path, text_in(name))
+        # What cannot be said in one format is found out before another is written.
+        texts = [(path, text_in(name)) for path, name in self._files]
+        for path, text in texts:
+            write_text(path, text)
         if self.style == "table":
             from attneval.report.terminal import print_terminal
 
