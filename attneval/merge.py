@@ -9,7 +9,8 @@ import numpy as np
 
 from attneval.comparable import check_protocols
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.result import Result
+from attneval.problems import unreached
+from attneval.result import COUNTS, Result
 from attneval.scores import Scores, summarise
 from attneval.scoring import add_totals
 from attneval.stats import ImageSums, RankTable
@@ -67,20 +68,22 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
             f"{', '.join(names) or 'one'} against {', '.join(odd.channels) or 'one'}",
             hint="export and score the parts alike",
         )
-    scores = _merged([part.scores for part in parts], first)
-    counts: dict[str, int] = {}
+    scores = _merged([(part.scores, part.counts.get("images", 0)) for part in parts], first)
+    counted = Counter[str]()
     for part in parts:
-        for key, count in part.counts.items():
-            counts[key] = counts.get(key, 0) + count
+        counted.update(part.counts)
+    counts = {key: counted[key] for key in sorted(counted, key=COUNTS.index)}
     return Result(
         name=name or first.name,
         protocol=first.protocol,
         scores=scores,
         counts=counts,
-        channels={key: _merged([part.channels[key] for part in with_maps], first) for key in names},
+        channels={
+            key: _merged([(part.channels[key], part.counts["images"]) for part in with_maps], first) for key in names
+        },
         inputs=list(dict.fromkeys(item for part in parts for item in part.inputs)),
-        model=first.model,
-        notes=_notes(parts, scores),
+        model=next((part.model for part in parts if part.model), {}),
+        notes=_notes(parts, scores) + unreached(counts, first.protocol),
         ground_truth=next((part.ground_truth for part in parts if part.ground_truth), ""),
         resamples=first.resamples,
         seed=first.seed,
@@ -89,41 +92,58 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
 
 
 def _notes(parts: Sequence[Result], scores: Scores) -> list[str]:
-    """The parts' notes, without those that say that a part lacks what the whole has."""
-    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    """The parts' notes, without those that say of a part what need not be so of the whole."""
+    notes: dict[str, None] = {}
+    for part in parts:
+        alone = unreached(part.counts, part.protocol)
+        notes |= dict.fromkeys(note for note in part.notes if note not in alone)
     lacking = {"attention was not scored": "items", "retrieval was not scored": "i2t_n"}
     had = tuple(text for text, column in lacking.items() if column in scores.sums.columns)
-    return [note for note in notes if not note.startswith(had)] if had else notes
+    return [note for note in notes if not note.startswith(had)]
 
 
-def _merged(parts: Sequence[Scores], first: Result) -> Scores:
-    attention = [part.sums for part in parts if "items" in part.sums.columns]
-    retrieval = [part.sums for part in parts if "i2t_n" in part.sums.columns]
+def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
+    """Scores from the sums of parts, each with the number of images whose attention was judged."""
+    everyone = [part.sums for part, _ in parts]
+    retrieval = [sums for sums in everyone if "i2t_n" in sums.columns]
     if len(retrieval) > 1:
         raise MismatchError(
             "several parts have retrieval, each ranked among its own images only",
             hint="score the parts from exports without similarity, and the whole similarity by itself",
         )
-    everything = [image_id for sums in attention for image_id in sums.image_id]
-    twice = sorted(image_id for image_id, count in Counter(everything).items() if count > 1)
+    judged = [(part.sums, _judged(part.sums, images)) for part, images in parts if "items" in part.sums.columns]
+    everything = Counter(sums.image_id[i] for sums, rows in judged for i in rows.tolist())
+    twice = sorted(image_id for image_id, count in everything.items() if count > 1)
     if twice:
         raise MismatchError(
             f"{len(twice)} images are in several parts (first: {first_of(twice)})",
             hint="score every image in one part only, as with --split",
         )
-    image_ids = sorted({*everything, *(image_id for sums in retrieval for image_id in sums.image_id)})
+    image_ids = sorted({image_id for sums in everyone for image_id in sums.image_id})
     row = {image_id: i for i, image_id in enumerate(image_ids)}
     columns: dict[str, NDArray[np.float64]] = {}
     ranks: dict[str, RankTable] = {}
-    for of_retrieval, group in ((False, attention), (True, retrieval)):
-        for sums in group:
-            place = np.array([row[image_id] for image_id in sums.image_id], np.int64)
+    ranked = [(sums, np.arange(len(sums.image_id))) for sums in retrieval]
+    for of_retrieval, group in ((False, judged), (True, ranked)):
+        for sums, rows in group:
+            place = np.array([row[sums.image_id[i]] for i in rows.tolist()], np.int64)
             for column, values in sums.columns.items():
                 if column.startswith(RETRIEVAL) == of_retrieval:
-                    columns.setdefault(column, np.zeros(len(image_ids)))[place] = values
-            ranks |= {d: RankTable(place[table.image], table.rank, table.fold) for d, table in sums.ranks.items()}
+                    columns.setdefault(column, np.zeros(len(image_ids)))[place] = values[rows]
+            if of_retrieval:
+                ranks = {d: RankTable(place[table.image], table.rank, table.fold) for d, table in sums.ranks.items()}
     totals: Totals = {}
-    for part in parts:
+    for part, _ in parts:
         totals = add_totals(totals, part.totals)
-    everyone = ImageSums(image_ids, columns, ranks)
-    return summarise(everyone, totals, first.protocol, resamples=first.resamples, seed=first.seed)
+    return summarise(
+        ImageSums(image_ids, columns, ranks), totals, first.protocol, resamples=first.resamples, seed=first.seed
+    )
+
+
+def _judged(sums: ImageSums, images: int) -> NDArray[np.int64]:
+    """The rows of the images whose attention was judged, of which there are so many.
+
+    Where these are not all, the others have retrieval alone and zeros for attention. So has an image without items,
+    which adds nothing wherever it is.
+    """
+    return np.arange(images) if images == len(sums.image_id) else np.flatnonzero(sums.columns["items"])

@@ -1,4 +1,4 @@
-"""What could not be aligned, by name, and what becomes of it."""
+"""What could not be aligned, by name, and what becomes of it; and what says that nothing fits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from attneval.errors import first_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from attneval.protocol import Protocol
 
 
 @dataclass
@@ -58,6 +60,16 @@ class Problems:
         if self.wordless:
             text = f"annotated words have no token in {path}"
             yield _some(self.wordless, counts["words"], text), f"the model may cut captions; {way_out}"
+
+
+def unreached(counts: Mapping[str, int], protocol: Protocol) -> list[str]:
+    """The note that no region is relevant to anything, if there are items and none is."""
+    if not counts.get("items") or counts["unreachable"] < counts["items"]:
+        return []
+    found = f"none of the {counts['items']} items has a relevant region"
+    under = f"overlap={protocol.overlap} and iou={protocol.iou:g}"
+    way_out = "boxes must be in pixels of the original image, and small patches need --overlap iof"
+    return [f"{found} under {under}: {way_out}"]
 
 
 def _some(found: list[str], whole: int, what: str) -> str:

@@ -12,6 +12,7 @@ import numpy.random
 from attneval.block import MEAN
 from attneval.errors import ExportError, NothingToScoreError
 from attneval.metrics.retrieval import NonFiniteScoreError, retrieval_columns, retrieval_ranks
+from attneval.problems import unreached
 from attneval.result import Input, Result
 from attneval.scores import Scores, summarise
 from attneval.stats import ImageSums, RankTable
@@ -100,12 +101,6 @@ def result_of(run: Run, export: AttentionExport | None, ranked: Ranked | None, d
     if headline is not None:
         items = {k: int(scores.sums.columns[k].sum()) for k in ("items", "reached")}
         counts |= {"items": items["items"], "unreachable": items["items"] - items["reached"]}
-        if not items["reached"]:
-            run.notes.append(
-                f"none of the {items['items']} items has a relevant region under overlap={run.protocol.overlap} and "
-                f"iou={run.protocol.iou:g}: boxes must be in pixels of the original image, and small patches need "
-                "--overlap iof"
-            )
     return Result(
         name=run.options.name or default_name,
         protocol=run.protocol,
@@ -114,7 +109,7 @@ def result_of(run: Run, export: AttentionExport | None, ranked: Ranked | None, d
         channels=channels,
         inputs=[Input(role, str(path), digest) for role, path, digest in run.inputs()],
         model=export.header.about if export is not None else {},
-        notes=run.notes,
+        notes=run.notes + unreached(counts, run.protocol),
         partial=run.partial,
         ground_truth=run.ground_truth,
         resamples=run.options.resamples,

@@ -99,6 +99,55 @@ def test_parts_written_by_the_command_are_exactly_the_whole(tmp_path: Path) -> N
     assert gate.code == 0
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["retrieval alone", "retrieval beside a part"])
+def test_retrieval_may_come_in_at_any_step(tmp_path: Path, own: bool) -> None:
+    """Images that have retrieval alone are in no part yet, and rows of zeros for attention do not hide the others."""
+    whole = score(FIXTURES / "noisy.npz", ENTITIES, options=Options(resamples=100))
+    first, second, third = (
+        score(
+            part_of_fixture(tmp_path / f"maps{images.start}.npz", "noisy.npz", images),
+            ENTITIES,
+            similarity=[FIXTURES / "noisy.npz"] if own and images.start == 20 else [],
+            options=Options(resamples=100),
+        )
+        for images in (slice(0, 20), slice(20, 21), slice(21, 60))
+    )
+    ranked = second if own else score(similarity=[FIXTURES / "noisy.npz"], options=Options(resamples=100))
+    begun = merge([ranked, first])
+    assert begun.counts["images"] < len(begun.scores.sums.image_id) == 60
+    rest = [third] if own else [third, second]
+    for merged in (merge([*rest, begun]), merge([begun, merge(rest)])):
+        again = reloaded(merged, tmp_path / "merged.json").to_dict()
+        assert differing(again, whole.to_dict()) <= {*OF_FILES, "model"}
+        assert list(again["counts"]) == list(whole.counts)
+        assert again["model"]
+    assert "images are in several parts" in refused(begun, first)
+
+
+def test_no_relevant_region_is_said_of_the_whole_alone(tmp_path: Path) -> None:
+    """Parts say it of themselves, which need not be so of the others."""
+    world = make_world(8, images=4, captions=2, grid=True).attention_alone()
+    truth = world.entities(tmp_path / "entities")
+    images = list(world.scenes)
+
+    def scored(*names: str) -> Result:
+        path = world.with_images(names.__contains__).packed(tmp_path / "maps.npz")
+        return score(path, truth, protocol=Protocol(iou=1.0), options=UNCERTAIN)
+
+    whole, parts = scored(*images), [scored(name) for name in images]
+    (note,) = (note for note in whole.notes if note.startswith("none of the"))
+    assert f"none of the {whole.counts['items']} items has a relevant region" in note
+    assert merge(parts).notes == whole.notes
+    reached = dataclasses.replace(parts[0], counts=parts[0].counts | {"unreachable": 0}, notes=[])
+    assert not any(text.startswith("none of the") for text in merge([reached, *parts[1:]]).notes)
+
+
+def reloaded(result: Result, path: Path) -> Result:
+    """The result as its file gives it back."""
+    result.save(path)
+    return Result.load(path)
+
+
 @pytest.mark.parametrize("switches", [{}, {"channels": 2, "back": True, "ties": True}, {"grid": True}])
 def test_any_groups_of_images_are_exactly_the_whole(tmp_path: Path, switches: dict[str, Any]) -> None:
     world = make_world(8, images=17, captions=2, **switches).attention_alone()
@@ -108,8 +157,7 @@ def test_any_groups_of_images_are_exactly_the_whole(tmp_path: Path, switches: di
     def scored(part: World, name: str) -> Result:
         path = part.packed(tmp_path / f"{name}.npz")
         result = score(path, truth, protocol=protocol, options=Options(resamples=100))
-        result.save(tmp_path / f"{name}.json")
-        return Result.load(tmp_path / f"{name}.json")
+        return reloaded(result, tmp_path / f"{name}.json")
 
     whole = scored(world, "whole")
     images = list(world.scenes)
