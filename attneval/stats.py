@@ -40,6 +40,12 @@ class RankTable:
     rank: NDArray[np.float64]
     fold: NDArray[np.int64]
 
+    def median(self) -> float:
+        """The median rank, averaged over folds: what `medians` gives where each image counts once, in far less time."""
+        folds = [np.sort(self.rank[self.fold == fold]) for fold in distinct_values(self.fold).tolist()]
+        middle = [(ranks[(len(ranks) - 1) // 2] + ranks[len(ranks) // 2]) / 2 for ranks in folds]
+        return float(np.mean(middle)) if middle else np.nan
+
     def medians(self, repeats: NDArray[np.float64]) -> NDArray[np.float64]:
         """Median ranks, averaged over folds, when images count several times.
 
@@ -118,9 +124,8 @@ class ImageSums:
 
     def total(self) -> Sums:
         """The columns summed over all images: f8[] by name."""
-        everything = np.ones((1, len(self.image_id)))
         sums = {name: np.asarray(column.sum()) for name, column in self.columns.items()}
-        return sums | {f"{d}_medr": table.medians(everything)[0] for d, table in self.ranks.items()}
+        return sums | {f"{d}_medr": np.asarray(table.median()) for d, table in self.ranks.items()}
 
     def resampled(self, repeats: NDArray[np.float64]) -> Sums:
         """The columns summed over resampled images: f8[b] by name.

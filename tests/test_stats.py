@@ -161,6 +161,7 @@ def test_medians_of_the_expanded_list(seed: int, images: int, folds: int) -> Non
     table = RankTable(image, random.integers(2, 12, queries) / 2, image % folds)
     repeats = random.integers(0, 4, (6, images)).astype(np.float64)
     found = table.medians(repeats)
+    assert table.median() == table.medians(np.ones((1, images)))[0]
     present = sorted(set(table.fold.tolist()))
     for resample, counts in enumerate(repeats.astype(np.int64).tolist()):
         medians = []
@@ -182,6 +183,7 @@ def test_medians_by_hand() -> None:
     assert math.isnan(table.medians(repeats)[4])
     nobody = RankTable(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
     assert np.isnan(nobody.medians(repeats)).all()
+    assert (table.median(), math.isnan(nobody.median())) == (3, True)
 
 
 def test_a_resample_without_a_fold_is_left_out() -> None:
