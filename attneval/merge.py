@@ -9,8 +9,9 @@ import numpy as np
 
 from attneval.comparable import check_protocols
 from attneval.errors import MismatchError, NothingToScoreError, first_of
+from attneval.integrity import COUNTS
 from attneval.problems import unreached
-from attneval.result import COUNTS, Result
+from attneval.result import Result
 from attneval.scores import Scores, summarise
 from attneval.scoring import add_totals
 from attneval.stats import ImageSums, RankTable

@@ -14,6 +14,7 @@ import numpy as np
 from attneval._version import __version__
 from attneval.errors import ProtocolError, ResultError
 from attneval.files import write_text
+from attneval.integrity import check_counts, check_scores
 from attneval.metrics.registry import REGISTRY, metrics
 from attneval.options import RESAMPLES, SEED
 from attneval.protocol import Protocol
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from attneval.itemfile import ItemTable
 
 SCHEMA = 1
-COUNTS = (
-    *("images", "captions", "phrases", "phrases_without_box", "words", "regions"),
-    *("retrieval_images", "retrieval_captions", "items", "unreachable"),
-)
-"""What is counted, in the order of result files."""
 ITEMS_SUFFIX = ".items.npz"
 
 
@@ -160,7 +156,9 @@ class Result:
             )
         try:
             return cls._from_dict(values)
-        except (ProtocolError, KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+        except ValueError as error:
+            raise ResultError(f"{path} is a damaged result: {error}", hint="score the export again") from error
+        except (ProtocolError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
             raise ResultError(f"{path} is a damaged result ({error!r})", hint="score the export again") from error
 
     @classmethod
@@ -168,12 +166,18 @@ class Result:
         protocol = Protocol.from_dict(values["protocol"])
         if Protocol.parse(values["signature"]) != protocol:
             raise ValueError("signature and protocol differ")
+        scores = _scores_from_dict(values)
+        check_scores(scores, protocol)
+        check_counts(values["counts"], scores)
+        channels = {str(k): _scores_from_dict(v) for k, v in values["channels"].items()}
+        for name, channel in channels.items():
+            check_scores(channel, protocol, where=f"channels {name} ")
         return cls(
             name=str(values["name"]),
             protocol=protocol,
-            scores=_scores_from_dict(values),
-            counts={str(k): int(v) for k, v in values["counts"].items()},
-            channels={str(k): _scores_from_dict(v) for k, v in values["channels"].items()},
+            scores=scores,
+            counts=values["counts"],
+            channels=channels,
             inputs=[Input(**item) for item in values["inputs"]],
             model=dict(values["model"]),
             notes=[str(note) for note in values["notes"]],

@@ -117,19 +117,13 @@ def summarise(
         with_intervals: Whether to compute intervals at all.
     """
     wanted = [metric for metric in metrics() if ("items" if metric.group in ATTENTION else "i2t_n") in sums.columns]
-    total = dict(sums.total())
     totals = _in_order(totals)
+    total = totalled(sums, totals)
     bounds = intervals(wanted, sums, resamples=resamples, seed=seed) if with_intervals else {}
     curve = None
-    if totals:
-        sweep = {name: np.array(totals["sweep"][name]) / UNIT for name in CURVES}  # type: ignore[index,call-overload]
-        total["sweep_f1"] = sweep["f1"]
-        if total["scored"] > 0:
-            curve = Curve(
-                protocol.rule.rule,
-                grid(protocol.rule).tolist(),
-                **{name: (values / total["scored"]).tolist() for name, values in sweep.items()},
-            )
+    if totals and total["scored"] > 0:
+        sweep = {name: (total[f"sweep_{name}"] / total["scored"]).tolist() for name in CURVES}
+        curve = Curve(protocol.rule.rule, grid(protocol.rule).tolist(), **sweep)
     return Scores(
         metrics={metric.name: measure(metric, total, bounds.get(metric.name)) for metric in wanted},
         baselines=_baselines(total, totals, protocol),
@@ -138,6 +132,12 @@ def summarise(
         sums=sums,
         totals=totals,
     )
+
+
+def totalled(sums: ImageSums, totals: Totals) -> Sums:
+    """Columns summed over all images, and with totals the curves, as `sweep_f1` and so on."""
+    sweep: Any = totals.get("sweep", {})
+    return {**sums.total(), **{f"sweep_{name}": np.array(values) / UNIT for name, values in sweep.items()}}
 
 
 def measure(metric: Metric, sums: Sums, ci: tuple[float, float] | None = None) -> Measured:

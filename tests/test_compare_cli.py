@@ -10,8 +10,9 @@ import pytest
 from commands import attneval
 from exports import assert_says
 from here import Here
-from results import FIXTURES, image_sums, made, scored
+from results import FIXTURES, scored
 
+from attneval import Options, score
 from attneval.compare import System, compare
 from attneval.report.compare import compare_dict
 
@@ -26,9 +27,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("good", "noisy", "twin"):
         scored(name).save(root / f"{name}.json")
     scored("good", "max:0.5").save(root / "other.json")
-    sums = scored("good").scores.sums
-    fewer = image_sums({n: c[:50].tolist() for n, c in sums.columns.items()}, names=sums.image_id[:50])
-    made("fewer", fewer, ground_truth="entities").save(root / "fewer.json")
+    (root / "split.txt").write_text("\n".join(scored("good").scores.sums.image_id[:50]))
+    options = Options(resamples=0, name="fewer")
+    fewer = score(FIXTURES / "good.npz", FIXTURES / "entities", split=root / "split.txt", options=options)
+    fewer.save(root / "fewer.json")
     return root
 
 

@@ -13,9 +13,9 @@ import pytest
 from commands import attneval, on_terminal
 from exports import assert_says
 from here import Here
-from results import image_sums, made, scored
+from results import FIXTURES, image_sums, made, scored
 
-from attneval import Protocol
+from attneval import Options, Protocol, score
 from attneval.errors import NothingToScoreError
 from attneval.report.curve import HEIGHT, WIDTH, curve_csv, curve_dict, curve_page, curve_text
 from attneval.scores import Curve
@@ -238,7 +238,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("good", "noisy"):
         scored(name).save(root / f"{name}.json")
     scored("good", "max:0.5").save(root / "other.json")
-    made("retrieval", image_sums({"i2t_n": [1.0], "i2t_r@1": [1.0]})).save(root / "retrieval.json")
+    retrieval = score(similarity=[FIXTURES / "good.npz"], options=Options(resamples=0, name="retrieval"))
+    retrieval.save(root / "retrieval.json")
     return root
 
 

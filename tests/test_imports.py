@@ -21,6 +21,7 @@ LAYERS = [
     {"comparable", "significance", "evaluate"},
     {"summary"},
     {"run", "result"},
+    {"integrity"},
     {"scores", "blocks"},
     {"diagnosis"},
     {"block", "itemfile", "scoring", "stats"},

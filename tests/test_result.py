@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from results import of_f1
 from worlds import make_world, scored
 
 from attneval import Options, Protocol, Result, __version__, score
@@ -293,6 +294,92 @@ def test_damaged_results(tmp_path: Path, good: dict[str, Any], place: str, value
         Result.load(path)
     assert caught.value.message.startswith(f"{path} ")
     assert "score the export again" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [
+        ("per_image/f1", ..., "per_image has no f1"),
+        ("per_image/items", ..., "per_image has no items"),
+        ("per_image/f3", [0.0] * 60, "per_image has f3, which is not known"),
+        ("per_image/t2i_r@5", ..., "per_image has no t2i_r@5"),
+        ("per_image/t2i_ranks", ..., "per_image ranks has no t2i"),
+        ("per_image/t2i_ranks/0/0", 77.0, "per_image t2i_rank of image 700037 is 5, but its ranks give 81"),
+        ("per_image/i2t_ranks/0", [], "per_image i2t_n of image 700037 is 1, but its ranks give 0"),
+        ("per_image/image_id/1", "700037", "per_image image_id has 1 images twice"),
+        ("per_image/items/0", -5, "per_image items of image 700037 is -5, less than 0"),
+        ("per_image/precision/0", 99, "per_image precision of image 700037 is 99, more than the 28 of scored"),
+        ("totals", None, "totals has no sweep"),
+        ("totals", {}, "totals has no sweep, uniform, shuffled, by"),
+        ("totals/by", ..., "totals has no by"),
+        ("totals/oracle", {}, "totals has oracle, which is not known"),
+        ("totals/by/length", ..., "totals by has no length"),
+        ("totals/by/type/people/f1", ..., "totals by type people has no f1"),
+        ("totals/sweep", ..., "totals has no sweep"),
+        ("totals/sweep/f1", [0] * 100, "totals sweep f1 is no list of 101 numbers"),
+        ("totals/sweep/f1/3", 0.5, "totals sweep f1 has 0.5 for a whole number"),
+        ("totals/uniform/f1", "7", "totals uniform f1 has '7' for a whole number"),
+        ("totals/center/f1", -1, "totals center f1 has -1 for a whole number"),
+        ("totals/shuffled/items", 0, "totals shuffled r@1 is "),
+        ("counts", {}, "counts has no images, captions, phrases, words, retrieval_images, items, unreachable"),
+        ("counts/boxes", 3, "counts has boxes, which is not known"),
+        ("counts/images", -60, "counts images is -60"),
+        ("counts/words", 1.5, "counts words is 1.5"),
+        ("counts/items", 3, "counts items is 3, but its sums give"),
+        ("counts/retrieval_captions", 3, "counts retrieval_captions is 3, but its sums give 300"),
+        ("metrics/f1", ..., "metrics has no f1"),
+        ("metrics/f1/value", 0.9, "metrics f1 value is 0.9, but its sums give 0."),
+        ("metrics/f1/value", None, "metrics f1 value is None, but its sums give 0."),
+        ("metrics/coverage/n", 1, "metrics coverage n is 1, but its sums give"),
+        ("metrics/t2i_medr/value", 9.0, "metrics t2i_medr value is 9.0, but its sums give"),
+        ("baselines/uniform", ..., "baselines has no uniform"),
+        ("baselines/oracle/f1/value", 0.5, "baselines oracle f1 value is 0.5, but its sums give 1.0"),
+        ("by/area/small/f1/value", 0.9, "by area small f1 value is 0.9, but its sums give"),
+        ("curve", None, "curve is None, but its sums give"),
+        ("curve/rule", "top", "curve rule is 'top', but its sums give 'uniform'"),
+        ("curve/f1/3", 0.999, "curve f1 is 0.999, but its sums give"),
+    ],
+)
+def test_results_whose_numbers_do_not_hold_together(
+    tmp_path: Path, good: dict[str, Any], place: str, value: Any, why: str
+) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(changed(good, place, value)), "utf-8")
+    with pytest.raises(ResultError) as caught:
+        Result.load(path)
+    assert caught.value.message.startswith(f"{path} is a damaged result: {why}")
+
+
+def test_channels_hold_together_each_by_itself(tmp_path: Path) -> None:
+    values = strictly(RESULTS["channels and directions"]().to_json())
+    values["channels"]["L0H1/t2i"]["per_image"]["f1"][0] += 0.5
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(values), "utf-8")
+    with pytest.raises(ResultError, match=r"damaged result: channels L0H1/t2i metrics f1 value is"):
+        Result.load(path)
+
+
+def test_one_metric_by_itself_has_to_be_that_of_its_sums(tmp_path: Path) -> None:
+    """What is written by others need not have all metrics."""
+    path = tmp_path / "result.json"
+    alone = of_f1("alone", [0.5, 0.25])
+    alone.save(path)
+    assert Result.load(path)["f1"] == 0.375
+    values = strictly(path.read_text("utf-8"))
+    for place, value, why in (
+        ("metrics/f1/value", 0.5, "metrics f1 value is 0.5, but its sums give 0.375"),
+        ("per_image/scored", ..., "metrics has f1, but per_image has no scored"),
+    ):
+        path.write_text(json.dumps(changed(values, place, value)), "utf-8")
+        with pytest.raises(ResultError, match=why):
+            Result.load(path)
+
+
+def test_what_processors_differ_in_is_no_damage(tmp_path: Path, good: dict[str, Any]) -> None:
+    path = tmp_path / "result.json"
+    value = good["metrics"]["f1"]["value"] * (1 + 1e-13)
+    path.write_text(json.dumps(changed(good, "metrics/f1/value", value)), "utf-8")
+    assert Result.load(path)["f1"] == value
 
 
 def test_what_is_only_changed_reads(tmp_path: Path, good: dict[str, Any]) -> None:
