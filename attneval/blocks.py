@@ -190,7 +190,7 @@ def score_block(export: AttentionExport, read: Read, inputs: Inputs, piece: Piec
     protocol = inputs.protocol
     truth = read([export.image_id[i] for i in images.tolist()])
     block = Block(export, truth, protocol, images, rows)
-    channels = [MEAN, *range(len(export.channel))] if len(export.channel) > 1 else [MEAN]
+    channels = _channels(export)
     scored = {}
     table = None
     for direction in protocol.directions:
@@ -227,8 +227,15 @@ def score_block(export: AttentionExport, read: Read, inputs: Inputs, piece: Piec
     )
 
 
-def score_absent(source: Source, protocol: Protocol, image_id: list[str], *, keep_items: bool = False) -> BlockScores:
-    """Score annotated images that an export lacks: every item of theirs is there and scores 0.
+def _channels(export: AttentionExport) -> list[int]:
+    """What is scored of an export: the mean of its channels and, if there are several, each of them."""
+    return [MEAN, *range(len(export.channel))] if len(export.channel) > 1 else [MEAN]
+
+
+def score_absent(
+    export: AttentionExport, source: Source, protocol: Protocol, image_id: list[str], *, keep_items: bool = False
+) -> BlockScores:
+    """Score annotated images that an export lacks: every item of theirs is there and scores 0, in all channels.
 
     Which items regions could have reached is unknown, so all of them count.
     """
@@ -241,7 +248,7 @@ def score_absent(source: Source, protocol: Protocol, image_id: list[str], *, kee
     mentions = Mentions.of(truth, alignment, protocol.min_area)
     sets = Sets(np.zeros(len(truth.box_offset), np.int64), nothing)
     count = np.zeros(len(image_id), np.int64)
-    scored = {}
+    scored: dict[tuple[int, str], Scored] = {}
     table = None
     for direction in protocol.directions:
         # In direction i2t the items are regions, of which an absent image has none.
@@ -254,7 +261,8 @@ def score_absent(source: Source, protocol: Protocol, image_id: list[str], *, kee
             region_count=count,
             protocol=protocol,
         )
-        scored[MEAN, direction] = score_items(items, _no_weights, protocol, images=len(image_id), types=truth.types)
+        nothing_attended = score_items(items, _no_weights, protocol, images=len(image_id), types=truth.types)
+        scored |= {(channel, direction): nothing_attended for channel in _channels(export)}
         if keep_items and direction == "t2i":
             from attneval.diagnosis import examine
 

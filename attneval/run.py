@@ -168,7 +168,7 @@ class Run:
             if self.options.progress:
                 self.options.progress(done, images)
         if lacking:
-            scores = score_absent(source, self.protocol, lacking, keep_items=self.options.items)
+            scores = score_absent(export, source, self.protocol, lacking, keep_items=self.options.items)
             self._add(scores)
             digests |= scores.digests
         self.ground_truth = source.format

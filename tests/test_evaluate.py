@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from worlds import make_world
 
 import attneval
 from attneval import Options, Protocol
@@ -203,6 +204,22 @@ def test_images_that_an_export_lacks_score_zero_if_asked(tmp_path: Path) -> None
     assert half.counts["items"] == whole.counts["items"]
     assert half.scores.sums.columns["f1"].sum() == alone.scores.sums.columns["f1"].sum()
     assert half.counts["images"] == 60
+
+
+def test_images_that_an_export_lacks_score_zero_in_every_channel(tmp_path: Path) -> None:
+    world = make_world(3, images=4, captions=2, channels=2, back=True)
+    truth = world.entities(tmp_path / "entities")
+    ids = list(world.scenes)
+    export = world.with_images(ids[::2].__contains__).packed(tmp_path / "half.npz")
+    (tmp_path / "all.txt").write_text("\n".join(ids))
+    protocol = Protocol(missing="zero", unreachable="zero", direction="t2i,i2t")
+    alone = score(export, truth, protocol=protocol)
+    half = score(export, truth, split=tmp_path / "all.txt", protocol=protocol)
+    assert set(half.channels) == {f"{c}/{d}" for c in ("all", "L0H0", "L0H1") for d in ("t2i", "i2t")}
+    for name, channel in half.channels.items():
+        assert channel.sums.image_id == sorted(ids)
+        assert channel.sums.columns["f1"].sum() == alone.channels[name].sums.columns["f1"].sum() > 0
+        assert channel.metrics["f1"].n == half.channels[f"all/{name[-3:]}"].metrics["f1"].n
 
 
 def test_limit_marks_the_result() -> None:
