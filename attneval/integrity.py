@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,9 @@ def check_scores(scores: Scores, protocol: Protocol, *, where: str = "") -> None
         ValueError: The scores cannot be what was computed once.
     """
     table, totals, image_id = scores.sums.columns, scores.totals, scores.sums.image_id
-    if len(set(image_id)) < len(image_id):
-        raise ValueError(f"{where}per_image image_id has {len(image_id) - len(set(image_id))} images twice")
+    for last, name in itertools.pairwise(image_id):
+        if name <= last:
+            raise ValueError(f"{where}per_image image_id has {name} after {last}: ids are in order, each of them once")
     attention = (*columns(*ATTENTION), *_SUMS)
     retrieval = tuple(f"{direction}_{name}" for direction in DIRECTIONS for name in COLUMNS)
     needed = (attention if totals or "items" in table else ()) + (retrieval if "i2t_n" in table else ())
