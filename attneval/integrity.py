@@ -1,27 +1,24 @@
-"""Whether the scores of a file hold together: sums complete and possible, and values that follow from them."""
+"""Whether the sums of a file are complete and possible: all that is computed from results is computed from them."""
 
 from __future__ import annotations
 
 import itertools
-import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.metrics.registry import REGISTRY, columns
+from attneval.metrics.registry import columns
 from attneval.metrics.retrieval import COLUMNS
 from attneval.metrics.sweep import CURVES, grid
 from attneval.protocol import DIRECTIONS
-from attneval.scores import ATTENTION, summarise, totalled
+from attneval.scores import ATTENTION
 from attneval.scoring import UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from attneval.metrics.registry import Sums
     from attneval.protocol import Protocol
-    from attneval.scores import Measured, Scores
+    from attneval.scores import Scores
     from attneval.scoring import Table
     from attneval.stats import ImageSums
 
@@ -39,7 +36,7 @@ _SUMS = (*_POPULATIONS, "reached", "shuffled_f1", "shuffled_n")
 
 
 def check_scores(scores: Scores, protocol: Protocol, *, where: str = "") -> None:
-    """Refuse sums that are not complete or not possible, and values that are not theirs.
+    """Refuse sums that are not complete or not possible.
 
     Args:
         scores: As a file has them.
@@ -47,7 +44,7 @@ def check_scores(scores: Scores, protocol: Protocol, *, where: str = "") -> None
         where: What leads to them in the file.
 
     Raises:
-        ValueError: The scores cannot be what was computed once.
+        ValueError: The sums cannot be what was added up once.
     """
     table, totals, image_id = scores.sums.columns, scores.totals, scores.sums.image_id
     for last, name in itertools.pairwise(image_id):
@@ -62,14 +59,6 @@ def check_scores(scores: Scores, protocol: Protocol, *, where: str = "") -> None
     if "i2t_n" in table:
         _check_ranks(f"{where}per_image", scores.sums)
     _check_limits(f"{where}per_image", table, image_id)
-    again = summarise(scores.sums, totals, protocol, resamples=0, seed=0, with_intervals=False)
-    alone = {name: found for name, found in scores.metrics.items() if name not in again.metrics}
-    expected = again.metrics | _measured_again(alone, totalled(scores.sums, totals))
-    _check_same(f"{where}metrics", _plain(scores.metrics), _plain(expected))
-    if totals:
-        _check_same(f"{where}baselines", _plain(scores.baselines), _plain(again.baselines))
-        _check_same(f"{where}by", _plain(scores.by), _plain(again.by))
-        _check_same(f"{where}curve", scores.curve and vars(scores.curve), again.curve and vars(again.curve))
 
 
 def check_counts(counts: Mapping[str, Any], scores: Scores) -> None:
@@ -175,39 +164,3 @@ def _check_limits(where: str, table: Table, image_id: Sequence[str] = ()) -> Non
             if low == "0":
                 raise ValueError(f"{where} {high}{of} is {most[row]:g}, less than 0")
             raise ValueError(f"{where} {low}{of} is {least[row]:g}, more than the {most[row]:g} of {high}")
-
-
-def _measured_again(alone: Mapping[str, Measured], total: Sums) -> dict[str, Measured]:
-    """The values of metrics that a result has without the others of their group."""
-    found = {}
-    for name, measured in alone.items():
-        try:
-            value = float(REGISTRY[name].value(total))
-        except KeyError as error:
-            raise ValueError(f"metrics has {name}, but per_image has no {error.args[0]}") from error
-        found[name] = replace(measured, value=value if math.isfinite(value) else None)
-    return found
-
-
-def _plain(values: Any) -> Any:
-    """Tables of measured values as plain numbers, without intervals, which take resamples to compute."""
-    if isinstance(values, dict):
-        return {name: _plain(inner) for name, inner in values.items()}
-    return {"value": values.value, "n": values.n}
-
-
-def _check_same(where: str, found: Any, expected: Any) -> None:
-    """Values are what sums give, but for what two processors may differ in."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        _check_names(where, found, expected)
-        for name, value in expected.items():
-            _check_same(f"{where} {name}", found[name], value)
-    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
-        for one, other in zip(found, expected, strict=True):
-            _check_same(where, one, other)
-    elif found != expected and not (
-        isinstance(found, float)
-        and isinstance(expected, float)
-        and math.isclose(found, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-    ):
-        raise ValueError(f"{where} is {found!r}, but its sums give {expected!r}")

@@ -118,7 +118,7 @@ def summarise(
     """
     wanted = [metric for metric in metrics() if ("items" if metric.group in ATTENTION else "i2t_n") in sums.columns]
     totals = _in_order(totals)
-    total = totalled(sums, totals)
+    total = _totalled(sums, totals)
     bounds = intervals(wanted, sums, resamples=resamples, seed=seed) if with_intervals else {}
     curve = None
     if totals and total["scored"] > 0:
@@ -134,7 +134,7 @@ def summarise(
     )
 
 
-def totalled(sums: ImageSums, totals: Totals) -> Sums:
+def _totalled(sums: ImageSums, totals: Totals) -> Sums:
     """Columns summed over all images, and with totals the curves, as `sweep_f1` and so on."""
     sweep: Any = totals.get("sweep", {})
     return {**sums.total(), **{f"sweep_{name}": np.array(values) / UNIT for name, values in sweep.items()}}
