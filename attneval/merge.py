@@ -9,9 +9,8 @@ import numpy as np
 
 from attneval.comparable import check_protocols
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.integrity import COUNTS
 from attneval.problems import unreached
-from attneval.result import Result
+from attneval.result import COUNTS, Result
 from attneval.scores import Scores, summarise
 from attneval.scoring import add_totals
 from attneval.stats import ImageSums, RankTable
@@ -73,7 +72,7 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
     counted = Counter[str]()
     for part in parts:
         counted.update(part.counts)
-    counts = {key: counted[key] for key in sorted(counted, key=COUNTS.index)}
+    counts = {key: counted[key] for key in (*COUNTS, *counted) if key in counted}
     return Result(
         name=name or first.name,
         protocol=first.protocol,
