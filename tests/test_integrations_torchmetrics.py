@@ -18,6 +18,7 @@ pytest.importorskip("torchmetrics")
 
 import torch
 from commands import attneval, environment
+from torchmetrics import MetricCollection
 from validation_loop import ENTITIES, FIXTURES, Sample, batches, samples
 
 from attneval import Options, Protocol, blocks, score
@@ -216,10 +217,12 @@ def test_copies_go_their_own_way() -> None:
     assert set(values_of(others[2])) == {"test_precision", "test_recall", "test_f1"}
 
 
-def test_a_collection_judges_a_batch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is judged while a test runs."""
     from attneval.integrations import torchmetrics as module
 
-    calls = []
+    calls: list[Any] = []
     judge = blocks.score_block
 
     def counted(*given: Any) -> Any:
@@ -227,16 +230,94 @@ def test_a_collection_judges_a_batch_once(monkeypatch: pytest.MonkeyPatch) -> No
         return judge(*given)
 
     monkeypatch.setattr(module, "score_block", counted)
+    return calls
+
+
+def test_a_collection_judges_a_batch_once(calls: list[Any]) -> None:
     metric = AttentionMetrics(ENTITIES)
     for batch in batches(samples(), 150):
         metric.update(*batch)
     assert len(calls) == 2
 
 
+NO_CAPTIONS: tuple[Any, ...] = (torch.zeros(0, 5, 12), [], [], torch.zeros(0, 12, 4))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        AttentionF1(ENTITIES, Protocol(iou=0.9)),
+        AttentionF1(ENTITIES, Protocol(iou=0.5000001, min_area=1e-9)),
+        AttentionF1(ENTITIES / ".." / "entities"),
+        AttentionF1(ENTITIES, gt_format="entities"),
+        AttentionF1(ENTITIES, kind="similarity"),
+        AttentionF1(ENTITIES, normalised_over="regions"),
+    ],
+    ids=["protocol", "hardly another protocol", "annotations", "format", "kind", "axis"],
+)
+def test_a_collection_keeps_apart_what_is_judged_otherwise(other: AttentionF1, calls: list[Any]) -> None:
+    metrics = MetricCollection({"one": AttentionF1(ENTITIES), "other": other.clone()})
+    metrics.update(*NO_CAPTIONS)  # after which all states are alike
+    alone = other.clone()
+    for batch in batches(samples(), 150):
+        metrics.update(*batch)
+        alone.update(*batch)
+    assert len(calls) == 6
+    assert float(metrics.compute()["other"]) == float(alone.compute())
+
+
+def test_a_collection_of_what_is_judged_alike_judges_it_once(tmp_path: Path, calls: list[Any]) -> None:
+    micro = Protocol(average="micro")
+    metrics = MetricCollection({"f1": AttentionF1(ENTITIES), "micro": AttentionPrecision(str(ENTITIES), micro)})
+    metrics.update(*NO_CAPTIONS)
+    for batch in batches(samples(), 150):
+        metrics.update(*batch)
+    assert len(calls) == 2
+    expected = of_the_command(tmp_path)
+    assert abs(float(metrics.compute()["f1"]) - expected["f1"]) < CLOSE
+    assert abs(float(metrics.compute()["micro"]) - expected["micro_precision"]) < CLOSE
+
+
+def test_a_saved_state_goes_on_where_it_means_the_same() -> None:
+    first, *rest = batches(samples(), 100)
+    whole, part = AttentionF1(ENTITIES), AttentionF1(ENTITIES)
+    whole.update(*first)
+    part.update(*first)
+    part.persistent(mode=True)
+    loaded = AttentionF1(ENTITIES)
+    loaded.load_state_dict(copy.copy(part.state_dict()))
+    for batch in rest:
+        whole.update(*batch)
+        loaded.update(*batch)
+    assert loaded.sums.tolist() == whole.sums.tolist()
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        AttentionF1(ENTITIES, Protocol(iou=0.9)).load_state_dict(part.state_dict())
+
+
+def test_arrays_are_as_good_as_tensors() -> None:
+    attention, tokens, ids, boxes = next(batches(samples(), 300))
+    metric, arrays = AttentionF1(ENTITIES), AttentionF1(ENTITIES)
+    metric.update(attention, tokens, ids, boxes)
+    arrays.update(attention.numpy(), tokens, ids, boxes.numpy())
+    assert arrays.sums.tolist() == metric.sums.tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64], ids=str)
+def test_sums_are_whole_numbers_whatever_the_type(dtype: torch.dtype) -> None:
+    metric, expected = AttentionMetrics(ENTITIES), AttentionMetrics(ENTITIES)
+    for number, batch in enumerate(batches(samples(), 100)):
+        metric.update(*batch)
+        expected.update(*batch)
+        if number == 1:
+            metric.set_dtype(dtype)
+            metric.to(dtype)
+    assert values_of(metric) == values_of(expected)
+
+
 def test_half_precision_and_no_captions() -> None:
     chosen = samples()
     metric, half = AttentionPrecision(ENTITIES), AttentionPrecision(ENTITIES)
-    metric.update(torch.zeros(0, 5, 12), [], [], torch.zeros(0, 12, 4))
+    metric.update(*NO_CAPTIONS)
     for attention, tokens, ids, boxes in batches(chosen, 300):
         metric.update(attention, tokens, ids, boxes)
         half.update(attention.bfloat16(), tokens, ids, boxes)

@@ -10,7 +10,9 @@ Needs torchmetrics: `pip install 'attneval[torchmetrics]'`.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -69,8 +71,6 @@ class _AttentionMetric(Metric):
     measures: ClassVar[str]
     """The metric, without `micro_`."""
 
-    sums: torch.Tensor
-
     def __init__(
         self,
         gt: str | Path,
@@ -90,14 +90,28 @@ class _AttentionMetric(Metric):
             )
         self._inputs = Inputs((BATCH,), None, Path(gt), gt_format, self.protocol)
         self._meta = json.dumps({"kind": kind, "normalised_over": normalised_over})
-        self.add_state("sums", torch.zeros(len(SUMMED), dtype=torch.int64), dist_reduce_fx="sum")
+        # A collection judges a batch once for all metrics whose states have the same names, and the same values after
+        # the first batch. The latter may be chance, so that the name says what else the sums depend on.
+        made_of = repr((Path(gt), gt_format, replace(self.protocol, average="macro"), self._meta))
+        self._state = f"sums_{hashlib.sha256(made_of.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+        self.add_state(self._state, torch.zeros(len(SUMMED), dtype=torch.int64), dist_reduce_fx="sum")
+
+    @property
+    def sums(self) -> torch.Tensor:
+        """i8[len(SUMMED)], the state."""
+        sums: torch.Tensor = getattr(self, self._state)
+        return sums
+
+    def set_dtype(self, dst_type: str | torch.dtype) -> Metric:  # noqa: ARG002 - what torchmetrics passes
+        """Change nothing: sums are whole numbers, whatever type the model has."""
+        return self
 
     def update(
         self,
-        attention: torch.Tensor,
+        attention: torch.Tensor | np.ndarray[Any, Any],
         tokens: Sequence[Sequence[str]],
         caption_ids: Sequence[str],
-        boxes: torch.Tensor | None = None,
+        boxes: torch.Tensor | np.ndarray[Any, Any] | None = None,
     ) -> None:
         """Judge the maps of a batch.
 
@@ -123,7 +137,8 @@ class _AttentionMetric(Metric):
         }
         if boxes is not None:
             members["boxes"] = _array(boxes)
-        self.sums += torch.from_numpy(self._summed(members)).to(self.sums.device)
+        sums = torch.from_numpy(self._summed(members)).to(self.sums.device)
+        setattr(self, self._state, self.sums + sums)
 
     def _summed(self, members: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """i8[len(SUMMED)], the columns summed over the items of a batch, as whole multiples of 1 / UNIT."""
@@ -208,7 +223,9 @@ def _source(gt: Path, gt_format: str, edges: str) -> Source:
     return open_ground_truth(gt, gt_format, edges)
 
 
-def _array(values: torch.Tensor) -> np.ndarray[Any, Any]:
-    """A tensor of floats in this process's memory; numpy has no bfloat16."""
+def _array(values: torch.Tensor | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Floats as an array in this process's memory; numpy has no bfloat16."""
+    if not isinstance(values, torch.Tensor):
+        return np.asarray(values)
     values = values.detach().cpu()
     return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
