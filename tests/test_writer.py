@@ -232,6 +232,21 @@ def test_a_caption_without_tokens(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("others", [True, False], ids=["among others", "alone"])
+def test_captions_of_an_image_without_regions(tmp_path: Path, others: bool) -> None:
+    expected = [Caption("1#0", ["no", "boxes"], {"t2i": [[[], []]]})]
+    with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
+        out.add_image("1", boxes=np.zeros((0, 4)))
+        out.add_caption("1", np.zeros((2, 0)), index=0, tokens=["no", "boxes"])
+        if others:
+            out.add_image("4711", boxes=CAT_BOXES)
+            out.add_captions(["4711", "1"], [CATS, CATS], indices=[3, 1], tokens=[["cats"], ["none"]])
+            expected.append(Caption("4711#3", ["cats"], {"t2i": [CATS]}))
+            expected.append(Caption("1#1", ["none"], {"t2i": [[[]]]}))
+    assert captions_of(open_export(tmp_path / "maps.npz")) == expected
+    assert problems(tmp_path / "maps.npz") == []
+
+
 def test_a_caption_without_spans(tmp_path: Path) -> None:
     with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
         add_images(out)

@@ -270,7 +270,7 @@ def real_weights(
             f"{longest} tokens x {most} regions"
         )
     keep = np.arange(maps.shape[2]) < np.repeat(length, channels)[:, None]
-    data = maps.reshape(-1, maps.shape[3]).compress(keep.ravel(), axis=0)
+    data = maps.reshape(keep.size, maps.shape[3]).compress(keep.ravel(), axis=0)
     if regions.min() < maps.shape[3]:
         own = np.repeat(regions, length * channels)
         data = data[np.arange(maps.shape[3]) < own[:, None]]
