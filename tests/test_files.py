@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import os
 import stat
 import zipfile
@@ -150,6 +151,75 @@ def test_a_draft_that_is_forgotten_is_gone(tmp_path: Path, system: str) -> None:
     del draft
     gc.collect()
     assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("target", ["target.json", "folder/target.json"])
+@pytest.mark.parametrize("old", [None, b"old"], ids=["new", "old"])
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path, target: str, old: bytes | None) -> None:
+    (tmp_path / "folder").mkdir()
+    if old is not None:
+        (tmp_path / target).write_bytes(old)
+    (tmp_path / "link").symlink_to(target)
+    (tmp_path / "again").symlink_to("link")
+    write_text(tmp_path / "again", "new")
+    assert [(tmp_path / name).readlink() for name in ("again", "link")] == [Path("link"), Path(target)]
+    assert (tmp_path / target).read_bytes() == b"new"
+    assert not (tmp_path / target).is_symlink()
+    assert len(listing(tmp_path)) + len(listing(tmp_path / "folder")) == 4
+
+
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c").symlink_to("none/c")
+    for name, why in (("a", "Too many levels"), ("c", "No such file")):
+        with pytest.raises(DataError, match=rf"{name} cannot be written \({why}"):
+            write_text(tmp_path / name, "{}")
+    assert listing(tmp_path) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o755])
+def test_permissions_of_what_is_replaced_are_kept(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "result.json").write_bytes(b"old")
+    (tmp_path / "result.json").chmod(mode)
+    write_text(tmp_path / "result.json", "new")
+    assert stat.S_IMODE((tmp_path / "result.json").stat().st_mode) == mode
+    assert (tmp_path / "result.json").read_bytes() == b"new"
+
+
+def test_a_file_that_must_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "result.json"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    if os.access(path, os.W_OK):  # as for root
+        monkeypatch.setattr(os, "access", lambda own, mode: (own, mode) != (path, os.W_OK))
+    with pytest.raises(DataError, match=r"result\.json cannot be written \(Permission denied"):
+        write_text(path, "new")
+    assert listing(tmp_path) == ["result.json"]
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["itself", "link"])
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFCHR, stat.S_IFSOCK], ids=["pipe", "device", "socket"])
+def test_a_device_or_a_pipe_is_refused(tmp_path: Path, kind: int, linked: bool) -> None:
+    path = tmp_path / "result.json"
+    try:
+        os.mknod(path, kind | 0o666, os.makedev(1, 3))
+    except OSError:
+        pytest.skip("such files cannot be made here")
+    if linked:
+        (tmp_path / "link").symlink_to(path)
+    with pytest.raises(DataError, match=r"cannot be written \(it is a device or a pipe, and no file\)"):
+        write_text(tmp_path / "link" if linked else path, "{}")
+    assert stat.S_IFMT(path.stat().st_mode) == kind
+    assert len(listing(tmp_path)) == 1 + linked
+
+
+def test_lone_surrogates_are_spelled_out(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.npz")
+    write_text(tmp_path / "result.json", f'{{"path": "{name}"}}')
+    assert (tmp_path / "result.json").read_bytes() == b'{"path": "caf\\udce9.npz"}'
+    assert json.loads((tmp_path / "result.json").read_bytes()) == {"path": name}
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20 + 17])
