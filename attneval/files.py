@@ -62,7 +62,8 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._target = Path(os.path.realpath(path))
-        self._name = self._target.with_name(f".{self._target.name}.{os.urandom(4).hex()}.part")
+        # Names have up to 255 bytes, and characters up to four.
+        self._name = self._target.with_name(f".{self._target.name[:60]}.{os.urandom(4).hex()}.part")
         with writing(path):
             self._mode = _mode_to_keep(self._target)
             nameless = _open_nameless(self._target.parent)
@@ -147,9 +148,9 @@ def write_soon(file: IO[bytes], first: int) -> None:
 
 
 def _give_up(file: IO[bytes], name: Path) -> None:
-    with suppress(OSError):  # what cannot be written is not wanted
-        file.close()
-    name.unlink(missing_ok=True)
+    for end in (file.close, name.unlink):
+        with suppress(OSError):  # what cannot be written is not wanted, and mostly there is no such name
+            end()
 
 
 @contextmanager

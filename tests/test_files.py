@@ -153,6 +153,24 @@ def test_a_draft_that_is_forgotten_is_gone(tmp_path: Path, system: str) -> None:
     assert listing(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["n" * 200, "n" * 241, "n" * 250 + ".json", "é" * 127, "😀" * 63], ids=len)
+def test_names_of_any_length(tmp_path: Path, name: str, system: str) -> None:
+    draft = Draft(tmp_path / name)
+    assert all(part.startswith(f".{name[:20]}") and part.endswith(".part") for part in listing(tmp_path))
+    assert len(listing(tmp_path)) == (system == "named")
+    draft.discard()
+    assert listing(tmp_path) == []
+    write_text(tmp_path / name, "{}")
+    assert listing(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "é" * 128], ids=len)
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"cannot be written \(File name too long"):
+        write_text(tmp_path / name, "{}")
+    assert listing(tmp_path) == []
+
+
 @pytest.mark.parametrize("target", ["target.json", "folder/target.json"])
 @pytest.mark.parametrize("old", [None, b"old"], ids=["new", "old"])
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path, target: str, old: bytes | None) -> None:
