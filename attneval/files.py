@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import stat
 import threading
@@ -17,6 +18,8 @@ from attneval.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Buffer
 
 AHEAD = 64 * 2**20
 """Bytes that are hashed while the package is imported: no more than that takes."""
@@ -41,12 +44,28 @@ def writing(path: Path, *, reading: bool = False) -> Iterator[None]:
         raise DataError(f"{path} cannot be written ({error.strerror or error})") from error
 
 
+class Unbuffered(io.FileIO):
+    """A file that holds nothing back, for what is written in large pieces.
+
+    A process that is forked meanwhile finds neither bytes in it that it would write once more, nor a lock that is taken
+    for ever, since the thread that has it was not forked.
+    """
+
+    def write(self, data: Buffer, /) -> int:
+        """Write all of the data, of which the system takes no more than it has room for, or 2 GB."""
+        done, size = super().write(data), memoryview(data).nbytes
+        while done < size:
+            done += super().write(memoryview(data).cast("B")[done:])
+        return done
+
+
 class Draft:
     """A file that takes the place of another when it is finished, with its permissions, or is gone.
 
     A symbolic link stays, and what it leads to is replaced. Until then the file has no name where the system can do
     that (Linux, on most disks), so that nothing remains of it however the process ends. Elsewhere it is called
-    `.NAME.*.part`, and stays behind when the process is killed.
+    `.NAME.*.part`, and stays behind when the process is killed. It belongs to the process that makes it: in one that is
+    forked from there it is closed.
 
     Args:
         path: The file whose place it takes.
@@ -60,7 +79,7 @@ class Draft:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._process = path, os.getpid()
         self._target = Path(os.path.realpath(path))
         # Names have up to 255 bytes, and characters up to four.
         self._name = self._target.with_name(f".{self._target.name[:60]}.{os.urandom(4).hex()}.part")
@@ -68,18 +87,31 @@ class Draft:
             self._mode = _mode_to_keep(self._target)
             nameless = _open_nameless(self._target.parent)
             self._nameless = nameless is not None
-            self.file: IO[bytes] = self._name.open("x+b") if nameless is None else nameless
+            self.file: IO[bytes] = Unbuffered(self._name, "x+b") if nameless is None else nameless
         self.discard = weakref.finalize(self, _give_up, self.file, self._name)
         _drafts.add(self)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether this process was forked from the one to which the draft belongs."""
+        return self._process != os.getpid()
+
+    def refuse_foreign(self) -> None:
+        """Raise a DataError in a process to which the draft does not belong."""
+        if self.foreign:
+            raise DataError(
+                f"{self._path} belongs to process {self._process}, from which this one ({os.getpid()}) was forked",
+                hint="write it there",
+            )
 
     def publish(self) -> None:
         """Put the file in place.
 
         Raises:
-            DataError: The disk is full, or a directory is in the way.
+            DataError: The disk is full, a directory is in the way, or the draft belongs to another process.
         """
+        self.refuse_foreign()
         with writing(self._path):
-            self.file.flush()
             if self._mode is not None:
                 os.chmod(self.file.fileno() if os.chmod in os.supports_fd else self._name, self._mode)  # noqa: PTH101
             if self._nameless:
@@ -112,13 +144,10 @@ _drafts: weakref.WeakSet[Draft] = weakref.WeakSet()
 
 
 def _leave_to_the_parent() -> None:
-    """In a forked process: whatever is left in the buffers of drafts must not get into the parent's files."""
+    """In a forked process: nothing of what is done with drafts must get into the parent's files."""
     for draft in _drafts:
         draft.discard.detach()
-        if not draft.file.closed:
-            nothing = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nothing, draft.file.fileno())
-            os.close(nothing)
+        draft.file.close()
 
 
 if hasattr(os, "register_at_fork"):
@@ -132,7 +161,7 @@ def _open_nameless(folder: Path) -> IO[bytes] | None:
     if not hasattr(os, "O_TMPFILE") or not os.path.isdir(_OPEN_FILES):  # noqa: PTH112 - beside link
         return None
     try:
-        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
+        return Unbuffered(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
     except OSError:
         return None
 

@@ -6,7 +6,10 @@ import gc
 import hashlib
 import json
 import os
+import resource
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +17,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attneval.errors import DataError
-from attneval.files import Draft, Hashing, ZipReader, hashing_ahead, replacing, sha256_of, sha256_of_many, write_text
+from attneval.files import (
+    Draft,
+    Hashing,
+    Unbuffered,
+    ZipReader,
+    hashing_ahead,
+    replacing,
+    sha256_of,
+    sha256_of_many,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,6 +251,67 @@ def test_lone_surrogates_are_spelled_out(tmp_path: Path) -> None:
     write_text(tmp_path / "result.json", f'{{"path": "{name}"}}')
     assert (tmp_path / "result.json").read_bytes() == b'{"path": "caf\\udce9.npz"}'
     assert json.loads((tmp_path / "result.json").read_bytes()) == {"path": name}
+
+
+def test_what_the_disk_has_no_room_for_is_an_error(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Unbuffered(tmp_path / "file", "wb") as file:
+        assert [file.write(data) for data in (b"", b"1234", bytearray(2), memoryview(b"").cast("B"))] == [0, 4, 2, 0]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                file.write(b"56789")  # of which the system takes four
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "file").stat().st_size == 10
+
+
+WRITING_TO_A_FULL_PIPE = """
+import os, signal, sys, threading
+from attneval.files import Unbuffered
+
+readable, writable = os.pipe()
+file = Unbuffered(writable, "wb")
+thread = threading.Thread(target=file.write, args=(bytes(2**20),))
+thread.start()
+received = len(os.read(readable, 1))  # so that it is writing
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    file.close()
+    sys.exit(0)
+while received < 2**20:
+    received += len(os.read(readable, 2**16))
+thread.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_fork_closes_what_another_thread_of_its_parent_writes() -> None:
+    # Newer versions warn of forks while there are threads, which this is about.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", WRITING_TO_A_FULL_PIPE]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_fork_cannot_put_its_parents_draft_in_place(tmp_path: Path) -> None:
+    draft = Draft(tmp_path / "result.json")
+    draft.file.write(b"mine")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            draft.publish()
+        except DataError as error:
+            code = 0 if f"result.json belongs to process {os.getppid()}" in str(error) else 2
+        draft.discard()
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not (tmp_path / "result.json").exists()
+    draft.publish()
+    assert (tmp_path / "result.json").read_bytes() == b"mine"
+    assert listing(tmp_path) == ["result.json"]
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20 + 17])

@@ -6,14 +6,16 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 import zlib
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from attneval.errors import DataError
+from attneval.errors import DataError, ExportError
 from attneval.export import npz
 from attneval.export.archive import Archive
 from attneval.export.npz import WRITE_BYTES, GrowingNpz, crc_moved, write_npz
@@ -159,39 +161,93 @@ def test_of_what_cannot_all_be_appended_nothing_is(tmp_path: Path, monkeypatch: 
 
 
 FORKING = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 import numpy as np
 from attneval import files
+from attneval.errors import DataError
 from attneval.export import npz
 
 if sys.argv[2] == "named":
     files._open_nameless = lambda folder: None
-npz.WRITE_BYTES = 4000
-values = np.arange(1500, dtype=np.float32)
+npz.WRITE_BYTES = 400_000
+values = np.arange(150_000, dtype=np.float32)
 file = npz.GrowingNpz(Path(sys.argv[1]))
-file.append({"a": values, "b": -values})
-file._wait()
-child = os.fork()
-if not child:
-    sys.exit(0)  # in the ordinary way, which closes all files
-os.waitpid(child, 0)
-file.append({"a": values, "b": -values})
+children = []
+for _ in range(20):
+    file.append({"a": values, "b": -values})
+    child = os.fork()  # most often while a piece is being written
+    if not child:
+        signal.alarm(20)
+        try:
+            if sys.argv[3] == "append":
+                file.append({"a": values, "b": -values})
+            elif sys.argv[3] == "finish":
+                file.finish(dict)
+            elif sys.argv[3] == "discard":
+                file.discard()
+        except DataError as error:
+            assert f"a.npz belongs to process {os.getppid()}" in str(error)
+            sys.exit(7)
+        sys.exit(0)  # in the ordinary way, which closes all files
+    children.append(child)
+ended = {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children}
 file.finish(dict)
+print(*ended)
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forked processes")
 @pytest.mark.parametrize("system", ["nameless", "named"])
-def test_a_forked_process_writes_nothing(tmp_path: Path, system: str) -> None:
+@pytest.mark.parametrize(("does", "code"), [("exit", 0), ("discard", 0), ("append", 7), ("finish", 7)])
+def test_a_forked_process_writes_nothing_and_waits_for_nobody(
+    tmp_path: Path, system: str, does: str, code: int
+) -> None:
     path = tmp_path / "a.npz"
-    done = subprocess.run([sys.executable, "-c", FORKING, path, system], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    twice = np.tile(np.arange(1500, dtype=np.float32), 2)
+    # Newer versions warn of forks while there are threads, which this is about.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, str(path), system, does]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{code}\n", "")
+    expected = np.tile(np.arange(150_000, dtype=np.float32), 20)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
     with np.load(path) as data:
         assert sorted(data) == ["a", "b"]
-        np.testing.assert_array_equal(data["a"], twice)
-        np.testing.assert_array_equal(data["b"], -twice)
+        np.testing.assert_array_equal(data["a"], expected)
+        np.testing.assert_array_equal(data["b"], -expected)
     assert [own.name for own in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["given up", "finished"])
+def test_nothing_is_added_to_what_is_over(tmp_path: Path, early: bool) -> None:
+    file = GrowingNpz(tmp_path / "a.npz")
+    file.append({"a": A})
+    if early:
+        file.discard()
+        with pytest.raises(ExportError, match=r"a\.npz is given up"):
+            file.finish(dict)
+    else:
+        file.finish(dict)
+        written = (tmp_path / "a.npz").read_bytes()
+        file.finish(dict)  # once more, which does no harm
+        assert (tmp_path / "a.npz").read_bytes() == written
+    with pytest.raises(ExportError, match=rf"a\.npz is {'given up' if early else 'closed'}: nothing can be added"):
+        file.append({"a": A})
+    assert [own.name for own in tmp_path.iterdir()] == ([] if early else ["a.npz"])
+
+
+def test_what_is_being_written_is_not_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = threading.Event(), []
+
+    def slow(file: IO[bytes], first: int) -> None:
+        begun.set()
+        time.sleep(0.1)
+        ended.append((file.closed, first > 0))
+
+    monkeypatch.setattr(npz, "WRITE_BYTES", 40)
+    monkeypatch.setattr(npz, "write_soon", slow)
+    file = GrowingNpz(tmp_path / "a.npz")
+    file.append({"a": A[:11]})
+    assert begun.wait(10)
+    file.discard()
+    assert ended == [(False, True)]

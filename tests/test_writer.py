@@ -398,6 +398,37 @@ def test_a_refusal_at_the_end_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
+def test_closing_early_and_twice(tmp_path: Path) -> None:
+    expected = write(tmp_path / "expected.npz").read_bytes()
+    with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
+        add_images(out)
+        out.add_caption("36979", DOG, index=0, text="a café dog", spans=[(0, 1), (2, 6), (7, 10)])
+        out.add_caption("4711", CATS, index=3, text="cats", spans=[(0, 4)])
+        out.add_caption("36979", TWO, index=1, text="Two", spans=[(-1, -1), (0, 3)])
+        out.close()
+        assert (tmp_path / "maps.npz").read_bytes() == expected
+        for name, given, named in (
+            call("add_image", "1", size=(1, 1), boxes=CAT_BOXES),
+            call("add_caption", "4711", CATS, index=4, text="cats", spans=[(0, 4)]),
+            call("set_similarity", np.zeros((2, 3))),
+            call("describe", {"model": "SCAN"}),
+        ):
+            with pytest.raises(ExportError, match=r"maps\.npz is closed: nothing can be added"):
+                getattr(out, name)(*given, **named)
+    out.close()
+    assert (tmp_path / "maps.npz").read_bytes() == expected
+    assert listing(tmp_path) == ["expected.npz", "maps.npz"]
+
+
+def test_what_was_given_up_is_not_closed_in_silence(tmp_path: Path) -> None:
+    out = ExportWriter(tmp_path / "maps.npz")
+    with pytest.raises(ExportError, match="similarity"):
+        out.close()
+    with pytest.raises(ExportError, match=r"maps\.npz is given up"):
+        out.close()
+    assert listing(tmp_path) == []
+
+
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
     """Files cannot grow beyond a size, as on a disk that is full."""

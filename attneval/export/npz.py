@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import struct
 import tempfile
@@ -15,7 +16,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from attneval.files import Draft, write_soon, writing
+from attneval.errors import ExportError
+from attneval.files import Draft, Unbuffered, write_soon, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,7 +51,8 @@ class GrowingNpz:
 
     Only one member of a zip file can grow, since the others come behind it. It is the first to which something is
     appended; others grow in a spool each, from which they are copied in the end. Another thread writes, one piece of
-    `WRITE_BYTES` while the next is gathered.
+    `WRITE_BYTES` while the next is gathered. It belongs to the process that makes it, and is refused to those that are
+    forked from there: threads are not forked, and what they were writing is not theirs.
 
     Args:
         path: The file whose place it takes.
@@ -70,6 +73,7 @@ class GrowingNpz:
         self._growing: dict[str, _Growing] = {}
         self._thread = ThreadPoolExecutor(1)
         self._written: Future[None] | None = None
+        self._finished = False
         self.discard = weakref.finalize(self, _give_up, self._thread, self._growing, self._archive, self._draft)
 
     @property
@@ -81,9 +85,11 @@ class GrowingNpz:
         """Append to arrays by name; the type of each is that of what comes first.
 
         Raises:
-            DataError: A file for what grows cannot be made, and then nothing is appended; or what was appended before
-                cannot be written: the disk is full.
+            ExportError: It is finished or given up.
+            DataError: It belongs to another process, or a file for what grows cannot be made, and then nothing is
+                appended; or what was appended before cannot be written: the disk is full.
         """
+        self.refuse_if_over()
         for name, values in parts.items():
             if name not in self._growing:
                 with writing(self._path):
@@ -101,14 +107,18 @@ class GrowingNpz:
         return _First(self._archive, name, dtype, self._draft.file)
 
     def finish(self, rest: Callable[[], Mapping[str, NDArray[Any]]]) -> None:
-        """Add whole arrays, and put the file in place.
+        """Add whole arrays, and put the file in place; nothing more is done the second time.
 
         Args:
             rest: Makes them, while what was appended is still being written.
 
         Raises:
-            DataError: The disk is full, or a directory is in the way.
+            ExportError: It is given up.
+            DataError: It belongs to another process, the disk is full, or a directory is in the way.
         """
+        if self._finished:
+            return
+        self.refuse_if_over()
         try:
             for growing in self._growing.values():
                 self._write(growing)
@@ -121,8 +131,20 @@ class GrowingNpz:
                     _write_member(self._archive, name, member)
                 self._archive.close()
             self._draft.publish()
+            self._finished = True
         finally:
             self.discard()
+
+    def refuse_if_over(self) -> None:
+        """Refuse what comes too late, or in another process.
+
+        Raises:
+            ExportError: It is finished or given up.
+            DataError: It belongs to another process.
+        """
+        self._draft.refuse_foreign()
+        if not self.discard.alive:
+            raise ExportError(f"{self._path} is {'closed' if self._finished else 'given up'}: nothing can be added")
 
     def _write(self, growing: _Growing) -> None:
         self._wait()
@@ -136,12 +158,16 @@ class GrowingNpz:
 
 
 def _give_up(thread: Executor, growing: Mapping[str, _Growing], archive: zipfile.ZipFile, draft: Draft) -> None:
-    # A piece may still be being written. Its thread runs into closed files then, and nobody asks what came of it.
-    thread.shutdown(wait=False)
+    if draft.foreign:
+        archive.fp = None  # its file is closed, and locks that other threads had are taken for ever
+    else:
+        # A piece may still be being written, and its file must not be closed before. What came of it nobody asks.
+        with suppress(RuntimeError):  # it cannot wait for itself, should the garbage be collected there
+            thread.shutdown()
     ends: list[Callable[[], None]] = [*(own.close for own in growing.values()), archive.close]
     for end in ends:
         # A zip file cannot be left before its end is written; whether that can be done is all the same.
-        with suppress(OSError, ValueError, struct.error):
+        with suppress(AttributeError, OSError, ValueError, struct.error):
             end()
     draft.discard()
 
@@ -181,7 +207,6 @@ class _Growing:
     def write(self, values: NDArray[Any]) -> None:
         """Append elements to the file."""
         self._file.write(values.data)
-        self._file.flush()  # what stays in a buffer would be written once more by a process that is forked now
         self._count += len(values)
 
     def header(self) -> bytes:
@@ -223,8 +248,9 @@ class _Spool(_Growing):
     """Grows in an unnamed file in some folder, from which it is copied."""
 
     def __init__(self, archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any], folder: Path) -> None:
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
-        super().__init__(archive, zipfile.ZipInfo(f"{name}.npy"), dtype, file)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            own = Unbuffered(os.dup(file.fileno()), "w+b")
+        super().__init__(archive, zipfile.ZipInfo(f"{name}.npy"), dtype, own)
 
     def finish(self) -> None:
         self._file.seek(0)

@@ -17,7 +17,6 @@ from attneval.text import offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
@@ -27,7 +26,7 @@ class ExportWriter:
     """Write an attention export as a context manager.
 
     Maps are written as they come, into a file that has no name yet; leaving the context puts it in place in one step,
-    and an exception leaves whatever was there before.
+    and an exception leaves whatever was there before. Processes that are forked meanwhile cannot add to it.
 
     Args:
         path: The `.npz` to write.
@@ -60,7 +59,7 @@ class ExportWriter:
     ) -> None:
         self.path = Path(path)
         self._description = Description(self.path, kind, normalised_over)
-        self.describe(about)
+        self._description.add(about)
         if dtype not in {"float32", "float16"}:
             raise ExportError(f"dtype {dtype!r} cannot be stored", hint="use float32 or float16")
         self._dtype = np.dtype(dtype)
@@ -78,8 +77,9 @@ class ExportWriter:
         """Say more about the model: as the constructor's other arguments, under any key.
 
         Raises:
-            ExportError: A key is one of the format's own, or its value cannot be written as JSON.
+            ExportError: A key is one of the format's own, its value cannot be written as JSON, or the file is closed.
         """
+        self._file.refuse_if_over()
         self._description.add(about)
 
     def add_image(
@@ -102,7 +102,7 @@ class ExportWriter:
                 whole image.
 
         Raises:
-            ExportError: The image is there already, or it is described otherwise than those before it.
+            ExportError: The image is there already, or described otherwise than those before it; or the file is closed.
         """
         self.add_images(
             [image_id],
@@ -133,6 +133,7 @@ class ExportWriter:
         Raises:
             ExportError: As for `add_image`; then none of the batch is added.
         """
+        self._file.refuse_if_over()
         self._images.add(image_ids, size=size, boxes=boxes, grid=grid, affine=affine)
 
     def add_caption(
@@ -196,9 +197,9 @@ class ExportWriter:
             attention_i2t: As `attention`.
 
         Raises:
-            ExportError: An image is unknown, a caption is there already, or what is given of them does not fit
-                together; then none of the batch is added.
-            DataError: The disk is full; it may show only when more is added, or in the end.
+            ExportError: An image is unknown, a caption is there already, what is given of them does not fit together,
+                or the file is closed; then none of the batch is added.
+            DataError: The disk is full; it may show only when more is added, or in the end. Or this process was forked.
         """
         count = len(image_ids)
         if not count:
@@ -246,25 +247,24 @@ class ExportWriter:
         """Give the scores f[I, N] of all images with all captions, both in the order in which they are added.
 
         Raises:
-            ExportError: They are no numbers.
+            ExportError: They are no numbers, or the file is closed.
         """
+        self._file.refuse_if_over()
         self._similarity = numbers(similarity, np.float32, f"{self.path}: similarity")
 
     def close(self) -> None:
-        """Put the finished file in place.
+        """Put the finished file in place, if that has not been done.
 
         Raises:
-            ExportError: The similarity does not fit.
-            DataError: The file cannot be written.
+            ExportError: The similarity does not fit, or the file was given up.
+            DataError: The file cannot be written, or this process was forked from the one that writes it.
         """
         self._file.finish(self._members)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
