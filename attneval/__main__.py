@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
@@ -50,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _broken_pipe()
     except Exception as error:  # noqa: BLE001 - what nobody thought of is told, and has an exit code too
         if "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
+            import traceback  # 3 ms that hardly anyone needs
+
             traceback.print_exc()
         else:
             _complain(f"internal error: {_brief(error)}", "please report it with the traceback that -v shows")

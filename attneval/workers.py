@@ -11,7 +11,6 @@ import pickle
 import signal
 import sys
 import threading
-import traceback
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attneval.errors import AttnevalError
@@ -144,6 +143,8 @@ def _work(
             for task in tasks:
                 results.send((do(task), None, ""))
         except Exception as error:  # noqa: BLE001 - told to the parent, who raises it
+            import traceback
+
             _tell(results, error, traceback.format_exc())
     except BrokenPipeError:
         return  # nobody waits for results any more
