@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.result import Result
-
 KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed", "unreachable")
 """What an item can be, as `attneval.diagnosis` says it."""
-SINGLE = 1e-6
-"""By how much a score may differ that was stored in single precision."""
 _TEXT = ("image_id", "caption_text", "types")
 _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_image": ("i4", "caption", ()),
@@ -123,17 +119,6 @@ class ItemTable:
         for name in (*(n for n in values if n.startswith("item_")), "scored"):
             values[name] = values[name][items]
         return ItemTable(**values)
-
-    def belongs_to(self, result: Result) -> bool:
-        """Whether these can be the items of a result: of its images and, where it judges words, with its F1."""
-        sums = result.scores.sums
-        if not set(self.image_id) <= set(sums.image_id):
-            return False
-        if result.protocol.directions[0] != "t2i":
-            return True
-        count, total = int(self.scored.sum()), float(self.item_scores[self.scored, 2].sum(dtype=np.float64))
-        same_count = "scored" in sums.columns and count == sums.columns["scored"].sum()
-        return same_count and abs(total - sums.columns["f1"].sum()) <= SINGLE * (1 + count)
 
     def save(self, path: Path) -> None:
         """Write the table as an `.npz`, whole or not at all."""

@@ -10,7 +10,7 @@ import numpy as np
 from attneval.comparable import check_protocols
 from attneval.errors import MismatchError, NothingToScoreError, first_of
 from attneval.problems import unreached
-from attneval.result import COUNTS, Result
+from attneval.result import Result
 from attneval.scores import Scores, summarise
 from attneval.scoring import add_totals
 from attneval.stats import ImageSums, RankTable
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 RETRIEVAL = ("i2t_", "t2i_")
 """How columns of retrieval begin."""
+COUNTS = (
+    *("images", "captions", "phrases", "phrases_without_box", "words", "regions"),
+    *("retrieval_images", "retrieval_captions", "items", "unreachable"),
+)
+"""What is counted, in the order in which scoring does."""
 _SETTINGS = {"version": "the version of attneval", "resamples": "--resamples", "seed": "--seed"}
 """What parts must have in common beside the protocol, so that the whole could have been made in one go."""
 

@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from attneval.itemfile import ItemTable
 
 SCHEMA = 1
-COUNTS = (
-    *("images", "captions", "phrases", "phrases_without_box", "words", "regions"),
-    *("retrieval_images", "retrieval_captions", "items", "unreachable"),
-)
-"""What is counted, in the order of result files."""
 ITEMS_SUFFIX = ".items.npz"
 
 

@@ -14,6 +14,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.itemfile import ItemTable
+    from attneval.result import Result
+
+SINGLE = 1e-6
+"""By how much a score may differ that was stored in single precision."""
+
+
+def belong(table: ItemTable, result: Result) -> bool:
+    """Whether items can be those of a result: of its images and, where it judges words, with its F1."""
+    sums = result.scores.sums
+    if not set(table.image_id) <= set(sums.image_id):
+        return False
+    if result.protocol.directions[0] != "t2i":
+        return True
+    count, total = int(table.scored.sum()), float(table.item_scores[table.scored, 2].sum(dtype=np.float64))
+    same_count = "scored" in sums.columns and count == sums.columns["scored"].sum()
+    return same_count and abs(total - float(sums.columns["f1"].sum())) <= SINGLE * (1 + count)
 
 
 def paired(mine: ItemTable, theirs: ItemTable) -> tuple[ItemTable, ItemTable]:

@@ -57,9 +57,10 @@ def _load(path: Path) -> ItemTable:
     """The items beside a result, or those of an items file itself."""
     from attneval.itemfile import ItemTable
     from attneval.result import Result, items_path
+    from attneval.selection import belong
 
     own = items_path(path)
     table = ItemTable.load(own)
-    if own != path and path.is_file() and not table.belongs_to(Result.load(path)):
+    if own != path and path.is_file() and not belong(table, Result.load(path)):
         raise ResultError(f"{own} holds the items of another result than {path}", hint="score the export again")
     return table
