@@ -89,7 +89,7 @@ def test_nothing_is_no_file(here: Here, flag: str) -> None:
     ("flags", "said"),
     [
         (("--iou", "0.3"), "--iou would change nothing"),
-        (("--gt", "nowhere", "--boxes", "union"), "--gt, --boxes would change nothing"),
+        (("--gt", "nowhere", "--boxes", "union"), "--boxes would change nothing"),
         (("--preset", "default", "--split", "x"), "--split, --preset would change nothing"),
     ],
 )

@@ -32,7 +32,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 Click asks for the parameter's name, so every option's parameter is named as its flag.
 """
 
-SCORING = ("gt", "gt_format", "split", "boxes_file", "preset", *(field.name for field in dataclasses.fields(Protocol)))
+SCORING = ("split", "boxes_file", "preset", *(field.name for field in dataclasses.fields(Protocol)))
 """Parameters that say how an export is scored, and nothing else."""
 
 SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".txt": "plain", ".xml": "junit"}
