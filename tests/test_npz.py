@@ -73,6 +73,7 @@ def test_nothing_grows(tmp_path: Path) -> None:
         assert data.files == ["rest"]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 writes other local headers, with the same content")
 def test_the_local_header_says_what_the_directory_says(tmp_path: Path) -> None:
     path = grown(tmp_path / "a.npz", {"a": [30]})
     data = path.read_bytes()

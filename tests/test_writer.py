@@ -349,6 +349,7 @@ def test_many_captions_of_any_size(tmp_path: Path) -> None:
     assert captions_of(open_export(tmp_path / "maps.npz")) == expected
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 writes other local headers, with the same content")
 def test_a_fixture_is_what_it_writes(fixtures: Path, tmp_path: Path) -> None:
     path = fixtures / "noisy.npz"
     export, read = open_export(path), read_export(path)
