@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from attneval.protocol import Protocol
 
+REACHING = "boxes must be in pixels of the original image, and small patches need --overlap iof"
+"""What may help where no region reaches a phrase."""
+
 
 @dataclass
 class Problems:
@@ -68,8 +71,7 @@ def unreached(counts: Mapping[str, int], protocol: Protocol) -> list[str]:
         return []
     found = f"none of the {counts['items']} items has a relevant region"
     under = f"overlap={protocol.overlap} and iou={protocol.iou:g}"
-    way_out = "boxes must be in pixels of the original image, and small patches need --overlap iof"
-    return [f"{found} under {under}: {way_out}"]
+    return [f"{found} under {under}: {REACHING}"]
 
 
 def _some(found: list[str], whole: int, what: str) -> str:

@@ -12,7 +12,7 @@ import numpy.random
 from attneval.block import MEAN
 from attneval.errors import ExportError, NothingToScoreError
 from attneval.metrics.retrieval import NonFiniteScoreError, retrieval_columns, retrieval_ranks
-from attneval.problems import unreached
+from attneval.problems import REACHING, unreached
 from attneval.result import Input, Result
 from attneval.scores import Scores, summarise
 from attneval.stats import ImageSums, RankTable
@@ -84,7 +84,7 @@ def result_of(run: Run, export: AttentionExport | None, ranked: Ranked | None, d
         if run.protocol.directions[0] == "i2t":
             raise NothingToScoreError(
                 "no region covers an annotated phrase, so that direction i2t has no items",
-                hint="small patches need --overlap iof; boxes must be in pixels of the original image",
+                hint=REACHING,
             )
         raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
     if headline is None and ranked is None:

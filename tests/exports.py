@@ -185,3 +185,23 @@ def write(path: Path, **given: Any) -> Path:
         out.add_caption("4711", CATS, index=3, text="cats", spans=[(0, 4)])
         out.add_caption("36979", TWO, index=1, text="Two", spans=[(-1, -1), (0, 3)])
     return path
+
+
+Step = tuple[str, tuple[Any, ...], dict[str, Any]]
+"""A method of the writer, and what it is given."""
+
+
+def call(name: str, *positional: Any, **named: Any) -> Step:
+    return name, positional, named
+
+
+def perform(path: Path, steps: tuple[Step, ...]) -> None:
+    """Write two images, and take some steps."""
+    with ExportWriter(path) as out:
+        add_images(out)
+        for name, positional, named in steps:
+            getattr(out, name)(*positional, **named)
+
+
+DOG_TOKENS = ["a", "café", "dog"]
+GIVEN = call("add_caption", "36979", DOG, index=0, tokens=DOG_TOKENS)

@@ -51,8 +51,9 @@ def compare(systems: tuple[Path, ...], **values: Any) -> None:
     from attneval.compare import compare as run
 
     groups = _groups(values["group"])
-    output = Output(values, *FORMATS, inputs=[*systems, *(path for _, paths in groups for path in paths)])
-    _refuse_idle(flags_given(SCORING), [*systems, *(path for _, paths in groups for path in paths)])
+    files = [*systems, *(path for _, paths in groups for path in paths)]
+    output = Output(values, *FORMATS, inputs=files)
+    _refuse_idle(flags_given(SCORING), files)
     protocol = protocol_from(values)
     comparison = run(
         _systems(systems, groups, protocol, values),
