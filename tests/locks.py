@@ -88,7 +88,7 @@ def torchmetrics_states() -> dict[str, str]:
 
 def cases() -> dict[str, Callable[[], dict[str, str]]]:
     """Everything that is locked, by name."""
-    from attneval.presets import PRESETS
+    from attneval.config.presets import PRESETS
 
     made: dict[str, Callable[[], dict[str, str]]] = {}
     for gt, preset, jobs in itertools.product(FORMATS, PRESETS, ("1", "2")):

@@ -11,15 +11,15 @@ import numpy as np
 
 import attneval
 from attneval.metrics.registry import metrics
-from attneval.result import Result
-from attneval.scores import Measured, Scores
-from attneval.stats import ImageSums, RankTable
+from attneval.results.result import Result
+from attneval.results.summary import Measured, Scores
+from attneval.statistics.bootstrap import ImageSums, RankTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from attneval.metrics.registry import Metric
-    from attneval.scores import Curve
+    from attneval.results.summary import Curve
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -98,7 +98,9 @@ def test_metrics_need_numpy_only() -> None:
 def test_training_knows_nothing_of_metrics() -> None:
     for path in (PACKAGE / "training").glob("**/*.py"):
         for module in imports(path):
-            assert not module.startswith(("attneval.metrics", "attneval.evaluate", "attneval.scor", "attneval.result"))
+            assert not module.startswith(
+                ("attneval.metrics", "attneval.evaluation.score", "attneval.scor", "attneval.results.result")
+            )
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["score", "--help"], ["nonsense"]])

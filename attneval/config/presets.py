@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, suggestion
-from attneval.protocol import Protocol
 
 
 @dataclass(frozen=True)

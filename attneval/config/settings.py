@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attneval.config.protocol import Protocol
 from attneval.errors import ConfigError, suggestion
-from attneval.protocol import Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path

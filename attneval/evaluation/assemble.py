@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.random
 
-from attneval.block import MEAN
 from attneval.errors import ExportError, NothingToScoreError
+from attneval.evaluation.block import MEAN
+from attneval.matching.mismatches import REACHING, unreached
 from attneval.metrics.retrieval import NonFiniteScoreError, retrieval_columns, retrieval_ranks
-from attneval.problems import REACHING, unreached
-from attneval.result import Input, Result
-from attneval.scores import Scores, summarise
-from attneval.stats import ImageSums, RankTable
+from attneval.results.result import Input, Result
+from attneval.results.summary import Scores, summarise
+from attneval.statistics.bootstrap import ImageSums, RankTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport
-    from attneval.export.similarity import Similarity
-    from attneval.itemfile import ItemTable
-    from attneval.run import Part, Run
+    from attneval.evaluation.run import Part, Run
+    from attneval.export.read.content import AttentionExport
+    from attneval.export.read.similarity import Similarity
+    from attneval.results.items import ItemTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ def result_of(run: Run, export: AttentionExport | None, ranked: Ranked | None, d
 def _joined(items: list[ItemTable]) -> ItemTable | None:
     if not items:
         return None
-    from attneval.itemfile import ItemTable
+    from attneval.results.items import ItemTable
 
     return ItemTable.joined(items)
 

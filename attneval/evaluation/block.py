@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.align import ABSENT, align
+from attneval.arrays.strings import distinct_values, offsets_of, ranges
 from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_boxes, check_maps, check_spans
-from attneval.export.report import Report
-from attneval.items import Items, region_items, word_items
-from attneval.mentions import Mentions
-from attneval.metrics.boxes import areas
-from attneval.metrics.overlap import Sets, relevant_regions
-from attneval.problems import Problems
-from attneval.text import distinct_values, offsets_of, ranges
+from attneval.export.problems import Report
+from attneval.geometry.boxes import areas
+from attneval.geometry.overlap import Sets, relevant_regions
+from attneval.matching.alignment import ABSENT, align
+from attneval.matching.items import Items, region_items, word_items
+from attneval.matching.mismatches import Problems
+from attneval.matching.phrases import Mentions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport, MapBlock
+    from attneval.config.protocol import Protocol
+    from attneval.export.read.content import AttentionExport, MapBlock
     from attneval.groundtruth import GroundTruth
-    from attneval.protocol import Protocol
 
 CENTER_ROUNDING = 1e-6
 """Regions whose distance from the centre differs by less than this share of the image's diagonal are equally near."""

@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.itemfile import KINDS, ItemTable
-from attneval.metrics.judged import Judged
-from attneval.metrics.rows import Rows, normalised
-from attneval.scoring import item_chunks
-from attneval.text import Strings, ranges
+from attneval.arrays.strings import Strings, ranges
+from attneval.evaluation.sum_items import item_chunks
+from attneval.metrics.hits import Judged
+from attneval.metrics.rankings import Rows, normalised
+from attneval.results.items import KINDS, ItemTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.align import Alignment
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.sum_items import Weights
+    from attneval.geometry.overlap import Sets
     from attneval.groundtruth import GroundTruth
-    from attneval.items import Items
-    from attneval.mentions import Mentions
-    from attneval.metrics.overlap import Sets
-    from attneval.protocol import Protocol
-    from attneval.scoring import Weights
+    from attneval.matching.alignment import Alignment
+    from attneval.matching.items import Items
+    from attneval.matching.phrases import Mentions
 
 RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
 

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.blocks import BlockScores, Inputs, score_absent, score_blocks, split_blocks
-from attneval.cache import Cached
 from attneval.errors import AlignmentError, DataError, NothingToScoreError, first_of
-from attneval.files import Hashing, sha256_of_many
-from attneval.problems import Problems
-from attneval.scoring import add_totals
+from attneval.evaluation.score_block import BlockScores, Inputs, score_absent, score_blocks, split_blocks
+from attneval.evaluation.sum_items import add_totals
+from attneval.groundtruth.index import Cached
+from attneval.matching.mismatches import Problems
+from attneval.storage.whole_files import Hashing, sha256_of_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport
+    from attneval.config.options import Options
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.sum_items import Totals
+    from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import Source
-    from attneval.itemfile import ItemTable
-    from attneval.options import Options
-    from attneval.protocol import Protocol
-    from attneval.scoring import Totals
+    from attneval.results.items import ItemTable
 
 LEFT_OUT = ": left out"
 
@@ -37,7 +37,7 @@ class Part:
 
     Attributes:
         tables: Per-image sums of each block.
-        totals: See `attneval.scoring.Scored`.
+        totals: See `attneval.evaluation.sum_items.Scored`.
     """
 
     tables: list[dict[str, NDArray[np.float64]]] = field(default_factory=list)

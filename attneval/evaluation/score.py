@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attneval.blocks import Inputs, open_exports
+from attneval.config.options import Options
+from attneval.config.protocol import Protocol
 from attneval.errors import AlignmentError, DataError, ExportError, NothingToScoreError
-from attneval.options import Options
-from attneval.protocol import Protocol
-from attneval.run import LEFT_OUT, Run
+from attneval.evaluation.run import LEFT_OUT, Run
+from attneval.evaluation.score_block import Inputs, open_exports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from attneval.result import Result
+    from attneval.results.result import Result
 
     Pathlike = str | Path
 
@@ -65,8 +65,8 @@ def score(
     else:
         run.notes.append("attention was not scored: there are no attention maps")
     # What comes afterwards is imported and done while other processes score the maps.
-    from attneval.export.similarity import open_similarity, similarity_of
-    from attneval.summary import rank, result_of
+    from attneval.evaluation.assemble import rank, result_of
+    from attneval.export.read.similarity import open_similarity, similarity_of
 
     ranked = None
     matrix = similarity_of(export) if export is not None else None

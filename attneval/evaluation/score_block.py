@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.align import ABSENT, Alignment, Words
-from attneval.block import MEAN, Block
-from attneval.cache import Cached, Index
-from attneval.export.reader import BLOCK_BYTES, open_export
+from attneval.evaluation.block import MEAN, Block
+from attneval.evaluation.engines.processes import can_fork, processors, share_out
+from attneval.evaluation.sum_items import Scored, score_items
+from attneval.export.read.reader import BLOCK_BYTES, open_export
+from attneval.geometry.overlap import Sets
 from attneval.groundtruth import open_ground_truth
-from attneval.items import word_items
-from attneval.mentions import Mentions
-from attneval.metrics.overlap import Sets
-from attneval.problems import Problems
-from attneval.scoring import Scored, score_items
-from attneval.workers import can_fork, processors, share_out
+from attneval.groundtruth.index import Cached, Index
+from attneval.matching.alignment import ABSENT, Alignment, Words
+from attneval.matching.items import word_items
+from attneval.matching.mismatches import Problems
+from attneval.matching.phrases import Mentions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport
+    from attneval.config.protocol import Protocol
+    from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import GroundTruth, Source
-    from attneval.itemfile import ItemTable
-    from attneval.protocol import Protocol
+    from attneval.results.items import ItemTable
 
     Piece = tuple[NDArray[np.int64], NDArray[np.int64]]
     """Rows of images of an export, and of their captions."""
@@ -82,11 +82,11 @@ def open_exports(paths: tuple[Path, ...], boxes: Path | None) -> AttentionExport
     export = open_export(paths[0])
     # What few need is imported for them alone; start-up is a good part of the time of a small scoring.
     if len(paths) > 1:
-        from attneval.export.shards import join_shards
+        from attneval.export.read.shards import join_shards
 
         export = join_shards([export, *map(open_export, paths[1:])])
     if boxes is not None:
-        from attneval.export.boxfile import with_boxes
+        from attneval.export.read.boxfile import with_boxes
 
         export = with_boxes(export, boxes)
     return export
@@ -205,7 +205,7 @@ def score_block(export: AttentionExport, read: Read, inputs: Inputs, piece: Piec
                 center=block.center() if direction == "t2i" else None,
             )
         if inputs.keep_items and direction == "t2i":
-            from attneval.diagnosis import examine
+            from attneval.evaluation.examine_items import examine
 
             table = examine(
                 truth,
@@ -264,7 +264,7 @@ def score_absent(
         nothing_attended = score_items(items, _no_weights, protocol, images=len(image_id), types=truth.types)
         scored |= {(channel, direction): nothing_attended for channel in _channels(export)}
         if keep_items and direction == "t2i":
-            from attneval.diagnosis import examine
+            from attneval.evaluation.examine_items import examine
 
             regions = np.zeros(len(image_id) + 1, np.int64), np.zeros((0, 4))
             table = examine(truth, alignment, mentions, items, _no_weights, protocol=protocol, regions=regions)

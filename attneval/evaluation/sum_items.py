@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.mentions import AREAS, LENGTHS
-from attneval.metrics.judged import Judged
+from attneval.arrays.strings import distinct_values, ranges
+from attneval.matching.phrases import AREAS, LENGTHS
+from attneval.metrics.hits import Judged
+from attneval.metrics.rankings import Rows, normalised
 from attneval.metrics.registry import Column, columns
-from attneval.metrics.rows import Rows, normalised
 from attneval.metrics.sweep import CURVES, grid, sweep
-from attneval.text import distinct_values, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.items import Items
-    from attneval.metrics.overlap import Sets
-    from attneval.protocol import Protocol, Threshold
+    from attneval.config.protocol import Protocol, Threshold
+    from attneval.geometry.overlap import Sets
+    from attneval.matching.items import Items
 
     Weights = Callable[[NDArray[np.int64]], NDArray[np.float64]]
     """From some items with equally many keys to their rows of weights f8[m, n]."""

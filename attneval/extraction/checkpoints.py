@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.strings import offsets_of
 from attneval.errors import ConfigError, DataError
 from attneval.export.checks import check_boxes
-from attneval.export.report import Report
-from attneval.export.writer import ExportWriter
-from attneval.files import sha256_of
-from attneval.text import offsets_of
-from attneval.training.captions import EncodedCaptions
-from attneval.training.checkpoint import read_checkpoint
-from attneval.training.config import to_dict
-from attneval.training.models import MODELS
-from attneval.training.similarity import MatchedMaps, mean_maps, similarity_matrix
-from attneval.training.updates import resolve_device
-from attneval.training.vocabulary import Vocabulary
+from attneval.export.problems import Report
+from attneval.export.write.writer import ExportWriter
+from attneval.storage.whole_files import sha256_of
+from attneval.training.data.captions import EncodedCaptions
+from attneval.training.data.vocabulary import Vocabulary
+from attneval.training.models.similarity import MatchedMaps, mean_maps, similarity_matrix
+from attneval.training.models.table import MODELS
+from attneval.training.run.checkpoint import read_checkpoint
+from attneval.training.run.config import to_dict
+from attneval.training.run.updates import resolve_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.training.checkpoint import Checkpoint
-    from attneval.training.data import Split
-    from attneval.training.matching import MatchingModel
-    from attneval.training.similarity import CaptionMap
+    from attneval.training.data.precomputed import Split
+    from attneval.training.models.matching import MatchingModel
+    from attneval.training.models.similarity import CaptionMap
+    from attneval.training.run.checkpoint import Checkpoint
 
 PREPROCESS = "captions in lower case, split as nltk does, between <start> and <end>; precomputed region features"
 SEVERAL = " + "

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.metrics.boxes import areas, disjoint, enclosing
-from attneval.text import offsets_of, ranges
+from attneval.arrays.strings import offsets_of, ranges
+from attneval.geometry.boxes import areas, disjoint, enclosing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

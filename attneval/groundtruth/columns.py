@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from attneval.text import Strings, offsets_of, ranges
+from attneval.arrays.strings import Strings, offsets_of, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

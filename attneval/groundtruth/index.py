@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval._version import __version__
+from attneval.arrays.strings import Strings
 from attneval.errors import DataError
-from attneval.export.archive import Archive
-from attneval.files import replacing, sha256_of_many
 from attneval.groundtruth.columns import GroundTruth, joined_truth
-from attneval.text import Strings
+from attneval.storage.archive import Archive
+from attneval.storage.whole_files import replacing, sha256_of_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +138,7 @@ class Index:
     @staticmethod
     def save(path: Path, truth: GroundTruth, sha256: str) -> None:
         """Write an index; the files' digest with it."""
-        from attneval.export.npz import write_npz
+        from attneval.storage.npz import write_npz
 
         members: dict[str, Any] = {"sha256": np.frombuffer(sha256.encode(), np.uint8)}
         for field in dataclasses.fields(truth):

@@ -1,7 +1,7 @@
 """Which exported tokens make up which annotated words: the one place where tokens become words.
 
-Both sides are folded to streams of letters and digits (`attneval.text.fold`). Where the streams of a caption agree, a
-token belongs to the words whose characters it covers, whatever tokeniser made it. They also agree when
+Both sides are folded to streams of letters and digits (`attneval.matching.folding`). Where the streams of a caption
+agree, a token belongs to the words whose characters it covers, whatever tokeniser made it. They also agree when
 
 - the export's text is a beginning of the annotated one (the model cuts captions),
 - the annotated text stands somewhere inside the export's (a prompt around the caption),
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.text import fold, offsets_of, ranges, text_of
+from attneval.arrays.strings import fold, offsets_of, ranges, text_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.export.content import TokenBlock
+    from attneval.arrays.strings import Strings
+    from attneval.export.read.content import TokenBlock
     from attneval.groundtruth import GroundTruth
-    from attneval.text import Strings
 
 ABSENT = -1
 """In `Alignment.row`: the export does not have this caption."""
@@ -195,7 +195,7 @@ class _Matcher:
 
     def _fill_unknown(self, row: int, caption: int, text: str) -> bool:
         """Give each unknown-word token the word that stands in its place; False if the known ones do not fit."""
-        from attneval.unknown import Gaps
+        from attneval.matching.unknown_words import Gaps
 
         first, last = self.tokens.offset[row : row + 2].tolist()
         mine = self.stream[self.bound[row] : self.bound[row + 1]]

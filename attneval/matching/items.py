@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.metrics.overlap import Sets
-from attneval.text import distinct_values, offsets_of, ranges
+from attneval.arrays.strings import distinct_values, offsets_of, ranges
+from attneval.geometry.overlap import Sets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.align import Alignment
+    from attneval.config.protocol import Protocol
     from attneval.groundtruth import GroundTruth
-    from attneval.mentions import Mentions
-    from attneval.protocol import Protocol
+    from attneval.matching.alignment import Alignment
+    from attneval.matching.phrases import Mentions
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class Items:
         other_offset: i8[m+1], first entry of each item in `other`.
         other: i8[o], for each item the sets of the other entities it could be about.
         types: i8[m], the types of its phrase as bits.
-        area: i8[m], index into `attneval.mentions.AREAS`, or -1.
-        length: i8[m], index into `attneval.mentions.LENGTHS`, or -1.
+        area: i8[m], index into `attneval.matching.phrases.AREAS`, or -1.
+        length: i8[m], index into `attneval.matching.phrases.LENGTHS`, or -1.
     """
 
     image: NDArray[np.int64]

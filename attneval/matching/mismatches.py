@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from attneval.protocol import Protocol
+    from attneval.config.protocol import Protocol
 
 REACHING = "boxes must be in pixels of the original image, and small patches need --overlap iof"
 """What may help where no region reaches a phrase."""

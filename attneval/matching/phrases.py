@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.metrics.boxes import areas, enclosing
-from attneval.text import distinct_values, offsets_of, ranges
+from attneval.arrays.strings import distinct_values, offsets_of, ranges
+from attneval.geometry.boxes import areas, enclosing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.align import Alignment
     from attneval.groundtruth import GroundTruth
+    from attneval.matching.alignment import Alignment
 
 AREAS = ("small", "medium", "large")
 AREA_EDGES = (0.05, 0.25)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.text import offsets_of, ranges
+from attneval.arrays.strings import offsets_of, ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.metrics.overlap import Sets
-    from attneval.metrics.rows import Rows
+    from attneval.geometry.overlap import Sets
+    from attneval.metrics.rankings import Rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.protocol import Threshold
+    from attneval.config.protocol import Threshold
 
 ROUNDING = 1e-12
 """Weights that differ from a threshold by this share or less are equal to it, whatever the processor made of them."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from attneval.metrics.judged import first_within
+from attneval.metrics.hits import first_within
 from attneval.metrics.registry import Metric, Sums, ratio, register
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.metrics.rows import cut
-from attneval.text import distinct_values
+from attneval.arrays.strings import distinct_values
+from attneval.metrics.rankings import cut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.metrics.judged import Judged
-    from attneval.protocol import Threshold
+    from attneval.config.protocol import Threshold
+    from attneval.metrics.hits import Judged
 
 POINTS = 101
 TRAILING_BITS = 42

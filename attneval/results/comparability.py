@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.stats import ImageSums
+from attneval.statistics.bootstrap import ImageSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from attneval.result import Result
+    from attneval.results.result import Result
 
 
 def distinct(names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:

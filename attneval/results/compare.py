@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.comparable import check_protocols, common_images, distinct, restricted
+from attneval.config.options import RESAMPLES, SEED
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
 from attneval.metrics.registry import metrics
-from attneval.options import RESAMPLES, SEED
-from attneval.significance import EQUAL, TRIALS, holm, swap_p_values, value_of
-from attneval.stats import ImageSums, bootstrap_repeats, mean_sums, percentile_bounds, resampled_runs
+from attneval.results.comparability import check_protocols, common_images, distinct, restricted
+from attneval.statistics.bootstrap import ImageSums, bootstrap_repeats, mean_sums, percentile_bounds, resampled_runs
+from attneval.statistics.randomization import EQUAL, TRIALS, holm, swap_p_values, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.registry import Metric, Sums
-    from attneval.result import Result
+    from attneval.results.result import Result
 
 DEFAULT_METRICS = (
     *("precision", "recall", "f1", "ap", "specificity", "pointing"),

@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attneval.comparable import check_protocols
-from attneval.compare import ALPHA, System, compare
 from attneval.errors import EXIT_GATE_FAILED, EXIT_OK, MismatchError, ProtocolError, suggestion
 from attneval.metrics.registry import REGISTRY, metrics
+from attneval.results.comparability import check_protocols
+from attneval.results.compare import ALPHA, System, compare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from attneval.result import Result
+    from attneval.results.result import Result
 
 MIN, MAX, MAX_DROP = "min", "max", "max-drop"
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, ProtocolError, suggestion
-from attneval.itemfile import KINDS
+from attneval.results.items import KINDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.itemfile import ItemTable
-    from attneval.result import Result
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result
 
 SINGLE = 1e-6
 """By how much a score may differ that was stored in single precision."""

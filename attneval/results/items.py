@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.strings import Strings, offsets_of, ranges
 from attneval.errors import ResultError
-from attneval.export.archive import Archive
-from attneval.export.npz import write_npz
-from attneval.files import replacing
 from attneval.groundtruth.columns import moved_bits
-from attneval.text import Strings, offsets_of, ranges
+from attneval.storage.archive import Archive
+from attneval.storage.npz import write_npz
+from attneval.storage.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed", "unreachable")
-"""What an item can be, as `attneval.diagnosis` says it."""
+"""What an item can be, as `attneval.evaluation.examine_items` says it."""
 _TEXT = ("image_id", "caption_text", "types")
 _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_image": ("i4", "caption", ()),

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.comparable import check_protocols
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.problems import unreached
-from attneval.result import Result
-from attneval.scores import Scores, summarise
-from attneval.scoring import add_totals
-from attneval.stats import ImageSums, RankTable
+from attneval.evaluation.sum_items import add_totals
+from attneval.matching.mismatches import unreached
+from attneval.results.comparability import check_protocols
+from attneval.results.result import Result
+from attneval.results.summary import Scores, summarise
+from attneval.statistics.bootstrap import ImageSums, RankTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.scoring import Totals
+    from attneval.evaluation.sum_items import Totals
 
 RETRIEVAL = ("i2t_", "t2i_")
 """How columns of retrieval begin."""

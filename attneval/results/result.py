@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval._version import __version__
+from attneval.config.options import RESAMPLES, SEED
+from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
-from attneval.files import write_text
-from attneval.integrity import check_counts, check_scores
 from attneval.metrics.registry import REGISTRY, metrics
-from attneval.options import RESAMPLES, SEED
-from attneval.protocol import Protocol
-from attneval.scores import Curve, Measured, Scores
-from attneval.stats import ImageSums, RankTable
+from attneval.results.summary import Curve, Measured, Scores
+from attneval.results.validation import check_counts, check_scores
+from attneval.statistics.bootstrap import ImageSums, RankTable
+from attneval.storage.whole_files import write_text
 
 if TYPE_CHECKING:
-    from attneval.itemfile import ItemTable
+    from attneval.results.items import ItemTable
 
 SCHEMA = 1
 ITEMS_SUFFIX = ".items.npz"

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.evaluation.sum_items import UNIT
 from attneval.groundtruth.columns import TYPES
-from attneval.mentions import AREAS, LENGTHS
+from attneval.matching.phrases import AREAS, LENGTHS
 from attneval.metrics.registry import columns, metrics
 from attneval.metrics.sweep import CURVES, grid
-from attneval.scoring import UNIT
-from attneval.stats import intervals
+from attneval.statistics.bootstrap import intervals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.sum_items import Totals
     from attneval.metrics.registry import Metric, Sums
-    from attneval.protocol import Protocol
-    from attneval.scoring import Totals
-    from attneval.stats import ImageSums
+    from attneval.statistics.bootstrap import ImageSums
 
 ATTENTION = ("attention", "companion", "ceiling")
 """The groups of metrics that need maps; the others need similarities."""
@@ -110,7 +110,7 @@ def summarise(
 
     Args:
         sums: Per-image sums of attention, of retrieval, or of both.
-        totals: As in `attneval.scoring.Scored`; empty without attention.
+        totals: As in `attneval.evaluation.sum_items.Scored`; empty without attention.
         protocol: What they were computed under.
         resamples: How many bootstrap resamples the intervals take.
         seed: Of the resamples.

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.config.protocol import DIRECTIONS
+from attneval.evaluation.sum_items import UNIT
 from attneval.metrics.registry import columns
 from attneval.metrics.retrieval import COLUMNS
 from attneval.metrics.sweep import CURVES, grid
-from attneval.protocol import DIRECTIONS
-from attneval.scores import ATTENTION
-from attneval.scoring import UNIT
+from attneval.results.summary import ATTENTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from attneval.protocol import Protocol
-    from attneval.scores import Scores
-    from attneval.scoring import Table
-    from attneval.stats import ImageSums
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.sum_items import Table
+    from attneval.results.summary import Scores
+    from attneval.statistics.bootstrap import ImageSums
 
 TOLERANCE = 1e-9
 """How far numbers may be from what they follow from: so much of them, or just so much if they are small."""
@@ -85,7 +85,7 @@ def _check_names(where: str, table: Any, expected: Iterable[str], also: Iterable
 
 
 def _check_totals(where: str, totals: Any, protocol: Protocol) -> None:
-    """Totals are nested as `attneval.scoring.Scored` has them, and made of whole numbers."""
+    """Totals are nested as `attneval.evaluation.sum_items.Scored` has them, and made of whole numbers."""
     _check_names(where, totals, ("sweep", "uniform", "shuffled", "by"), also=_BASELINES)
     _check_names(f"{where} sweep", totals["sweep"], CURVES)
     points = len(grid(protocol.rule))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.options import RESAMPLES, SEED
-from attneval.text import distinct_values
+from attneval.arrays.strings import distinct_values
+from attneval.config.options import RESAMPLES, SEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.options import SEED
-from attneval.stats import RankTable, counts_up_to, medians_of
+from attneval.config.options import SEED
+from attneval.statistics.bootstrap import RankTable, counts_up_to, medians_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.registry import Metric, Sums
-    from attneval.stats import ImageSums
+    from attneval.statistics.bootstrap import ImageSums
 
 TRIALS = 10_000
 TRIALS_AT_ONCE = 250

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from attneval.errors import ExportError
-from attneval.export.npy import Layout, read_layout
-from attneval.files import ZipReader
+from attneval.storage.npy import Layout, read_layout
+from attneval.storage.whole_files import ZipReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from attneval.errors import ExportError
-from attneval.files import Draft, Unbuffered, write_soon, writing
+from attneval.storage.whole_files import Draft, Unbuffered, write_soon, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

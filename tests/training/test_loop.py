@@ -14,15 +14,15 @@ import pytest
 import torch
 
 from attneval.errors import AttnevalError, ConfigError, DataError
-from attneval.training.checkpoint import read_checkpoint
-from attneval.training.config import ConstraintConfig, TrainConfig, from_dict, to_dict
-from attneval.training.loop import train
-from attneval.training.models import MODELS, model_config
+from attneval.training.models.table import MODELS, model_config
+from attneval.training.run.checkpoint import read_checkpoint
+from attneval.training.run.config import ConstraintConfig, TrainConfig, from_dict, to_dict
+from attneval.training.run.loop import train
 
 from .toy import write_toy
 
 if TYPE_CHECKING:
-    from attneval.training.similarity import MatchedMaps
+    from attneval.training.models.similarity import MatchedMaps
 
 
 def toy_config(toy: Path, name: str = "scan-t2i", **choices: Any) -> TrainConfig:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from attneval.arrays.strings import offsets_of
 from attneval.errors import ExportError, first_of
-from attneval.export.archive import Archive
-from attneval.export.columns import Columns
-from attneval.export.npy import map_npy
-from attneval.export.regions import Regions
-from attneval.export.report import Report
-from attneval.text import offsets_of
+from attneval.export.problems import Report
+from attneval.export.read.columns import Columns
+from attneval.export.read.regions import Regions
+from attneval.storage.archive import Archive
+from attneval.storage.npy import map_npy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport
+    from attneval.export.read.content import AttentionExport
 
     Boxes = dict[str, NDArray[np.floating]]
     Sizes = dict[str, tuple[int, int]]

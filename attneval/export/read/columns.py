@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.errors import ExportError, first_of
-from attneval.export.strings import StringColumn
+from attneval.export.read.strings import StringColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.export.archive import Members
-    from attneval.export.report import Report
-    from attneval.text import Strings
+    from attneval.arrays.strings import Strings
+    from attneval.export.problems import Report
+    from attneval.storage.archive import Members
 
 
 class Columns:

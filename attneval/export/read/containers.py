@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.errors import ExportError, first_of
-from attneval.export.archive import Archive, Arrays
+from attneval.storage.archive import Archive, Arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from attneval.export.archive import Members
+    from attneval.storage.archive import Members
 
 
 def open_members_of(path: Path) -> Members:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from attneval.export.tokens import spans_of_tokens
-from attneval.text import Strings, offsets_of, ranges
+from attneval.arrays.strings import Strings, offsets_of, ranges
+from attneval.export.read.tokens import spans_of_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.export.archive import Members
-    from attneval.export.regions import Regions
+    from attneval.export.read.regions import Regions
+    from attneval.storage.archive import Members
 
 KINDS = ("attention", "similarity", "relevance", "logit")
 NORMALISED_OVER = ("regions", "tokens", "none")

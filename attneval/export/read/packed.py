@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.export.content import KINDS, NORMALISED_OVER, AttentionExport, Header, Maps, Scores, caption_name
-from attneval.export.regions import Regions, grid_offset
-from attneval.text import offsets_of
+from attneval.arrays.strings import offsets_of
+from attneval.export.read.content import KINDS, NORMALISED_OVER, AttentionExport, Header, Maps, Scores, caption_name
+from attneval.export.read.regions import Regions, grid_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from attneval.export.columns import Columns
-    from attneval.export.report import Report
-    from attneval.export.strings import StringColumn
+    from attneval.export.problems import Report
+    from attneval.export.read.columns import Columns
+    from attneval.export.read.strings import StringColumn
 
 FORMAT_VERSION = (1, 0)
 LAST_INDEX = 2**15 - 1

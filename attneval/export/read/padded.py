@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.strings import offsets_of, ranges
 from attneval.errors import first_of
-from attneval.export.content import AttentionExport, Header, Maps, Scores, caption_name
-from attneval.export.packed import check_captions, read_header
-from attneval.export.regions import Regions, grid_offset
-from attneval.text import offsets_of, ranges
+from attneval.export.read.content import AttentionExport, Header, Maps, Scores, caption_name
+from attneval.export.read.packed import check_captions, read_header
+from attneval.export.read.regions import Regions, grid_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from attneval.export.columns import Columns
-    from attneval.export.report import Report
-    from attneval.text import Strings
+    from attneval.arrays.strings import Strings
+    from attneval.export.problems import Report
+    from attneval.export.read.columns import Columns
 
 KINDS_OF_MEMBERS = {
     "attn": "f",

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import ExportError
-from attneval.export.archive import Archive
 from attneval.export.checks import check_images, check_maps, check_spans
-from attneval.export.columns import Columns
-from attneval.export.report import Report
-from attneval.export.strings import StringColumn
+from attneval.export.problems import Report
+from attneval.export.read.columns import Columns
+from attneval.export.read.strings import StringColumn
+from attneval.storage.archive import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from attneval.export.archive import Members
-    from attneval.export.content import AttentionExport
+    from attneval.export.read.content import AttentionExport
+    from attneval.storage.archive import Members
 
 BLOCK_BYTES = 32 * 2**20
 """How many bytes of weights are looked at together."""
@@ -55,10 +55,10 @@ def open_members(members: Members, report: Report) -> AttentionExport:
             hint="it needs attn, words, caption_ids and boxes, or the packed layout's members",
         )
     if is_packed:
-        from attneval.export.packed import KINDS_OF_MEMBERS, load_packed
+        from attneval.export.read.packed import KINDS_OF_MEMBERS, load_packed
 
         return load_packed(Columns(members, report, KINDS_OF_MEMBERS))
-    from attneval.export import padded
+    from attneval.export.read import padded
 
     return padded.load_padded(Columns(members, report, padded.KINDS_OF_MEMBERS))
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.strings import Strings, offsets_of, ranges
 from attneval.errors import ExportError
-from attneval.export.content import MapBlock
-from attneval.export.regions import Regions
-from attneval.text import Strings, offsets_of, ranges
+from attneval.export.read.content import MapBlock
+from attneval.export.read.regions import Regions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport, MapSource, TextSource
+    from attneval.export.read.content import AttentionExport, MapSource, TextSource
 
 
 def join_shards(shards: Sequence[AttentionExport]) -> AttentionExport:

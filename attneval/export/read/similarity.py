@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import ExportError
-from attneval.export.npy import map_npy
-from attneval.export.reader import open_export
+from attneval.export.read.reader import open_export
+from attneval.storage.npy import map_npy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport
+    from attneval.export.read.content import AttentionExport
     from attneval.metrics.retrieval import Matrix
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.export.report import Report
-from attneval.text import Strings, offsets_of, ranges
+from attneval.arrays.strings import Strings, offsets_of, ranges
+from attneval.export.problems import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from attneval.export.archive import Members
+    from attneval.storage.archive import Members
 
 _STRINGS_AT_ONCE = 2**16
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.text import Strings, code_points, offsets_of
+from attneval.arrays.strings import Strings, code_points, offsets_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.strings import offsets_of
 from attneval.errors import ExportError
 from attneval.export.checks import spans_outside
-from attneval.export.packed import LAST_INDEX
-from attneval.text import offsets_of
+from attneval.export.read.packed import LAST_INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from attneval._version import __version__
 from attneval.errors import ExportError
-from attneval.export.content import KINDS, NORMALISED_OVER
-from attneval.export.packed import FORMAT_VERSION
+from attneval.export.read.content import KINDS, NORMALISED_OVER
+from attneval.export.read.packed import FORMAT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.strings import offsets_of
 from attneval.errors import ExportError
-from attneval.export.captions import Text, numbers
-from attneval.text import offsets_of
+from attneval.export.write.captions import Text, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.strings import offsets_of
 from attneval.errors import ExportError
-from attneval.export.captions import Captions, caption_called, numbers, real_weights
-from attneval.export.description import Description
-from attneval.export.images import Images
-from attneval.export.npz import GrowingNpz
-from attneval.text import offsets_of
+from attneval.export.write.captions import Captions, caption_called, numbers, real_weights
+from attneval.export.write.description import Description
+from attneval.export.write.images import Images
+from attneval.storage.npz import GrowingNpz
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from attneval.training.batches import CaptionBatch
-from attneval.training.vocabulary import PAD, tokenize, wrap
+from attneval.training.data.batches import CaptionBatch
+from attneval.training.data.vocabulary import PAD, tokenize, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.training.vocabulary import Vocabulary
+    from attneval.training.data.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from attneval.errors import DataError, first_of
-from attneval.training.batches import ImageBatch
-from attneval.training.bottomup import BottomUpFiles
-from attneval.training.pfan import BLOCKS, PAD_BLOCK
-from attneval.training.regions import ArrayRegions, BottomUpRegions, BoxedRegions, Regions
+from attneval.training.data.batches import ImageBatch
+from attneval.training.data.bottomup import BottomUpFiles
+from attneval.training.data.regions import ArrayRegions, BottomUpRegions, BoxedRegions, Regions
+from attneval.training.models.pfan import BLOCKS, PAD_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from attneval.errors import DataError, first_of
-from attneval.export.npy import map_npy
-from attneval.training.pfan import BLOCKS, position_blocks
+from attneval.storage.npy import map_npy
+from attneval.training.models.pfan import BLOCKS, position_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.training.bottomup import BottomUpFiles
+    from attneval.training.data.bottomup import BottomUpFiles
 
 
 class Regions(Protocol):

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import DataError
-from attneval.training.captions import EncodedCaptions
-from attneval.training.data import open_split
-from attneval.training.vocabulary import Vocabulary
+from attneval.training.data.captions import EncodedCaptions
+from attneval.training.data.precomputed import open_split
+from attneval.training.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.training.config import TrainConfig
-    from attneval.training.data import Split
+    from attneval.training.data.precomputed import Split
+    from attneval.training.run.config import TrainConfig
 
 
 @dataclass(frozen=True)

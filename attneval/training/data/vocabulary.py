@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.errors import DataError, first_of
-from attneval.files import write_text
-from attneval.training.tokens import word_tokenize
+from attneval.storage.whole_files import write_text
+from attneval.training.data.tokens import word_tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attneval.errors import ConfigError
-from attneval.training.attended import AttendedBatch
 from attneval.training.choices import Swap
+from attneval.training.losses.attended import AttendedBatch
 
 if TYPE_CHECKING:
     from typing import TypeAlias

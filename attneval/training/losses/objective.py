@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attneval.training.attention import T2I, contrasts
-from attneval.training.constraints import ContrastiveConstraints
+from attneval.training.losses.constraints import ContrastiveConstraints
+from attneval.training.models.attention import T2I, contrasts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attneval.training.attention import AttentionMaps, Pairs
     from attneval.training.choices import Negatives, Through
-    from attneval.training.config import ConstraintConfig
+    from attneval.training.models.attention import AttentionMaps, Pairs
+    from attneval.training.run.config import ConstraintConfig
 
 
 def matching_loss(scores: Tensor, images: Tensor, *, margin: float = 0.2, negatives: Negatives = "hardest") -> Tensor:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attneval.training.attention import I2T, T2I, AttentionMaps, Direction, Pairs, attention_weights, pool
-from attneval.training.matching import MatchingModel
+from attneval.training.models.attention import I2T, T2I, AttentionMaps, Direction, Pairs, attention_weights, pool
+from attneval.training.models.matching import MatchingModel
 
 if TYPE_CHECKING:
     from torch import Tensor

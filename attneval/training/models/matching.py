@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from attneval.errors import DataError, first_of
-from attneval.training.encoders import ImageEncoder, TextEncoder
+from attneval.training.models.encoders import ImageEncoder, TextEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from attneval.training.attention import AttentionMaps, Fragments, Pairs
-    from attneval.training.batches import CaptionBatch, ImageBatch
-    from attneval.training.config import ModelConfig
+    from attneval.training.data.batches import CaptionBatch, ImageBatch
+    from attneval.training.models.attention import AttentionMaps, Fragments, Pairs
+    from attneval.training.run.config import ModelConfig
 
 StateDict = dict[str, Tensor]
 

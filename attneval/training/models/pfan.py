@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from attneval.errors import DataError
-from attneval.training.attention import AttentionMaps, Fragments, Pairs, l2norm
-from attneval.training.encoders import xavier
-from attneval.training.matching import MatchingModel
-from attneval.training.scan import ScanI2T, ScanT2I
+from attneval.training.models.attention import AttentionMaps, Fragments, Pairs, l2norm
+from attneval.training.models.encoders import xavier
+from attneval.training.models.matching import MatchingModel
+from attneval.training.models.scan import ScanI2T, ScanT2I
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.training.batches import ImageBatch
-    from attneval.training.config import ModelConfig
+    from attneval.training.data.batches import ImageBatch
+    from attneval.training.run.config import ModelConfig
 
 GRID = 16
 BLOCKS = 15  # blocks kept per region

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attneval.errors import DataError
-from attneval.training.attention import T2I, AttentionMaps, Fragments, Pairs, attention_weights, l2norm
-from attneval.training.encoders import TextEncoder, xavier
-from attneval.training.matching import MatchingModel
+from attneval.training.models.attention import T2I, AttentionMaps, Fragments, Pairs, attention_weights, l2norm
+from attneval.training.models.encoders import TextEncoder, xavier
+from attneval.training.models.matching import MatchingModel
 
 if TYPE_CHECKING:
-    from attneval.training.batches import CaptionBatch, ImageBatch
-    from attneval.training.config import ModelConfig
+    from attneval.training.data.batches import CaptionBatch, ImageBatch
+    from attneval.training.run.config import ModelConfig
 
 DROPOUT = 0.4
 

@@ -14,17 +14,17 @@ import numpy as np
 import torch
 
 from attneval.errors import DataError
-from attneval.training.attention import Pairs
+from attneval.training.models.attention import Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.training.attention import AttentionMaps
-    from attneval.training.captions import EncodedCaptions
-    from attneval.training.data import Split
-    from attneval.training.matching import MatchingModel
+    from attneval.training.data.captions import EncodedCaptions
+    from attneval.training.data.precomputed import Split
+    from attneval.training.models.attention import AttentionMaps
+    from attneval.training.models.matching import MatchingModel
 
 IMAGE_BLOCK = 64  # images at a time, encoded and compared
 CAPTION_BLOCK = 128  # captions at a time, encoded

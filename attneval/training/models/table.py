@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from attneval.errors import ConfigError
-from attneval.training.bfan import BfanEqual, BfanProb
-from attneval.training.config import ModelConfig, from_dict
-from attneval.training.pfan import PfanI2T, PfanT2I
-from attneval.training.scan import ScanI2T, ScanT2I
-from attneval.training.sgraf import Saf, Sgr
+from attneval.training.models.bfan import BfanEqual, BfanProb
+from attneval.training.models.pfan import PfanI2T, PfanT2I
+from attneval.training.models.scan import ScanI2T, ScanT2I
+from attneval.training.models.sgraf import Saf, Sgr
+from attneval.training.run.config import ModelConfig, from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attneval.training.matching import MatchingModel
+    from attneval.training.models.matching import MatchingModel
 
 
 @dataclass(frozen=True)

@@ -19,17 +19,17 @@ import torch
 from torch import Tensor
 
 from attneval.errors import AttnevalError, DataError
-from attneval.files import replacing
-from attneval.training.config import TrainConfig, from_dict, to_dict
-from attneval.training.models import build_model
-from attneval.training.options import from_options, to_options
-from attneval.training.vocabulary import Vocabulary
+from attneval.storage.whole_files import replacing
+from attneval.training.data.vocabulary import Vocabulary
+from attneval.training.models.table import build_model
+from attneval.training.run.config import TrainConfig, from_dict, to_dict
+from attneval.training.run.options import from_options, to_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from attneval.training.matching import MatchingModel, StateDict
+    from attneval.training.models.matching import MatchingModel, StateDict
 
 LAYOUT = 1  # of what is under the key `attneval`
 

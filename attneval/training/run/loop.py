@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attneval.errors import AttnevalError, ConfigError, DataError
-from attneval.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from attneval.training.config import to_dict
-from attneval.training.progress import Progress
-from attneval.training.retrieval import recall
-from attneval.training.rundata import RunData
-from attneval.training.runlog import RunLog
-from attneval.training.similarity import MatchedMaps, check_images, similarity_matrix
-from attneval.training.updates import Updater
+from attneval.training.data.rundata import RunData
+from attneval.training.models.similarity import MatchedMaps, check_images, similarity_matrix
+from attneval.training.run.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from attneval.training.run.config import to_dict
+from attneval.training.run.progress import Progress
+from attneval.training.run.retrieval import recall
+from attneval.training.run.runlog import RunLog
+from attneval.training.run.updates import Updater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from attneval.training.config import TrainConfig
+    from attneval.training.run.config import TrainConfig
 
     Listener = Callable[[dict[str, Any]], None]
     AttentionScores = Callable[[MatchedMaps], Mapping[str, float]]

@@ -6,14 +6,14 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from attneval.errors import ConfigError, DataError
-from attneval.training.models import model_config
+from attneval.training.models.table import model_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from attneval.training.config import ModelConfig, TrainConfig
+    from attneval.training.run.config import ModelConfig, TrainConfig
 
 
 def to_options(config: TrainConfig) -> Namespace:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attneval.errors import ConfigError
-from attneval.training.attention import Pairs
-from attneval.training.losses import constraint_terms, make_constraints, matching_loss
-from attneval.training.models import build_model
-from attneval.training.vocabulary import query_words
+from attneval.training.data.vocabulary import query_words
+from attneval.training.losses.objective import constraint_terms, make_constraints, matching_loss
+from attneval.training.models.attention import Pairs
+from attneval.training.models.table import build_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attneval.training.choices import Negatives
-    from attneval.training.config import TrainConfig
-    from attneval.training.rundata import RunData
+    from attneval.training.data.rundata import RunData
+    from attneval.training.run.config import TrainConfig
 
 
 def resolve_device(name: str) -> torch.device:
