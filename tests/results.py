@@ -12,14 +12,15 @@ import numpy as np
 import attneval
 from attneval.metrics.registry import metrics
 from attneval.results.result import Result
-from attneval.results.summary import Measured, Scores
-from attneval.statistics.bootstrap import ImageSums, RankTable
+from attneval.results.scores import Measured, Scores
+from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from attneval.metrics.registry import Metric
-    from attneval.results.summary import Curve
+    from attneval.results.scores import Curve
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import itertools
 import sys
-import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-Number = TypeVar("Number", bound="np.generic[Any]")
+from attneval.arrays.ragged import offsets_of, ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -105,54 +104,3 @@ def code_points(text: str) -> NDArray[np.uint32]:
 def text_of(code: NDArray[np.uint32]) -> str:
     """The text of some code points."""
     return code.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
-
-
-def offsets_of(lengths: NDArray[np.int64] | Iterable[int]) -> NDArray[np.int64]:
-    """Start offsets of consecutive pieces of the given lengths, and their end: i8[n+1]."""
-    lengths = np.asarray(lengths if isinstance(lengths, np.ndarray) else list(lengths), np.int64)
-    offset = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offset[1:])
-    return offset
-
-
-def ranges(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The concatenation of `start[i], start[i]+1, ...`, `length[i]` numbers each."""
-    offset = offsets_of(length)
-    return np.arange(offset[-1], dtype=np.int64) + np.repeat(start - offset[:-1], length)
-
-
-def distinct_values(values: NDArray[Number]) -> NDArray[Number]:
-    """The values that occur, ascending."""
-    # Without counts numpy first asks whether the values are masked, for which it imports all of numpy.ma.
-    found: NDArray[Number] = np.unique(values, return_counts=True)[0]
-    return found
-
-
-def fold(code: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Fold code points to a stream of lower-case letters and digits without accents.
-
-    Returns:
-        The stream, u4[m], and i8[n+1]: how much of the stream lies before each of the n code points.
-    """
-    if not len(code):
-        return code, np.zeros(1, np.int64)
-    present = np.flatnonzero(np.bincount(code))
-    folded = [_fold_character(chr(point)) for point in present.tolist()]
-    length_of = np.zeros(present[-1] + 1, np.int64)
-    length_of[present] = list(map(len, folded))
-    before = offsets_of(length_of[code])
-    if max(map(len, folded)) <= 1:
-        # In nearly all text a letter stays one letter.
-        letter = np.zeros(present[-1] + 1, np.uint32)
-        letter[present] = [ord(text) if text else 0 for text in folded]
-        stream = letter[code]
-        return stream[stream > 0], before
-    row = np.zeros(present[-1] + 1, np.int64)
-    row[present] = np.arange(len(present))
-    table = Strings.of(folded)
-    return table.code[ranges(table.offset[row[code]], length_of[code])], before
-
-
-def _fold_character(character: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
-    return "".join(c for c in decomposed if c.isalnum())

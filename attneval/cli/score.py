@@ -50,7 +50,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     the export has similarities.
     """
     from attneval.cli.progress import progress
-    from attneval.storage.whole_files import hashing_ahead
+    from attneval.storage.digests import hashing_ahead
 
     digests = hashing_ahead(exports or (() if attn is None else (attn,)))
     from attneval.config.options import Options

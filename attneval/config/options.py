@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from attneval.storage.whole_files import Hashing
+    from attneval.storage.digests import Hashing
 
     Progress = Callable[[int, int], None]
     """Called with how many of how many images are done."""

@@ -11,11 +11,13 @@ import numpy.random
 
 from attneval.errors import ExportError, NothingToScoreError
 from attneval.evaluation.block import MEAN
-from attneval.matching.mismatches import REACHING, unreached
-from attneval.metrics.retrieval import NonFiniteScoreError, retrieval_columns, retrieval_ranks
+from attneval.metrics.ranks import NonFiniteScoreError, retrieval_ranks
+from attneval.metrics.retrieval import retrieval_columns
+from attneval.results.notes import REACHING, unreached
 from attneval.results.result import Input, Result
-from attneval.results.summary import Scores, summarise
-from attneval.statistics.bootstrap import ImageSums, RankTable
+from attneval.results.summary import summarise
+from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from attneval.export.read.content import AttentionExport
     from attneval.export.read.similarity import Similarity
     from attneval.results.items import ItemTable
+    from attneval.results.scores import Scores
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import distinct_values, offsets_of, ranges
+from attneval.arrays.index_sets import Sets
+from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_boxes, check_maps, check_spans
 from attneval.export.problems import Report
 from attneval.geometry.boxes import areas
-from attneval.geometry.overlap import Sets, relevant_regions
+from attneval.geometry.overlap import relevant_regions
 from attneval.matching.alignment import ABSENT, align
 from attneval.matching.items import Items, region_items, word_items
 from attneval.matching.mismatches import Problems

@@ -19,24 +19,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import Strings, ranges
+from attneval.arrays.ragged import ranges
+from attneval.arrays.strings import Strings
 from attneval.evaluation.sum_items import item_chunks
 from attneval.metrics.hits import Judged
 from attneval.metrics.rankings import Rows, normalised
-from attneval.results.items import KINDS, ItemTable
+from attneval.results.items import (
+    MISSED,
+    NARROW,
+    RIGHT,
+    SPILLED,
+    UNREACHABLE,
+    WRONG_ENTITY,
+    WRONG_INSTANCE,
+    ItemTable,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from attneval.arrays.index_sets import Sets
     from attneval.config.protocol import Protocol
     from attneval.evaluation.sum_items import Weights
-    from attneval.geometry.overlap import Sets
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
     from attneval.matching.items import Items
     from attneval.matching.phrases import Mentions
-
-RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
 
 
 def examine(
@@ -181,37 +189,3 @@ class _Context:
         chosen = order[(hits[order] > 0) & mentioned[order]]
         span[place[chosen]] = self.topic_span[where[chosen]]
         return kind, span
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one kind of error costs.
-
-    Attributes:
-        kind: One of `KINDS`.
-        items: How many items have it.
-        f1: How much higher the mean F1 would be without it; None for what no attention could repair.
-    """
-
-    kind: str
-    items: int
-    f1: float | None
-
-
-def costs(table: ItemTable) -> list[Cost]:
-    """What each kind of error costs in F1, fixing one kind at a time.
-
-    A spilled item is fixed by attending to nothing else (its recall stays), any other by attending to exactly the
-    relevant regions. The costs do not add up to what is missing to 1 exactly, since F1 is no sum.
-    """
-    scored = table.scored
-    count = max(int(scored.sum()), 1)
-    recall, f1 = table.item_scores[:, 1].astype(np.float64), table.item_scores[:, 2].astype(np.float64)
-    fixed = np.where(table.item_kind == SPILLED, 2 * recall / (1 + recall), 1.0)
-    found = []
-    for number, kind in enumerate(KINDS):
-        own = table.item_kind == number
-        gain = float(np.sum((fixed - f1)[own & scored])) / count
-        lost = number == UNREACHABLE and not (own & scored).any()
-        found.append(Cost(kind, int(own.sum()), None if lost else gain))
-    return found

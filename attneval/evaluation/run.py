@@ -11,10 +11,10 @@ import numpy as np
 
 from attneval.errors import AlignmentError, DataError, NothingToScoreError, first_of
 from attneval.evaluation.score_block import BlockScores, Inputs, score_absent, score_blocks, split_blocks
-from attneval.evaluation.sum_items import add_totals
 from attneval.groundtruth.index import Cached
 from attneval.matching.mismatches import Problems
-from attneval.storage.whole_files import Hashing, sha256_of_many
+from attneval.metrics.totals import add_totals
+from attneval.storage.digests import Hashing, sha256_of_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from attneval.config.options import Options
     from attneval.config.protocol import Protocol
-    from attneval.evaluation.sum_items import Totals
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import Source
+    from attneval.metrics.totals import Totals
     from attneval.results.items import ItemTable
 
 LEFT_OUT = ": left out"

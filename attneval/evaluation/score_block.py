@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.index_sets import Sets
 from attneval.evaluation.block import MEAN, Block
 from attneval.evaluation.engines.processes import can_fork, processors, share_out
 from attneval.evaluation.sum_items import Scored, score_items
 from attneval.export.read.reader import BLOCK_BYTES, open_export
-from attneval.geometry.overlap import Sets
 from attneval.groundtruth import open_ground_truth
 from attneval.groundtruth.index import Cached, Index
 from attneval.matching.alignment import ABSENT, Alignment, Words

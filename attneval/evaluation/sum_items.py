@@ -8,33 +8,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import distinct_values, ranges
-from attneval.matching.phrases import AREAS, LENGTHS
+from attneval.arrays.ragged import distinct_values, ranges
+from attneval.config.breakdowns import AREAS, LENGTHS
 from attneval.metrics.hits import Judged
 from attneval.metrics.rankings import Rows, normalised
 from attneval.metrics.registry import Column, columns
 from attneval.metrics.sweep import CURVES, grid, sweep
+from attneval.metrics.totals import exact_total, in_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from attneval.arrays.index_sets import Sets
     from attneval.config.protocol import Protocol, Threshold
-    from attneval.geometry.overlap import Sets
     from attneval.matching.items import Items
+    from attneval.metrics.totals import Table, Totals
 
     Weights = Callable[[NDArray[np.int64]], NDArray[np.float64]]
     """From some items with equally many keys to their rows of weights f8[m, n]."""
-    Table = dict[str, NDArray[np.float64]]
-    """Columns of numbers by name."""
-    Totals = dict[str, "int | list[int] | Totals"]
-    """Sums over images as whole multiples of 1 / UNIT, nested by what they are sums of."""
 
 CHUNK = 2**17
 """Weights that are ranked together, so that they stay in the cache."""
-UNIT = 2**32
-"""Totals are whole multiples of 1 / UNIT, so that adding them up gives the same in any order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +99,9 @@ def score_items(
     full = _counted(specs, model, counted) | counts
     full |= {"shuffled_f1": shuffled["f1"] * rest["scored"], "shuffled_n": rest["scored"]}
     totals: Totals = {
-        "sweep": {name: _exact(curve).sum(axis=0).tolist() for name, curve in zip(CURVES, curves, strict=True)},
+        "sweep": {name: in_units(curve).sum(axis=0).tolist() for name, curve in zip(CURVES, curves, strict=True)},
         "uniform": constant(lambda _, n: np.full((1, n), 1 / n)),
-        "shuffled": {name: _total(summed(v)) for name, v in _counted(specs, shuffled, rest).items()},
+        "shuffled": {name: exact_total(summed(v)) for name, v in _counted(specs, shuffled, rest).items()},
         "by": _by_group(items, full, images, types),
     }
     if center is not None:
@@ -147,7 +143,7 @@ def _constant_rows(
         for name, values in _evaluated(specs, judged):
             sums[name][own] = values
     counts = _counted(specs, sums, times).items()
-    return {name: _total(np.bincount(image_of, values, images)) for name, values in counts}
+    return {name: exact_total(np.bincount(image_of, values, images)) for name, values in counts}
 
 
 def _counted(specs: dict[str, Column], values: Table, over: Table) -> Table:
@@ -224,34 +220,9 @@ def _by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> 
             if len(rows):
                 image = items.image[rows]
                 found[name] = {
-                    column: _total(np.bincount(image, values[rows], images)) for column, values in table.items()
+                    column: exact_total(np.bincount(image, values[rows], images)) for column, values in table.items()
                 }
     return by
-
-
-def _total(per_image: NDArray[np.generic]) -> int:
-    """An exact sum: what each image adds is rounded to a multiple of 1 / UNIT first."""
-    return int(_exact(per_image.astype(np.float64, copy=False)).sum())
-
-
-def _exact(per_image: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.rint(per_image * UNIT).astype(np.int64)
-
-
-def add_totals(mine: Totals, other: Totals) -> Totals:
-    """Add exact totals; what only one of them has is kept."""
-    joined: Totals = dict(mine)
-    for name, value in other.items():
-        own = joined.get(name)
-        if own is None:
-            joined[name] = value
-        elif isinstance(value, dict) and isinstance(own, dict):
-            joined[name] = add_totals(own, value)
-        elif isinstance(value, list) and isinstance(own, list):
-            joined[name] = [a + b for a, b in zip(own, value, strict=True)]
-        elif isinstance(value, int) and isinstance(own, int):
-            joined[name] = own + value
-    return joined
 
 
 def _float(values: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.strings import offsets_of, ranges
+from attneval.arrays.ragged import offsets_of, ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

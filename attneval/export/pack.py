@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import offsets_of, ranges
+from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
 from attneval.export.problems import Report

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.strings import offsets_of
+from attneval.arrays.ragged import offsets_of
 from attneval.errors import ConfigError, DataError
 from attneval.export.checks import check_boxes
 from attneval.export.problems import Report
 from attneval.export.write.writer import ExportWriter
-from attneval.storage.whole_files import sha256_of
+from attneval.storage.digests import sha256_of
 from attneval.training.data.captions import EncodedCaptions
 from attneval.training.data.vocabulary import Vocabulary
 from attneval.training.models.similarity import MatchedMaps, mean_maps, similarity_matrix

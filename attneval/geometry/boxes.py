@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import distinct_values
+from attneval.arrays.ragged import distinct_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

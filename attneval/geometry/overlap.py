@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.strings import offsets_of, ranges
+from attneval.arrays.index_sets import Sets
+from attneval.arrays.ragged import offsets_of, ranges
 from attneval.geometry.boxes import areas, disjoint, enclosing
 
 if TYPE_CHECKING:
@@ -24,24 +25,6 @@ ROUNDING = 2.0**-18
 It rounds by 2**-24. A length is off by at most four times that; an area, of two lengths of at most twice the largest
 coordinate, by twenty; the shared area and half of both areas, by less than sixty-four.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class Sets:
-    """Sets of keys, one after the other.
-
-    Attributes:
-        offset: i8[E+1], first member of each set.
-        member: i8[n], the members, ascending within each set.
-    """
-
-    offset: NDArray[np.int64]
-    member: NDArray[np.int64]
-
-    @property
-    def size(self) -> NDArray[np.int64]:
-        """i8[E], how many members each set has."""
-        return np.diff(self.offset)
 
 
 def relevant_regions(

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import Strings, code_points, offsets_of
+from attneval.arrays.ragged import offsets_of
+from attneval.arrays.strings import Strings, code_points
+from attneval.config.breakdowns import NOT_VISUAL, TYPES
 from attneval.errors import GroundTruthError
-from attneval.groundtruth.columns import NOT_VISUAL, TYPES, GroundTruth
+from attneval.groundtruth.columns import GroundTruth
 from attneval.groundtruth.folders import UNREADABLE
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from attneval.arrays.strings import Strings
 from attneval.errors import DataError
 from attneval.groundtruth.columns import GroundTruth, joined_truth
 from attneval.storage.archive import Archive
-from attneval.storage.whole_files import replacing, sha256_of_many
+from attneval.storage.digests import sha256_of_many
+from attneval.storage.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.strings import Strings, offsets_of
+from attneval.arrays.ragged import offsets_of
+from attneval.arrays.strings import Strings
 from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.columns import GroundTruth
 

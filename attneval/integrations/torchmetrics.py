@@ -22,11 +22,11 @@ from attneval.config.protocol import Protocol
 from attneval.errors import AlignmentError, ProtocolError, first_of
 from attneval.evaluation.block import MEAN
 from attneval.evaluation.score_block import Inputs, score_block
-from attneval.evaluation.sum_items import UNIT
 from attneval.export.problems import Report
 from attneval.export.read.reader import open_members
 from attneval.groundtruth import open_ground_truth
 from attneval.metrics.registry import REGISTRY, metrics
+from attneval.metrics.totals import UNIT
 from attneval.storage.archive import Arrays
 
 try:

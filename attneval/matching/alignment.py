@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import fold, offsets_of, ranges, text_of
+from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.strings import text_of
+from attneval.matching.folding import fold
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import distinct_values, offsets_of, ranges
-from attneval.geometry.overlap import Sets
+from attneval.arrays.index_sets import Sets
+from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,8 +42,8 @@ class Items:
         other_offset: i8[m+1], first entry of each item in `other`.
         other: i8[o], for each item the sets of the other entities it could be about.
         types: i8[m], the types of its phrase as bits.
-        area: i8[m], index into `attneval.matching.phrases.AREAS`, or -1.
-        length: i8[m], index into `attneval.matching.phrases.LENGTHS`, or -1.
+        area: i8[m], index into `attneval.config.breakdowns.AREAS`, or -1.
+        length: i8[m], index into `attneval.config.breakdowns.LENGTHS`, or -1.
     """
 
     image: NDArray[np.int64]

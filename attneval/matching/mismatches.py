@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from attneval.config.protocol import Protocol
-
-REACHING = "boxes must be in pixels of the original image, and small patches need --overlap iof"
-"""What may help where no region reaches a phrase."""
-
 
 @dataclass
 class Problems:
@@ -63,15 +58,6 @@ class Problems:
         if self.wordless:
             text = f"annotated words have no token in {path}"
             yield _some(self.wordless, counts["words"], text), f"the model may cut captions; {way_out}"
-
-
-def unreached(counts: Mapping[str, int], protocol: Protocol) -> list[str]:
-    """The note that no region is relevant to anything, if there are items and none is."""
-    if not counts.get("items") or counts["unreachable"] < counts["items"]:
-        return []
-    found = f"none of the {counts['items']} items has a relevant region"
-    under = f"overlap={protocol.overlap} and iou={protocol.iou:g}"
-    return [f"{found} under {under}: {REACHING}"]
 
 
 def _some(found: list[str], whole: int, what: str) -> str:

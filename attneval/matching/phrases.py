@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import distinct_values, offsets_of, ranges
+from attneval.arrays.ragged import distinct_values, offsets_of, ranges
+from attneval.config.breakdowns import AREA_EDGES, LENGTHS
 from attneval.geometry.boxes import areas, enclosing
 
 if TYPE_CHECKING:
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
 
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
-
-AREAS = ("small", "medium", "large")
-AREA_EDGES = (0.05, 0.25)
-"""A phrase is small or large when its enclosing box covers less than 5 % or at least 25 % of the image."""
-LENGTHS = ("1", "2", "3", "4+")
-"""Words of a phrase."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from attneval.results.comparability import distinct
 
 if TYPE_CHECKING:
     from attneval.results.result import Result
-    from attneval.results.summary import Curve
+    from attneval.results.scores import Curve
 
 HEIGHT, WIDTH = 16, 66
 LINE = 80

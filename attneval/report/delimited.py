@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from attneval.results.result import Result
-    from attneval.results.summary import Measured, Scores
+    from attneval.results.scores import Measured, Scores
 
 HEADER = ("system", "channel", "group", "metric", "value", "ci_low", "ci_high", "n")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attneval.evaluation.examine_items import costs
 from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Entries, Page, Row, Table, number
+from attneval.results.error_costs import costs
 from attneval.results.items import KINDS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from attneval.results.summary import BASELINES
 
 if TYPE_CHECKING:
     from attneval.results.result import Result
-    from attneval.results.summary import Scores
+    from attneval.results.scores import Scores
 
 BREAKDOWN = ("precision", "recall", "f1", "ap", "pointing", "coverage")
 KINDS = {

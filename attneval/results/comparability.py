@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.statistics.bootstrap import ImageSums
+from attneval.statistics.image_sums import ImageSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,8 +18,10 @@ from attneval.config.options import RESAMPLES, SEED
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
 from attneval.metrics.registry import metrics
 from attneval.results.comparability import check_protocols, common_images, distinct, restricted
-from attneval.statistics.bootstrap import ImageSums, bootstrap_repeats, mean_sums, percentile_bounds, resampled_runs
-from attneval.statistics.randomization import EQUAL, TRIALS, holm, swap_p_values, value_of
+from attneval.statistics.bootstrap import bootstrap_repeats, percentile_bounds
+from attneval.statistics.holm import holm
+from attneval.statistics.image_sums import ImageSums, mean_sums, resampled_runs
+from attneval.statistics.randomization import EQUAL, TRIALS, swap_p_values, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.strings import Strings, offsets_of, ranges
+from attneval.arrays.bits import moved_bits
+from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.strings import Strings
 from attneval.errors import ResultError
-from attneval.groundtruth.columns import moved_bits
 from attneval.storage.archive import Archive
 from attneval.storage.npz import write_npz
 from attneval.storage.whole_files import replacing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed", "unreachable")
 """What an item can be, as `attneval.evaluation.examine_items` says it."""
+RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
 _TEXT = ("image_id", "caption_text", "types")
 _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_image": ("i4", "caption", ()),

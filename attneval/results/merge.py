@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.evaluation.sum_items import add_totals
-from attneval.matching.mismatches import unreached
+from attneval.metrics.totals import add_totals
 from attneval.results.comparability import check_protocols
+from attneval.results.notes import unreached
 from attneval.results.result import Result
-from attneval.results.summary import Scores, summarise
-from attneval.statistics.bootstrap import ImageSums, RankTable
+from attneval.results.summary import summarise
+from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.evaluation.sum_items import Totals
+    from attneval.metrics.totals import Totals
+    from attneval.results.scores import Scores
 
 RETRIEVAL = ("i2t_", "t2i_")
 """How columns of retrieval begin."""

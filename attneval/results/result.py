@@ -16,9 +16,10 @@ from attneval.config.options import RESAMPLES, SEED
 from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.registry import REGISTRY, metrics
-from attneval.results.summary import Curve, Measured, Scores
+from attneval.results.scores import Curve, Measured, Scores
 from attneval.results.validation import check_counts, check_scores
-from attneval.statistics.bootstrap import ImageSums, RankTable
+from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.ranks import RankTable
 from attneval.storage.whole_files import write_text
 
 if TYPE_CHECKING:

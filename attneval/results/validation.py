@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.config.protocol import DIRECTIONS
-from attneval.evaluation.sum_items import UNIT
 from attneval.metrics.registry import columns
 from attneval.metrics.retrieval import COLUMNS
 from attneval.metrics.sweep import CURVES, grid
+from attneval.metrics.totals import UNIT
 from attneval.results.summary import ATTENTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from attneval.config.protocol import Protocol
-    from attneval.evaluation.sum_items import Table
-    from attneval.results.summary import Scores
-    from attneval.statistics.bootstrap import ImageSums
+    from attneval.metrics.totals import Table
+    from attneval.results.scores import Scores
+    from attneval.statistics.image_sums import ImageSums
 
 TOLERANCE = 1e-9
 """How far numbers may be from what they follow from: so much of them, or just so much if they are small."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from attneval.errors import ExportError
 from attneval.storage.npy import Layout, read_layout
-from attneval.storage.whole_files import ZipReader
+from attneval.storage.zip_files import ZipReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from attneval.errors import ExportError
+from attneval.storage.crc32 import crc_moved
 from attneval.storage.whole_files import Draft, Unbuffered, write_soon, writing
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ COPY_BYTES = 2**18
 """Bytes that are copied at once: few enough to be still in the cache when they are written."""
 WRITE_BYTES = 2**21
 """How many bytes are written at once, so that threads take turns rarely."""
-_CRC32 = 0xEDB88320
-"""The polynomial of a zip file's checksums without x^32; the highest bit is x^0."""
 
 
 def write_npz(file: IO[bytes], members: Mapping[str, NDArray[Any]]) -> None:
@@ -257,27 +256,3 @@ class _Spool(_Growing):
         with self._archive.open(self._info, "w", force_zip64=True) as target:
             target.write(self.header())
             shutil.copyfileobj(self._file, target, COPY_BYTES)
-
-
-def crc_moved(change: int, count: int) -> int:
-    """What a change of some bytes' CRC-32 becomes when `count` bytes follow them: its product with x^(8 count).
-
-    Source: `crc32_combine` of zlib, which multiplies by squaring as well.
-    """
-    power = 1 << 23  # x^8
-    while count:
-        if count & 1:
-            change = _product(change, power)
-        power = _product(power, power)
-        count >>= 1
-    return change
-
-
-def _product(a: int, b: int) -> int:
-    """The product of two polynomials modulo that of CRC-32."""
-    product = 0
-    for bit in range(31, -1, -1):
-        if a >> bit & 1:
-            product ^= b
-        b = b >> 1 ^ (_CRC32 if b & 1 else 0)
-    return product

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import stat
-import threading
 import weakref
-import zipfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from attneval.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from typing_extensions import Buffer
-
-AHEAD = 64 * 2**20
-"""Bytes that are hashed while the package is imported: no more than that takes."""
 
 
 @contextmanager
@@ -203,81 +197,3 @@ def write_text(path: Path, text: str) -> None:
     with replacing(path) as file:
         # File names that are not UTF-8 hold lone surrogates; spelled out, they are valid in JSON too.
         file.write(text.encode("utf-8", "backslashreplace"))
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        buffer = memoryview(bytearray(2**20))
-        while count := file.readinto(buffer):
-            digest.update(buffer[:count])
-    return digest.hexdigest()
-
-
-class ZipReader(zipfile.ZipFile):
-    """A zip file to read; a forked process opens it anew, so as not to share its parent's place in the file.
-
-    Args:
-        file: Its path, or the file itself.
-    """
-
-    def __init__(self, file: Path | IO[bytes]) -> None:
-        super().__init__(file)
-        self._process = os.getpid()
-
-    def open(self, *args: Any, **options: Any) -> IO[bytes]:
-        """Open a member, see `zipfile`."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self.fp = Path(str(self.filename)).open("rb")  # noqa: SIM115 - for as long as the process lives
-        return super().open(*args, **options)
-
-
-def hashing_ahead(paths: Iterable[Path]) -> dict[Path, Hashing]:
-    """Begin to compute the digests of those files that take no longer than importing the package does."""
-    small = (path for path in paths if path.is_file() and path.stat().st_size <= AHEAD)
-    return {path: Hashing(path).start() for path in small}
-
-
-class Hashing:
-    """The SHA-256 of a file, computed by another thread, once that is started, while this one goes on.
-
-    Args:
-        path: The file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._digest: str | OSError = ""
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> Hashing:
-        """Begin, if that has not been done."""
-        if self._thread.ident is None:
-            self._thread.start()
-        return self
-
-    def _run(self) -> None:
-        try:
-            self._digest = sha256_of(self._path)
-        except OSError as error:
-            self._digest = error
-
-    def hexdigest(self) -> str:
-        """Wait for the digest.
-
-        Raises:
-            DataError: The file could not be read.
-        """
-        self.start()
-        self._thread.join()
-        if isinstance(self._digest, OSError):
-            raise DataError(f"{self._path}: {self._digest.strerror}") from self._digest
-        return self._digest
-
-
-def sha256_of_many(digests: dict[str, bytes]) -> str:
-    """One SHA-256 for several files: of the lines that `sha256sum` prints for them, sorted by name."""
-    lines = "".join(f"{digest.hex()}  {name}\n" for name, digest in sorted(digests.items()))
-    return hashlib.sha256(lines.encode("utf-8")).hexdigest()

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.strings import Strings, code_points, fold, offsets_of, ranges, text_of
+from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.strings import Strings, code_points, text_of
+from attneval.matching.folding import fold
 
 LISTS = [
     [],

@@ -12,9 +12,9 @@ from results import scored
 
 import attneval
 from attneval import Protocol
-from attneval.evaluation.examine_items import costs
 from attneval.report.inspect import inspect_page, inspect_rows, item_name
 from attneval.report.plain import render_plain
+from attneval.results.error_costs import costs
 from attneval.results.items import KINDS, ItemTable
 
 if TYPE_CHECKING:

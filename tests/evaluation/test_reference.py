@@ -21,14 +21,14 @@ from worlds import THRESHOLDS, Phrase, Scene, Shown, World, cases, make_world, s
 from attneval import Options, Protocol, Result, score
 from attneval.errors import NothingToScoreError
 from attneval.metrics.registry import metrics
-from attneval.results.summary import ATTENTION, Measured
+from attneval.results.summary import ATTENTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.results.summary import Scores
+    from attneval.results.scores import Measured, Scores
 
 # Without an index of annotations beside the user's other caches.
 QUICK = Options(resamples=0, cache=False)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.strings import Strings, offsets_of
+from attneval.arrays.ragged import offsets_of
+from attneval.arrays.strings import Strings
 from attneval.export.read.tokens import spans_of_tokens
 
 

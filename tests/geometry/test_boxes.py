@@ -9,7 +9,7 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.strings import offsets_of
+from attneval.arrays.ragged import offsets_of
 from attneval.geometry.boxes import areas, disjoint, enclosing
 
 if TYPE_CHECKING:

@@ -13,13 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask
 
-from attneval.arrays.strings import offsets_of
+from attneval.arrays.ragged import offsets_of
 from attneval.geometry import overlap as module
-from attneval.geometry.overlap import Sets, relevant_regions
+from attneval.geometry.overlap import relevant_regions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from reference_inputs import Box
+
+    from attneval.arrays.index_sets import Sets
 
 KINDS = ("iou", "iof", "center")
 COMBINED = ("any", "merged", "union")

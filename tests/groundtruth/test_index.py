@@ -10,7 +10,7 @@ import pytest
 from attneval.groundtruth import index as cache
 from attneval.groundtruth import open_ground_truth
 from attneval.groundtruth.index import Cached, cache_folder
-from attneval.storage.whole_files import sha256_of_many
+from attneval.storage.digests import sha256_of_many
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -368,7 +368,8 @@ def test_captions_that_do_not_fit_are_refused_or_left_out() -> None:
 
 
 def test_nothing_else_needs_it() -> None:
-    script = "import sys, attneval.cli, attneval.evaluation.score, attneval.results.merge; print('torchmetrics' in sys.modules)"
+    modules = "attneval.cli, attneval.evaluation.score, attneval.results.merge"
+    script = f"import sys, {modules}; print('torchmetrics' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -15,7 +15,8 @@ import reference
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.strings import Strings, offsets_of
+from attneval.arrays.ragged import offsets_of
+from attneval.arrays.strings import Strings
 from attneval.export.read.content import TokenBlock
 from attneval.export.read.tokens import spans_of_tokens
 from attneval.groundtruth import GroundTruth, open_ground_truth

@@ -13,12 +13,13 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.strings import offsets_of
+from attneval.arrays.index_sets import Sets
+from attneval.arrays.ragged import offsets_of
 from attneval.config.protocol import Threshold
-from attneval.geometry.overlap import Sets
-from attneval.metrics.hits import Judged, first_within
+from attneval.metrics.hits import Judged
 from attneval.metrics.rankings import Rows
 from attneval.metrics.registry import columns
+from attneval.metrics.ties import first_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from attneval import Options, Protocol, score
 from attneval.errors import ExportError
 from attneval.metrics import retrieval as module
+from attneval.metrics.ranks import Ranks, retrieval_ranks
 from attneval.metrics.registry import metrics
-from attneval.metrics.retrieval import Ranks, retrieval_columns, retrieval_ranks
-from attneval.statistics.bootstrap import ImageSums, RankTable
+from attneval.metrics.retrieval import retrieval_columns
+from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,13 +8,14 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.strings import offsets_of
+from attneval.arrays.index_sets import Sets
+from attneval.arrays.ragged import offsets_of
 from attneval.config.protocol import Threshold
-from attneval.geometry.overlap import Sets
+from attneval.metrics.fast_counting import counted_below
 from attneval.metrics.hits import Judged
 from attneval.metrics.rankings import Rows
 from attneval.metrics.registry import columns
-from attneval.metrics.sweep import CURVES, counted_below, grid, sweep
+from attneval.metrics.sweep import CURVES, grid, sweep
 
 RULES = ("uniform", "abs", "max", "top", "mass")
 OWN = {"uniform": "uniform:1.7", "abs": "abs:0.123", "max": "max:0.333", "top": "top:150", "mass": "mass:0.456"}

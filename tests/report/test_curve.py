@@ -18,7 +18,7 @@ from results import FIXTURES, image_sums, made, scored
 from attneval import Options, Protocol, score
 from attneval.errors import NothingToScoreError
 from attneval.report.curve import HEIGHT, WIDTH, curve_csv, curve_dict, curve_page, curve_text
-from attneval.results.summary import Curve
+from attneval.results.scores import Curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

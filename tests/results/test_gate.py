@@ -15,7 +15,7 @@ from results import image_sums, made, of_f1
 import attneval
 from attneval.errors import AttnevalError, MismatchError, ProtocolError
 from attneval.results.gate import MAX_DROP, Outcome, Rule, Verdict, drop, judge
-from attneval.statistics.randomization import holm
+from attneval.statistics.holm import holm
 
 if TYPE_CHECKING:
     from attneval.results.result import Result

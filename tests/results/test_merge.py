@@ -21,8 +21,8 @@ from attneval.results.result import Result
 if TYPE_CHECKING:
     from worlds import World
 
-    from attneval.results.summary import Scores
-    from attneval.statistics.bootstrap import ImageSums
+    from attneval.results.scores import Scores
+    from attneval.statistics.image_sums import ImageSums
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 ENTITIES = FIXTURES / "entities"

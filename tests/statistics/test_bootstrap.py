@@ -14,14 +14,9 @@ from attneval import Options, score
 from attneval.config.options import RESAMPLES, SEED
 from attneval.metrics.registry import Metric, divided, metrics, ratio
 from attneval.statistics import bootstrap as stats
-from attneval.statistics.bootstrap import (
-    CONFIDENCE,
-    ImageSums,
-    RankTable,
-    bootstrap_repeats,
-    intervals,
-    percentile_bounds,
-)
+from attneval.statistics.bootstrap import CONFIDENCE, bootstrap_repeats, intervals, percentile_bounds
+from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
     from pathlib import Path

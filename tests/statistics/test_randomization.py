@@ -15,12 +15,13 @@ from results import image_sums, made, of_f1, spec
 
 from attneval.config.options import SEED
 from attneval.results.compare import System, compare
-from attneval.statistics.randomization import EQUAL, TRIALS, TRIALS_AT_ONCE, holm, swap_p_values
+from attneval.statistics.holm import holm
+from attneval.statistics.randomization import EQUAL, TRIALS, TRIALS_AT_ONCE, swap_p_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from attneval.statistics.bootstrap import ImageSums
+    from attneval.statistics.image_sums import ImageSums
 
 Image = dict[str, list[float]]  # the numbers of one image by column; ranks are a column with any number of them
 

@@ -17,17 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attneval.errors import DataError
-from attneval.storage.whole_files import (
-    Draft,
-    Hashing,
-    Unbuffered,
-    ZipReader,
-    hashing_ahead,
-    replacing,
-    sha256_of,
-    sha256_of_many,
-    write_text,
-)
+from attneval.storage.digests import Hashing, hashing_ahead, sha256_of, sha256_of_many
+from attneval.storage.whole_files import Draft, Unbuffered, replacing, write_text
+from attneval.storage.zip_files import ZipReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -350,7 +342,7 @@ def test_a_digest_that_another_thread_computes(tmp_path: Path) -> None:
 
 
 def test_digests_of_small_files_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attneval.storage.whole_files.AHEAD", 4)
+    monkeypatch.setattr("attneval.storage.digests.AHEAD", 4)
     for name, content in (("small", b"abcd"), ("large", b"abcde"), ("empty", b"")):
         (tmp_path / name).write_bytes(content)
     digests = hashing_ahead([tmp_path / name for name in ("small", "large", "empty", "missing", ".")])

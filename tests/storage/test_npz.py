@@ -18,7 +18,8 @@ import pytest
 from attneval.errors import DataError, ExportError
 from attneval.storage import npz
 from attneval.storage.archive import Archive
-from attneval.storage.npz import WRITE_BYTES, GrowingNpz, crc_moved, write_npz
+from attneval.storage.crc32 import crc_moved
+from attneval.storage.npz import WRITE_BYTES, GrowingNpz, write_npz
 
 if TYPE_CHECKING:
     from pathlib import Path

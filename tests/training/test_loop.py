@@ -195,8 +195,8 @@ tests.train(config, Path(run), attention_scores=tests.peaked, listener=lambda ev
 
 
 def test_a_killed_process_is_made_up_for(toy: Path, tmp_path: Path, unbroken: Path) -> None:
-    root = Path(__file__).parents[__name__.count(".")]
-    command = [sys.executable, "-c", SCRIPT, str(root), __name__, str(toy), str(tmp_path / "run")]
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", SCRIPT, str(root), "training.test_loop", str(toy), str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ticks = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from attneval.arrays.strings import offsets_of
+from attneval.arrays.ragged import offsets_of
 from attneval.errors import ExportError, first_of
 from attneval.export.problems import Report
 from attneval.export.read.columns import Columns

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from attneval.arrays.strings import Strings, offsets_of, ranges
+from attneval.arrays.ragged import offsets_of, ranges
 from attneval.export.read.tokens import spans_of_tokens
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attneval.arrays.strings import Strings
     from attneval.export.read.regions import Regions
     from attneval.storage.archive import Members
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.strings import offsets_of
+from attneval.arrays.ragged import offsets_of
 from attneval.export.read.content import KINDS, NORMALISED_OVER, AttentionExport, Header, Maps, Scores, caption_name
 from attneval.export.read.regions import Regions, grid_offset
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import offsets_of, ranges
+from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import first_of
 from attneval.export.read.content import AttentionExport, Header, Maps, Scores, caption_name
 from attneval.export.read.packed import check_captions, read_header

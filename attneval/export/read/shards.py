@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.strings import Strings, offsets_of, ranges
+from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.strings import Strings
 from attneval.errors import ExportError
 from attneval.export.read.content import MapBlock
 from attneval.export.read.regions import Regions

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.export.read.content import AttentionExport
-    from attneval.metrics.retrieval import Matrix
+    from attneval.metrics.ranks import Matrix
 
 
 @dataclass(frozen=True, eq=False)

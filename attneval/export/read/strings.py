@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import Strings, offsets_of, ranges
+from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.strings import Strings
 from attneval.export.problems import Report
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.strings import Strings, code_points, offsets_of
+from attneval.arrays.ragged import offsets_of
+from attneval.arrays.strings import Strings, code_points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.strings import offsets_of
+from attneval.arrays.ragged import offsets_of
 from attneval.errors import ExportError
 from attneval.export.write.captions import Captions, caption_called, numbers, real_weights
 from attneval.export.write.description import Description
