@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_boxes, check_maps, check_spans
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.geometry.boxes import areas
 from attneval.geometry.overlap import relevant_regions
 from attneval.matching.alignment import ABSENT, align
@@ -54,7 +54,7 @@ class Block:
         rows: NDArray[np.int64],
     ) -> None:
         self.export, self.truth, self.protocol, self.rows = export, truth, protocol, rows
-        report = Report(export.path)
+        report = FileProblems(export.path)
         self._read_regions(report, images)
         self.tokens = export.tokens(rows)
         check_spans(report, export, rows, self.tokens)
@@ -63,7 +63,7 @@ class Block:
         self.alignment = align(truth, self.tokens, self.image, export.caption_index[rows])
         self.mentions = Mentions.of(truth, self.alignment, protocol.min_area)
 
-    def _read_regions(self, report: Report, images: NDArray[np.int64]) -> None:
+    def _read_regions(self, report: FileProblems, images: NDArray[np.int64]) -> None:
         size, regions = self.truth.image_size, self.export.regions
         if self.export.image_size is not None:
             theirs = self.export.image_size[images]
@@ -141,7 +141,7 @@ class Block:
                 )
             name = "t2i"
         block = maps[name].take(self.rows)
-        report = Report(self.export.path)
+        report = FileProblems(self.export.path)
         check_maps(report, self.export, name, self.rows, block)
         report.stop_if_broken()
         return block
@@ -229,7 +229,7 @@ class Block:
     def _key_offset(self) -> NDArray[np.int64]:
         return np.searchsorted(self._keys(), self.tokens.offset)
 
-    def center(self) -> Sets:
+    def center(self) -> IndexSets:
         """For each image, the regions whose centre is nearest the image's."""
         image = np.repeat(np.arange(len(self.region_count)), self.region_count)
         size = self.truth.image_size[image]
@@ -239,7 +239,7 @@ class Block:
         np.minimum.at(nearest, image, distance)
         chosen = np.flatnonzero(distance <= nearest[image] + CENTER_ROUNDING)
         offset = np.searchsorted(chosen, self.region_offset)
-        return Sets(offset, chosen - self.region_offset[image[chosen]])
+        return IndexSets(offset, chosen - self.region_offset[image[chosen]])
 
     def counts(self) -> dict[str, int]:
         """How much there was of everything."""

@@ -38,7 +38,7 @@ from attneval.results.items import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
     from attneval.evaluation.sum_items import Weights
     from attneval.groundtruth import GroundTruth
@@ -102,11 +102,11 @@ def examine(
     none = np.zeros(0, np.uint8)
     captions = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))
     return ItemTable(
-        image_id=Strings.of(truth.image_id),
+        image_id=Strings.from_texts(truth.image_id),
         caption_image=captions.astype(np.int32),
         caption_index=truth.caption_index.astype(np.int16),
         caption_text=truth.text,
-        types=Strings.of(truth.types),
+        types=Strings.from_texts(truth.types),
         region_offset=regions[0],
         region_box=regions[1].astype(np.float32),
         item_caption=items.caption[kept].astype(np.int32),
@@ -122,7 +122,7 @@ def examine(
     )
 
 
-def _as_bits(sets: Sets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _as_bits(sets: IndexSets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Sets of keys as b[m, n]."""
     member = np.zeros(shape, np.bool_)
     size = sets.size[of]

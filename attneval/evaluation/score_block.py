@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.evaluation.block import MEAN, Block
 from attneval.evaluation.engines.processes import can_fork, processors, share_out
 from attneval.evaluation.sum_items import Scored, score_items
@@ -246,7 +246,7 @@ def score_absent(
     row = np.full(len(truth.text), ABSENT, np.int64)
     alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [])
     mentions = Mentions.of(truth, alignment, protocol.min_area)
-    sets = Sets(np.zeros(len(truth.box_offset), np.int64), nothing)
+    sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing)
     count = np.zeros(len(image_id), np.int64)
     scored: dict[tuple[int, str], Scored] = {}
     table = None

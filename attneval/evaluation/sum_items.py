@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol, Threshold
     from attneval.matching.items import Items
     from attneval.metrics.totals import Table, Totals
@@ -56,7 +56,7 @@ def score_items(
     *,
     images: int,
     types: Sequence[str],
-    center: Sets | None = None,
+    center: IndexSets | None = None,
 ) -> Scored:
     """Judge the items of a block of images.
 
@@ -197,7 +197,7 @@ def item_chunks(items: Items, usable: NDArray[np.bool_], *, whole: bool = False)
         yield from np.split(rows, np.flatnonzero(np.diff(number)) + 1)
 
 
-def _center_rows(center: Sets, image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+def _center_rows(center: IndexSets, image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
     """Rows f8[k, n] with all weight on the regions nearest the centre of each image."""
     size = center.size[image]
     rows = np.zeros((len(image), n))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.geometry.boxes import areas, disjoint, enclosing
 
@@ -37,7 +37,7 @@ def relevant_regions(
     overlap: str = "iou",
     boxes: str = "any",
     threshold: float = 0.5,
-) -> Sets:
+) -> IndexSets:
     """The regions whose overlap with an entity reaches a threshold.
 
     Args:
@@ -78,12 +78,12 @@ def relevant_regions(
         entity, member = relevant(group, table)
         found.append((entities[entity], member))
     if not found:
-        return Sets(np.zeros(len(image) + 1, np.int64), np.zeros(0, np.int64))
+        return IndexSets(np.zeros(len(image) + 1, np.int64), np.zeros(0, np.int64))
     entity, member = (np.concatenate(part) for part in zip(*found, strict=True))
     if len(found) > 1:
         order = np.argsort(entity, kind="stable")
         entity, member = entity[order], member[order]
-    return Sets(offsets_of(np.bincount(entity, minlength=len(image))), member)
+    return IndexSets(offsets_of(np.bincount(entity, minlength=len(image))), member)
 
 
 def _of(values: NDArray[Any], offset: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from attneval.config.protocol import Protocol
 from attneval.errors import AlignmentError, ProtocolError, first_of
 from attneval.evaluation.block import MEAN
 from attneval.evaluation.score_block import Inputs, score_block
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.read.reader import open_members
 from attneval.groundtruth import open_ground_truth
 from attneval.metrics.registry import REGISTRY, metrics
@@ -142,7 +142,7 @@ class _AttentionMetric(Metric):
 
     def _summed(self, members: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """i8[len(SUMMED)], the columns summed over the items of a batch, as whole multiples of 1 / UNIT."""
-        export = open_members(Arrays(BATCH, members), Report(BATCH))
+        export = open_members(Arrays(BATCH, members), FileProblems(BATCH))
         source = _source(self._inputs.gt, self._inputs.gt_format, self.protocol.edges)
         strangers = source.missing(export.image_id)
         if strangers:

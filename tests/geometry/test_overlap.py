@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from reference_inputs import Box
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
 
 KINDS = ("iou", "iof", "center")
 COMBINED = ("any", "merged", "union")
@@ -63,7 +63,7 @@ def rows(boxes: list[Box]) -> NDArray[np.float64]:
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 
-def listed(sets: Sets) -> list[list[int]]:
+def listed(sets: IndexSets) -> list[list[int]]:
     found = [sets.member[a:b].tolist() for a, b in zip(sets.offset[:-1], sets.offset[1:], strict=True)]
     assert [len(own) for own in found] == sets.size.tolist()
     return found

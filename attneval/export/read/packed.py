@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.export.problems import Report
+    from attneval.export.problems import FileProblems
     from attneval.export.read.columns import Columns
     from attneval.export.read.strings import StringColumn
 
@@ -117,7 +117,7 @@ def load_packed(columns: Columns) -> AttentionExport:
     )
 
 
-def read_header(report: Report, text: bytes | str, member: str = "format") -> Header:
+def read_header(report: FileProblems, text: bytes | str, member: str = "format") -> Header:
     """Read the JSON that says what the maps are; what it leaves out takes the defaults of `Header`."""
     try:
         # Python writes NaN and Infinity, which JSON does not have; null is what is undefined here.
@@ -143,7 +143,7 @@ def read_header(report: Report, text: bytes | str, member: str = "format") -> He
 
 
 def check_captions(
-    report: Report,
+    report: FileProblems,
     image_id: list[str],
     caption_image: NDArray[np.int64],
     caption_index: NDArray[np.int64],
@@ -183,7 +183,7 @@ def _repeated(keys: NDArray[np.int64]) -> NDArray[np.bool_]:
     return repeated
 
 
-def _check_version(report: Report, member: str, name: Any, version: Any) -> None:
+def _check_version(report: FileProblems, member: str, name: Any, version: Any) -> None:
     if name != "attneval":
         report.problem(member, f"'format' is {name!r}, expected 'attneval'")
     # To Python, True is an integer too.

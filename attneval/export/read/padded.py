@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.strings import Strings
-    from attneval.export.problems import Report
+    from attneval.export.problems import FileProblems
     from attneval.export.read.columns import Columns
 
 KINDS_OF_MEMBERS = {
@@ -103,7 +103,7 @@ def load_padded(columns: Columns) -> AttentionExport:
     )
 
 
-def _split_ids(report: Report, caption_ids: list[str]) -> tuple[list[str], NDArray[np.int64]]:
+def _split_ids(report: FileProblems, caption_ids: list[str]) -> tuple[list[str], NDArray[np.int64]]:
     """The image id and the number of ``<image id>#<k>``; a caption without a number is matched by its text."""
     names, indices, strange = [], [], []
     for caption_id in caption_ids:
