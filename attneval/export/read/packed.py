@@ -10,7 +10,8 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of
 from attneval.export.read.content import KINDS, NORMALISED_OVER, AttentionExport, Header, Maps, Scores, caption_name
-from attneval.export.read.regions import Regions, grid_offset
+from attneval.export.read.regions import Regions
+from attneval.geometry.grids import cell_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,7 +217,7 @@ def _regions(columns: Columns, image_id: list[str]) -> Regions:
             bad = np.any(~np.isfinite(affine), axis=1) | np.any(affine[:, :2] <= 0, axis=1)
             report.rows("grid_affine", bad, "needs finite numbers and positive scales; images", named(affine))
         report.stop_if_broken()
-        return Regions(grid_offset(shape), grid_shape=shape, grid_affine=affine, member="grid_shape")
+        return Regions(cell_offset(shape), grid_shape=shape, grid_affine=affine, member="grid_shape")
     if "region_box" in columns:
         columns.require("region_offset")
         columns.shaped("region_box", (None, 4))
