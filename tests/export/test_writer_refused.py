@@ -221,7 +221,7 @@ def test_affine_numbers_that_are_none_are_not_written(tmp_path: Path, affine: An
 def test_weights_beyond_half_precision_are_not_written(tmp_path: Path) -> None:
     with ExportWriter(tmp_path / "maps.npz", kind="logit", dtype="float16") as out:
         add_images(out)
-        with pytest.raises(ExportError, match="attention of 4711.*: cannot be stored as float16"):
+        with pytest.raises(ExportError, match=r"attention of 4711.*: cannot be stored as float16"):
             out.add_caption("4711", [[70000, 0, 0]], tokens=["cats"])
         out.add_caption("4711", [[65504, 0, 0]], tokens=["cats"])
     assert captions_of(open_export(tmp_path / "maps.npz"))[0].weights == {"t2i": [[[65504, 0, 0]]]}

@@ -68,7 +68,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class GivenCaptions:
-    """The arguments of `ExportWriter.add_captions`; `exact` is the one caption of `add_caption`, whose maps are alone."""
+    """What `ExportWriter.add_captions` is given, or `add_caption`, whose maps are `exact`: of one caption alone."""
 
     image_ids: Sequence[str | int]
     attention: ArrayLike | None
