@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from attneval.errors import DataError
+from attneval.storage.read_files import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +30,7 @@ def sha256_of(path: Path) -> str:
 
 def hashing_ahead(paths: Iterable[Path]) -> dict[Path, Hashing]:
     """Begin to compute the digests of those files that take no longer than importing the package does."""
-    small = (path for path in paths if path.is_file() and path.stat().st_size <= AHEAD)
-    return {path: Hashing(path).start() for path in small}
+    return {path: Hashing(path).start() for path in paths if is_file(path) and path.stat().st_size <= AHEAD}
 
 
 class Hashing:
