@@ -134,7 +134,8 @@ def _config(values: dict[str, Any]) -> TrainConfig:
 
 def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
     """What scores the attention of dev: the maps are exported and scored as `attneval export` and `score` do."""
-    from attneval.evaluation.score import Options, score
+    from attneval.config.options import Options
+    from attneval.evaluation.score import score
     from attneval.extraction.checkpoints import write_export
     from attneval.training.models.table import MODELS
 
