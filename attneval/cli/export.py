@@ -55,4 +55,4 @@ def export(
         raise ConfigError(f"{checkpoints[0]}: does not say what it was trained on", hint="name the folder with --data")
     opened = open_split(folder, split, bottom_up=bottom_up or [Path(path) for path in first.bottom_up])
     with progress("exported captions", quiet=quiet) as tell:
-        export_models(trained, opened, output, maps=maps, similarity=similarity, tell=tell)
+        export_models(trained, opened, output, maps=maps, similarity=similarity, on_progress=tell)

@@ -3,14 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from training import reference
+from training.toy import real, small_captions, small_images, small_model
 
 from attneval.errors import DataError
 from attneval.training.data.batches import ImageBatch
 from attneval.training.models.attention import Pairs
 from attneval.training.models.pfan import PositionImageEncoder, position_blocks
-
-from . import reference
-from .toy import real, small_captions, small_images, small_model
 
 
 def slow_blocks(box: list[float], size: tuple[int, int]) -> dict[int, float]:

@@ -3,13 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from training.toy import small_captions, small_images, small_model
 
 from attneval.training.losses.constraints import ccr_loss, ccs_loss
 from attneval.training.losses.objective import constraint_terms, make_constraints, matching_loss
 from attneval.training.models.attention import Pairs
 from attneval.training.run.config import ConstraintConfig
-
-from .toy import small_captions, small_images, small_model
 
 SCORES = torch.tensor([[0.9, 0.8, 0.1], [0.3, 0.5, 0.45], [0.6, 0.2, 0.7]])
 

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from training.toy import small_model
 
 from attneval.errors import DataError
 from attneval.training.models.table import MODELS
-
-from .toy import small_model
 
 
 @pytest.mark.parametrize("name", MODELS)

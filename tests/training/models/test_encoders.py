@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training.toy import small_captions
 
 from attneval.training.models.encoders import ImageEncoder, TextEncoder, WeightNormLinear, xavier
-
-from .toy import small_captions
 
 
 def slow_gru(state: dict[str, np.ndarray], suffix: str, inputs: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from training.toy import FEATURES, REGIONS, small_model
 
 from attneval.errors import DataError
 from attneval.training.data.captions import EncodedCaptions
@@ -13,8 +14,6 @@ from attneval.training.data.vocabulary import Vocabulary
 from attneval.training.models.attention import Pairs
 from attneval.training.models.similarity import CaptionMap, MatchedMaps, evaluating, mean_maps, similarity_matrix
 from attneval.training.models.table import MODELS
-
-from .toy import FEATURES, REGIONS, small_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +37,7 @@ def ragged(toy: Path, images: int = 3, captions: int = 6) -> tuple[Split, Encode
         split.regions,
     )
     vocabulary = Vocabulary.build(TEXTS, 1)
-    return split, EncodedCaptions.of(split.captions, vocabulary)
+    return split, EncodedCaptions.from_texts(split.captions, vocabulary)
 
 
 def model_for(name: str) -> MatchingModel:
@@ -70,7 +69,7 @@ def test_equal_to_one_pair_at_a_time(
 @pytest.mark.parametrize("name", ["scan-t2i", "sgr"])
 def test_encodes_everything_once_and_stays_in_bounds(toy: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     split = open_split(toy, "dev")
-    encoded = EncodedCaptions.of(split.captions, Vocabulary.build(split.captions, 1))
+    encoded = EncodedCaptions.from_texts(split.captions, Vocabulary.build(split.captions, 1))
     model = model_for(name)
     seen = {"images": 0, "captions": 0, "largest": 0}
     encode_images, encode_captions, similarity = model.encode_images, model.encode_captions, model.similarity
@@ -98,7 +97,7 @@ def test_encodes_everything_once_and_stays_in_bounds(toy: Path, name: str, monke
 
 def test_maps_encode_the_image_of_several_captions_once(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     split = open_split(toy, "dev")
-    encoded = EncodedCaptions.of(split.captions, Vocabulary.build(split.captions, 1))
+    encoded = EncodedCaptions.from_texts(split.captions, Vocabulary.build(split.captions, 1))
     model = model_for("scan-t2i")
     seen = []
     encode_images = model.encode_images
@@ -156,7 +155,7 @@ def test_refuses_other_data_than_the_models(toy: Path, use: Callable[..., object
     with pytest.raises(DataError, match=r"has a word of id [0-9]+, but this scan-t2i knows 9 words"):
         use(few, split, encoded)
     with pytest.raises(DataError, match="has 6 captions, but 1 were encoded"):
-        use(model_for("scan-t2i"), split, EncodedCaptions.of(TEXTS[:1], Vocabulary.build(TEXTS, 1)))
+        use(model_for("scan-t2i"), split, EncodedCaptions.from_texts(TEXTS[:1], Vocabulary.build(TEXTS, 1)))
 
 
 def test_evaluation_leaves_training_as_it_was(toy: Path) -> None:

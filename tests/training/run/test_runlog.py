@@ -18,7 +18,7 @@ def test_keeps_only_what_a_checkpoint_knows(tmp_path: Path) -> None:
     log = RunLog(path, listener=heard.append)
     log.write({"event": "one"})
     known = log.size()
-    log.tell({"event": "not written"})
+    log.show({"event": "not written"})
     log.write({"event": "two"})
     log.close()
     assert [event["event"] for event in heard] == ["one", "not written", "two"]

@@ -5,12 +5,11 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from training import reference
+from training.toy import real, small_captions, small_images, small_model
 
 from attneval.training.choices import Pooling, RawNorm
 from attneval.training.models.attention import Pairs
-
-from . import reference
-from .toy import real, small_captions, small_images, small_model
 
 
 @pytest.mark.parametrize("name", ["scan-t2i", "scan-i2t"])

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training import reference
+from training.toy import real, small_captions, small_images, small_model
 
 from attneval.errors import ConfigError, DataError
 from attneval.training.data.batches import ImageBatch
 from attneval.training.models.attention import Fragments, Pairs
 from attneval.training.models.sgraf import CaptionBatchNorm, SimilarityEncoder
-
-from . import reference
-from .toy import real, small_captions, small_images, small_model
 
 if TYPE_CHECKING:
     from attneval.training.models.matching import MatchingModel
@@ -155,7 +154,7 @@ def test_other_region_counts_are_refused() -> None:
 
 def test_other_models_fragments_are_refused() -> None:
     model = small_model("sgr")
-    plain = Fragments.of(torch.randn(1, 5, 8), torch.ones(1, 5, dtype=torch.bool))
+    plain = Fragments.masked(torch.randn(1, 5, 8), torch.ones(1, 5, dtype=torch.bool))
     pairs = Pairs(plain, plain)
     with pytest.raises(TypeError, match="SGRAF"):
         model.similarity(pairs, model.attend(pairs))

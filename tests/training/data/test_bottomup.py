@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from training.toy import HEIGHT, WIDTH, write_tsv
 
 from attneval.errors import DataError
 from attneval.training.data.bottomup import BottomUpFiles
-
-from .toy import HEIGHT, WIDTH, write_tsv
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from training.toy import HEIGHT, WIDTH, write_tsv
 
 from attneval.errors import DataError
 from attneval.training.data.bottomup import BottomUpFiles
 from attneval.training.data.regions import ArrayRegions, BottomUpRegions, BoxedRegions
 from attneval.training.models.pfan import position_blocks
-
-from .toy import HEIGHT, WIDTH, write_tsv
 
 if TYPE_CHECKING:
     from pathlib import Path

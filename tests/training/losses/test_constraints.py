@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from training import reference
 
 from attneval.errors import ConfigError
 from attneval.training.losses.constraints import (
@@ -21,8 +22,6 @@ from attneval.training.losses.constraints import (
     reversed_weights,
 )
 from attneval.training.models.attention import T2I, Fragments, Pairs, attention_weights
-
-from . import reference
 
 Problem = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -326,8 +325,8 @@ def test_without_vectors_from_scores_and_gram_matrix() -> None:
     """The building blocks give CCR from scores alone, as the fast path of the models does."""
     random = torch.Generator().manual_seed(3)
     vectors = nn.functional.normalize(torch.randn(2, 9, 6, generator=random, dtype=torch.float64), dim=-1)
-    words = Fragments.of(vectors[:, :4], torch.tensor([[True] * 4, [True] * 3 + [False]]))
-    regions = Fragments.of(vectors[:, 4:], torch.ones(2, 5, dtype=torch.bool))
+    words = Fragments.masked(vectors[:, :4], torch.tensor([[True] * 4, [True] * 3 + [False]]))
+    regions = Fragments.masked(vectors[:, 4:], torch.ones(2, 5, dtype=torch.bool))
     pairs = Pairs(regions, words, matched=True)
     weights = attention_weights(pairs, T2I)
     reverse = reversed_weights(weights, regions.mask[:, None])

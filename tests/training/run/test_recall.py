@@ -59,7 +59,7 @@ def test_a_constant_matrix_scores_chance() -> None:
 
 
 def test_refuses() -> None:
-    with pytest.raises(DataError, match="1 of 4 similarities are not finite"):
+    with pytest.raises(DataError, match="the score of image 0 with caption 1 is nan"):
         recall(np.array([[1, np.nan], [1, 1]]), np.array([0, 1]))
     with pytest.raises(DataError, match="only 1 of 2 images have captions"):
         recall(np.ones((2, 2)), np.array([0, 0]))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from training.toy import FEATURES, REGIONS
 
 from attneval.errors import ConfigError
 from attneval.training.data.rundata import RunData
@@ -14,8 +15,6 @@ from attneval.training.models.attention import Pairs
 from attneval.training.models.table import model_config
 from attneval.training.run.config import ConstraintConfig, TrainConfig
 from attneval.training.run.updates import Updater, resolve_device
-
-from .toy import FEATURES, REGIONS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from training import reference
+from training.toy import real
 
 from attneval.errors import ConfigError
 from attneval.training.choices import Pooling, RawNorm
@@ -22,16 +24,13 @@ from attneval.training.models.attention import (
     pool,
 )
 
-from . import reference
-from .toy import real
-
 
 def fragments(lengths: list[int], seed: int, dim: int = 6) -> Fragments:
     """Random unit vectors with anything at all in the padding."""
     random = torch.Generator().manual_seed(seed)
     vectors = nn.functional.normalize(torch.randn(len(lengths), max(lengths), dim, generator=random), dim=-1)
     mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
-    return Fragments.of(vectors, mask)
+    return Fragments.masked(vectors, mask)
 
 
 def both_ways(
@@ -71,8 +70,8 @@ def test_weights_and_cosines_of_all_pairs(direction: Direction, raw_norm: RawNor
 
 def test_weights_by_hand() -> None:
     # Two words, two regions; cosines rows (words) x columns (regions): (1, 0), (0.6, 0.8).
-    words = Fragments.of(torch.tensor([[[1.0, 0.0], [0.6, 0.8]]]), torch.ones(1, 2, dtype=torch.bool))
-    regions = Fragments.of(torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool))
+    words = Fragments.masked(torch.tensor([[[1.0, 0.0], [0.6, 0.8]]]), torch.ones(1, 2, dtype=torch.bool))
+    regions = Fragments.masked(torch.eye(2)[None], torch.ones(1, 2, dtype=torch.bool))
     weights = attention_weights(Pairs(regions, words), T2I, temperature=1.0)[0, 0]
     # Over the words, region 1 has length sqrt(1.36), region 2 has 0.8: (0.857493, 0), (0.514496, 1).
     first = 1 / (1 + np.exp(-0.857493))
@@ -109,8 +108,8 @@ def test_sums_over_the_context(direction: Direction) -> None:
 
 def test_cosine_without_vectors_is_that_of_the_vectors() -> None:
     """Also where vectors are not unit vectors."""
-    regions = Fragments.of(3 * torch.randn(2, 5, 4), torch.ones(2, 5, dtype=torch.bool))
-    words = Fragments.of(2 * torch.randn(3, 6, 4), torch.ones(3, 6, dtype=torch.bool))
+    regions = Fragments.masked(3 * torch.randn(2, 5, 4), torch.ones(2, 5, dtype=torch.bool))
+    words = Fragments.masked(2 * torch.randn(3, 6, 4), torch.ones(3, 6, dtype=torch.bool))
     pairs = Pairs(regions, words)
     weights = attention_weights(pairs, T2I, temperature=1.0)
     attended = pairs.attended(weights)
@@ -125,7 +124,7 @@ def test_gradient_with_padding(raw_norm: RawNorm, direction: Direction) -> None:
     word_mask = torch.tensor([[True, True, False, False], [True, True, True, False]])
 
     def value(regions: Tensor, words: Tensor) -> Tensor:
-        pairs = Pairs(Fragments.of(regions, region_mask), Fragments.of(words, word_mask))
+        pairs = Pairs(Fragments.masked(regions, region_mask), Fragments.masked(words, word_mask))
         weights = attention_weights(pairs, direction, raw_norm=raw_norm, temperature=2.0)
         return pool(pairs.cosines(weights, direction), pairs.query_mask(direction), "LogSumExp", 3.0)
 
@@ -136,7 +135,7 @@ def test_gradient_with_padding(raw_norm: RawNorm, direction: Direction) -> None:
 
 def test_gradient_is_finite_where_nothing_is_known() -> None:
     vectors = torch.zeros(1, 2, 3, requires_grad=True)
-    empty = Fragments.of(vectors, torch.ones(1, 2, dtype=torch.bool))
+    empty = Fragments.masked(vectors, torch.ones(1, 2, dtype=torch.bool))
     pairs = Pairs(empty, empty)
     torch.autograd.backward(pairs.cosines(attention_weights(pairs, T2I), T2I).sum())
     assert vectors.grad is not None
@@ -160,11 +159,11 @@ def test_pool_by_hand(pooling: Pooling, expected: float) -> None:
 
 def test_fragments_forget_their_padding() -> None:
     mask = torch.tensor([[True, False], [True, True]])
-    encoded = Fragments.of(torch.full((2, 2, 3), torch.nan).masked_fill(mask[..., None], 1.0), mask)
+    encoded = Fragments.masked(torch.full((2, 2, 3), torch.nan).masked_fill(mask[..., None], 1.0), mask)
     assert torch.isfinite(encoded.vectors).all()
     assert encoded.ragged
     assert not encoded[1:].ragged
-    assert Fragments.of(encoded.vectors.half(), mask).vectors.dtype == torch.float32
+    assert Fragments.masked(encoded.vectors.half(), mask).vectors.dtype == torch.float32
     assert encoded[:1].trimmed().vectors.shape == (1, 1, 3)
 
 

@@ -12,36 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from training.runs import RESUMABLE, assert_same_runs, peaked, toy_config, without_times
+from training.toy import write_toy
 
 from attneval.errors import AttnevalError, ConfigError, DataError
-from attneval.training.models.table import MODELS, model_config
+from attneval.training.models.table import MODELS
 from attneval.training.run.checkpoint import read_checkpoint
 from attneval.training.run.config import ConstraintConfig, TrainConfig, from_dict, to_dict
 from attneval.training.run.loop import train
 
-from .toy import write_toy
-
 if TYPE_CHECKING:
     from attneval.training.models.similarity import MatchedMaps
-
-
-def toy_config(toy: Path, name: str = "scan-t2i", **choices: Any) -> TrainConfig:
-    model = model_config(name, 0, embed_dim=32, word_dim=16, sim_dim=16)
-    defaults = {"epochs": 2, "batch_size": 20, "learning_rate": 5e-3, "min_count": 1, "log_steps": 4}
-    return TrainConfig(model=model, data=str(toy), **{**defaults, **choices})
-
-
-def peaked(maps: MatchedMaps) -> dict[str, float]:
-    """Mean weight of the region that a named thing is in: captions name the things of regions 0, 1 and 2."""
-    random_numbers_taken_by_a_score = torch.rand(3)
-    assert random_numbers_taken_by_a_score.shape == (3,)
-    weights = [each.t2i if each.t2i is not None else each.i2t for each in maps]
-    return {"f1": float(np.mean([0.0 if each is None else each[2:4, :3].sum(1).mean() for each in weights]))}
-
-
-def without_times(path: Path) -> list[dict[str, Any]]:
-    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [{key: value for key, value in event.items() if key != "seconds"} for event in events]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -98,31 +79,8 @@ def test_repeats_from_the_recorded_configuration(toy: Path, tmp_path: Path) -> N
     assert other.epochs[0]["loss"] != first.epochs[0]["loss"]
 
 
-def assert_same_runs(one: Path, two: Path) -> None:
-    """Bit by bit: weights, optimizer, random state, log and vocabulary."""
-    for name in ("last.pth.tar", "best.pth.tar"):
-        first, second = read_checkpoint(one / name), read_checkpoint(two / name)
-        assert (first.epoch, first.steps, first.best_rsum) == (second.epoch, second.steps, second.best_rsum)
-        for state, other in zip(first.states, second.states, strict=True):
-            assert all(torch.equal(state[key], other[key]) for key in state)
-        if first.progress is not None and second.progress is not None:
-            assert torch.equal(first.progress["random"], second.progress["random"])
-            moments, others = (each["optimizer"]["state"] for each in (first.progress, second.progress))
-            for key, moment in moments.items():
-                assert all(torch.equal(moment[part], others[key][part]) for part in moment)
-    assert without_times(one / "log.jsonl") == without_times(two / "log.jsonl")
-    assert (one / "vocabulary.json").read_bytes() == (two / "vocabulary.json").read_bytes()
-
-
 class Killed(BaseException):
     """The process went away."""
-
-
-RESUMABLE: dict[str, Any] = {
-    "epochs": 2,
-    "checkpoint_steps": 4,
-    "constraints": ConstraintConfig(use=("ccr", "ccs"), weight_ccr=0.2, start=0.4, warmup=1.0),
-}
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +153,8 @@ tests.train(config, Path(run), attention_scores=tests.peaked, listener=lambda ev
 
 
 def test_a_killed_process_is_made_up_for(toy: Path, tmp_path: Path, unbroken: Path) -> None:
-    root = Path(__file__).parents[1]
-    command = [sys.executable, "-c", SCRIPT, str(root), "training.test_loop", str(toy), str(tmp_path / "run")]
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", SCRIPT, str(root), "training.runs", str(toy), str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ticks = 0

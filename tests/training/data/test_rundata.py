@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from training.toy import write_toy
 
 from attneval.errors import DataError
 from attneval.training.data.rundata import RunData
 from attneval.training.data.vocabulary import SPECIALS, Vocabulary
 from attneval.training.models.table import model_config
 from attneval.training.run.config import TrainConfig
-
-from .toy import write_toy
 
 if TYPE_CHECKING:
     from pathlib import Path

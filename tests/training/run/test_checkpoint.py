@@ -7,8 +7,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from training.authors import PARTS, author_checkpoint
+from training.toy import small_captions, small_images, small_model
 
 from attneval.errors import DataError
 from attneval.training.data.batches import ImageBatch
@@ -17,9 +20,6 @@ from attneval.training.models.attention import Pairs
 from attneval.training.models.table import MODELS
 from attneval.training.run.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from attneval.training.run.config import TrainConfig
-
-from .authors import PARTS, author_checkpoint
-from .toy import small_captions, small_images, small_model
 
 WORDS = Vocabulary((*SPECIALS, *map(str, range(26))))
 
@@ -123,6 +123,46 @@ def test_only_the_namespace_is_allowed_whatever_others_allow(tmp_path: Path) -> 
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(before)
     assert Namespace not in torch.serialization.get_safe_globals()
+
+
+@pytest.mark.parametrize("number", [np.float64(487.5), np.float32(487.5), np.int64(487), np.dtype(">f8").type(487.5)])
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("module", ["numpy._core", "numpy.core"])
+def test_numbers_of_numpy_are_read(tmp_path: Path, number: Any, zipped: bool, module: str) -> None:
+    path = tmp_path / "a.tar"
+    content = {**author_checkpoint("bfan-equal"), "best_rsum": number}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    if not zipped:  # older versions of numpy call the same module by another name
+        path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", f"{module}.multiarray".encode()))
+    read = read_checkpoint(path).best_rsum
+    assert type(read) is float
+    assert read == float(number)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (np.array([1.0]), "GLOBAL numpy.*_reconstruct"),
+        (np.datetime64("2020-01-01"), "'M8' is no type of a number"),
+        (np.str_("12"), "'U2' is no type of a number"),
+        (np.complex128(1), "'c16' is no type of a number"),
+    ],
+)
+def test_other_values_of_numpy_are_not(tmp_path: Path, value: Any, reason: str) -> None:
+    path = tmp_path / "a.tar"
+    torch.save({**author_checkpoint("bfan-equal"), "best_rsum": value}, path)
+    with pytest.raises(DataError, match=reason):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_wrapped_model_gets_advice(tmp_path: Path, part: int) -> None:
+    path = tmp_path / "a.tar"
+    content = author_checkpoint("saf")
+    content["model"][part] = {f"module.{key}": value for key, value in content["model"][part].items()}
+    torch.save(content, path)
+    with pytest.raises(DataError, match=rf"a\.tar: model\[{part}\] has 'module\.' before each key.*DataParallel"):
+        read_checkpoint(path).build("saf")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from training.toy import FEATURES, REGIONS, write_tsv
 
 from attneval.errors import DataError
 from attneval.training.data.precomputed import open_split
-
-from .toy import FEATURES, REGIONS, write_tsv
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,12 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from training import reference
+from training.toy import real, small_captions, small_images, small_model
 
 from attneval.training.models.attention import I2T, T2I, Fragments, Pairs
 from attneval.training.models.bfan import BfanEqual, BfanProb
-
-from . import reference
-from .toy import real, small_captions, small_images, small_model
 
 
 @pytest.mark.parametrize("kind", ["equal", "prob"])
@@ -43,8 +42,8 @@ def test_what_stays_by_hand(kind: type[BfanEqual | BfanProb]) -> None:
     # One word, four regions. Mean 1/4. Sum w^1.5 / sum w^0.5 = 0.5155 / 1.9793 = 0.2604.
     weights = torch.tensor([[[0.36, 0.255, 0.225, 0.16]]])
     pairs = Pairs(
-        Fragments.of(torch.ones(1, 4, 2), torch.ones(1, 4, dtype=torch.bool)),
-        Fragments.of(torch.ones(1, 1, 2), torch.ones(1, 1, dtype=torch.bool)),
+        Fragments.masked(torch.ones(1, 4, 2), torch.ones(1, 4, dtype=torch.bool)),
+        Fragments.masked(torch.ones(1, 1, 2), torch.ones(1, 1, dtype=torch.bool)),
         matched=True,
     )
     kept = model.kept(weights, pairs, T2I)[0, 0].tolist()
@@ -57,8 +56,8 @@ def test_uniform_weights_stay(name: str, regions: int) -> None:
     """Equal regions get equal weights, above which nothing lies: the original divides by zero here."""
     model = small_model(name)
     vectors = torch.ones(2, regions, 3).div(3**0.5).requires_grad_()
-    image = Fragments.of(vectors, torch.ones(2, regions, dtype=torch.bool))
-    words = Fragments.of(torch.ones(2, 3, 3) / 3**0.5, torch.tensor([[True, True, True], [True, False, False]]))
+    image = Fragments.masked(vectors, torch.ones(2, regions, dtype=torch.bool))
+    words = Fragments.masked(torch.ones(2, 3, 3) / 3**0.5, torch.tensor([[True, True, True], [True, False, False]]))
     pairs = Pairs(image, words)
     maps = model.attend(pairs)
     assert maps.t2i is not None

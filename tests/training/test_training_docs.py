@@ -16,9 +16,8 @@ from here import Here
 
 import attneval
 from attneval.training.data.vocabulary import SPECIALS, Vocabulary
-
-from .authors import V, author_checkpoint
-from .test_loop import assert_same_runs
+from training.authors import V, author_checkpoint
+from training.runs import assert_same_runs
 
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 

@@ -4,14 +4,13 @@ from argparse import Namespace
 
 import pytest
 import torch
+from training.authors import PARTS, V, author_checkpoint
+from training.toy import small_model
 
 from attneval.errors import DataError
 from attneval.training.models.table import MODELS, model_config
 from attneval.training.run.config import TrainConfig
 from attneval.training.run.options import from_options, to_options
-
-from .authors import PARTS, V, author_checkpoint
-from .toy import small_model
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -9,7 +9,7 @@ VOCABULARY = Vocabulary((*SPECIALS, "a", "dog", "runs"))
 
 
 def test_batch_by_hand() -> None:
-    captions = EncodedCaptions.of(["A dog runs", "dog", ""], VOCABULARY)
+    captions = EncodedCaptions.from_texts(["A dog runs", "dog", ""], VOCABULARY)
     assert captions.tokens[1] == ("<start>", "dog", "<end>")
     batch = captions.batch(np.array([1, 0, 2]))
     assert batch.ids.tolist() == [[1, 5, 2, 0, 0], [1, 4, 5, 6, 2], [1, 2, 0, 0, 0]]
@@ -18,5 +18,5 @@ def test_batch_by_hand() -> None:
 
 
 def test_cut() -> None:
-    captions = EncodedCaptions.of(["A dog runs"], VOCABULARY, limit=4)
+    captions = EncodedCaptions.from_texts(["A dog runs"], VOCABULARY, limit=4)
     assert captions.tokens == (("<start>", "a", "dog", "<end>"),)
