@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.index_sets import Sets
-    from attneval.config.protocol import Protocol, Threshold
+    from attneval.config.protocol import Protocol
+    from attneval.config.thresholds import Threshold
     from attneval.matching.items import Items
     from attneval.metrics.totals import Table, Totals
 

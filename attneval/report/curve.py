@@ -6,6 +6,7 @@ import math
 import string
 from typing import TYPE_CHECKING, Any
 
+from attneval.config.thresholds import RULES
 from attneval.errors import NothingToScoreError
 from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Page, Row, Table, number, safe
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 HEIGHT, WIDTH = 16, 66
 LINE = 80
 LABELS = {"precision": "P", "recall": "R", "f1": "F"}
-SCALES = {"uniform": ", log scale", "abs": ", square-root scale"}
-"""How thresholds are spaced where they are not spaced evenly, as `attneval.metrics.sweep.grid` has them."""
 MARKS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 """One character for each of several systems, in the plot and in the table below it."""
 
@@ -124,6 +123,6 @@ def _plot(series: dict[str, list[float]], curve: Curve, threshold: float) -> lis
             grid[row][column] = mark if grid[row][column] in {" ", "|", mark} else "*"
     lines = [f"{100 * (HEIGHT - 1 - r) / (HEIGHT - 1):5.0f} |{''.join(line).rstrip()}" for r, line in enumerate(grid)]
     low, high = f"{curve.parameter[0]:.3g}", f"{curve.parameter[-1]:.3g}"
-    middle = f"threshold {curve.rule}:c{SCALES.get(curve.rule, '')}"
+    middle = f"threshold {curve.rule}:c{RULES[curve.rule].scale}"
     axis = low + middle.center(WIDTH - len(low) - len(high)) + high
     return ["    %", *lines, f"      +{'-' * WIDTH}", f"       {axis}"]
