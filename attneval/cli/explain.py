@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attneval.cli.options import SETTINGS, say
+from attneval.cli.options import SETTINGS
+from attneval.cli.streams import say
 from attneval.config.protocol import Protocol
 from attneval.config.thresholds import RULES
 from attneval.errors import ProtocolError, suggestion

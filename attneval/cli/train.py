@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, say, torch_needed, verbose_option
+from attneval.cli import extra_needed
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE
 from attneval.errors import AttnevalError, ConfigError
+from attneval.report.table import safe
 from attneval.training.choices import ModelName
 from attneval.training.run.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
 
@@ -82,14 +85,14 @@ def train(output: Path, *, quiet: bool, verbose: bool, **values: Any) -> None:  
     A run that was interrupted goes on when the same command is given again, and ends as if it never had been. The log,
     log.jsonl, has one JSON object a line.
     """
-    with torch_needed():
+    with extra_needed("train"):
         from attneval.training.run.loop import train as run
     config = _config(values)
     with View(config.epochs, quiet=quiet) as view:
         result = run(
             config, output, attention_scores=attention_scores(Path(config.gt)) if config.gt else None, listener=view
         )
-    say(f"{result.best}\n")
+    say(f"{safe(str(result.best))}\n")
 
 
 def _config(values: dict[str, Any]) -> TrainConfig:
@@ -200,7 +203,7 @@ class View:
     def _line(self, text: str) -> None:
         self._bar.close()
         self._stage = ""
-        click.echo(text.rstrip(), err=True)
+        tell(text.rstrip())
 
 
 def scores_line(scores: dict[str, Any]) -> str:

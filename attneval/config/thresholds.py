@@ -62,6 +62,13 @@ def _share_not_held(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> N
     return np.take_along_axis(left, first, axis=1)
 
 
+def _equal_ratios(step: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A hundredth to a hundred."""
+    import numpy as np
+
+    return np.asarray(10.0 ** (step / 25 - 2), np.float64)
+
+
 @dataclass(frozen=True)
 class ThresholdRule:
     """A row of the table.
@@ -89,7 +96,7 @@ class ThresholdRule:
     allows: Callable[[float], bool]
     levels: Callable[[NDArray[np.float64], NDArray[np.int32]], NDArray[np.float64]]
     cutoff: Callable[[int, Any], Any]
-    sweep: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    sweep: Callable[[NDArray[np.int64]], NDArray[np.floating[Any]]]
     default: float | None = None
     scale: str = ""
 
@@ -112,7 +119,7 @@ RULES = {
             allows=lambda value: 0 <= value < math.inf,
             levels=_as_they_are,
             cutoff=lambda n, value: value / n * (1 + ROUNDING),
-            sweep=lambda step: 10.0 ** (step / 25 - 2),  # a hundredth to a hundred times 1/n, in equal ratios
+            sweep=_equal_ratios,
             default=1.0,
             scale=", log scale",
         ),
@@ -148,8 +155,8 @@ RULES = {
                 (
                     "top:k",
                     (
-                        "the k largest; where k cuts through tied weights, each belongs by the share of orders in which it "
-                        "would"
+                        "the k largest; where k cuts through tied weights, each belongs by the share of orders in "
+                        "which it would"
                     ),
                 ),
             ),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.config.thresholds import RULES
 from attneval.errors import NothingToScoreError
-from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Page, Row, Table, number, safe
 from attneval.results.comparability import distinct
 
 if TYPE_CHECKING:
+    from attneval.report.delimited import Lines
     from attneval.results.result import Result
     from attneval.results.scores import Curve
 
@@ -50,17 +50,18 @@ def curve_page(results: list[Result], digits: int = 1) -> Page:
         rows.append(Row([Cell(f"{mark}  {name}"), *(Cell(text) for text in cells)]))
     header = ["", "area under P/R", "best F1", "at", "protocol's F1", "at"]
     notes = ["Best F1 is tuned on the data it is reported on."]
-    return Page([Table("Curves, in %", header, rows, notes, optional=(5, 1))], [f"signature: {results[0].signature}"])
+    table = Table("Curves, in %", header, rows, notes, optional=(5, 1))
+    return Page([table], [f"signature: {results[0].signature}"], curve_text(results))
 
 
-def curve_csv(results: list[Result]) -> str:
+def curve_lines(results: list[Result]) -> Lines:
     """One line per result and threshold."""
     rows = [
         (name, curve.rule, *values)
         for name, curve in _curves(results).items()
         for values in zip(curve.parameter, curve.precision, curve.recall, curve.f1, strict=True)
     ]
-    return to_csv(("system", "rule", "threshold", "precision", "recall", "f1"), rows)
+    return ("system", "rule", "threshold", "precision", "recall", "f1"), rows
 
 
 def curve_dict(results: list[Result]) -> dict[str, Any]:

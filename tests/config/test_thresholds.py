@@ -60,9 +60,8 @@ def test_the_protocol_says_what_the_table_says() -> None:
 
 def test_the_documents_hold_the_table() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    rows = re.findall(
-        r"^\| `([^`]+)` \| (.+) \|$", text.partition("| rule | attended |")[2].partition("\n\n")[0], re.MULTILINE
-    )
+    table = text.partition("| rule | attended |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", table, re.MULTILINE)
     assert rows == [pair for rule in RULES.values() for pair in rule.attended]
 
 
