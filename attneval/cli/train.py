@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, say, torch_needed, verbose_option
+from attneval.cli import extra_needed
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE
 from attneval.errors import AttnevalError, ConfigError
 from attneval.report.table import safe
@@ -83,7 +85,7 @@ def train(output: Path, *, quiet: bool, verbose: bool, **values: Any) -> None:  
     A run that was interrupted goes on when the same command is given again, and ends as if it never had been. The log,
     log.jsonl, has one JSON object a line.
     """
-    with torch_needed():
+    with extra_needed("train"):
         from attneval.training.run.loop import train as run
     config = _config(values)
     with View(config.epochs, quiet=quiet) as view:
@@ -202,7 +204,7 @@ class View:
     def _line(self, text: str) -> None:
         self._bar.close()
         self._stage = ""
-        click.echo(safe(text.rstrip()), err=True)
+        tell(text.rstrip())
 
 
 def scores_line(scores: dict[str, Any]) -> str:

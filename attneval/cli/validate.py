@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, say, verbose_option
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.streams import say
 from attneval.cli.values import FILE
 from attneval.errors import EXIT_CANNOT_EVALUATE, EXIT_OK
 
