@@ -168,7 +168,7 @@ class Index:
         for field in dataclasses.fields(truth):
             value = getattr(truth, field.name)
             if field.name in _TEXT:
-                value = Strings.of(list(value))
+                value = Strings.from_texts(list(value))
             if isinstance(value, Strings):
                 members[field.name], members[f"{field.name}_offset"] = value.code, value.offset
             elif field.name != "digests":
