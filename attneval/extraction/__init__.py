@@ -1,0 +1,1 @@
+"""Models turned into exports: checkpoints of other people's models, each by the library that loads them."""
