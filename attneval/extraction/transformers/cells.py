@@ -127,7 +127,7 @@ class _Mosaic:
         sx, sy, tx, ty = self.tile.affine
         x1, x2 = self._edges(self.out_cols, self.full_cols, self.left, self.tile.width)
         y1, y2 = self._edges(self.out_rows, self.full_rows, self.top, self.tile.height)
-        if np.array_equal(x1[1:], x2[:-1]) and np.array_equal(y1[1:], y2[:-1]):
+        if self.per_view * self.side == self.tile.width:
             left, top = float(x1[0]), float(y1[0])
             step_x, step_y = (float(x2[-1]) - left) / self.out_cols, (float(y2[-1]) - top) / self.out_rows
             affine = (sx * step_x, sy * step_y, sx * left + tx, sy * top + ty)

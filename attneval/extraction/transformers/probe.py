@@ -163,9 +163,11 @@ class _Seen:
     @classmethod
     def compare(cls, low: Array, high: Array, ramps: Array, *, width: int, height: int) -> _Seen:
         reach = (high - low)[:2]
-        # Each colour has a scale of its own.
-        full = np.abs(reach).max(axis=(1, 2), keepdims=True)
-        valid = ((np.abs(reach) > 0.98 * full) & (full > 0)).all(axis=0)
+        # Each colour has a scale of its own; next to padding resampling overshoots, hence the median.
+        size = np.abs(reach)
+        halves = [colour[colour > colour.max() / 2] for colour in size]
+        full = np.array([np.median(half) if len(half) else np.inf for half in halves])[:, None, None]
+        valid = (np.abs(size / full - 1.0) < 0.02).all(axis=0)
         place = (ramps[:2] - low[:2]) / np.where(valid, reach, 1.0)
         return cls(place[0] * width, place[1] * height, valid, width, height)
 
