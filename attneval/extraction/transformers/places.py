@@ -96,7 +96,7 @@ def locate(states: Callable[[Image], npt.ArrayLike], image: Image, regions: Regi
     tokens = np.where(changes.max(axis=1) > 0, surplus.argmax(axis=1), -1)
     centres = np.array([(x, y) for x, y, _ in chosen])
     boxes = np.where(tokens[:, None] >= 0, cells[tokens], np.nan)
-    hits = ((boxes[:, :2] <= centres) & (centres < boxes[:, 2:])).all(axis=1)
+    hits = np.all((boxes[:, :2] <= centres) & (centres < boxes[:, 2:]), axis=1)
     return Located(centres, tokens.astype(np.int64), boxes, hits)
 
 
