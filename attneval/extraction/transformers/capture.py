@@ -34,6 +34,7 @@ NEUTRAL = frozenset(
         "cu_seq_lens_k",
         "cu_seq_lens_q",
         "deterministic",
+        "logits_to_keep",
         "max_length_k",
         "max_length_q",
         "num_items_in_batch",

@@ -183,6 +183,8 @@ def tokens_of(offsets: ArrayLike, prompt: Prompt, *, among: ArrayLike | None = N
             f"caption {_short(prompt.caption)!r} is cut off after {_short(known)!r}: {len(missing)} letters are in no token",
             hint="the tokenizer's longest sequence is too short for it",
         )
+    if not positions:
+        raise AttnevalError(f"caption {prompt.caption!r} has no token")
     return Tokens(np.array(positions, np.int64), np.array(spans, np.int64).reshape(-1, 2))
 
 

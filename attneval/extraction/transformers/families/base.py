@@ -120,6 +120,20 @@ class Adapter:
                 f"rows {self.choices.rows!r} are for causal models; {type(self.model).__name__} is a {self.family}"
             )
 
+    def check_image(self, image_id: str) -> None:
+        """Refuse an image of which something that the model needs is missing.
+
+        Raises:
+            AttnevalError: Its boxes are not known, for models that are given regions.
+        """
+
+    def check_captions(self, captions: Sequence[str]) -> None:
+        """Refuse captions that are too long, without running the model; nothing where the model takes any length.
+
+        Raises:
+            AttnevalError: A caption would be cut off.
+        """
+
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Turn captions of an image into what the model is called with."""
         raise NotImplementedError
