@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import pytest
 
-import torch
-import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import processing_utils
-from transformers.utils import logging
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-# transformers warns once per lazily imported processor that torchvision is not here; that is known.
-logging.set_verbosity_error()
+torch: Any = pytest.importorskip("torch")
+transformers: Any = pytest.importorskip("transformers")
+pytest.importorskip("PIL")
+tokenizers: Any = import_module("tokenizers")
+processing: Any = import_module("transformers.processing_utils")
 
-WORDS = "a an the man woman dog in on with red blue shirt stands sits runs street grass . , describe image".split()
+WORDS = (
+    "a",
+    "an",
+    "the",
+    "man",
+    "woman",
+    "dog",
+    "in",
+    "on",
+    "with",
+    "red",
+    "blue",
+    "shirt",
+    "stands",
+    "sits",
+    "runs",
+    "street",
+    "grass",
+    ".",
+    ",",
+    "describe",
+    "image",
+)
 SPECIALS = {
     "pad_token": "<pad>",
     "unk_token": "<unk>",
@@ -43,8 +64,9 @@ def tokenizer() -> Any:
     """A word tokenizer that has every special token which any of the processors asks for."""
     rows = [f"<row_{row}_col_{col}>" for row in range(1, 7) for col in range(1, 7)]
     words = [*SPECIALS.values(), *rows, "\n", "\n\n", *WORDS]
-    backend = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    ids = {word: index for index, word in enumerate(words)}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(ids, SPECIALS["unk_token"]))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     named = {name: SPECIALS[name] for name in ("pad_token", "unk_token", "bos_token", "eos_token")}
     extra = {name: token for name, token in SPECIALS.items() if name not in named}
     made = transformers.PreTrainedTokenizerFast(
@@ -102,16 +124,16 @@ class _Unchecked:
     """Processors of videos cannot be made without torchvision; their check is left out while one is put together."""
 
     def __enter__(self) -> None:
-        self.check = processing_utils.ProcessorMixin.check_argument_for_proper_class
-        processing_utils.ProcessorMixin.check_argument_for_proper_class = lambda *_arguments, **_more: None
+        self.check = processing.ProcessorMixin.check_argument_for_proper_class
+        processing.ProcessorMixin.check_argument_for_proper_class = lambda *_arguments, **_more: None
 
     def __exit__(self, *_error: object) -> None:
-        processing_utils.ProcessorMixin.check_argument_for_proper_class = self.check
+        processing.ProcessorMixin.check_argument_for_proper_class = self.check
 
 
 def pil(family: str, name: str, **settings: Any) -> Any:
     """An image processor of the PIL backend."""
-    module = __import__(f"transformers.models.{family}.image_processing_pil_{family}", fromlist=[name])
+    module = import_module(f"transformers.models.{family}.image_processing_pil_{family}")
     return getattr(module, name)(**settings)
 
 
@@ -272,10 +294,9 @@ def _idefics(family: str, stem: str, tile: int, patch: int, scale: int) -> Made:
     with _Unchecked():
         extra = (None,) if stem == "SmolVLM" else ()
         if stem == "SmolVLM":
-            from transformers.models.smolvlm import processing_smolvlm
-
+            module: Any = import_module("transformers.models.smolvlm.processing_smolvlm")
             # The class asks for num2words, which only videos need.
-            processing_smolvlm.num2words = processing_smolvlm.num2words or str
+            module.num2words = module.num2words or str
         processor = getattr(transformers, f"{stem}Processor")(
             images, tokens, *extra, image_seq_len=(tile // patch // scale) ** 2
         )
@@ -316,9 +337,7 @@ def gemma3() -> Made:
     images = pil("gemma3", "Gemma3ImageProcessorPil", size={"height": 112, "width": 112})
     config = transformers.Gemma3Config(
         vision_config=vision(112, 7, model_type="siglip_vision_model", vision_use_head=False),
-        text_config=text(
-            num_hidden_layers=2, layer_types=["sliding_attention", "full_attention"], sliding_window=4096
-        ),
+        text_config=text(num_hidden_layers=2, layer_types=["sliding_attention", "full_attention"], sliding_window=4096),
         mm_tokens_per_image=64,
         boi_token_index=token(tokens, "boi_token"),
         eoi_token_index=token(tokens, "eoi_token"),

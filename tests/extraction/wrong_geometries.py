@@ -45,10 +45,12 @@ def boxes(array: npt.NDArray[np.float64]) -> Boxes:
 
 def transposed(grid: Grid) -> npt.NDArray[np.float64]:
     """The grid read column by column."""
-    return grid.edges().reshape(grid.rows, grid.cols, 4).transpose(1, 0, 2).reshape(-1, 4)
+    turned: npt.NDArray[np.float64] = grid.edges().reshape(grid.rows, grid.cols, 4).transpose(1, 0, 2).reshape(-1, 4)
+    return turned
 
 
 def blocks(grid: Grid) -> npt.NDArray[np.float64]:
     """The grid read in blocks of 2 x 2, as Qwen's patches are before they are merged."""
     parts = grid.edges().reshape(grid.rows // 2, 2, grid.cols // 2, 2, 4)
-    return parts.transpose(0, 2, 1, 3, 4).reshape(-1, 4)
+    ordered: npt.NDArray[np.float64] = parts.transpose(0, 2, 1, 3, 4).reshape(-1, 4)
+    return ordered

@@ -253,7 +253,7 @@ def _reaction(adapter: Adapter, prepared: Prepared) -> npt.NDArray[Any]:
     """
     with torch.no_grad():
         weights = adapter.attend(prepared)[0].double().cpu().numpy()
-    columns = weights.reshape(-1, weights.shape[-1]).T
+    columns: npt.NDArray[Any] = weights.reshape(-1, weights.shape[-1]).T
     if adapter.kind == "attention":
         columns = np.log(np.maximum(columns, 1e-30))
         columns -= columns.mean(axis=0)
