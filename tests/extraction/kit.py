@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +70,7 @@ def raw_tokenizer(kind: str) -> str:
                 pre_tokenizers.ByteLevel(add_prefix_space=False),
             ]
         )
+        made.decoder = decoders.BPEDecoder(suffix="</w>")
         trainer = trainers.BpeTrainer(
             vocab_size=120, special_tokens=specials, end_of_word_suffix="</w>", limit_alphabet=40
         )
@@ -167,15 +169,15 @@ def llava() -> tuple[Any, Any]:
 
 
 def seeded(cls: Any, config: Any, scale: float = 6.0) -> Any:
-    """A model of random weights, large enough that attention is uneven."""
+    """A model of random weights; those of queries and keys are large, so that attention is uneven."""
     torch.manual_seed(7)
     model = cls(config).eval()
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1 and re.search(r"\b(q|k|q_proj|k_proj|qkv|query|key)\b", name) and "vision" not in name:
                 parameter.mul_(scale)
-            elif bool((parameter == 0).all()):
-                parameter.normal_(0, 0.02)
+            elif parameter.ndim and not bool(parameter.any()):
+                parameter.normal_(0, 0.05)
     return model
 
 

@@ -19,19 +19,29 @@ except ModuleNotFoundError as error:
 # attribute is the function, whatever is imported later.
 from attneval.extraction.transformers.adapters import choose_adapter
 from attneval.extraction.transformers.capture import capture
+from attneval.extraction.transformers.check import check
 from attneval.extraction.transformers.driver import Exported, export
 from attneval.extraction.transformers.families.base import Adapter
 from attneval.extraction.transformers.families.causal import Causal
+from attneval.extraction.transformers.families.cross import Cross
+from attneval.extraction.transformers.families.detector import Detector
+from attneval.extraction.transformers.families.dual import Dual
+from attneval.extraction.transformers.families.joint import Joint
 from attneval.extraction.transformers.geometry import geometry
 from attneval.extraction.transformers.pairs import Pair, Pairs, pairs
 
 __all__ = [
     "Adapter",
     "Causal",
+    "Cross",
+    "Detector",
+    "Dual",
     "Exported",
+    "Joint",
     "Pair",
     "Pairs",
     "capture",
+    "check",
     "choose_adapter",
     "export",
     "geometry",

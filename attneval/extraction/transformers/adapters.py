@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.families.base import Adapter
 from attneval.extraction.transformers.families.causal import Causal
+from attneval.extraction.transformers.families.cross import Cross, CrossRegions
+from attneval.extraction.transformers.families.detector import Detector, PhraseDetector
+from attneval.extraction.transformers.families.dual import Dual
+from attneval.extraction.transformers.families.joint import Joint, JointRegions, JointTowers
 
 if TYPE_CHECKING:
     from attneval.extraction.transformers.choices import Choices
@@ -19,7 +23,17 @@ if TYPE_CHECKING:
 GROUP = "attneval.adapters"
 """Entry points of this group are named as the model's class or as its `config.model_type`."""
 
-FAMILIES: tuple[type[Adapter], ...] = (Causal,)
+FAMILIES: tuple[type[Adapter], ...] = (
+    Detector,
+    PhraseDetector,
+    Joint,
+    JointRegions,
+    JointTowers,
+    CrossRegions,
+    Cross,
+    Dual,
+    Causal,
+)
 """In the order in which they are tried: what a class has beyond the others comes first."""
 
 EXAMPLE = '''\

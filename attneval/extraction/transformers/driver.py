@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.adapters import choose_adapter
+from attneval.extraction.transformers.check import check as run_check
 from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.header import header_of
 from attneval.extraction.transformers.pairs import Pair, Pairs
@@ -263,4 +264,16 @@ def _all_grids(
 
 def _self_check(adapter: Adapter, image: Image, pair: Pair, speak: Callable[[str], None]) -> dict[str, Any]:
     """Run the self-check on one image and its first caption."""
-    return {}
+    found = run_check(
+        adapter.model,
+        adapter.processor,
+        image,
+        pair.captions[0][1],
+        adapter=adapter,
+        choices=adapter.choices,
+        boxes=adapter.boxes,
+        image_id=pair.image_id,
+    )
+    for line in str(found).splitlines():
+        speak(f"self-check of {pair.image_id}: {line}")
+    return {"image": pair.image_id, **found.as_dict()}

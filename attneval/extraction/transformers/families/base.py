@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from attneval.errors import AttnevalError
-from attneval.extraction.transformers.capture import take
 from attneval.extraction.transformers.choices import Choices
+from attneval.extraction.transformers.geometry import CellFinder
 from attneval.extraction.transformers.regions import count
 from attneval.extraction.transformers.text import Prompt, Tokens, fill, tokens_of
 
@@ -71,32 +71,42 @@ class Prepared:
     image_id: str = ""
 
 
-@dataclass(eq=False)
 class Adapter:
     """A model and its processor, and what is taken from them.
 
-    Subclasses say in `traits` what a model must have, and in `weights` what its maps are.
+    Subclasses say in `traits` what a model must have.
 
     Attributes:
+        family: What the family is called.
+        kind: Of the export.
+        normalised_over: Of the export.
+        dtype: In which weights are stored.
+        regions_per_caption: Captions of an image have regions of their own.
+        regions_are_cells: Regions are parts of the image that the model is given, and no boxes that it predicts.
+        prompt: Text with `{caption}` in it, None for the family's default.
+        weights_known: Kinds of weights that the family has, the default first.
+
+    Args:
         model: The model.
         processor: Its processor, or its tokenizer alone.
         choices: What is taken.
         boxes: Region boxes and features by image id, for models that are given regions.
     """
 
-    model: Any
-    processor: Any
-    choices: Choices = field(default_factory=Choices)
-    boxes: Any = None
-    _channels: list[Channel] = field(default_factory=list, init=False)
+    family: str = ""
+    kind: str = "attention"
+    normalised_over: str = "regions"
+    dtype: str = "float16"
+    regions_per_caption: bool = False
+    regions_are_cells: bool = True
+    prompt: str | None = None
+    weights_known: tuple[str, ...] = ("attention",)
 
-    family: ClassVar[str] = ""
-    kind: ClassVar[str] = "attention"
-    normalised_over: ClassVar[str] = "regions"
-    dtype: ClassVar[str] = "float16"
-    regions_per_caption: ClassVar[bool] = False
-    prompt: ClassVar[str | None] = None
-    weights_known: ClassVar[tuple[str, ...]] = ("attention",)
+    def __init__(self, model: Any, processor: Any, choices: Choices | None = None, boxes: Any = None) -> None:
+        self.model, self.processor, self.boxes = model, processor, boxes
+        self.choices = Choices() if choices is None else choices
+        self._channels: list[Channel] = []
+        self._cells: CellFinder | None = None
 
     @classmethod
     def traits(cls, model: Any, processor: Any) -> list[Trait]:
@@ -154,6 +164,12 @@ class Adapter:
             inputs: What the model was called with for captions of this image.
         """
         raise NotImplementedError
+
+    def finder(self) -> CellFinder:
+        """Return what derives the cells of images; sizes that were met before are remembered."""
+        if self._cells is None:
+            self._cells = CellFinder(self.processor, self.model)
+        return self._cells
 
     @property
     def channels(self) -> list[Channel]:
@@ -269,7 +285,12 @@ def on_device(model: nn.Module, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def encode_captions(
-    processor: Any, captions: Sequence[str], template: str | None, *, longest: int | None
+    processor: Any,
+    captions: Sequence[str],
+    template: str | None,
+    *,
+    longest: int | None,
+    pad_to_longest: bool = False,
 ) -> tuple[dict[str, Any], list[Tokens]]:
     """Tokenise captions that stand alone or in a short text, for models whose text has no image in it.
 
@@ -278,6 +299,7 @@ def encode_captions(
         captions: The captions.
         template: Text with `{caption}`, or None.
         longest: How many positions the model has, None if not limited.
+        pad_to_longest: Pad every text to that length, whatever the tokenizer says.
 
     Returns:
         What the tokenizer gives, and each caption's tokens.
@@ -291,11 +313,14 @@ def encode_captions(
             f"{type(tokenizer).__name__} cannot say where its tokens lie in the text", hint="load the fast tokenizer"
         )
     prompts = [Prompt(text, 0, text) if template is None else fill(template, text) for text in captions]
-    # A tokenizer that gives no attention mask belongs to a model that saw full padding in training (SigLIP).
+    # Such models saw full padding in training: their processor says so, or their tokenizer gives no mask (SigLIP).
+    defaults = getattr(processor, "text_kwargs", None)
     masked = "attention_mask" in getattr(tokenizer, "model_input_names", ["attention_mask"])
-    encoded = processor(
+    if not masked or (isinstance(defaults, dict) and defaults.get("padding") == "max_length"):
+        pad_to_longest = True
+    encoded = tokenizer(
         text=[prompt.text for prompt in prompts],
-        padding=True if masked or longest is None else "max_length",
+        padding="max_length" if longest is not None and pad_to_longest else True,
         truncation=longest is not None,
         max_length=longest,
         return_offsets_mapping=True,
@@ -303,6 +328,41 @@ def encode_captions(
     )
     offsets = encoded["offset_mapping"]
     return dict(encoded), [tokens_of(span, prompt) for span, prompt in zip(offsets, prompts, strict=True)]
+
+
+def encode_image(processor: Any, image: Image) -> dict[str, Any]:
+    """Process one image alone."""
+    made = getattr(processor, "image_processor", processor)(images=image, return_tensors="pt")
+    return dict(made)
+
+
+def repeated(given: Mapping[str, Any], times: int) -> dict[str, Any]:
+    """Repeat the tensors of one sample for each caption."""
+    return {
+        name: value.expand(times, *value.shape[1:]) if isinstance(value, torch.Tensor) else value
+        for name, value in given.items()
+    }
+
+
+def longest_text(model: Any) -> int | None:
+    """Return how many positions a model's text has, None where its configuration names none."""
+    config = getattr(model, "config", None)
+    for holder in (getattr(config, "text_config", None), config):
+        for name in ("max_position_embeddings", "max_text_len"):
+            value = getattr(holder, name, None)
+            if isinstance(value, int):
+                return value
+    return None
+
+
+def projecting_modules(model: nn.Module) -> dict[int, nn.Module]:
+    """Find the modules with a query, a key and a value projection of a BERT-like encoder, in their order."""
+    found = [
+        module
+        for module in model.modules()
+        if all(isinstance(getattr(module, name, None), torch.nn.Linear) for name in ("query", "key", "value"))
+    ]
+    return dict(enumerate(found))
 
 
 def rows_of(tokens: Sequence[Tokens], shift: int = 0) -> Tensor:
@@ -319,7 +379,3 @@ def rows_of(tokens: Sequence[Tokens], shift: int = 0) -> Tensor:
             raise AttnevalError("the first token of the sequence is predicted by none", hint="use rows='token'")
     return rows
 
-
-def cut_rows(weights: Tensor, tokens: Sequence[Tokens]) -> Tensor:
-    """Take the tokens' rows of float[B, H, S, R]; what is padding is not cut off."""
-    return take(weights, rows_of(tokens), 2)

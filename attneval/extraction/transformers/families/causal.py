@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 
 import torch
@@ -19,7 +19,6 @@ from attneval.extraction.transformers.families.base import (
     takes,
     tokenizer_of,
 )
-from attneval.extraction.transformers.geometry import CellFinder
 from attneval.extraction.transformers.text import INSTRUCTION, PLACE, Prompt, expanded, fill, fill_chat, laid_out, tokens_of
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ class Causal(Adapter):
     probe, attention modules by what they have. An adapter overrides `prompt`, `columns` or `regions`.
     """
 
-    family: ClassVar[str] = "causal vision-language model"
-    _finder: CellFinder | None = None
+    family = "causal vision-language model"
 
     @classmethod
     def traits(cls, model: Any, processor: Any) -> list[Trait]:
@@ -83,9 +81,7 @@ class Causal(Adapter):
         return self._geometry(image, _positions(self.columns(inputs)).shape[-1]).regions
 
     def _geometry(self, image: Image, tokens: int) -> Geometry:
-        if self._finder is None:
-            self._finder = CellFinder(self.processor, self.model)
-        return self._finder.find(image, tokens)
+        return self.finder().find(image, tokens)
 
     def cells(self, prepared: Prepared) -> Tensor:
         """Find the positions of the cells, newline tokens and the like left out.
