@@ -99,12 +99,8 @@ def tokenizer(kind: str = "byte_level", *, begin: bool = False, end: bool = Fals
     if begin or end:
         parts = [*(["<s>"] if begin else []), "$A", *(["</s>"] if end else [])]
         pair = [*parts, *("$B:1" if part == "$A" else f"{part}:1" for part in parts[bool(begin) :])]
-        template = processors.TemplateProcessing(
-            single=parts, pair=pair, special_tokens=[("<s>", 1), ("</s>", 2)]
-        )
-        raw.post_processor = (
-            processors.Sequence([raw.post_processor, template]) if kind == "byte_level" else template
-        )
+        template = processors.TemplateProcessing(single=parts, pair=pair, special_tokens=[("<s>", 1), ("</s>", 2)])
+        raw.post_processor = processors.Sequence([raw.post_processor, template]) if kind == "byte_level" else template
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=raw,
         **{
@@ -168,13 +164,22 @@ def llava() -> tuple[Any, Any]:
     return seeded(transformers.LlavaForConditionalGeneration, config), processor
 
 
-def seeded(cls: Any, config: Any, scale: float = 6.0) -> Any:
-    """A model of random weights; those of queries and keys are large, so that attention is uneven."""
+def seeded(cls: Any, config: Any, scale: float = 6.0, *, spread: float = 0.0) -> Any:
+    """A model of random weights; those of queries and keys are large, so that attention is uneven.
+
+    With a `spread` all matrices are drawn anew with it: some classes leave theirs to chance.
+    """
     torch.manual_seed(7)
     model = cls(config).eval()
     with torch.no_grad():
+        for parameter in model.parameters() if spread else ():
+            parameter.normal_(0 if parameter.ndim > 1 else 1, spread)
         for name, parameter in model.named_parameters():
-            if parameter.ndim > 1 and re.search(r"\b(q|k|q_proj|k_proj|qkv|query|key)\b", name) and "vision" not in name:
+            if (
+                parameter.ndim > 1
+                and re.search(r"\b(q|k|q_proj|k_proj|qkv|query|key)\b", name)
+                and "vision" not in name
+            ):
                 parameter.mul_(scale)
             elif parameter.ndim and not bool(parameter.any()):
                 parameter.normal_(0, 0.05)

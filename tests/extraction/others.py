@@ -42,9 +42,7 @@ def clip() -> tuple[Any, Any]:
 @functools.cache
 def siglip() -> tuple[Any, Any]:
     images = transformers.SiglipImageProcessorPil(size={"height": 56, "width": 56})
-    words = tokenizer(
-        "unigram", end=True, padding_side="right", model_input_names=["input_ids"], model_max_length=77
-    )
+    words = tokenizer("unigram", end=True, padding_side="right", model_input_names=["input_ids"], model_max_length=77)
     return seeded(transformers.SiglipModel, _towers("Siglip")), transformers.SiglipProcessor(images, words)
 
 
@@ -139,19 +137,32 @@ def grounding_dino(name: str = "GroundingDino") -> tuple[Any, Any]:
     from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
     backbone = transformers.SwinConfig(
-        image_size=64, patch_size=4, embed_dim=16, depths=[1, 1, 1], num_heads=[2, 2, 2], window_size=4,
+        image_size=64,
+        patch_size=4,
+        embed_dim=16,
+        depths=[1, 1, 1],
+        num_heads=[2, 2, 2],
+        window_size=4,
         out_features=["stage1", "stage2", "stage3"],
     )
     config = getattr(transformers, f"{name}Config")(
         backbone_config=backbone,
         text_config=transformers.BertConfig(**_encoder(max_position_embeddings=300)),
-        d_model=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
-        encoder_ffn_dim=48, decoder_ffn_dim=48, num_queries=9, num_feature_levels=3,
-        encoder_n_points=2, decoder_n_points=2,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=48,
+        decoder_ffn_dim=48,
+        num_queries=9,
+        num_feature_levels=3,
+        encoder_n_points=2,
+        decoder_n_points=2,
     )
     images = GroundingDinoImageProcessorPil(size={"shortest_edge": 64, "longest_edge": 110})
     words = tokenizer("wordpiece", begin=True, end=True, padding_side="right")
-    model = seeded(getattr(transformers, f"{name}ForObjectDetection"), config, scale=2.0)
+    model = seeded(getattr(transformers, f"{name}ForObjectDetection"), config, scale=1.0, spread=0.2)
     return model, transformers.GroundingDinoProcessor(images, words)
 
 

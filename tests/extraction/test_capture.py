@@ -32,11 +32,18 @@ BACKBONES: dict[str, Callable[[], Any]] = {
     "sliding layers beside full ones": lambda: seeded(
         transformers.Gemma3ForCausalLM,
         text_config(
-            "Gemma3Text", sliding_window=6, layer_types=["sliding_attention", "full_attention"], max_position_embeddings=64
+            "Gemma3Text",
+            sliding_window=6,
+            layer_types=["sliding_attention", "full_attention"],
+            max_position_embeddings=64,
         ),
     ),
     "sinks": lambda: language(
-        "GptOss", num_local_experts=4, num_experts_per_tok=2, sliding_window=6, rope_parameters={"rope_type": "default", "rope_theta": 1e4}
+        "GptOss",
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        sliding_window=6,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e4},
     ),
     "norms of queries and keys": lambda: language("Qwen3"),
     "one projection for all": lambda: language("Phi3"),
@@ -207,7 +214,11 @@ def test_layers_that_do_not_exist_and_second_captures_are_refused() -> None:
             pass
     with hf.capture(model), pytest.raises(AttnevalError, match="is being captured already"), hf.capture(model):
         pass
-    with torch.no_grad(), hf.capture(model, rows=[LENGTH]), pytest.raises(AttnevalError, match="has 20 rows, and the position 20"):
+    with (
+        torch.no_grad(),
+        hf.capture(model, rows=[LENGTH]),
+        pytest.raises(AttnevalError, match="has 20 rows, and the position 20"),
+    ):
         model(**batch())
     with pytest.raises(AttnevalError, match="no attention modules"), hf.capture(torch.nn.Linear(2, 2)):
         pass

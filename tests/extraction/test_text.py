@@ -107,7 +107,9 @@ def test_chat_templates_end_with_the_open_answer() -> None:
     assert prompt.text[prompt.start :] == CAPTION
     closing = processor.chat_template
     try:
-        processor.chat_template = "{% for m in messages %}{% for c in m['content'] %}{{ c.get('text', '') | upper }}{% endfor %}{% endfor %}"
+        processor.chat_template = (
+            "{% for m in messages %}{% for c in m['content'] %}{{ c.get('text', '') | upper }}{% endfor %}{% endfor %}"
+        )
         with pytest.raises((AttnevalError, ValueError)):
             fill_chat(processor, CAPTION)
     finally:

@@ -36,7 +36,7 @@ FAMILIES: tuple[type[Adapter], ...] = (
 )
 """In the order in which they are tried: what a class has beyond the others comes first."""
 
-EXAMPLE = '''\
+EXAMPLE = """\
 from attneval.extraction import transformers as hf
 from attneval.extraction.transformers.regions import Grid
 
@@ -45,7 +45,7 @@ class MyVLM(hf.Causal):                       # or hf.Dual, hf.Cross, hf.Joint, 
     def columns(self, inputs):                # positions of the cells in the sequence, in the order of the regions
         return inputs["input_ids"] == 32000
     def regions(self, image, inputs):         # cells in pixels: Grid(rows, cols, affine) or Boxes(array)
-        return Grid.covering(*image.size, rows=24, cols=24)'''
+        return Grid.covering(*image.size, rows=24, cols=24)"""
 """An adapter in ten lines, for the error that ends the search."""
 
 

@@ -179,9 +179,7 @@ def _evaluating(model: Any) -> Iterator[None]:
             module.training = True
 
 
-def _usable(
-    given: Pairs, adapter: Adapter, *, skip: bool
-) -> tuple[list[Pair], dict[str, tuple[int, int]], list[str]]:
+def _usable(given: Pairs, adapter: Adapter, *, skip: bool) -> tuple[list[Pair], dict[str, tuple[int, int]], list[str]]:
     """Look at every image's size and every caption's length, so that what is wrong is known before anything is computed.
 
     Returns:
@@ -239,9 +237,7 @@ def _first_of(
     raise AttnevalError("no image can be exported", hint="leave out --errors skip to see why")
 
 
-def _all_grids(
-    adapter: Adapter, items: Sequence[Pair], sizes: dict[str, tuple[int, int]], first: Regions
-) -> bool:
+def _all_grids(adapter: Adapter, items: Sequence[Pair], sizes: dict[str, tuple[int, int]], first: Regions) -> bool:
     """Tell if every image has one grid of cells, by the images whose size is extreme in some way."""
     if not isinstance(first, Grid):
         return False

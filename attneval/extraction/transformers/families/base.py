@@ -278,9 +278,7 @@ def on_device(model: nn.Module, given: Mapping[str, Any]) -> dict[str, Any]:
         if name in NOT_FOR_MODELS:
             continue
         tensor = isinstance(value, torch.Tensor)
-        moved[name] = (
-            value.to(first.device, first.dtype if value.is_floating_point() else None) if tensor else value
-        )
+        moved[name] = value.to(first.device, first.dtype if value.is_floating_point() else None) if tensor else value
     return moved
 
 
@@ -378,4 +376,3 @@ def rows_of(tokens: Sequence[Tokens], shift: int = 0) -> Tensor:
         if len(own) and own.position[0] < shift:
             raise AttnevalError("the first token of the sequence is predicted by none", hint="use rows='token'")
     return rows
-

@@ -19,7 +19,16 @@ from attneval.extraction.transformers.families.base import (
     takes,
     tokenizer_of,
 )
-from attneval.extraction.transformers.text import INSTRUCTION, PLACE, Prompt, expanded, fill, fill_chat, laid_out, tokens_of
+from attneval.extraction.transformers.text import (
+    INSTRUCTION,
+    PLACE,
+    Prompt,
+    expanded,
+    fill,
+    fill_chat,
+    laid_out,
+    tokens_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,9 +146,7 @@ class Causal(Adapter):
         prompts = [self._fill(caption) for caption in captions]
         named: dict[str, Any] = {}
         template = self.template()
-        as_suffix = (
-            template is not None and template.endswith(PLACE) and takes(type(self.processor).__call__, "suffix")
-        )
+        as_suffix = template is not None and template.endswith(PLACE) and takes(type(self.processor).__call__, "suffix")
         if as_suffix:
             # The caption is what the model would write, so it must not be part of the prefix, which sees all of itself.
             named["suffix"] = list(captions)

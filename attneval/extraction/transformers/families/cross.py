@@ -86,9 +86,7 @@ class Cross(_Texts):
 
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Tokenise the captions and process the image once."""
-        encoded, tokens = encode_captions(
-            self.processor, captions, self.template(), longest=longest_text(self.model)
-        )
+        encoded, tokens = encode_captions(self.processor, captions, self.template(), longest=longest_text(self.model))
         inputs = on_device(self.model, {**encoded, **encode_image(self.processor, image)})
         return Prepared(inputs, tokens, image, image_id)
 
@@ -177,9 +175,7 @@ class CrossRegions(_Texts):
 
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Tokenise the captions and look the regions up."""
-        encoded, tokens = encode_captions(
-            self.processor, captions, self.template(), longest=longest_text(self.model)
-        )
+        encoded, tokens = encode_captions(self.processor, captions, self.template(), longest=longest_text(self.model))
         box, features = region_of(self.boxes, image_id, self.model)
         scale = np.array([*image.size, *image.size], np.float32)
         visual = {

@@ -61,9 +61,7 @@ class Dual(Adapter):
 
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Tokenise the captions and process the image once."""
-        encoded, tokens = encode_captions(
-            self.processor, captions, self._template(), longest=longest_text(self.model)
-        )
+        encoded, tokens = encode_captions(self.processor, captions, self._template(), longest=longest_text(self.model))
         inputs = on_device(self.model, {**encoded, **encode_image(self.processor, image)})
         return Prepared(inputs, tokens, image, image_id)
 

@@ -54,9 +54,7 @@ class Joint(_Texts):
 
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Tokenise the captions and process the image once."""
-        encoded, tokens = encode_captions(
-            self.processor, captions, self.template(), longest=longest_text(self.model)
-        )
+        encoded, tokens = encode_captions(self.processor, captions, self.template(), longest=longest_text(self.model))
         shown = repeated(encode_image(self.processor, image), len(captions))
         return Prepared(on_device(self.model, {**encoded, **shown}), tokens, image, image_id)
 
@@ -130,9 +128,7 @@ class JointRegions(_Texts):
 
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Tokenise the captions and look the regions up."""
-        encoded, tokens = encode_captions(
-            self.processor, captions, self.template(), longest=longest_text(self.model)
-        )
+        encoded, tokens = encode_captions(self.processor, captions, self.template(), longest=longest_text(self.model))
         box, features = region_of(self.boxes, image_id, self.model)
         ones = torch.ones(1, len(box), dtype=torch.long)
         visual = {
@@ -186,9 +182,7 @@ class JointTowers(_Texts):
 
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Tokenise the captions and process the image once."""
-        encoded, tokens = encode_captions(
-            self.processor, captions, self.template(), longest=longest_text(self.model)
-        )
+        encoded, tokens = encode_captions(self.processor, captions, self.template(), longest=longest_text(self.model))
         shown = repeated(encode_image(self.processor, image), len(captions))
         return Prepared(on_device(self.model, {**encoded, **shown}), tokens, image, image_id)
 
