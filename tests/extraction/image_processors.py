@@ -19,6 +19,10 @@ PROCESSORS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "siglip2": ("siglip2", "Siglip2ImageProcessorPil", {}),
     "blip": ("blip", "BlipImageProcessorPil", {}),
     "vilt": ("vilt", "ViltImageProcessorPil", {}),
+    "flava": ("flava", "FlavaImageProcessorPil", {}),
+    "owlvit": ("owlvit", "OwlViTImageProcessorPil", {"size": {"height": 224, "width": 224}}),
+    "owlv2": ("owlv2", "Owlv2ImageProcessorPil", {"size": {"height": 240, "width": 240}}),
+    "pixtral": ("pixtral", "PixtralImageProcessorPil", {"size": {"longest_edge": 400}}),
     "llava": ("clip", "CLIPImageProcessorPil", {"size": {"shortest_edge": 336}, "crop_size": 336}),
     "llava, letterboxed": (
         "llava",

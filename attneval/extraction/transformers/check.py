@@ -7,8 +7,6 @@ asks the model. It says what it measured, and what fails is an error with these 
 from __future__ import annotations
 
 import copy
-import re
-import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +18,11 @@ from attneval.extraction.transformers.adapters import choose_adapter
 from attneval.extraction.transformers.capture import attention_modules, decoder_of
 from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.families.base import tokenizer_of
-from attneval.extraction.transformers.families.causal import Causal
-from attneval.extraction.transformers.geometry import CellFinder
+from attneval.extraction.transformers.families.detector import PhraseDetector
 from attneval.extraction.transformers.places import locate
 from attneval.extraction.transformers.regions import count
+from attneval.extraction.transformers.spelling import spelling
+from attneval.extraction.transformers.states import cell_states
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
     from attneval.extraction.transformers.families.base import Adapter, CaptionMap, Prepared
 
+INNER = ("multimodal_config", "text_config")
+"""Parts of a configuration that may hold the layers in which text meets the image."""
 PACKAGE = __name__.rpartition(".")[0]
 
 
@@ -102,7 +103,7 @@ def check(
     Args:
         model: The model.
         processor: Its processor.
-        image: An image, not square if possible: a transposed grid shows in those alone that are not.
+        image: An image; one that is not square shows more mistakes.
         caption: A caption of it.
         adapter: An adapter, as in `export`; None to choose one.
         choices: What is to be exported; only the prompt, the rows and the kind of weights matter.
@@ -146,10 +147,8 @@ def _layers(adapter: Adapter) -> Finding:
     captured = sorted({layer for layer, _ in adapter.channels if layer >= 0})
     if not captured:
         return Finding("layers", None, "the maps are of no layer")
-    expected = softmax_layers(adapter.model) if isinstance(adapter, Causal) else None
-    numbers = {"captured": len(captured), "softmax": None if expected is None else len(expected)}
-    if expected is None:
-        return Finding("layers", None, f"{len(captured)} captured, the family knows how many there are", numbers)
+    expected = softmax_layers(adapter.model)
+    numbers = {"captured": len(captured), "softmax": len(expected)}
     text = f"{len(captured)} captured of {len(expected)} with softmax attention"
     if captured != expected:
         missing, beyond = sorted(set(expected) - set(captured)), sorted(set(captured) - set(expected))
@@ -158,16 +157,16 @@ def _layers(adapter: Adapter) -> Finding:
 
 
 def softmax_layers(model: Any) -> list[int]:
-    """List the layers of a decoder that have softmax attention, by its configuration.
+    """List the layers with softmax attention to the image, by the model's configuration.
 
     Hybrid models say of each layer what it is in `layer_types`; all layers of others have it.
     """
     config = getattr(decoder_of(model), "config", model.config)
-    config = getattr(config, "text_config", None) or config
-    kinds = getattr(config, "layer_types", None)
+    part = next((getattr(config, name) for name in INNER if getattr(config, name, None) is not None), config)
+    kinds = getattr(part, "layer_types", None)
     if kinds:
         return [layer for layer, kind in enumerate(kinds) if "attention" in kind and "linear" not in kind]
-    number = getattr(config, "num_hidden_layers", None)
+    number = getattr(part, "x_layers", None) or getattr(part, "num_hidden_layers", None)
     return list(range(number)) if isinstance(number, int) else sorted(attention_modules(model))
 
 
@@ -175,13 +174,12 @@ def _geometry(adapter: Adapter, image: Image) -> Finding:
     """Say how far the probe and the closed formula of the processor are apart; too far is an error of its own."""
     if not type(adapter).regions.__module__.startswith(PACKAGE):
         return Finding("geometry", None, "the adapter gives the regions")
-    processor = adapter.processor
-    image_processor = getattr(processor, "image_processor", None)
-    if image_processor is None or adapter.regions_per_caption:
+    image_processor = getattr(adapter.processor, "image_processor", None)
+    if image_processor is None or adapter.boxes is not None or adapter.regions_per_caption:
         return Finding("geometry", None, "the regions are boxes")
     width, height = image.size
     try:
-        views, difference = CellFinder(processor, adapter.model).views(width, height)
+        views, difference = adapter.finder().views(width, height)
     except AttnevalError as error:
         return Finding("geometry", passed=False, text=str(error))
     kind = type(image_processor).__name__
@@ -198,66 +196,17 @@ def _geometry(adapter: Adapter, image: Image) -> Finding:
 
 def _places(adapter: Adapter, image: Image, caption: str, image_id: str) -> Finding:
     """Change eight places of the image and see which image tokens follow."""
-    if adapter.regions_per_caption or getattr(adapter.processor, "image_processor", None) is None:
-        return Finding("places", None, "the regions are boxes that do not follow from the image's cells")
+    given = adapter.boxes is not None or getattr(adapter.processor, "image_processor", None) is None
+    if given or "detector" in adapter.weights_known:
+        return Finding("places", None, f"the regions are boxes that are {'given' if given else 'predicted'}")
     regions = adapter.regions(image, adapter.prepare(image, [caption], image_id).inputs)
 
     def states(shown: Image) -> npt.NDArray[Any]:
-        prepared = adapter.prepare(shown, [caption], image_id)
-        return entering(adapter, prepared) if isinstance(adapter, Causal) else _reaction(adapter, prepared)
+        return cell_states(adapter, adapter.prepare(shown, [caption], image_id))
 
     located = locate(states, image, regions)
     numbers = {"hits": int(located.hits.sum()), "places": len(located.hits), "cells": count(regions)}
-    return Finding("places", located.passed, f"{located} followed by the image token that lies there", numbers)
-
-
-class _Entered(Exception):  # noqa: N818 - it ends a forward pass and is no error
-    """The first layer is reached, and the rest of the forward pass is not needed."""
-
-
-def entering(adapter: Causal, prepared: Prepared) -> npt.NDArray[Any]:
-    """Run a model up to its decoder's first layer.
-
-    Returns:
-        float32[cells, D], what enters the first layer at the cells, in the order of the regions.
-    """
-    decoder = decoder_of(adapter.model)
-    layers = getattr(decoder, "layers", None)
-    first = layers[0] if layers is not None and len(layers) else next(iter(attention_modules(adapter.model).values()))
-    kept: list[torch.Tensor] = []
-
-    def stop(_module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-        kept.append(given[0] if given else named["hidden_states"])
-        raise _Entered
-
-    handle = first.register_forward_pre_hook(stop, with_kwargs=True)
-    try:
-        with torch.no_grad():
-            adapter.model(**prepared.inputs)
-    except _Entered:
-        pass
-    finally:
-        handle.remove()
-    if not kept:
-        raise AttnevalError(f"{type(adapter.model).__name__} never ran the first layer of {type(decoder).__name__}")
-    cells = adapter.cells(prepared)[0].to(kept[0].device)
-    states: npt.NDArray[Any] = kept[0][0, cells].float().cpu().numpy()
-    return states
-
-
-def _reaction(adapter: Adapter, prepared: Prepared) -> npt.NDArray[Any]:
-    """Run a model and see its maps as states of the cells, float64[cells, channels * tokens].
-
-    Weights of attention are compared by their logarithms: what one cell takes from all others is the same for all of
-    them, and the mean takes it off.
-    """
-    with torch.no_grad():
-        weights = adapter.attend(prepared)[0].double().cpu().numpy()
-    columns: npt.NDArray[Any] = weights.reshape(-1, weights.shape[-1]).T
-    if adapter.kind == "attention":
-        columns = np.log(np.maximum(columns, 1e-30))
-        columns -= columns.mean(axis=0)
-    return columns
+    return Finding("places", located.passed, str(located), numbers)
 
 
 def _rows(adapter: Adapter, maps: CaptionMap) -> Finding:
@@ -283,27 +232,10 @@ def _rows(adapter: Adapter, maps: CaptionMap) -> Finding:
 def _text(adapter: Adapter, prepared: Prepared, caption: str) -> Finding:
     """Decode the caption's tokens."""
     tokenizer = tokenizer_of(adapter.processor)
-    positions = prepared.tokens[0].position
     ids = prepared.inputs.get("input_ids")
-    if ids is None or not hasattr(tokenizer, "decode"):
-        return Finding("text", None, "the model is given no token ids")
-    chosen = [int(token) for token in ids[0, torch.from_numpy(positions).to(ids.device)]]
-    unknown = getattr(tokenizer, "unk_token_id", None)
-    decoded = str(tokenizer.decode(chosen))
-    # A token that is unknown to the tokenizer spells nothing; the pieces between such tokens must.
-    pieces: list[list[int]] = [[]]
-    for token in chosen:
-        if token == unknown:
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-    words = ".*".join(re.escape(_letters(str(tokenizer.decode(piece)))) for piece in pieces)
-    spelled = re.fullmatch(words, _letters(caption)) is not None
-    numbers = {"tokens": len(chosen), "unknown": len(pieces) - 1}
-    what = f"{len(chosen)} tokens spell {decoded!r}"
-    return Finding("text", spelled, what if spelled else f"{what}, the caption is {caption!r}", numbers)
-
-
-def _letters(text: str) -> str:
-    """Keep letters and digits, without case and accents, which tokenizers may drop."""
-    return "".join(char for char in unicodedata.normalize("NFKD", text).casefold() if char.isalnum())
+    if ids is None or not hasattr(tokenizer, "decode") or isinstance(adapter, PhraseDetector):
+        return Finding("text", None, "rows are no tokens of a tokenizer")
+    tokens = prepared.tokens[0]
+    chosen = [int(token) for token in ids[0, torch.from_numpy(tokens.position).to(ids.device)]]
+    found = spelling(tokenizer, chosen, tokens.span.tolist(), caption)
+    return Finding("text", found.passed, str(found), found.numbers)

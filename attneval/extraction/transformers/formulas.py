@@ -113,6 +113,25 @@ def _vilt(width: int, height: int, settings: Settings, _shapes: Shapes) -> tuple
     return (_part((rows, cols), 0, 0, width, height),)
 
 
+def _owl(width: int, height: int, settings: Settings, _shapes: Shapes) -> tuple[View, ...]:
+    """Perhaps pad to a square at the right and at the bottom, then squash (OWLv2)."""
+    cols, rows = _resized(width, height, settings)
+    if settings.get("do_pad"):
+        width = height = max(width, height)
+    return (_part((rows, cols), 0, 0, width, height),)
+
+
+def _pixtral(width: int, height: int, settings: Settings, _shapes: Shapes) -> tuple[View, ...]:
+    """Shrink the longest edge to a bound, then round both sides up to patches."""
+    longest, patch = _edge(settings["size"], "longest_edge") or 1024, settings["patch_size"]
+    across, down = (
+        (patch, patch) if isinstance(patch, int) else (_edge(patch, "width") or 16, _edge(patch, "height") or 16)
+    )
+    shrink = max(1.0, max(width, height) / longest)
+    cols, rows = (math.floor(side / shrink) for side in (width, height))
+    return (_part((math.ceil(rows / down) * down, math.ceil(cols / across) * across), 0, 0, width, height),)
+
+
 def _qwen(width: int, height: int, settings: Settings, _shapes: Shapes) -> tuple[View, ...]:
     """Round both sides to cells, within bounds of the area."""
     cell = int(settings["patch_size"]) * int(settings["merge_size"])
@@ -224,6 +243,8 @@ KINDS: dict[str, Formula] = {
     "BlipImageProcessor": _common,
     "CLIPImageProcessor": _common,
     "DeiTImageProcessor": _common,
+    "FlavaImageProcessor": _common,
+    "OwlViTImageProcessor": _common,
     "SiglipImageProcessor": _common,
     "ViTImageProcessor": _common,
     "Gemma3ImageProcessor": _gemma,
@@ -232,6 +253,8 @@ KINDS: dict[str, Formula] = {
     "LlavaImageProcessor": _llava,
     "LlavaNextImageProcessor": _anyres,
     "LlavaOnevisionImageProcessor": _anyres,
+    "Owlv2ImageProcessor": _owl,
+    "PixtralImageProcessor": _pixtral,
     "Qwen2VLImageProcessor": _qwen,
     "SmolVLMImageProcessor": _idefics,
     "Siglip2ImageProcessor": _given_size,

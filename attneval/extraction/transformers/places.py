@@ -25,16 +25,21 @@ if TYPE_CHECKING:
 Array: TypeAlias = npt.NDArray[np.float64]
 
 SPREAD = (
-    (0.08, 0.36),
-    (0.40, 0.14),
-    (0.62, 0.12),
-    (0.88, 0.37),
-    (0.11, 0.71),
-    (0.41, 0.92),
-    (0.60, 0.90),
-    (0.92, 0.66),
+    (0.05, 0.20, -0.3),
+    (0.32, 0.05, 0.3),
+    (0.68, 0.05, 0.3),
+    (0.95, 0.20, -0.3),
+    (0.05, 0.80, -0.3),
+    (0.32, 0.95, 0.3),
+    (0.68, 0.95, 0.3),
+    (0.95, 0.80, -0.3),
 )
-"""Places as fractions of what the model sees."""
+"""Places as fractions of what the model sees, and how far outwards from the centre of a cell, in cells: a wrong scale
+shows off the centres first, if it is too small on one side of them, if it is too large on the other."""
+SQUARE = 0.3
+"""Side of the changed square, in cells."""
+FAINT = 0.1
+"""A place where no token changes by this share of what is usual is not seen by the model: resampling alone leaks."""
 SMALLEST = 4
 """Shortest side of the changed square in pixels."""
 
@@ -62,12 +67,15 @@ class Located:
 
     def __str__(self) -> str:
         misses = [
-            f"({x:.0f}, {y:.0f}) changed token {token} at ({', '.join(f'{edge:.0f}' for edge in box)})"
+            f"({x:.0f}, {y:.0f}) changed "
+            + (f"token {token} at ({', '.join(f'{edge:.0f}' for edge in box)})" if token >= 0 else "no token")
             for (x, y), token, box, hit in zip(self.places, self.tokens, self.boxes, self.hits, strict=True)
             if not hit
         ]
-        shown = f": {'; '.join(misses[:4])}" if misses else ""
-        return f"{int(self.hits.sum())} of {len(self.hits)} places{shown}"
+        shown = f"; {'; '.join(misses[:4])}" if misses else ""
+        return (
+            f"{int(self.hits.sum())} of {len(self.hits)} places are followed by the image token that lies there{shown}"
+        )
 
 
 def locate(states: Callable[[Image], npt.ArrayLike], image: Image, regions: Regions) -> Located:
@@ -93,7 +101,8 @@ def locate(states: Callable[[Image], npt.ArrayLike], image: Image, regions: Regi
     )
     # The median leaves out the place itself, and in overlapping views its neighbours.
     surplus = changes - np.median(changes, axis=0)
-    tokens = np.where(changes.max(axis=1) > 0, surplus.argmax(axis=1), -1)
+    most = changes.max(axis=1)
+    tokens = np.where(most > FAINT * np.median(most), surplus.argmax(axis=1), -1)
     centres = np.array([(x, y) for x, y, _ in chosen])
     boxes = np.where(tokens[:, None] >= 0, cells[tokens], np.nan)
     hits = np.all((boxes[:, :2] <= centres) & (centres < boxes[:, 2:]), axis=1)
@@ -111,7 +120,7 @@ def _states(states: Callable[[Image], npt.ArrayLike], image: Image, count: int) 
 
 
 def spread_places(cells: Array, width: int, height: int) -> list[tuple[float, float, float]]:
-    """Choose the centres of eight cells that lie apart.
+    """Choose squares in eight cells that lie apart.
 
     Args:
         cells: float64[R, 4], edges of the cells in pixels of the image.
@@ -119,7 +128,7 @@ def spread_places(cells: Array, width: int, height: int) -> list[tuple[float, fl
         height: Its height.
 
     Returns:
-        Of each place its x, its y and the side of the square to change, in pixels.
+        Of each square the x and y of its centre and its side, in pixels.
     """
     inside = (cells[:, :2] >= -0.5).all(axis=1) & (cells[:, 2] <= width + 0.5) & (cells[:, 3] <= height + 0.5)
     if not inside.any():
@@ -131,11 +140,12 @@ def spread_places(cells: Array, width: int, height: int) -> list[tuple[float, fl
     low, high = fine[:, :2].min(axis=0), fine[:, 2:].max(axis=0)
     centres = (fine[:, :2] + fine[:, 2:]) / 2
     places = []
-    for fraction in SPREAD:
-        apart = (centres - low) / (high - low) - np.array(fraction)
+    for across, down, outwards in SPREAD:
+        apart = (centres - low) / (high - low) - [across, down]
         nearest = int(np.linalg.norm(apart, axis=1).argmin())
-        side = max(SMALLEST, float((fine[nearest, 2:] - fine[nearest, :2]).min()) / 2)
-        places.append((float(centres[nearest, 0]), float(centres[nearest, 1]), side))
+        size = fine[nearest, 2:] - fine[nearest, :2]
+        x, y = centres[nearest] + outwards * size * np.sign(centres[nearest] - (low + high) / 2)
+        places.append((float(x), float(y), max(SMALLEST, SQUARE * float(size.min()))))
     return places
 
 
