@@ -1,5 +1,7 @@
 """Tiny models of transformers with real processors, and tokenizers of every kind, made on the spot."""
 
+# ruff: noqa: S106 - tokens are no passwords
+
 from __future__ import annotations
 
 import functools

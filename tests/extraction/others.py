@@ -6,7 +6,8 @@ import functools
 from typing import Any
 
 import numpy as np
-from .kit import seeded, text_config, tokenizer, transformers, vision_config
+
+from .kit import seeded, tokenizer, transformers, vision_config
 
 
 def _encoder(**given: Any) -> dict[str, Any]:

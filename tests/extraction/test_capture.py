@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .kit import llava, picture, seeded, some_captions, text_config, torch, transformers
-
 from attneval.errors import AttnevalError
 from attneval.extraction import transformers as hf
 from attneval.extraction.transformers.capture import attention_modules, implementation_of
+
+from .kit import llava, picture, seeded, some_captions, text_config, torch, transformers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +125,7 @@ def test_positions_are_given_in_several_forms() -> None:
         found.append(maps[1])
     assert found[0].shape == (2, 4, 6, 2)
     assert torch.equal(found[1], found[2])
-    with pytest.raises(AttnevalError, match="rows are torch.float32"), hf.capture(model, rows=torch.ones(3)):
+    with pytest.raises(AttnevalError, match=r"rows are torch\.float32"), hf.capture(model, rows=torch.ones(3)):
         pass
 
 
@@ -194,14 +194,14 @@ def test_eager_models_stay_eager_and_are_read_as_they_are() -> None:
 
 
 def test_an_unknown_keyword_is_refused() -> None:
-    from attneval.extraction.transformers.capture import _attend, _Recorder, _RECORDERS, Maps
+    from attneval.extraction.transformers.capture import _RECORDERS, Maps, _attend, _Recorder
 
     model = language("Llama")
     module = attention_modules(model)[0]
     _RECORDERS[module] = (0, _Recorder(Maps([0]), None, None))
     try:
         states = torch.zeros(1, 4, 3, 8)
-        with pytest.raises(AttnevalError, match="layer 0 .* attends with block_indices"):
+        with pytest.raises(AttnevalError, match=r"layer 0 .* attends with block_indices"):
             _attend(module, states, states, states, None, block_indices=states)
     finally:
         del _RECORDERS[module]
@@ -209,9 +209,9 @@ def test_an_unknown_keyword_is_refused() -> None:
 
 def test_layers_that_do_not_exist_and_second_captures_are_refused() -> None:
     model = language("Llama")
-    with pytest.raises(AttnevalError, match="no attention of layers 2, 7; its layers .* 0, 1"):
-        with hf.capture(model, layers=[2, 7]):
-            pass
+    missing = r"no attention of layers 2, 7; its layers .* 0, 1"
+    with pytest.raises(AttnevalError, match=missing), hf.capture(model, layers=[2, 7]):
+        pass
     with hf.capture(model), pytest.raises(AttnevalError, match="is being captured already"), hf.capture(model):
         pass
     with (

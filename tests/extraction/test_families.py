@@ -10,7 +10,7 @@ import pytest
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.adapters import FAMILIES, choose_adapter
 from attneval.extraction.transformers.choices import Choices
-from attneval.extraction.transformers.regions import Boxes, Grid
+from attneval.extraction.transformers.regions import Boxes, Grid, edges
 
 from . import others, vlms
 from .kit import CAPTIONS, llava, picture, torch
@@ -267,9 +267,14 @@ def test_vilt_has_its_shuffled_patches_put_back_in_order() -> None:
     shown = processor.image_processor(images=image, return_tensors="pt")
     kept: list[Any] = []
     embed = model.embeddings.visual_embed
+
+    def listening(*given: Any, **named: Any) -> Any:
+        kept.append(embed(*given, **named))
+        return kept[-1]
+
     for caption, found in zip(CAPTIONS, first, strict=True):
         encoded = processor.tokenizer(caption, return_tensors="pt")
-        model.embeddings.visual_embed = lambda *given, **named: kept.append(embed(*given, **named)) or kept[-1]
+        model.embeddings.visual_embed = listening
         try:
             with torch.inference_mode():
                 whole = model(**encoded, **shown, output_attentions=True).attentions
@@ -359,7 +364,7 @@ def test_grounding_dino_scores_the_boxes_of_each_caption(name: str) -> None:
         reference = torch.stack([(x - w / 2) * 90, (y - h / 2) * 60, (x + w / 2) * 90, (y + h / 2) * 60], -1)
         assert isinstance(found.regions, Boxes)
         assert np.allclose(found.regions.array, reference, atol=1e-2)
-    assert not np.allclose(maps[0].regions.edges(), maps[1].regions.edges())  # type: ignore[union-attr]
+    assert not np.allclose(edges(maps[0].regions), edges(maps[1].regions))
 
 
 @pytest.mark.parametrize("name", ["OwlViT", "Owlv2"])
@@ -367,7 +372,7 @@ def test_owl_scores_phrases(name: str) -> None:
     model, processor = others.owl(name)
     image = picture()
     adapter = adapter_of(model, processor)
-    adapter.phrases = {("7", CAPTIONS[0]): [(0, 5), (23, 36)]}  # type: ignore[attr-defined]
+    adapter.phrases = {("7", CAPTIONS[0]): [(0, 5), (23, 36)]}
     maps = adapter.maps(image, CAPTIONS[:2], "7")
     assert [maps[0].span.tolist(), maps[1].span.tolist()] == [[[0, 5], [23, 36]], [[0, len(CAPTIONS[1])]]]
     shown = processor.image_processor(images=image, return_tensors="pt")
@@ -395,16 +400,17 @@ def test_choices_that_do_not_belong_are_refused() -> None:
     ):
         with pytest.raises(AttnevalError, match=message):
             adapter_of(*made, **choices).maps(picture(), CAPTIONS)
-    for choices, message in (
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"rows": "all"}, "rows 'all' does not exist; use token, predict"),
         ({"layers": "3-1"}, "run backwards"),
         ({"layers": "x"}, "layers 'x' are no numbers"),
         ({"layers": [1, 1]}, "twice the same"),
         ({"heads": "1"}, "heads '1' do not exist"),
         ({"heads": "1.1", "layers": [1]}, "leave the layers out"),
-    ):
+    ]
+    for fields, message in wrong:
         with pytest.raises(AttnevalError, match=message):
-            Choices.checked(**choices)  # type: ignore[arg-type]
+            Choices.checked(**fields)
 
 
 def test_every_family_lists_what_it_needs() -> None:

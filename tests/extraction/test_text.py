@@ -63,9 +63,9 @@ def test_an_unknown_word_with_the_id_of_a_special_token_counts() -> None:
 
 def test_a_caption_that_is_cut_off_is_refused() -> None:
     encoded = tokenizer("wordpiece")(CAPTION, return_offsets_mapping=True, truncation=True, max_length=3)
-    with pytest.raises(AttnevalError, match="is cut off after 'A man '.*15 letters|cut off after"):
+    with pytest.raises(AttnevalError, match=r"is cut off after \"A man '\": 15 letters"):
         tokens_of(encoded["offset_mapping"], Prompt(CAPTION, 0, CAPTION))
-    with pytest.raises(AttnevalError, match=r"caption ' \. ' has no token|has no token"):
+    with pytest.raises(AttnevalError, match=r"caption ' \. ' has no token"):
         tokens_of([(0, 0)], Prompt(" . ", 0, " . "))
 
 

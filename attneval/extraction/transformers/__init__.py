@@ -21,7 +21,7 @@ from attneval.extraction.transformers.adapters import choose_adapter
 from attneval.extraction.transformers.capture import capture
 from attneval.extraction.transformers.check import check
 from attneval.extraction.transformers.driver import Exported, export
-from attneval.extraction.transformers.families.base import Adapter
+from attneval.extraction.transformers.families.base import Adapter, CaptionMap, Prepared, encode_captions
 from attneval.extraction.transformers.families.causal import Causal
 from attneval.extraction.transformers.families.cross import Cross
 from attneval.extraction.transformers.families.detector import Detector
@@ -29,20 +29,28 @@ from attneval.extraction.transformers.families.dual import Dual
 from attneval.extraction.transformers.families.joint import Joint
 from attneval.extraction.transformers.geometry import geometry
 from attneval.extraction.transformers.pairs import Pair, Pairs, pairs
+from attneval.extraction.transformers.regions import Boxes, Grid
+from attneval.extraction.transformers.text import Tokens
 
 __all__ = [
     "Adapter",
+    "Boxes",
+    "CaptionMap",
     "Causal",
     "Cross",
     "Detector",
     "Dual",
     "Exported",
+    "Grid",
     "Joint",
     "Pair",
     "Pairs",
+    "Prepared",
+    "Tokens",
     "capture",
     "check",
     "choose_adapter",
+    "encode_captions",
     "export",
     "geometry",
     "pairs",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attneval.errors import AttnevalError
@@ -38,14 +38,13 @@ FAMILIES: tuple[type[Adapter], ...] = (
 
 EXAMPLE = """\
 from attneval.extraction import transformers as hf
-from attneval.extraction.transformers.regions import Grid
 
 class MyVLM(hf.Causal):                       # or hf.Dual, hf.Cross, hf.Joint, hf.Detector
     prompt = "<image>\\nDescribe the image. {caption}"
     def columns(self, inputs):                # positions of the cells in the sequence, in the order of the regions
         return inputs["input_ids"] == 32000
-    def regions(self, image, inputs):         # cells in pixels: Grid(rows, cols, affine) or Boxes(array)
-        return Grid.covering(*image.size, rows=24, cols=24)"""
+    def regions(self, image, inputs):         # cells in pixels: hf.Grid or hf.Boxes
+        return hf.Grid.covering(*image.size, 24, 24)"""
 """An adapter in ten lines, for the error that ends the search."""
 
 
@@ -87,7 +86,7 @@ def _loaded(adapter: Any) -> type[Adapter]:
         module, _, name = adapter.partition(":")
         if not module or not name:
             raise AttnevalError(f"adapter {adapter!r} names no class", hint="write module:Class")
-        here = os.getcwd()
+        here = str(Path.cwd())
         sys.path.insert(0, here)
         try:
             adapter = getattr(importlib.import_module(module), name)

@@ -27,7 +27,7 @@ class _BottomUp(Mapping[str, "tuple[NDArray[np.float32], NDArray[np.float32]]"])
     """A TSV file, read line by line when an image is asked for."""
 
     def __init__(self, path: Path) -> None:
-        from attneval.training.bottomup import BottomUpFiles
+        from attneval.training.data.bottomup import BottomUpFiles
 
         self._files = BottomUpFiles((path,))
 

@@ -114,8 +114,8 @@ _FORMER: dict[int, str] = {}
 def attention_modules(model: nn.Module) -> dict[int, nn.Module]:
     """Find the softmax attention modules of a model's text decoder by their layer numbers.
 
-    A module counts if it has a `layer_idx` and a query projection, whatever its class; linear attention and convolutions
-    of hybrid models do not.
+    A module counts if it has a `layer_idx` and a query projection, whatever its class; linear attention and
+    convolutions of hybrid models do not.
 
     Raises:
         AttnevalError: There are none.
@@ -292,8 +292,7 @@ def _standing_in(model: nn.Module, owner: Any, modules: list[nn.Module]) -> Iter
                 config._attn_implementation_internal = "sdpa"  # noqa: SLF001 - the setter would reach sub-configs too
         owner.set_attn_implementation(NAME)
         for module in modules:
-            config: Any = module.config
-            if config._attn_implementation != NAME:  # noqa: SLF001 - the only place where it stands
+            if getattr(module.config, "_attn_implementation", None) != NAME:
                 raise AttnevalError(f"the attention implementation of {type(owner).__name__} cannot be set")
         for key, config in configs.items():
             if getattr(config, "_attn_implementation", None) == NAME:
@@ -309,7 +308,7 @@ def _standing_in(model: nn.Module, owner: Any, modules: list[nn.Module]) -> Iter
             _FORMER.pop(key, None)
 
 
-def _attend(
+def _attend(  # noqa: PLR0917 - the interface's own signature
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -317,7 +316,7 @@ def _attend(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    is_causal: bool | None = None,  # noqa: FBT001 - the interface's own signature
+    is_causal: bool | None = None,  # noqa: FBT001 - see above
     position_bias: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from attneval.extraction.transformers.regions import Grid
 from attneval.extraction.transformers.shards import Shards, maps_of, refuse, skipped_of, write_shard
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from PIL.Image import Image
@@ -116,6 +116,8 @@ def export(
     )
     serving, reason = choose_adapter(model, processor, choices, adapter=adapter, boxes=boxes)
     given = pairs if isinstance(pairs, Pairs) else Pairs(pairs)
+    if serving.asks_phrases:
+        serving.phrases = given.phrases()
     with _evaluating(model):
         items, sizes, skipped = _usable(given, serving, skip=skip)
         first, image, maps = _first_of(serving, items, batch_size, skip=skip)
@@ -134,7 +136,8 @@ def export(
         header["self_check"] = checked or "not run"
         as_grid = _all_grids(serving, items, sizes, maps[0].regions)
         shards = Shards(target, items, shard_images)
-        shards.claim({"header": header, "grid": as_grid})
+        asked = {"phrases": [pair.phrases for pair in items]} if serving.asks_phrases else {}
+        shards.claim({"header": header, "grid": as_grid, **asked})
         resumed = 0
         total = sum(len(pair.captions) for pair in items)
         done = 0
@@ -180,37 +183,44 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 
 def _usable(given: Pairs, adapter: Adapter, *, skip: bool) -> tuple[list[Pair], dict[str, tuple[int, int]], list[str]]:
-    """Look at every image's size and every caption's length, so that what is wrong is known before anything is computed.
+    """Look at every image's size and every caption's length before anything is computed.
 
     Returns:
         The images that can be used, their sizes, and what was left out and why.
     """
-    items, sizes, wrong = [], {}, []
+    items: list[Pair] = []
+    sizes: dict[str, tuple[int, int]] = {}
+    wrong: list[AttnevalError] = []
     for pair in given:
-        try:
-            sizes[pair.image_id] = pair.measure()
-            adapter.check_image(pair.image_id)
-        except AttnevalError as error:
-            wrong.append(error)
+        if bad := _refusal(pair.measure) or _refusal(adapter.check_image, pair.image_id):
+            wrong.append(bad)
             continue
         captions = list(pair.captions)
-        try:
-            adapter.check_captions([text for _, text in captions])
-        except AttnevalError:
-            captions = []
-            for index, text in pair.captions:
-                try:
-                    adapter.check_captions([text])
-                    captions.append((index, text))
-                except AttnevalError as error:
-                    wrong.append(AttnevalError(f"{pair.image_id}#{index}: {error.message}", hint=error.hint))
+        if _refusal(adapter.check_captions, [text for _, text in captions]):
+            found = [(one, _refusal(adapter.check_captions, [one[1]])) for one in captions]
+            captions = [one for one, bad in found if bad is None]
+            wrong += [
+                AttnevalError(f"{pair.image_id}#{one[0]}: {bad.message}", hint=bad.hint)
+                for one, bad in found
+                if bad is not None
+            ]
         if captions:
-            items.append(Pair(pair.image_id, pair.source, tuple(captions), pair.size))
+            sizes[pair.image_id] = pair.measure()
+            items.append(replace(pair, captions=tuple(captions)))
     if not skip:
         refuse(wrong)
     if not items:
         raise AttnevalError("no image is left to export", hint="leave out --errors skip to see why")
     return items, sizes, [str(error) for error in wrong]
+
+
+def _refusal(attempt: Callable[..., object], *given: Any) -> AttnevalError | None:
+    """Return what is refused, None if nothing is."""
+    try:
+        attempt(*given)
+    except AttnevalError as error:
+        return error
+    return None
 
 
 def _first_of(

@@ -15,6 +15,8 @@ from attneval.groundtruth import open_ground_truth
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from attneval.groundtruth import GroundTruth
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _PADDED = re.compile(r"(?:COCO_\w+?_)?0*(\d+)")
 """COCO's names of image files: the id, padded with zeros, after the split."""
@@ -29,12 +31,14 @@ class Pair:
         source: A file, or the image itself.
         captions: Number within the image, and text, of each caption.
         size: Width and height by the annotations; None if unknown.
+        phrases: The spans of annotated phrases of each caption, half-open code points; empty if unknown.
     """
 
     image_id: str
     source: Any
     captions: tuple[tuple[int, str], ...]
     size: tuple[int, int] | None = None
+    phrases: tuple[tuple[tuple[int, int], ...], ...] = ()
 
     def open(self) -> Image:
         """Read the image as RGB, as it is stored: annotations are made on pixels as they stand, without EXIF turns.
@@ -66,12 +70,12 @@ class Pair:
 
         if not isinstance(self.source, (str, Path)):
             self._check_size(self.source.size)
-            width, height = self.source.size
-            return int(width), int(height)
+            return self.source.width, self.source.height
         try:
             with Pictures.open(self.source) as image:
                 self._check_size(image.size)
-                return image.size
+                width, height = image.size
+                return width, height
         except (OSError, SyntaxError, ValueError, Pictures.DecompressionBombError) as error:
             raise AttnevalError(f"image {self.image_id}: {self.source} cannot be read ({error})") from error
 
@@ -116,10 +120,13 @@ class Pairs(Sequence[Pair]):
     def __iter__(self) -> Iterator[Pair]:
         return iter(self._items)
 
-    @property
-    def captions(self) -> int:
-        """How many captions there are."""
-        return sum(len(pair.captions) for pair in self._items)
+    def phrases(self) -> dict[tuple[str, str], tuple[tuple[int, int], ...]]:
+        """Return the spans of annotated phrases by image id and caption."""
+        return {
+            (pair.image_id, text): spans
+            for pair in self._items
+            for (_, text), spans in zip(pair.captions, pair.phrases, strict=False)
+        }
 
 
 def pairs(
@@ -164,8 +171,16 @@ def pairs(
         first, last = truth.caption_offset[row : row + 2].tolist()
         captions = tuple((int(truth.caption_index[k]), str(truth.text[k])) for k in range(first, last))
         width, height = truth.image_size[row].tolist()
-        made.append(Pair(name, files[name][0], captions, (width, height) if width > 0 and height > 0 else None))
+        size = (width, height) if width > 0 and height > 0 else None
+        made.append(Pair(name, files[name][0], captions, size, tuple(_spans(truth, k) for k in range(first, last))))
     return Pairs([pair for pair in made if pair.captions], str(gt))
+
+
+def _spans(truth: GroundTruth, caption: int) -> tuple[tuple[int, int], ...]:
+    """The spans of a caption's phrases, in the order of the text."""
+    first, last = truth.phrase_offset[caption : caption + 2].tolist()
+    found = truth.span[truth.span_offset[first] : truth.span_offset[last]].tolist()
+    return tuple(sorted({(int(start), int(stop)) for start, stop in found}))
 
 
 def _ids(split: Any) -> list[str]:

@@ -89,12 +89,16 @@ class Plan:
         else:
             shape = "heads named one by one"
         count_ = len(self.channels)
+        size = f"about {bytes_text(self.size)} of {self.dtype}, {bytes_text(self.size / self.captions)} a caption"
         return [
             f"{self.adapter} ({self.family}): {self.reason}",
-            f"{shape} = {count_} {_plural('channel', count_)} x {self.regions} regions x about {self.tokens:.0f} tokens; "
-            f"{self.captions:,} captions of {self.images:,} images",
-            f"about {bytes_text(self.size)} of {self.dtype}, {bytes_text(self.size / self.captions)} a caption",
+            f"{shape} = {count_} {_plural('channel', count_)} x {self.regions} regions x {self.tokens:.0f} tokens",
+            f"{_counted(self.captions, 'caption')} of {_counted(self.images, 'image')}, {size}",
         ]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {_plural(noun, number)}"
 
 
 def _plural(noun: str, number: int) -> str:

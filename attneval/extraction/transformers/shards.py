@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval import ExportWriter
-from attneval.errors import AttnevalError, first_of
+from attneval.errors import AttnevalError
 from attneval.extraction.transformers.regions import Grid, boxes
 
 if TYPE_CHECKING:
@@ -47,12 +47,11 @@ def maps_of(
             if len(batch) == 1:
                 wrong.append(_named(error, pair, batch[0][0]))
                 continue
+            # One of them is to blame: each is tried alone.
             for caption in batch:
-                try:
-                    [one] = adapter.maps(image, [caption[1]], pair.image_id)
-                    made.append((*caption, one))
-                except AttnevalError as own:
-                    wrong.append(_named(own, pair, caption[0]))
+                alone, own = maps_of(adapter, replace(pair, captions=(caption,)), image, 1)
+                made += alone
+                wrong += own
     return made, wrong
 
 
@@ -166,7 +165,7 @@ class Shards:
             yield self.folder / f"{number:05d}.npz", self.items[start : start + self.size]
 
     def __len__(self) -> int:
-        return -(-len(self.items) // self.size)
+        return len(range(0, len(self.items), self.size))
 
     def pack(self) -> list[str]:
         """Put the shards together and take the folder away.
@@ -201,7 +200,7 @@ def _different(before: Any, now: Any) -> set[str]:
 def _put(place: Path, text: str) -> None:
     draft = place.with_name(f"{place.name}.draft")
     draft.write_text(text, encoding="utf-8")
-    os.replace(draft, place)
+    draft.replace(place)
 
 
 def write_shard(
@@ -294,6 +293,8 @@ def refuse(wrong: Sequence[AttnevalError]) -> None:
         return
     if len(wrong) == 1:
         raise AttnevalError(wrong[0].message, hint=wrong[0].hint or "leave it out with --errors skip")
-    listed = first_of([error.message for error in wrong]).replace(", ", "; ") if len(wrong) <= 5 else None
-    text = listed or "; ".join(error.message for error in wrong[:5]) + f"; and {len(wrong) - 5} more"
-    raise AttnevalError(f"{len(wrong)} images or captions cannot be exported: {text}", hint="or --errors skip")
+    more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    raise AttnevalError(
+        f"{len(wrong)} images or captions cannot be exported: {'; '.join(error.message for error in wrong[:5])}{more}",
+        hint="leave them out with --errors skip",
+    )

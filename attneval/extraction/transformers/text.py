@@ -149,8 +149,8 @@ def tokens_of(offsets: ArrayLike, prompt: Prompt, *, among: ArrayLike | None = N
     """Choose the tokens of the caption.
 
     Special tokens and padding have empty spans and are left out, as are tokens of white space alone; a token of the
-    unknown kind is told by its span, not its id. A token that begins in front of the caption counts with what is left of
-    it, if that has a letter or digit.
+    unknown kind is told by its span, not its id. A token that begins in front of the caption counts with what is left
+    of it, if that has a letter or digit.
 
     Args:
         offsets: int[S, 2], half-open code points of each token in `prompt.text`, (0, 0) for special tokens.
@@ -180,7 +180,8 @@ def tokens_of(offsets: ArrayLike, prompt: Prompt, *, among: ArrayLike | None = N
     if missing:
         known = prompt.caption[: missing[0]]
         raise AttnevalError(
-            f"caption {_short(prompt.caption)!r} is cut off after {_short(known)!r}: {len(missing)} letters are in no token",
+            f"caption {_short(prompt.caption)!r} is cut off after {_short(known)!r}: {len(missing)} letters are in no "
+            "token",
             hint="the tokenizer's longest sequence is too short for it",
         )
     if not positions:

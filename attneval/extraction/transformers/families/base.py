@@ -85,6 +85,8 @@ class Adapter:
         regions_are_cells: Regions are parts of the image that the model is given, and no boxes that it predicts.
         prompt: Text with `{caption}` in it, None for the family's default.
         weights_known: Kinds of weights that the family has, the default first.
+        asks_phrases: The family looks for the phrases of the annotations.
+        phrases: Spans of the annotated phrases by image id and caption, where they are known.
 
     Args:
         model: The model.
@@ -101,10 +103,12 @@ class Adapter:
     regions_are_cells: bool = True
     prompt: str | None = None
     weights_known: tuple[str, ...] = ("attention",)
+    asks_phrases: bool = False
 
     def __init__(self, model: Any, processor: Any, choices: Choices | None = None, boxes: Any = None) -> None:
         self.model, self.processor, self.boxes = model, processor, boxes
         self.choices = Choices() if choices is None else choices
+        self.phrases: Mapping[tuple[str, str], Sequence[tuple[int, int]]] = {}
         self._channels: list[Channel] = []
         self._cells: CellFinder | None = None
 
@@ -188,7 +192,8 @@ class Adapter:
         regions = self.regions(image, prepared.inputs)
         if count(regions) != weights.shape[-1]:
             raise AttnevalError(
-                f"image {image_id}: the model attends to {weights.shape[-1]} places, and {count(regions)} regions are known",
+                f"image {image_id}: the model attends to {weights.shape[-1]} places, and there are {count(regions)} "
+                "regions",
                 hint="columns() and regions() of the adapter must go together",
             )
         return [self.stored(weights[row], tokens, regions) for row, tokens in enumerate(prepared.tokens)]
@@ -285,9 +290,9 @@ def on_device(model: nn.Module, given: Mapping[str, Any]) -> dict[str, Any]:
 def encode_captions(
     processor: Any,
     captions: Sequence[str],
-    template: str | None,
+    template: str | None = None,
     *,
-    longest: int | None,
+    longest: int | None = None,
     pad_to_longest: bool = False,
 ) -> tuple[dict[str, Any], list[Tokens]]:
     """Tokenise captions that stand alone or in a short text, for models whose text has no image in it.

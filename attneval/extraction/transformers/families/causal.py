@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-
 import torch
 
 from attneval.errors import AttnevalError

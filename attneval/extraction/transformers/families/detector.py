@@ -127,7 +127,7 @@ class PhraseDetector(_Scores):
     """
 
     family = "open-vocabulary detector of phrases"
-    phrases: Mapping[tuple[str, str], Sequence[tuple[int, int]]] = {}
+    asks_phrases = True
 
     @classmethod
     def traits(cls, model: Any, processor: Any) -> list[Trait]:

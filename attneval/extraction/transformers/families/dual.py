@@ -56,8 +56,13 @@ class Dual(Adapter):
         return self.choices.prompt or self.prompt
 
     def about(self) -> dict[str, Any]:
-        """Say that the maps are signed."""
-        return {"prompt": self._template() or "{caption}", "signed": True, "similarity": "cosine"}
+        """Say that the maps are signed, and how their rows are read as attention."""
+        return {
+            "prompt": self._template() or "{caption}",
+            "similarity": "cosine",
+            "signed": True,
+            "normalize": "minmax",
+        }
 
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Tokenise the captions and process the image once."""
@@ -83,7 +88,7 @@ class Dual(Adapter):
         self._channels = [(-1, -1)]
         return maps
 
-    def _patches(self, inputs: Mapping[str, Any]) -> Tensor:
+    def _patches(self, inputs: Mapping[str, Any]) -> Any:
         tower = self.model.vision_model
         if "spatial_shapes" in inputs:
             mask = inputs["pixel_attention_mask"]
@@ -94,8 +99,8 @@ class Dual(Adapter):
         if hasattr(getattr(tower, "embeddings", None), "class_embedding"):
             states = states[:, 1:]
         if not hasattr(self.model, "visual_projection"):
-            return states  # type: ignore[no-any-return]
-        return self.model.visual_projection(tower.post_layernorm(states))  # type: ignore[no-any-return]
+            return states
+        return self.model.visual_projection(tower.post_layernorm(states))
 
     def regions(self, image: Image, inputs: Mapping[str, Any]) -> Regions:  # noqa: ARG002 - the size is enough
         """Place the patches on the image."""
