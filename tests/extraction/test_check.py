@@ -19,7 +19,7 @@ from attneval.extraction.transformers.adapters import choose_adapter
 from attneval.extraction.transformers.check import SelfCheck, check, softmax_layers
 from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.families.causal import Causal
-from attneval.extraction.transformers.places import changed, locate, spread_places
+from attneval.extraction.transformers.places import SQUARE, WHOLE, changed, locate, spread_places
 from attneval.extraction.transformers.regions import Boxes, Grid, edges
 from attneval.extraction.transformers.states import cell_states
 
@@ -87,12 +87,14 @@ def test_every_mistake_is_caught(name: str, size: tuple[int, int]) -> None:
     states = states_of(adapter)
     right = adapter.regions(image, adapter.prepare(image, [CAPTION]).inputs)
     assert locate(states, image, right).hits.all()
+    assert locate(states, image, right, WHOLE).hits.all()
     mistakes = wrong_geometries(right, *size)
     assert len(mistakes) >= 3
     for mistake, wrong in mistakes.items():
-        located = locate(states, image, wrong)
-        assert int(located.hits.sum()) <= 4, f"{mistake}: {located}"
-        assert not located.passed
+        for square in (SQUARE, WHOLE):
+            located = locate(states, image, wrong, square)
+            assert int(located.hits.sum()) <= 4, f"{mistake}: {located}"
+            assert not located.passed
 
 
 def other(name: str) -> tuple[Any, Any]:
@@ -132,8 +134,9 @@ def test_other_families_pass_and_their_mistakes_are_caught(name: str, size: tupl
     mistakes = wrong_geometries(right, *size)
     assert len(mistakes) >= 3
     for mistake, wrong in mistakes.items():
-        located = locate(states, image, wrong)
-        assert int(located.hits.sum()) <= 4, f"{mistake}: {located}"
+        for square in (SQUARE, WHOLE):
+            located = locate(states, image, wrong, square)
+            assert int(located.hits.sum()) <= 4, f"{mistake}: {located}"
 
 
 def test_grad_cam_is_placed_by_its_attention() -> None:
@@ -200,10 +203,12 @@ def test_a_wrong_adapter_is_an_error_with_the_numbers() -> None:
     assert lines[0] == "the self-check of Qwen2VLForConditionalGeneration failed at places"
     assert lines[1] == "layers: ok, 2 captured of 2 with softmax attention"
     assert lines[2] == "geometry: does not apply, the adapter gives the regions"
-    assert lines[3].startswith("places: FAILED, 0 of 8 places are followed by the image token that lies there; (")
+    follow = "of 8 places are followed by the image token that lies there; ("
+    assert lines[3].startswith(f"places: FAILED, squares of 0.3 cells: 0 {follow}")
+    assert lines[4].startswith(f"squares of 0.9 cells: 0 {follow}")
     assert "changed token" in lines[3]
-    assert lines[4].startswith("rows: ok, 7 tokens x 88 regions, finite; mass on the image by layer 0: 0.")
-    assert lines[5] == "text: ok, 7 tokens spell 'a man runs on the street .'"
+    assert lines[5].startswith("rows: ok, 7 tokens x 88 regions, finite; mass on the image by layer 0: 0.")
+    assert lines[6] == "text: ok, 7 tokens spell 'a man runs on the street .'"
 
 
 def test_an_adapter_that_is_given_is_left_as_it_is() -> None:
@@ -302,6 +307,22 @@ def test_tokens_that_change_with_anything_are_set_aside() -> None:
         return cells + outliers
 
     assert locate(states, reference, grid).hits.all()
+
+
+def test_an_encoder_that_a_small_square_does_not_move() -> None:
+    """The self-check tries larger squares before it says that the geometry is wrong."""
+    found = made("llava")
+
+    class Dull(Causal):
+        def prepare(self, image: Image.Image, captions: Any, image_id: str = "") -> Any:
+            # Whatever is smaller than a cell is smoothed away.
+            small = image.resize((8, 8), Image.Resampling.BOX)
+            coarse = np.asarray(small.resize(image.size, Image.Resampling.NEAREST)) // 100 * 100
+            return super().prepare(Image.fromarray(coarse), captions, image_id)
+
+    result = checked(found, Image.new("RGB", (500, 500), (60, 60, 60)), adapter=Dull)
+    assert result["places"].numbers["square"] == WHOLE
+    assert result["places"].text.startswith("squares of 0.3 cells: 0 of 8")
 
 
 def test_as_many_states_as_cells() -> None:

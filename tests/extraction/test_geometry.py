@@ -243,6 +243,25 @@ def test_what_is_not_known_is_asked_for() -> None:
     ) == [7]
 
 
+def test_a_processor_that_wants_more_text_is_probed_by_its_image_processor() -> None:
+    found = made("internvl")
+
+    class Wordy:
+        image_token = "<img>"  # noqa: S105 - a placeholder
+        image_processor = found.processor.image_processor
+        tokenizer = found.processor.tokenizer
+        _merge_kwargs = found.processor._merge_kwargs
+
+        def __call__(self, text: str, **_more: Any) -> Any:
+            raise ValueError(text)
+
+    result = derive(Wordy(), blank(500, 333), model=found.model, tokens=7 * 16)
+    assert len(result.views) == 7, "the processor's own settings count"
+    assert result.regions == geometry(found.processor, blank(500, 333), model=found.model)
+    with pytest.raises(AttnevalError, match="Wordy does not take '<img>' for a whole text"):
+        derive(Wordy(), blank(500, 333), model=found.model)
+
+
 def test_a_size_is_derived_once() -> None:
     calls = []
 

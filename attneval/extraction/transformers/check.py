@@ -19,7 +19,7 @@ from attneval.extraction.transformers.capture import attention_modules, decoder_
 from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.families.base import tokenizer_of
 from attneval.extraction.transformers.families.detector import PhraseDetector
-from attneval.extraction.transformers.places import locate
+from attneval.extraction.transformers.places import SQUARE, WHOLE, locate
 from attneval.extraction.transformers.regions import count
 from attneval.extraction.transformers.spelling import spelling
 from attneval.extraction.transformers.states import cell_states
@@ -159,11 +159,11 @@ def _layers(adapter: Adapter) -> Finding:
 def softmax_layers(model: Any) -> list[int]:
     """List the layers with softmax attention to the image, by the model's configuration.
 
-    Hybrid models say of each layer what it is in `layer_types`; all layers of others have it.
+    Hybrid models list what each layer is; all layers of others have it.
     """
     config = getattr(decoder_of(model), "config", model.config)
     part = next((getattr(config, name) for name in INNER if getattr(config, name, None) is not None), config)
-    kinds = getattr(part, "layer_types", None)
+    kinds = getattr(part, "layer_types", None) or getattr(part, "layers_block_type", None)
     if kinds:
         return [layer for layer, kind in enumerate(kinds) if "attention" in kind and "linear" not in kind]
     number = getattr(part, "x_layers", None) or getattr(part, "num_hidden_layers", None)
@@ -204,9 +204,14 @@ def _places(adapter: Adapter, image: Image, caption: str, image_id: str) -> Find
     def states(shown: Image) -> npt.NDArray[Any]:
         return cell_states(adapter, adapter.prepare(shown, [caption], image_id))
 
-    located = locate(states, image, regions)
-    numbers = {"hits": int(located.hits.sum()), "places": len(located.hits), "cells": count(regions)}
-    return Finding("places", located.passed, str(located), numbers)
+    square, located = SQUARE, locate(states, image, regions)
+    text = str(located)
+    if not located.passed:
+        square, located = WHOLE, locate(states, image, regions, WHOLE)
+        text = f"squares of {SQUARE} cells: {text}\nsquares of {WHOLE} cells: {located}"
+    hits = int(located.hits.sum())
+    numbers = {"hits": hits, "places": len(located.hits), "cells": count(regions), "square": square}
+    return Finding("places", located.passed, text, numbers)
 
 
 def _rows(adapter: Adapter, maps: CaptionMap) -> Finding:

@@ -115,7 +115,11 @@ class CellFinder:
         self.model = model
         self.patch = patch if patch is not None else _patch_of(model)
         self.call = call
-        self.settings = _settings(processor, self.image_processor, call)
+        self._defaults = _defaults(processor, call)
+        self.settings = {
+            name: call.get(name, self._defaults.get(name, getattr(self.image_processor, name, None)))
+            for name in SETTINGS
+        }
         self._views: dict[tuple[int, int], tuple[tuple[View, ...], float | None]] = {}
         self._found: dict[tuple[int, int, int | None], Geometry] = {}
 
@@ -184,11 +188,24 @@ class CellFinder:
         """Run an image through the processor, the way a caption's image goes, and return arrays."""
         text = _placeholder(self.processor)
         call = {"images": image, "return_tensors": "pt", **self.call}
-        output = self.image_processor(**call) if text is None else self.processor(text=text, **call)
+        if text is None:
+            output = self.image_processor(**call)
+        else:
+            try:
+                output = self.processor(text=text, **call)
+            except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+                # A processor may want more than the placeholder; the pixels do not depend on the text.
+                output = self.image_processor(**{**self._defaults, **call})
         return {name: _array(value) for name, value in output.items()}
 
     def _count_tokens(self, image: Image) -> int:
-        ids = np.asarray(self._process(image)["input_ids"]).reshape(-1)
+        output = self._process(image)
+        if "input_ids" not in output:
+            raise AttnevalError(
+                f"{type(self.processor).__name__} does not take {_placeholder(self.processor)!r} for a whole text",
+                hint="pass tokens=, the number of image tokens",
+            )
+        ids = np.asarray(output["input_ids"]).reshape(-1)
         return max(int((ids == token).sum()) for token in image_tokens(self.processor, self.model))
 
 
@@ -231,14 +248,15 @@ def _patch_of(model: Any) -> int | None:
     return None
 
 
-def _settings(processor: Any, image_processor: Any, call: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect what the image processor works with: its attributes, the processor's defaults, the call's own."""
+def _defaults(processor: Any, call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read what a processor calls its image processor with."""
     merge = getattr(processor, "_merge_kwargs", None)
-    defaults: Mapping[str, Any] = {}
-    if merge is not None:
-        tokenizer = getattr(processor, "tokenizer", None)
-        defaults = merge(tokenizer_init_kwargs=getattr(tokenizer, "init_kwargs", {}), **call).get("images_kwargs", {})
-    return {name: call.get(name, defaults.get(name, getattr(image_processor, name, None))) for name in SETTINGS}
+    if merge is None:
+        return {}
+    tokenizer = getattr(processor, "tokenizer", None)
+    merged = merge(tokenizer_init_kwargs=getattr(tokenizer, "init_kwargs", {}), **call)
+    defaults: Mapping[str, Any] = merged.get("images_kwargs", {})
+    return defaults
 
 
 def _array(value: Any) -> Any:

@@ -40,6 +40,8 @@ SQUARE = 0.3
 """Side of the changed square, in cells."""
 FAINT = 0.1
 """A place where no token changes by this share of what is usual is not seen by the model: resampling alone leaks."""
+WHOLE = 0.9
+"""Side of a larger square, for encoders that a small one does not move."""
 SMALLEST = 4
 """Shortest side of the changed square in pixels."""
 
@@ -78,13 +80,14 @@ class Located:
         )
 
 
-def locate(states: Callable[[Image], npt.ArrayLike], image: Image, regions: Regions) -> Located:
+def locate(states: Callable[[Image], npt.ArrayLike], image: Image, regions: Regions, square: float = SQUARE) -> Located:
     """Change eight places of an image one by one and see which image tokens follow.
 
     Args:
         states: From an image to the states of its cells, float[cells, D], in the order of the regions.
         image: The image; its pixels are kept elsewhere.
         regions: Where its cells are said to lie.
+        square: Side of the changed squares, in cells.
 
     Returns:
         The places and the tokens that changed most.
@@ -94,7 +97,7 @@ def locate(states: Callable[[Image], npt.ArrayLike], image: Image, regions: Regi
     """
     width, height = image.size
     cells = edges(regions)
-    chosen = spread_places(cells, width, height)
+    chosen = spread_places(cells, width, height, square)
     before = _states(states, image, len(cells))
     changes = np.stack(
         [np.linalg.norm(_states(states, changed(image, *square), len(cells)) - before, axis=1) for square in chosen]
@@ -119,13 +122,14 @@ def _states(states: Callable[[Image], npt.ArrayLike], image: Image, count: int) 
     return made
 
 
-def spread_places(cells: Array, width: int, height: int) -> list[tuple[float, float, float]]:
+def spread_places(cells: Array, width: int, height: int, square: float = SQUARE) -> list[tuple[float, float, float]]:
     """Choose squares in eight cells that lie apart.
 
     Args:
         cells: float64[R, 4], edges of the cells in pixels of the image.
         width: Width of the image.
         height: Its height.
+        square: Side of the squares, in cells.
 
     Returns:
         Of each square the x and y of its centre and its side, in pixels.
@@ -144,8 +148,10 @@ def spread_places(cells: Array, width: int, height: int) -> list[tuple[float, fl
         apart = (centres - low) / (high - low) - [across, down]
         nearest = int(np.linalg.norm(apart, axis=1).argmin())
         size = fine[nearest, 2:] - fine[nearest, :2]
-        x, y = centres[nearest] + outwards * size * np.sign(centres[nearest] - (low + high) / 2)
-        places.append((float(x), float(y), max(SMALLEST, SQUARE * float(size.min()))))
+        # The square stays in its cell, however large it is.
+        offset = np.clip(outwards, (square - 1) / 2, (1 - square) / 2)
+        x, y = centres[nearest] + offset * size * np.sign(centres[nearest] - (low + high) / 2)
+        places.append((float(x), float(y), max(SMALLEST, square * float(size.min()))))
     return places
 
 
