@@ -74,7 +74,7 @@ def test_a_causal_model_from_images_to_a_score(world: tuple[Path, Path], tmp_pat
     assert told[-1] == (6, 6)
     assert not target.with_name("maps.npz.parts").exists()
     assert "2 layers x 4 heads = 8 channels x 16 regions" in said[1]
-    assert said[2].startswith("6 captions of 4 images, about 1 kB of float16")
+    assert said[2].startswith("6 captions of 4 images, about 12 kB of float16")
     assert assert_good(target, gt)["f1"] > 0
     export = open_export(target)
     assert export.image_id == ["10", "11", "12", "13"]

@@ -20,6 +20,7 @@ except ModuleNotFoundError as error:
 from attneval.extraction.transformers.adapters import choose_adapter
 from attneval.extraction.transformers.capture import capture
 from attneval.extraction.transformers.check import check
+from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.driver import Exported, export
 from attneval.extraction.transformers.families.base import Adapter, CaptionMap, Prepared, encode_captions
 from attneval.extraction.transformers.families.causal import Causal
@@ -28,15 +29,19 @@ from attneval.extraction.transformers.families.detector import Detector
 from attneval.extraction.transformers.families.dual import Dual
 from attneval.extraction.transformers.families.joint import Joint
 from attneval.extraction.transformers.geometry import geometry
+from attneval.extraction.transformers.load import load
 from attneval.extraction.transformers.pairs import Pair, Pairs, pairs
+from attneval.extraction.transformers.plan import LIMIT
 from attneval.extraction.transformers.regions import Boxes, Grid
 from attneval.extraction.transformers.text import Tokens
 
 __all__ = [
+    "LIMIT",
     "Adapter",
     "Boxes",
     "CaptionMap",
     "Causal",
+    "Choices",
     "Cross",
     "Detector",
     "Dual",
@@ -53,5 +58,6 @@ __all__ = [
     "encode_captions",
     "export",
     "geometry",
+    "load",
     "pairs",
 ]
