@@ -8,7 +8,7 @@ import pytest
 
 from . import others
 from .kit import CAPTIONS, picture, seeded, transformers
-from .vlms import CAUSAL, Made, made, pil, torch
+from .vlms import CAUSAL, UNNAMED, Made, made, pil, torch
 
 pytest.importorskip("transformers")
 
@@ -77,6 +77,16 @@ def test_every_family_passes(name: str, size: tuple[int, int]) -> None:
     assert result["text"].numbers == {"tokens": 7, "unknown": 0, "elsewhere": 0}
     assert str(result).splitlines()[2] == "places: ok, 8 of 8 places are followed by the image token that lies there"
     assert result.as_dict()["places"]["passed"] is True
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", UNNAMED)
+def test_families_that_nobody_named_pass(name: str, size: tuple[int, int]) -> None:
+    result = checked(made(name), picture(*size))
+    assert result["layers"].numbers == {"captured": 2, "softmax": 2}
+    assert result["places"].numbers["hits"] == 8
+    if name == "glm4v":
+        assert result["geometry"].text.endswith("by the probe alone, no formula for Glm4vImageProcessorPil")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -384,10 +384,50 @@ CAUSAL: dict[str, Callable[[], Made]] = {
 }
 
 
+def aya_vision() -> Made:
+    tokens = tokenizer()
+    named = ["<|IMG_PATCH|>", "<|START_OF_IMG|>", "<|END_OF_IMG|>", "TILE", "TILE_GLOBAL"]
+    tokens.add_tokens([*named, *(f"_{tile}" for tile in range(9))], special_tokens=True)
+    images = pil("got_ocr2", "GotOcr2ImageProcessorPil", size={"height": 56, "width": 56}, max_patches=6)
+    config = transformers.AyaVisionConfig(
+        vision_config=transformers.SiglipVisionConfig(**vision(56, 7)),
+        text_config=transformers.Cohere2Config(**text()),
+        image_token_index=tokens.convert_tokens_to_ids(named[0]),
+        downsample_factor=2,
+    )
+    processor = transformers.AyaVisionProcessor(images, tokens, patch_size=7, img_size=56, downsample_factor=2)
+    return Made(transformers.AyaVisionForConditionalGeneration(config), processor)
+
+
+def glm4v() -> Made:
+    tokens = tokenizer()
+    images = pil("glm4v", "Glm4vImageProcessorPil", size={"shortest_edge": 112 * 112, "longest_edge": 200 * 28 * 28})
+    rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 3, 3], "partial_rotary_factor": 1.0}
+    tower = vision(336, 14, depth=2, num_heads=2, out_hidden_size=32)
+    for name in ("num_hidden_layers", "num_attention_heads"):
+        del tower[name]
+    config = transformers.Glm4vConfig(
+        vision_config=tower,
+        text_config=text(rope_parameters=rope),
+        image_token_id=token(tokens, "image_token"),
+        video_token_id=token(tokens, "video_token"),
+        image_start_token_id=token(tokens, "start_image_token"),
+        image_end_token_id=token(tokens, "end_image_token"),
+    )
+    with _Unchecked():
+        processor = transformers.Glm4vProcessor(images, tokens, None)
+    model = transformers.Glm4vForConditionalGeneration(config)
+    return Made(model, processor, "<img> <image> </img> describe the image . {caption}")
+
+
+UNNAMED: dict[str, Callable[[], Made]] = {"aya_vision": aya_vision, "glm4v": glm4v}
+"""Families of which the package knows nothing."""
+
+
 @cache
 def made(name: str) -> Made:
     """Make a model with the same random weights whenever it is asked for."""
     torch.manual_seed(0)
-    result = CAUSAL[name]()
+    result = {**CAUSAL, **UNNAMED}[name]()
     ready(result.model)
     return result

@@ -100,7 +100,7 @@ def _resize_and_crop(width: int, height: int, settings: Settings, pad_x: int, pa
 
 
 def _given_size(width: int, height: int, _settings: Settings, shapes: Shapes) -> tuple[View, ...]:
-    """Spread the whole image over the size that came out (SigLIP2)."""
+    """Spread the whole image over the size that came out (SigLIP2, Pixtral)."""
     return tuple(_part(shape, 0, 0, width, height) for shape in shapes)
 
 
@@ -119,17 +119,6 @@ def _owl(width: int, height: int, settings: Settings, _shapes: Shapes) -> tuple[
     if settings.get("do_pad"):
         width = height = max(width, height)
     return (_part((rows, cols), 0, 0, width, height),)
-
-
-def _pixtral(width: int, height: int, settings: Settings, _shapes: Shapes) -> tuple[View, ...]:
-    """Shrink the longest edge to a bound, then round both sides up to patches."""
-    longest, patch = _edge(settings["size"], "longest_edge") or 1024, settings["patch_size"]
-    across, down = (
-        (patch, patch) if isinstance(patch, int) else (_edge(patch, "width") or 16, _edge(patch, "height") or 16)
-    )
-    shrink = max(1.0, max(width, height) / longest)
-    cols, rows = (math.floor(side / shrink) for side in (width, height))
-    return (_part((math.ceil(rows / down) * down, math.ceil(cols / across) * across), 0, 0, width, height),)
 
 
 def _qwen(width: int, height: int, settings: Settings, _shapes: Shapes) -> tuple[View, ...]:
@@ -254,7 +243,7 @@ KINDS: dict[str, Formula] = {
     "LlavaNextImageProcessor": _anyres,
     "LlavaOnevisionImageProcessor": _anyres,
     "Owlv2ImageProcessor": _owl,
-    "PixtralImageProcessor": _pixtral,
+    "PixtralImageProcessor": _given_size,
     "Qwen2VLImageProcessor": _qwen,
     "SmolVLMImageProcessor": _idefics,
     "Siglip2ImageProcessor": _given_size,

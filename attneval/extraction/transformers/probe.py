@@ -29,6 +29,8 @@ Process: TypeAlias = Callable[["Image"], Mapping[str, Any]]
 LOW, HIGH = 8, 248
 """Ends of the ramps; not 0 and 255, so that resampling does not clip."""
 GOLDEN = 0.6180339887498949
+SLOW = 16
+"""Periods of the slow part of the dither in an image."""
 ENOUGH = 6
 """Fewest columns or rows of a view that a line is fitted to."""
 
@@ -69,12 +71,22 @@ def _images(width: int, height: int) -> tuple[Image, Image, Image]:
     x = LOW + (HIGH - LOW) * (np.arange(width) + 0.5) / width
     y = LOW + (HIGH - LOW) * (np.arange(height) + 0.5) / height
     ramps = np.empty((height, width, 3), dtype=np.uint8)
-    # Rounding up and down by turns across the ramp keeps the mean exact where a level is wider than a pixel.
-    ramps[..., 0] = np.floor(x[None, :] + (np.arange(height) * GOLDEN % 1.0)[:, None])
-    ramps[..., 1] = np.floor(y[:, None] + (np.arange(width) * GOLDEN % 1.0)[None, :])
+    ramps[..., 0] = np.floor(x[None, :] + _dither(height)[:, None])
+    ramps[..., 1] = np.floor(y[:, None] + _dither(width)[None, :])
     ramps[..., 2] = HIGH
     flat = [Image.new("RGB", (width, height), (level,) * 3) for level in (LOW, HIGH)]
     return flat[0], flat[1], Image.fromarray(ramps)
+
+
+def _dither(count: int) -> Array:
+    """Spread rounding over the lines along a ramp, so that their mean is exact.
+
+    The quick part makes up for rounding here; a resampling filter takes it away, and rounding after that would be the
+    same in all lines but for the slow part.
+    """
+    lines = np.arange(count)
+    slow = (SLOW * (lines + 0.5) / count) % 1.0 - 0.5
+    return slow + lines * GOLDEN % 1.0
 
 
 def unfold(output: Mapping[str, Any], settings: Mapping[str, Any]) -> Array:
