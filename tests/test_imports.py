@@ -30,6 +30,7 @@ LAYERS = [
     {"align", "cache"},
     {"export", "groundtruth", "unknown"},
     {"metrics"},
+    {"geometry"},
     {"text", "files", "workers"},
     {"protocol", "options"},
     {"errors", "_version"},
@@ -40,7 +41,7 @@ RANK = {name: rank for rank, layer in enumerate(reversed(LAYERS)) for name in la
 HOMES = {
     "click": ("cli/", "__main__.py"),
     "rich": ("report/terminal.py", "cli/progress.py"),
-    "pycocotools": ("groundtruth/",),
+    "pycocotools": ("geometry/masks.py",),
     "torch": ("training/", "export/containers.py", "integrations/"),
     "safetensors": ("export/containers.py",),
     "torchmetrics": ("integrations/",),

@@ -191,7 +191,7 @@ def some_protocols(count: int, **fixed: list[Any]) -> list[Protocol]:
 def annotated(fixtures: Path, gt: str, images: Sequence[str], *, corner: bool) -> reference_inputs.Truth:
     if gt == "entities":
         return reference_inputs.read_entities(fixtures / gt, images, corner=corner)
-    truth = reference_inputs.read_mdetr(fixtures / gt)
+    truth = reference_inputs.read_mdetr(fixtures / gt, corner=corner)
     return {image: truth[image] for image in images}
 
 

@@ -15,6 +15,7 @@ from attneval.cli import stdout_written
 from attneval.cli.values import FILE, BoxesType, FieldType, PresetType
 from attneval.config import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, DataError, ProtocolError
+from attneval.groundtruth.registry import FORMATS
 from attneval.presets import preset
 from attneval.protocol import Protocol
 
@@ -94,7 +95,7 @@ def scoring_options(command: Command) -> Command:
                 "--gt", type=FILE, help="Annotations: Flickr30k Entities directory or zip, or grounding JSON."
             ),
             click.option(
-                "--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format."
+                "--gt-format", type=click.Choice(("auto", *FORMATS)), default="auto", help="Force a format."
             ),
             click.option("--split", type=FILE, help="A list of image ids: only these count, and all must be there."),
             click.option(

@@ -1,0 +1,1 @@
+"""Boxes, grids, masks, and their overlap."""
