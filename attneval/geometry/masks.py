@@ -108,6 +108,12 @@ def _counts(encoded: dict[str, Any]) -> bytes:
     return counts
 
 
+def bounds(counts: bytes, size: Size) -> tuple[float, float, float, float] | None:
+    """The box x1, y1, x2, y2 that encloses the pixels of a mask; None if it has none."""
+    data = np.frombuffer(counts, np.uint8)
+    return _bounds(Strips.from_masks(data, np.array([0, len(data)]), np.array([size[1]])))
+
+
 # ---------------------------------------------------------------- from run lengths to numbers
 
 
@@ -263,7 +269,7 @@ class Regions:
 def _shared(start: NDArray[np.int64], stop: NDArray[np.int64], edge: NDArray[np.float64]) -> NDArray[np.float64]:
     """The lengths f8[n, s] that n intervals f8[n, 2] share with s pieces [start, stop)."""
     shared = np.minimum(stop, edge[:, 1, None]) - np.maximum(start, edge[:, 0, None])
-    return np.maximum(shared, 0, out=shared)
+    return np.asarray(np.maximum(shared, 0, out=shared))
 
 
 # ---------------------------------------------------------------- overlap of entities with regions

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attneval.errors import GroundTruthError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     Box = tuple[float, float, float, float]
     """x1, y1, x2, y2 in pixels, continuous edges."""
     Span = tuple[int, int]
@@ -33,20 +31,23 @@ class Entry:
     Args:
         place: The file, as it is named in messages.
         kind: What the entry is: `annotation`, `image`, `line`.
-        number: Its id or its place in the file.
+        label: Its id or its place in the file.
         values: What it holds; anything but a dictionary is refused.
     """
 
-    __slots__ = ("_kind", "_number", "_place", "values")
+    __slots__ = ("_kind", "label", "place", "values")
 
-    def __init__(self, place: object, kind: str, number: object, values: Any) -> None:
-        self._place, self._kind, self._number, self.values = place, kind, number, values
+    def __init__(self, place: object, kind: str, label: object, values: Any) -> None:
+        self.place, self._kind, self.label, self.values = place, kind, label, values
         if not isinstance(values, dict):
             self.fail(f"it is {_shown(values)}, and no object with names")
 
     def fail(self, why: str) -> NoReturn:
         """Refuse the entry."""
-        raise GroundTruthError(f"{self._place}: {self._kind} {_shown(self._number)} cannot be read: {why}")
+        raise GroundTruthError(f"{self.place}: {self} cannot be read: {why}")
+
+    def __str__(self) -> str:
+        return f"{self._kind} {_shown(self.label)}"
 
     def __contains__(self, field: str) -> bool:
         return field in self.values
@@ -182,7 +183,7 @@ class Entry:
         return spans
 
 
-def entries(place: object, kind: str, values: Any, field: str = "id") -> Sequence[Entry]:
+def entries(place: object, kind: str, values: Any, field: str = "id") -> list[Entry]:
     """The entries of a list, each named by one of its fields, or by its place.
 
     Raises:

@@ -15,9 +15,19 @@ from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.columns import NO_TARGET
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entities import EDGE_SHIFT
-from attneval.groundtruth.entry import Entry, entries
+from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
 from attneval.groundtruth.outlines import outline
-from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, categories_of
+from attneval.groundtruth.records import (
+    Caption,
+    Phrase,
+    Picture,
+    RecordSource,
+    Shape,
+    agreed_size,
+    categories_of,
+    coco_number,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,13 +99,10 @@ class Grounding:
         entities: dict[Any, Sequence[Shape]] = {}
         captions = []
         for number, entry in enumerate(self._captions[image_id]):
-            entry_size = entry.size()
-            if size is not None and size != entry_size:
-                entry.fail(f"it says that image {image_id} is {entry_size}, and another entry says {size}")
-            size = entry_size
+            size = agreed_size(entry, size, image_id)
             index = entry.whole("sentence_id") if "sentence_id" in entry else number
             captions.append(Caption(index, entry.text("caption"), self._phrases(entry, size, entities)))
-        return Picture(size or (0, 0), captions, entities)
+        return Picture(size or UNKNOWN_SIZE, captions, entities)
 
     def _phrases(self, entry: Entry, size: Size, entities: dict[Any, Sequence[Shape]]) -> list[Phrase]:
         """The phrases of a caption; their shapes are added to the entities of its image."""
@@ -110,8 +117,8 @@ class Grounding:
             groups = entry.items("tokens_positive_eval")
             wanted = [entry.spans(spans, "tokens_positive_eval", caption) for spans in groups]
         elif self._reading.expression == "whole" and str(entry.values.get("dataset_name")).startswith(EXPRESSIONS):
-            wanted = [[(0, len(caption))]] if caption else []
-            marked = [(wanted[0], shape, category) for _, shape, category in marked] if caption else []
+            wanted = [whole(caption)]
+            marked = [(wanted[0], shape, category) for _, shape, category in marked]
         else:
             wanted = [list(spans) for spans in dict.fromkeys(tuple(spans) for spans, _, _ in marked)]
         phrases = []
@@ -140,7 +147,7 @@ class Grounding:
         if annotation.flag("empty") or not any(annotation.numbers(annotation.value("bbox"), "bbox", 4)):
             return None
         values = annotation.value("bbox")
-        box = annotation.corner_box(values, "bbox", size if not _is_flickr(entry) else (0, 0))
+        box = annotation.corner_box(values, "bbox", UNKNOWN_SIZE if _is_flickr(entry) else size)
         if _is_flickr(entry):
             box = _flickr_box(annotation, EDGE_SHIFT[self._reading.edges], size)
         if box is None:
@@ -189,14 +196,6 @@ def _image_id(entry: Entry) -> str:
     """The image of an entry: its original id, or the name of its file; Visual Genome's under `vg/`."""
     name = next((entry.key(key) for key in ("original_img_id", "original_id") if key in entry), None)
     if name is None:
-        name = image_name(str(entry.values.get("file_name", entry.key("id"))))
+        stem = PurePosixPath(str(entry.values.get("file_name", entry.key("id")))).stem
+        name = coco_number(stem) if stem.startswith("COCO_") else stem
     return f"vg/{name}" if str(entry.values.get("data_source")).lower() in OTHER_SOURCES else name
-
-
-def image_name(file_name: str) -> str:
-    """The id in a file name: its number where COCO named it, else the name without folder and ending."""
-    stem = PurePosixPath(file_name).stem
-    head, _, number = stem.rpartition("_")
-    if head.startswith("COCO_") and number.isascii() and number.isdigit():
-        return number.lstrip("0") or "0"
-    return stem

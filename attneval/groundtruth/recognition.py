@@ -67,9 +67,11 @@ def candidates(path: Path) -> list[Candidate]:
                 f"{path} does not exist", hint="--gt takes annotation files, a directory of them, or annotations.zip"
             )
         candidate = Candidate(path)
-        if not candidate.is_directory or entities_release(candidate) or folder_of_pngs(candidate):
+        if not candidate.is_directory or entities_release(candidate):
             return [candidate]
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in {".json", ".jsonl", ".p", ".pkl"})
+        if not files and folder_of_pngs(candidate):
+            return [candidate]
         images = [
             child for child in (path, *sorted(path.iterdir())) if child.is_dir() and child.name.startswith("panoptic")
         ]
@@ -93,6 +95,12 @@ def folder_of_pngs(candidate: Candidate) -> bool:
     """A directory of label images, here or up to two levels down."""
     patterns = ("*.png", "*/*.png", "*/*/*.png")
     return candidate.is_directory and any(next(candidate.path.glob(pattern), None) for pattern in patterns)
+
+
+def raw_captions(candidate: Candidate) -> bool:
+    """A dictionary from images to the texts of their captions."""
+    values = _values(candidate)
+    return bool(values) and all(isinstance(texts, list) and all(isinstance(t, str) for t in texts) for texts in values)
 
 
 def grounding(candidate: Candidate) -> bool:
@@ -174,6 +182,17 @@ def scene_graphs(candidate: Candidate) -> bool:
     """Scene graphs of GQA."""
     values = _values(candidate)
     return _has(values, "objects") and _has(values, "width")
+
+
+def detections(candidate: Candidate) -> bool:
+    """Results of a detector in COCO's layout."""
+    return _has(candidate.data, "score") and _has(candidate.data, "category_id")
+
+
+def video_entities(candidate: Candidate) -> bool:
+    """ActivityNet-Entities."""
+    data = candidate.data.get("annotations") if isinstance(candidate.data, dict) else None
+    return isinstance(data, dict) and _has(list(islice(data.values(), LOOKED_AT)), "segments")
 
 
 def sizes(candidate: Candidate) -> bool:

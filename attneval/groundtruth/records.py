@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.columns import TYPES, GroundTruth
+from attneval.groundtruth.documents import Document
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
 from attneval.text import Strings, offsets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.groundtruth.documents import Document
     from attneval.groundtruth.entry import Box, Size, Span
     from attneval.groundtruth.reading import Reading
+    from attneval.groundtruth.registry import Files
 
     Rasterise = Callable[[Size], bytes]
     """From the size of an image to a mask as compressed run lengths."""
@@ -73,7 +75,7 @@ class Picture:
 
     size: Size
     captions: Sequence[Caption]
-    entities: dict[Hashable, Sequence[Shape]]
+    entities: Mapping[Hashable, Sequence[Shape]]
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,11 @@ class RecordSource:
 
     def missing(self, image_ids: Sequence[str]) -> list[str]:
         """Those of the ids that are not annotated."""
-        return [image_id for image_id in image_ids if image_id not in self._ids]
+        return [image_id for image_id in image_ids if self._known(image_id) not in self._ids]
+
+    def _known(self, image_id: str) -> str:
+        """The id of an image that may be called by the name of its file in COCO: `000000000285` is 285."""
+        return image_id if image_id in self._ids else coco_number(image_id)
 
     def state(self, image_ids: Sequence[str]) -> str | None:  # noqa: ARG002 - the files say it of all
         """The digest of the files and of how they are read; None without masks, since the files are read anyway."""
@@ -173,7 +179,7 @@ class RecordSource:
         Raises:
             GroundTruthError: An entry of theirs cannot be read.
         """
-        pictures = [self._records.picture(image_id) for image_id in image_ids]
+        pictures = [self._records.picture(self._known(image_id)) for image_id in image_ids]
         return columns_of(
             image_ids,
             pictures,
@@ -281,12 +287,43 @@ def _table(rows: list[Any], width: int, dtype: type[np.generic]) -> NDArray[Any]
     return np.array(rows, dtype).reshape(-1, width)
 
 
-def by_image(values: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
-    """Values by the image that each belongs to, in order."""
-    grouped: dict[str, list[Any]] = {}
-    for image_id, value in values:
-        grouped.setdefault(image_id, []).append(value)
-    return grouped
+def coco_number(stem: str) -> str:
+    """The number in the name of a COCO file; other names as they are.
+
+    Args:
+        stem: A name without ending: `COCO_val2014_000000000285` or `000000000285`.
+    """
+    head, _, number = stem.rpartition("_")
+    named = head.startswith("COCO_") or (not head and len(number) == 12)
+    return number.lstrip("0") or "0" if named and number.isascii() and number.isdigit() else stem
+
+
+def image_name(file_name: str) -> str:
+    """The image that a file is of: its COCO number, or its name without folders and ending."""
+    return coco_number(PurePosixPath(file_name.replace("\\", "/")).stem)
+
+
+def trimmed(text: str, start: int, stop: int) -> tuple[int, int]:
+    """A span without what is neither a letter nor a digit at its ends; empty if there is nothing else."""
+    while start < stop and not text[start].isalnum():
+        start += 1
+    while start < stop and not text[stop - 1].isalnum():
+        stop -= 1
+    return start, stop
+
+
+def whole(text: str) -> list[Span]:
+    """The span of a text without blanks around it; none if there is nothing else."""
+    start = len(text) - len(text.lstrip())
+    return [(start, len(text.rstrip()))] if text.strip() else []
+
+
+def agreed_size(entry: Entry, known: Size | None, image_id: str) -> Size:
+    """The size that an entry gives of its image, refused if another entry gave another one."""
+    size = entry.size()
+    if known is not None and known != size:
+        entry.fail(f"it says that image {image_id} is {size}, and another entry says {known}")
+    return size
 
 
 class Sizes:
@@ -324,6 +361,17 @@ class Sizes:
                 f"{place} has no sizes of {len(lacking)} images (first: {first_of(lacking)})",
                 hint="name a file that has them with --gt-sizes: a COCO JSON, or image_data.json",
             )
+
+
+def sizes_for(files: Files, reading: Reading) -> Sizes:
+    """The image sizes of files that were given for them.
+
+    Args:
+        files: Those of a format; the ones with the role `sizes` are read.
+        reading: Names others.
+    """
+    given = [candidate.document for candidate in files.get("sizes", [])]
+    return Sizes([*given, *map(Document, reading.sizes)])
 
 
 def _sizes_of(document: Document) -> Iterator[tuple[str, Size]]:

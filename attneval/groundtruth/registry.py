@@ -49,8 +49,40 @@ _HERE = "attneval.groundtruth"
 TABLE: dict[str, Format] = {
     "entities": Format(f"{_HERE}.entities:open_entities", {"release": is_.entities_release}),
     "mdetr": Format(f"{_HERE}.mdetr:open_mdetr", {"grounding": is_.grounding}),
+    "coco": Format(f"{_HERE}.coco:open_coco", {"captions": is_.captions, "instances": is_.instances}),
+    "refer": Format(
+        f"{_HERE}.refer:open_refer", {"references": is_.references, "instances": is_.instances}, {"sizes": is_.sizes}
+    ),
+    "coco-entities": Format(
+        f"{_HERE}.coco_entities:open_coco_entities",
+        {"entities": is_.caption_entities},
+        {"captions": is_.captions, "texts": is_.raw_captions, "sizes": is_.sizes},
+    ),
+    "png": Format(
+        f"{_HERE}.panoptic_narratives:open_png",
+        {"narratives": is_.narratives, "panoptic": is_.panoptic},
+        {"label images": is_.folder_of_pngs},
+    ),
+    "odvg": Format(f"{_HERE}.odvg:open_odvg", {"lines": is_.grounding_lines}),
+    "rec": Format(f"{_HERE}.rec:open_rec", {"expressions": is_.expressions}),
+    "gcg": Format(f"{_HERE}.gcg:open_gcg", {"captions": is_.caption_masks}, {"sizes": is_.sizes}),
+    "phrasecut": Format(f"{_HERE}.phrasecut:open_phrasecut", {"phrases": is_.phrase_masks}, {"sizes": is_.sizes}),
+    "gqa": Format(f"{_HERE}.gqa:open_gqa", {"questions": is_.questions, "scene graphs": is_.scene_graphs}),
+    "visual-genome": Format(
+        f"{_HERE}.visual_genome:open_visual_genome", {"regions": is_.regions}, {"sizes": is_.sizes}
+    ),
 }
 """Every format by its name. A format is a file and a line here."""
+
+UNREAD: tuple[tuple[Detect, str], ...] = (
+    (
+        is_.traces,
+        "Localized Narratives, whose traces of a pointer have no extent: no region is relevant to a moving point",
+    ),
+    (is_.detections, "results of a detector in COCO's layout, which are regions and no annotations"),
+    (is_.video_entities, "ActivityNet-Entities, of which the images are frames of videos"),
+)
+"""What is recognised and cannot be scored, and why."""
 
 FORMATS = tuple(TABLE)
 """The names that `--gt-format` takes beside `auto`."""
@@ -110,6 +142,10 @@ def _recognised(paths: Sequence[Path], candidates: Sequence[Candidate], table: d
     text = ", ".join(map(str, paths))
     if len(whole) == 1:
         return next(iter(whole.items()))
+    for candidate in candidates:
+        why = next((why for detect, why in UNREAD if candidate.named and detect(candidate)), None)
+        if why is not None:
+            raise GroundTruthError(f"{candidate.path} cannot be scored against: it holds {why}")
     if whole:
         raise GroundTruthError(
             f"{text} holds annotations of several formats: {', '.join(whole)}",
