@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from attneval.groundtruth.entry import Span
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_DETERMINERS = frozenset(
-    ["a", "an", "the", "this", "that", "these", "those", "his", "her", "its", "their", "my", "your", "our", "one", "some", "any", "all", "both", "each", "no"]
-)
-_ENDS = frozenset(
-    ["in", "on", "at", "of", "to", "by", "with", "without", "near", "behind", "under", "over", "above", "below", "beside", "besides", "between", "from", "for", "into", "inside", "outside", "onto", "off", "next", "across", "against", "along", "around", "like", "through", "toward", "towards", "underneath", "beneath", "up", "down", "out", "and", "or", "but", "nor", "not", "who", "whom", "whose", "which", "that", "where", "when", "while", "as", "than", "is", "are", "was", "were", "be", "been", "being", "has", "have", "had", "does", "do", "did", "can", "could", "will", "would", "may", "might", "closest", "nearest", "farthest", "furthest", "facing"]
-)
-"""Words after which a noun phrase has ended."""
+_BEFORE_A_NOUN = "a an the this that these those his her its their my your our one some any all both each no"
+_AFTER_A_NOUN = """
+in on at of to by with without near behind under over above below beside besides between from for into inside outside
+onto off next across against along around like through toward towards underneath beneath up down out and or but nor not
+who whom whose which that where when while as than is are was were be been being has have had does do did can could will
+would may might closest nearest farthest furthest facing
+"""
+_DETERMINERS, _ENDS = frozenset(_BEFORE_A_NOUN.split()), frozenset(_AFTER_A_NOUN.split())
 
 
 def head_span(text: str) -> list[Span]:
