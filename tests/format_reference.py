@@ -7,6 +7,7 @@ a phrase its spans, its boxes, its category, its marks and the pixels of its mas
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import pickle
 import re
@@ -80,7 +81,14 @@ def by_image(captions: Path) -> dict[str, list[str]]:
 
 
 def plural_forms(word: str) -> list[str]:
-    table = {"person": "people", "child": "children", "mouse": "mice", "knife": "knives", "sheep": "sheep"}
+    table = {
+        "person": "people",
+        "child": "children",
+        "mouse": "mice",
+        "goose": "geese",
+        "knife": "knives",
+        "sheep": "sheep",
+    }
     if word in table:
         return [table[word]]
     if word.endswith("man"):
@@ -92,13 +100,15 @@ def plural_forms(word: str) -> list[str]:
     return [word + "s", word + "es"] if word.endswith("o") else [word + "s"]
 
 
-def coco(captions: Path, instances: Path, names: Path | None) -> Truth:
+def coco(captions: Path, instances: Path, names: Path | None, *, masks: bool = True) -> Truth:
     """Words against all names, each looked for in turn."""
     data = load(instances)
     categories = {entry["id"]: entry["name"] for entry in data["categories"]}
     if names is None:
-        listed = [(entry["name"], [name.replace("_", " ") for name in entry["synonyms"]]) for entry in data["categories"]]
-        listed = [(category, [re.sub(r" ?\(.*\)", "", name) for name in group]) for category, group in listed]
+        listed = []
+        for entry in data["categories"]:
+            names_ = [re.sub(r" ?\(.*\)", "", name.replace("_", " ")) for name in entry["synonyms"]]
+            listed.append((entry["name"], names_))
     else:
         lines = [line.split(",") for line in names.read_text("utf-8").splitlines()]
         listed = [(line[0].strip(), [" ".join(name.split()) for name in line]) for line in lines]
@@ -110,7 +120,9 @@ def coco(captions: Path, instances: Path, names: Path | None) -> Truth:
             words = re.findall(r"[a-z0-9]+", name.lower())
             for form in plural_forms(words[-1]):
                 if form != words[-1]:
-                    derived[*words[:-1], form] = (category, True)
+                    derived |= {(*words[:-1], form): (category, True)}
+            if re.search("[^s]s$", words[-1]):
+                derived |= {(*words[:-1], words[-1][:-1]): (category, False)}
     for category, group in listed:
         for name in group:
             words = re.findall(r"[a-z0-9]+", name.lower())
@@ -136,18 +148,20 @@ def coco(captions: Path, instances: Path, names: Path | None) -> Truth:
                 for n in (3, 2, 1):
                     part = words[k : k + n]
                     key = tuple(word for word, _, _ in part)
-                    gaps = all(re.fullmatch(r"\s*-?\s*", text[a[2] : b[1]]) for a, b in zip(part, part[1:], strict=False))
+                    between = [text[a[2] : b[1]] for a, b in itertools.pairwise(part)]
+                    gaps = all(re.fullmatch(r"\s*-?\s*", gap) for gap in between)
                     if len(part) == n and gaps and (key in exact or key in derived):
                         category, plural = exact.get(key) or derived[key]
                         own = [a for a in shapes.get(image, []) if categories[a["category_id"]] == category]
                         if own:
+                            outlines = [a["segmentation"] for a in own if masks and a["segmentation"]]
                             phrases.append(
                                 Phrase(
                                     [(part[0][1], part[-1][2])],
                                     sorted(corner(a["bbox"], sizes[image]) for a in own),
                                     category,
                                     {"category"} | ({"plural"} if plural else set()),
-                                    [outline_pixels(a["segmentation"], sizes[image]) for a in own if a["segmentation"]],
+                                    [outline_pixels(outline, sizes[image]) for outline in outlines],
                                 )
                             )
                         k += n - 1
@@ -199,7 +213,7 @@ def refer(references: Path, instances: Path, split: str | None = None) -> Truth:
                 [outline_pixels(a["segmentation"], size) for a in own if a["segmentation"]],
             )
             categories = {names.get(a["category_id"], "") for a in own}
-            truth.setdefault(image, Image(size)).captions[number] = (text, [phrase])
+            truth.setdefault(image, Image(size)).captions[number] = (text, [phrase] if text.strip() else [])
     return truth
 
 
@@ -212,8 +226,9 @@ def rec(path: Path) -> Truth:
         text = entry["normal_caption"]
         span = (len(text) - len(text.lstrip()), len(text.rstrip()))
         nothing = entry["solution"] is None
-        phrase = Phrase([span], [] if nothing else [clip(entry["solution"], size)], marks={"no target"} if nothing else set())
-        own.captions[len(own.captions)] = (text, [phrase])
+        boxes = [] if nothing else [clip(entry["solution"], size)]
+        phrase = Phrase([span], boxes, marks={"no target"} if nothing else set())
+        own.captions[len(own.captions)] = (text, [phrase] if text.strip() else [])
     return truth
 
 
@@ -240,7 +255,7 @@ def mdetr(path: Path, expression: str = "whole") -> Truth:
             boxes = [] if annotation.get("empty") or not any(annotation["bbox"]) else [clip(box, size)]
             spans = [tuple(span) for span in annotation["tokens_positive"]]
             if expression == "whole" and "ref" in entry.get("dataset_name", ""):
-                spans = [(0, len(text))]
+                spans = [(len(text) - len(text.lstrip()), len(text.rstrip()))]
             marked.append((spans, boxes, names.get(annotation["category_id"], "")))
         wanted = [[tuple(span) for span in spans] for spans in entry.get("tokens_positive_eval", [])]
         if "tokens_positive_eval" not in entry:
@@ -251,14 +266,14 @@ def mdetr(path: Path, expression: str = "whole") -> Truth:
         phrases = []
         for spans in wanted:
             near = [m for m in marked if any(a < d and c < b for a, b in spans for c, d in m[0])]
-            boxes = {box for _, listed, _ in near for box in listed}
+            there = {box for _, listed, _ in near for box in listed}
             categories = {category for _, _, category in near}
             phrases.append(
                 Phrase(
                     list(spans),
-                    sorted(boxes),
+                    sorted(there),
                     categories.pop() if len(categories) == 1 else "",
-                    {"no target"} if near and not boxes else set(),
+                    {"no target"} if near and not there else set(),
                 )
             )
         own.captions[entry.get("sentence_id", len(own.captions))] = (text, phrases)
@@ -284,16 +299,14 @@ def coco_entities(path: Path, raw: Path | None = None, sizes: Path | None = None
                 if plain.split() == caption.split() and k not in own.captions:
                     text, index = other, k
                     break
-            # The characters of the text that are left in the caption, one by one.
+            # Where each character of the caption stands in the text.
+            letters = [(letter, at) for at, raw_letter in enumerate(text) for letter in raw_letter.lower()]
             places, at = [], 0
             for letter in caption:
-                if letter == " ":
-                    places.append(-1)
-                    continue
-                while text[at].lower() != letter:
+                while letter != " " and letters[at][0] != letter:
                     at += 1
-                places.append(at)
-                at += 1
+                places.append(letters[min(at, len(letters) - 1)][1])
+                at += letter != " "
             phrases, end = [], 0
             for chunk, name in entry["noun_chunks"]:
                 start = f" {caption} ".index(f" {chunk} ", max(end - 1, 0) if end else 0)
@@ -373,7 +386,8 @@ def gcg(path: Path) -> Truth:
             for mask in pixels:
                 rows, columns = np.nonzero(mask)
                 boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-            phrases.append(Phrase([tuple(value["token_positives"])], sorted(tuple(map(float, b)) for b in boxes), masks=pixels))
+            sorted_boxes = sorted(tuple(map(float, box)) for box in boxes)
+            phrases.append(Phrase([tuple(value["token_positives"])], sorted_boxes, masks=pixels))
         own.captions[len(own.captions)] = (entry["caption"].strip('"').strip(), phrases)
     return truth
 
@@ -384,7 +398,10 @@ def phrasecut(path: Path, sizes: Path) -> Truth:
     for entry in load(path):
         size = known[str(entry["image_id"])]
         own = truth.setdefault(str(entry["image_id"]), Image(size))
-        masks = [polygons_pixels([sum(polygon, []) for polygon in instance], *size) for instance in entry["Polygons"]]
+        masks = [
+            polygons_pixels([[edge for point in polygon for edge in point] for polygon in instance], *size)
+            for instance in entry["Polygons"]
+        ]
         boxes = sorted(corner(box, size) for box in entry["instance_boxes"])
         own.captions[len(own.captions)] = (
             entry["phrase"],

@@ -29,7 +29,7 @@ WORDS = {
     "teddy bear": ["teddy bear", "stuffed animals"],
     "bear": ["bear", "grizzlies", "polar bear"],
 }
-FILLERS = ["runs ,", "with a hat", "é–", "near the 7th", "\n", "of", "İ 犬", "seats .", "holding", "and"]
+FILLERS = ["runs ,", "with a hat", "é-", "near the 7th", "\n", "of", "İ 犬", "seats .", "holding", "and"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class World:
                 named = [k for k in range(len(things)) if random.random() < 0.4]
                 phrases.append((len(text), len(text) + len(words), named))
                 text += f"{words} "
-            captions.append((text + str(random.choice(FILLERS)).strip() + str(random.choice(["", " ", ".", " ."])), phrases))
+            text += str(random.choice(FILLERS)).strip() + str(random.choice(["", " ", ".", " ."]))
+            captions.append((text, phrases))
         return Scene(number, width, height, things, captions)
 
     def _thing(self, number: int, width: int, height: int) -> Thing:
@@ -91,7 +92,8 @@ class World:
 
     def _images(self) -> list[dict[str, Any]]:
         return [
-            {"id": s.number, "width": s.width, "height": s.height, "file_name": f"{s.number:012}.jpg"} for s in self.scenes
+            {"id": s.number, "width": s.width, "height": s.height, "file_name": f"{s.number:012}.jpg"}
+            for s in self.scenes
         ]
 
     def coco(self, folder: Path) -> list[Path]:
@@ -100,7 +102,7 @@ class World:
             for scene in self.scenes
             for k, (text, _) in enumerate(scene.captions, 1)
         ]
-        self.random.shuffle(captions)  # type: ignore[arg-type]
+        self.random.shuffle(captions)
         return [
             dump(folder / "captions.json", {"images": self._images(), "annotations": captions}),
             dump(folder / "instances.json", self._instances()),
@@ -175,7 +177,8 @@ class World:
         return [path, instances]
 
     def mdetr(self, folder: Path) -> list[Path]:
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for scene in self.scenes:
             for k, (text, phrases) in enumerate(scene.captions):
                 number = len(images)
@@ -188,6 +191,7 @@ class World:
                     entry["tokens_positive_eval"] = [[[a, b]] for a, b, _ in phrases]
                 images.append(entry)
                 for a, b, things in phrases[:1] if kind == "refcoco" else phrases:
+                    listed: list[tuple[list[float], Thing | None]]
                     listed = [(scene.things[t].box, scene.things[t]) for t in things] or [([0, 0, 0, 0], None)]
                     for box, thing in listed[:1] if kind == "refcoco" else listed:
                         annotations.append(
@@ -212,7 +216,8 @@ class World:
             for text, phrases in scene.captions:
                 plain = [(word, normal(word)) for word in text.split()]
                 caption = " ".join(word for _, word in plain if word)
-                chunks, detections = [], {}
+                chunks: list[list[str]] = []
+                detections: dict[str, Any] = {}
                 for a, b, things in phrases:
                     name = f"class {scene.things[things[0]].category}" if things else "_"
                     chunks.append([" ".join(normal(text[a:b]).split()), name])
@@ -220,7 +225,8 @@ class World:
                         boxes = [corners(scene.things[thing].box) for thing in things]
                         detections.setdefault(name, [[k, box] for k, box in enumerate(boxes)])
                 if caption and caption not in captions:
-                    captions[caption] = {"det_sequences": [], "noun_chunks": chunks, "detections": detections, "split": "test"}
+                    entry = {"det_sequences": [], "noun_chunks": chunks, "detections": detections}
+                    captions[caption] = entry | {"split": "test"}
                     texts.append(text)
             if captions:
                 data[str(scene.number)] = captions
@@ -283,7 +289,8 @@ class World:
                         bbox = boxes[0] if len(boxes) == 1 else boxes
                         regions.append({"bbox": bbox, "phrase": text[a:b], "tokens_positive": [[a, b]]})
                 grounding = {"caption": text, "regions": regions}
-                lines.append({"filename": f"f/{scene.number}.jpg", "height": scene.height, "width": scene.width} | {"grounding": grounding})
+                image = {"filename": f"f/{scene.number}.jpg", "height": scene.height, "width": scene.width}
+                lines.append(image | {"grounding": grounding})
         path = folder / "odvg.jsonl"
         path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n", "utf-8")
         return [path]
@@ -323,7 +330,10 @@ class World:
             for k, (text, phrases) in enumerate(scene.captions):
                 things = [scene.things[t] for t in sorted({t for _, _, listed in phrases for t in listed})]
                 polygons = [
-                    [[list(point) for point in zip(polygon[::2], polygon[1::2], strict=True)] for polygon in thing.polygons]
+                    [
+                        [list(point) for point in zip(polygon[::2], polygon[1::2], strict=True)]
+                        for polygon in thing.polygons
+                    ]
                     for thing in things
                 ]
                 tasks.append(
@@ -337,12 +347,12 @@ class World:
     def visual_genome(self, folder: Path) -> list[Path]:
         images = []
         for scene in self.scenes:
-            regions = []
+            regions: list[dict[str, Any]] = []
             for text, phrases in scene.captions:
                 for _, _, things in phrases:
                     for thing in things:
-                        x, y, width, height = scene.things[thing].box
-                        regions.append({"region_id": len(regions), "x": x, "y": y, "width": width, "height": height, "phrase": f" {text}"})
+                        box = dict(zip(("x", "y", "width", "height"), scene.things[thing].box, strict=True))
+                        regions.append({"region_id": len(regions), "phrase": f" {text}"} | box)
             images.append({"id": scene.number, "regions": regions})
         sizes = [{"image_id": s.number, "width": s.width, "height": s.height} for s in self.scenes]
         return [dump(folder / "region_descriptions.json", images), dump(folder / "image_data.json", sizes)]

@@ -62,7 +62,7 @@ def runs_pixels(runs: Sequence[int], width: int, height: int) -> NDArray[np.bool
     values: list[bool] = []
     for number, run in enumerate(runs):
         values += [number % 2 == 1] * run
-    return np.array(values, np.bool_).reshape(width, height).T
+    return np.asarray(np.array(values, np.bool_).reshape(width, height).T)
 
 
 def compressed_runs(counts: bytes) -> list[int]:

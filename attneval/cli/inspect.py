@@ -15,7 +15,7 @@ from attneval.errors import ResultError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attneval.itemfile import ItemTable
+    from attneval.results.items import ItemTable
 
 FORMATS = ("table", "plain", "json", "csv", "markdown")
 
@@ -36,7 +36,7 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     The word of the item stands in brackets; words that were attended in its place stand in braces.
     """
     from attneval.report.inspect import inspect_csv, inspect_page, inspect_rows
-    from attneval.selection import choose, paired
+    from attneval.results.item_choice import choose, paired
 
     output = Output(values, *FORMATS, inputs=[result] if diff is None else [result, diff])
     table, other = _load(result), None
@@ -55,9 +55,9 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
 
 def _load(path: Path) -> ItemTable:
     """The items beside a result, or those of an items file itself."""
-    from attneval.itemfile import ItemTable
-    from attneval.result import Result, items_path
-    from attneval.selection import belong
+    from attneval.results.item_choice import belong
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result, items_path
 
     own = items_path(path)
     table = ItemTable.load(own)

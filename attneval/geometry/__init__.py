@@ -1,1 +1,1 @@
-"""Boxes, grids, masks, and their overlap."""
+"""Boxes, grids, masks, and what they share."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.text import offsets_of, ranges
+from attneval.arrays.ragged import offsets_of, ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import offsets_of
+from attneval.arrays.strings import Strings, code_points
+from attneval.config.breakdowns import NOT_VISUAL, TYPES
 from attneval.errors import GroundTruthError
-from attneval.groundtruth.columns import MOST_TYPES, NOT_VISUAL, TYPES, GroundTruth
+from attneval.groundtruth.columns import MOST_TYPES, GroundTruth
 from attneval.groundtruth.entry import LARGEST_SIZE
 from attneval.groundtruth.folders import UNREADABLE, Directory, Zip
-from attneval.text import Strings, code_points, offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

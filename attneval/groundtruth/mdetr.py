@@ -117,8 +117,8 @@ class Grounding:
             groups = entry.items("tokens_positive_eval")
             wanted = [entry.spans(spans, "tokens_positive_eval", caption) for spans in groups]
         elif self._reading.expression == "whole" and str(entry.values.get("dataset_name")).startswith(EXPRESSIONS):
-            wanted = [whole(caption)]
-            marked = [(wanted[0], shape, category) for _, shape, category in marked]
+            marked = [(whole(caption), shape, category) for _, shape, category in marked]
+            wanted = [whole(caption)] if marked else []
         else:
             wanted = [list(spans) for spans in dict.fromkeys(tuple(spans) for spans, _, _ in marked)]
         phrases = []

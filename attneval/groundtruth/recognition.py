@@ -72,9 +72,8 @@ def candidates(path: Path) -> list[Candidate]:
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in {".json", ".jsonl", ".p", ".pkl"})
         if not files and folder_of_pngs(candidate):
             return [candidate]
-        images = [
-            child for child in (path, *sorted(path.iterdir())) if child.is_dir() and child.name.startswith("panoptic")
-        ]
+        folders = [Candidate(child) for child in sorted(path.iterdir()) if child.is_dir()]
+        images = [folder.path for folder in folders if folder_of_pngs(folder)]
         return [Candidate(file, named=False) for file in (*files, *images)] or [candidate]
     except (OSError, ValueError) as error:  # names of too many bytes, or with a null byte
         raise GroundTruthError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from attneval.arrays.ragged import offsets_of
+from attneval.arrays.strings import Strings
+from attneval.config.breakdowns import TYPES
 from attneval.errors import GroundTruthError, first_of
-from attneval.groundtruth.columns import TYPES, GroundTruth
+from attneval.groundtruth.columns import GroundTruth
 from attneval.groundtruth.documents import Document
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
-from attneval.text import Strings, offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mask_reference import compressed_runs, overlap, pixels_of, polygons_pixels, runs_pixels
 
+from attneval.arrays.ragged import offsets_of
 from attneval.geometry.masks import (
     Strips,
     from_compressed,
@@ -20,7 +21,6 @@ from attneval.geometry.masks import (
     run_lengths,
     union,
 )
-from attneval.text import offsets_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,9 +25,9 @@ from annotations import (
     write_zip,
 )
 
+from attneval.config.breakdowns import TYPES
 from attneval.errors import GroundTruthError
 from attneval.groundtruth import FORMATS, GroundTruth, open_ground_truth
-from attneval.groundtruth.columns import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
