@@ -164,7 +164,9 @@ def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dic
         folder, values["split"] or "test", bottom_up=bottom_up or [Path(path) for path in first.bottom_up]
     )
     with progress("exported captions", quiet=quiet) as on_progress:
-        export_models(trained, opened, output, maps=values["maps"], similarity=values["similarity"], on_progress=on_progress)
+        export_models(
+            trained, opened, output, maps=values["maps"], similarity=values["similarity"], on_progress=on_progress
+        )
 
 
 def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, quiet: bool) -> None:
