@@ -22,6 +22,7 @@ COMMANDS = {
     "gate": "Judge a result by rules, for CI.",
     "curve": "Show precision, recall and F1 over thresholds.",
     "inspect": "Show the worst items, and what each kind of error costs.",
+    "report": "Write results as one page: charts, comparison, items with their maps.",
     "validate": "List every problem of an export.",
     "pack": "Turn exports into one packed file.",
     "merge": "Put results of parts together to the result of the whole.",
