@@ -22,6 +22,7 @@ COMMANDS = {
     "gate": "Judge a result by rules, for CI.",
     "curve": "Show precision, recall and F1 over thresholds.",
     "inspect": "Show the worst items, and what each kind of error costs.",
+    "show": "Show one item over its image.",
     "report": "Write results as one page: charts, comparison, items with their maps.",
     "validate": "List every problem of an export.",
     "pack": "Turn exports into one packed file.",

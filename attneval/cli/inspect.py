@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.overlays import folders_of, overlay_options, write_overlays
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
 from attneval.errors import ResultError
@@ -28,16 +29,19 @@ FORMATS = ("table", "plain", "json", "csv", "markdown")
 @click.option("--word", help="Only items with this word.")
 @click.option("--image", help="Only items of this image.")
 @click.option("--kind", help="Only items with this kind of error.")
+@overlay_options
 @output_options(*FORMATS)
 @config_option
 def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     """Show the worst items of a RESULT that was scored with --items, and what each kind of error costs.
 
-    The word of the item stands in brackets; words that were attended in its place stand in braces.
+    The word of the item stands in brackets; words that were attended in its place stand in braces. With -o DIR each
+    item is drawn over its photograph of --images, with its map where --attn and --gt are given.
     """
     from attneval.report.inspect import inspect_csv, inspect_page, inspect_rows
     from attneval.selection import choose, paired
 
+    folders = folders_of(values)
     output = Output(values, *FORMATS, inputs=[result] if diff is None else [result, diff])
     table, other = _load(result), None
     if diff is not None:
@@ -50,6 +54,10 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
             return json.dumps(inspect_rows(table, items, other), allow_nan=False, ensure_ascii=False) + "\n"
         return inspect_csv(table, items, other) if style == "csv" else None
 
+    if folders:
+        from attneval.result import Result
+
+        write_overlays(folders, table, items, None if result.suffix == ".npz" else Result.load(result), values)
     output.emit(text_in, lambda: inspect_page(table, items, other, output.digits))
 
 

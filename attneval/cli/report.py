@@ -112,11 +112,18 @@ class _Items:
         if self._scenes is None:
             self._scenes = self._read()
         scenes = self._scenes
-        total = len(self.table) if self.table is not None else len(scenes.table)
+        every = scenes.table if self.table is None else self.table
         chosen = choose_images(scenes.table, self._shown(scenes.image_id))
         ranks = caption_ranks(self.result, scenes.table)
         return gallery(
-            scenes, self._photo, images=chosen, total=total, ranks=ranks, cards=self.values["cards"], budget=budget
+            scenes,
+            self._photo,
+            images=chosen,
+            total=len(every),
+            all_images=len(every.image_id),
+            ranks=ranks,
+            cards=self.values["cards"],
+            budget=budget,
         )
 
     def _shown(self, image_id: list[str]) -> list[str]:

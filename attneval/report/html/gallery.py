@@ -12,6 +12,7 @@ import numpy as np
 from attneval.itemfile import KINDS
 from attneval.report.html.number import Number
 from attneval.report.overlay.picture import drawn
+from attneval.report.overlay.vector import pieces
 from attneval.report.html.view import Card, Gallery
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def gallery(
     *,
     images: list[str],
     total: int,
+    all_images: int,
     ranks: dict[tuple[str, int], float] | None = None,
     cards: int | None = None,
     budget: int = BUDGET,
@@ -112,6 +114,7 @@ def gallery(
         photo: From an image's id and size to a data URI; None without a photograph.
         images: The images to show.
         total: How many items there are in all.
+        all_images: How many images they are of.
         ranks: By image and caption index, the rank of the image among all for the caption.
         cards: How many items at most.
         budget: Bytes.
@@ -168,7 +171,7 @@ def gallery(
         items=len(dealt),
         total=total,
         images=len({int(table.caption_image[table.item_caption[item]]) for item in dealt}),
-        left_out=_left_out(len(dealt), total, cards, len(taken), len(scenes.image_id), bool(photos)),
+        left_out=_left_out(len(dealt), total, cards, len(taken), all_images, bool(photos)),
         has_maps=scenes.pictures is not None,
         has_ranks=any(entry[3] is not None for entry in listed),
     )
@@ -285,15 +288,3 @@ def _card(scenes: Scenes, item: int, photos: dict[str, str]) -> Card:
         readout=f"{attended} attended, {relevant} relevant, {both} both, of {len(scene.box)} regions",
         label=f"{scene.text} in image {scene.image_id}: {scene.kind}, {attended} attended and {relevant} relevant regions",
     )
-
-
-def pieces(scene: Scene) -> list[tuple[str, str]]:
-    """A caption in pieces, each with the marks that it bears: `word`, `phrase`, `other`."""
-    marks = {"phrase": scene.phrase, "word": scene.word, "other": scene.other}
-    spans = {name: span for name, span in marks.items() if span is not None and span[1] > span[0]}
-    ends = sorted({0, len(scene.caption), *(end for span in spans.values() for end in span)})
-    found = []
-    for start, stop in zip(ends, ends[1:], strict=False):
-        own = [name for name, (a, b) in spans.items() if a <= start and stop <= b]
-        found.append((scene.caption[start:stop], " ".join(own)))
-    return found

@@ -72,7 +72,8 @@ class Strong:
 
 def sentence(parts: Iterable[str | Number | Strong]) -> Markup:
     """A sentence as HTML."""
-    return Markup("").join(escape(part) for part in parts)
+    # A number and its unit stay on one line.
+    return Markup("").join(escape(part).replace(" %", f"{NO_BREAK}%") for part in parts)
 
 
 def shown(value: float | None, style: str = "share") -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.report.html.model import FEW_ITEMS
+from attneval.report.html.model import FEW_ITEMS, SETS
 from attneval.report.html.number import Number
 from attneval.report.html.view import (
     Breakdown,
@@ -95,7 +95,7 @@ def heads(source: Source) -> Heads | None:
     floors: dict[str, Floor] = {}
     for name in names:
         best = channels[0].measures[name].best_floor
-        if best is not None:
+        if best is not None and (name not in SETS or source.everything_known):
             floors[name] = best
     headline = {name: m for name in names if (m := source.measure(name)) is not None}
     return Heads(tuple(channels), tuple((name, source.title(name)) for name in names), floors, headline)

@@ -101,13 +101,14 @@ def _sentence(letter: str, name: str, changes: tuple[Change, ...]) -> Sentence:
     parts.append(" is significantly ")
     for word, state in (("better", "above"), ("worse", "below")):
         chosen = sorted(sides[state], key=lambda c: -abs(c.value.value or 0.0))
-        if state == "below":
+        if not chosen:
+            continue
+        if state == "below" and sides["above"]:
             parts.append(" and ")
         parts += [f"{word} on ", _count(len(chosen))]
         for place, change in enumerate(chosen[:LARGEST]):
             parts += [" (" if place == 0 else ", ", f"{change.metric} ", change.value]
-        if chosen:
-            parts.append(", \u2026)" if len(chosen) > LARGEST else ")")
+        parts.append(", \u2026)" if len(chosen) > LARGEST else ")")
     return (*parts, " of ", _count(len(changes)), " metrics.")
 
 

@@ -28,7 +28,7 @@ class Scenes:
     ) -> None:
         self.table = table if pictures is None else pictures.table
         self.pictures = pictures
-        self._sizes = sizes or {}
+        self.sizes = sizes or {}
         self.image_id = [str(name) for name in self.table.image_id]
 
     def size(self, image: int) -> tuple[int, int]:
@@ -36,7 +36,7 @@ class Scenes:
         if self.pictures is not None:
             width, height = self.pictures.image_size[image].tolist()
             return int(width), int(height)
-        known = self._sizes.get(self.image_id[image])
+        known = self.sizes.get(self.image_id[image])
         if known is not None:
             return known
         box = self.table.region_box[self.table.region_offset[image] : self.table.region_offset[image + 1]]
