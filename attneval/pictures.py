@@ -1,4 +1,4 @@
-"""What items look like: weights, annotated shapes and regions of some images, through the very geometry that is scored."""
+"""Items as pictures: weights, annotated shapes and regions, through the very geometry that is scored."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     if folders:
         from attneval.result import Result
 
-        write_overlays(folders, table, items, None if result.suffix == ".npz" else Result.load(result), values)
+        scored = None if result.suffix == ".npz" else Result.load(result)
+        write_overlays(folders, table, items, scored, values | {"quiet": output.quiet})
     output.emit(text_in, lambda: inspect_page(table, items, other, output.digits))
 
 

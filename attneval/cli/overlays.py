@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from attneval.itemfile import ItemTable
+    from attneval.report.overlay.photos import Photos
     from attneval.report.overlay.scenes import Scenes
     from attneval.result import Result
 
@@ -38,7 +39,11 @@ def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format."
             ),
             click.option(
-                "--overlay-format", type=click.Choice(("png", "svg")), default="png", show_default=True, help="Of these."
+                "--overlay-format",
+                type=click.Choice(("png", "svg")),
+                default="png",
+                show_default=True,
+                help="Of these.",
             ),
         )
     ):
@@ -71,7 +76,7 @@ def _check(folder: Path) -> None:
         DataError: There are such files, or the folder cannot be made.
     """
     if folder.is_dir():
-        foreign = sorted(name for name in os.listdir(folder) if not _WRITTEN.fullmatch(name))
+        foreign = sorted(path.name for path in folder.iterdir() if not _WRITTEN.fullmatch(path.name))
         if foreign:
             raise DataError(
                 f"{folder} holds other files (first: {first_of(foreign)})", hint="name an empty folder, or a new one"
@@ -97,20 +102,21 @@ def write_overlays(
     from attneval.report.overlay.photos import Photos
 
     photos = None if values["images"] is None else Photos(values["images"])
-    scenes, rows = _scenes(table, items, result, values)
+    scenes, rows = _scenes(table, items, result, photos, values)
     for folder in folders:
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", dir=folder.parent))
         try:
+            lacking = set()
             for number, row in enumerate(rows, 1):
                 scene = scenes.scene(row)
-                photo = None
-                if photos is not None:
-                    photo = photos.read(scene.image_id, scene.size if scenes.pictures is not None else None)
-                    if photo is not None and scenes.pictures is None:
-                        # The annotated size is that of the photograph.
-                        scenes = type(scenes)(table, sizes={**scenes.sizes, scene.image_id: photo.size})
-                        scene = scenes.scene(row)
-                write_picture(draft / _name(number, scene.caption_id, scene.text, values["overlay_format"]), scene, photo)
+                photo = None if photos is None else photos.read(scene.image_id, scene.size)
+                if photos is not None and photo is None:
+                    lacking.add(scene.image_id)
+                name = _name(number, scene.caption_id, scene.text, values["overlay_format"])
+                write_picture(draft / name, scene, photo)
+            if photos is not None and lacking and not values["quiet"]:
+                text = f"note: {photos.folder} has no file of {len(lacking)} images ({first_of(sorted(lacking))})"
+                click.echo(text, err=True)
             draft.chmod(0o755)
             if folder.is_dir():
                 shutil.rmtree(folder)
@@ -120,19 +126,19 @@ def write_overlays(
 
 
 def _scenes(
-    table: ItemTable, items: Sequence[int], result: Result | None, values: dict[str, Any]
+    table: ItemTable, items: Sequence[int], result: Result | None, photos: Photos | None, values: dict[str, Any]
 ) -> tuple[Scenes, list[int]]:
     """The items as scenes, and their rows there."""
     from attneval.report.overlay.scenes import Scenes
 
+    names = [str(name) for name in table.image_id]
+    wanted = list(dict.fromkeys(names[table.image_of(item)] for item in items))
     if not values["attn"]:
-        return Scenes(table), list(items)
+        return Scenes(table, sizes={} if photos is None else photos.sizes(wanted)), list(items)
     if result is None:
         raise ConfigError("--attn needs the result, not its items alone", hint="name the .json file")
     from attneval.cli.maps import pictures_of
 
-    names = [str(name) for name in table.image_id]
-    wanted = list(dict.fromkeys(names[table.image_of(item)] for item in items))
     pictures = pictures_of(
         values["attn"],
         values["gt"],
@@ -142,26 +148,19 @@ def _scenes(
         gt_format=values["gt_format"],
         image_id=wanted,
     )
-    scenes = Scenes(table, pictures)
-    return scenes, [rows_by_place(scenes.table)[_place(table, item)] for item in items]
+    drawn = {place: row for row, place in enumerate(_places(pictures.table))}
+    stored = _places(table)
+    return Scenes(table, pictures), [drawn[stored[item]] for item in items]
 
 
-def rows_by_place(table: ItemTable) -> dict[tuple[str, int], int]:
-    """The row of each item, by its image and its number within the image."""
-    seen: dict[str, int] = {}
-    found = {}
-    names = [str(name) for name in table.image_id]
-    for row in range(len(table)):
-        name = names[table.image_of(row)]
-        found[name, seen.get(name, 0)] = row
-        seen[name] = seen.get(name, 0) + 1
-    return found
-
-
-def _place(table: ItemTable, item: int) -> tuple[str, int]:
-    image = table.image_of(item)
-    of_image = table.caption_image[table.item_caption[:item]] == image
-    return str(list(table.image_id)[image]), int(of_image.sum())
+def _places(table: ItemTable) -> list[tuple[str, int]]:
+    """The image of each item, and its number within the image."""
+    names, seen = [str(name) for name in table.image_id], Counter[int]()
+    places = []
+    for image in table.caption_image[table.item_caption].tolist():
+        places.append((names[image], seen[image]))
+        seen[image] += 1
+    return places
 
 
 def _name(number: int, caption: str, text: str, suffix: str) -> str:

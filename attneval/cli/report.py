@@ -144,8 +144,7 @@ class _Items:
         if self.photos is None:
             return None
         if name not in self._sources:
-            known = size if self.values["attn"] else None
-            photo = self.photos.read(name, known)
+            photo = self.photos.read(name, size)
             self._sources[name] = None if photo is None else as_data_uri(shrunk(photo))
         return self._sources[name]
 
@@ -154,7 +153,8 @@ class _Items:
         from attneval.report.overlay.scenes import Scenes
 
         if not self.values["attn"]:
-            sizes = {} if self.photos is None or self.table is None else photo_sizes(self.photos, self.table)
+            names = [] if self.table is None else list(map(str, self.table.image_id))
+            sizes = {} if self.photos is None else self.photos.sizes(names)
             return Scenes(self.table, sizes=sizes)  # type: ignore[arg-type]  # there is a table without an export
         from attneval.cli.maps import pictures_of
 
@@ -174,16 +174,6 @@ class _Items:
                 image_id=wanted,
             ),
         )
-
-
-def photo_sizes(photos: Photos, table: ItemTable) -> dict[str, tuple[int, int]]:
-    """The sizes of photographs, where annotations that tell them were not given."""
-    sizes = {}
-    for name in map(str, table.image_id):
-        photo = photos.read(name, None)
-        if photo is not None:
-            sizes[name] = photo.size
-    return sizes
 
 
 def stored_items(path: Path, result: Result) -> ItemTable | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +23,8 @@ from attneval.cli.values import FILE, PresetType
 from attneval.errors import ConfigError, NothingToScoreError, first_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from attneval.itemfile import ItemTable
     from attneval.report.overlay.scene import Scene
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
 from attneval.report.html.strip import BAND, QUARTERS, glyph, point
-from attneval.report.overlay.svg import path, percent, tag
 from attneval.report.html.verdict import parameter_name
+from attneval.report.overlay.svg import path, percent, tag
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from attneval.report.html.view import Change, Channel, CurvePoint, CurveView, Errors, Floor, Measure
 
 MEANINGS = {
@@ -133,7 +133,7 @@ def pr_chart(curve: CurveView) -> Markup:
 
 def histogram(errors: Errors) -> Markup:
     """How F1 is spread over the items."""
-    height, largest = 110, max(max(errors.bins), 1)
+    height, largest = 110, max(*errors.bins, 1)
     width = 1 / len(errors.bins)
     parts = []
     for k, count in enumerate(errors.bins):

@@ -11,9 +11,9 @@ import numpy as np
 
 from attneval.itemfile import KINDS
 from attneval.report.html.number import Number
+from attneval.report.html.view import Card, Gallery
 from attneval.report.overlay.picture import drawn
 from attneval.report.overlay.vector import pieces
-from attneval.report.html.view import Card, Gallery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.itemfile import ItemTable
-    from attneval.report.overlay.scene import Scene
     from attneval.report.overlay.scenes import Scenes
 
 BUDGET = 2_200_000
@@ -63,7 +62,9 @@ def choose_images(table: ItemTable, known: list[str] | None = None, most: int = 
     return chosen
 
 
-def deal_items(scenes: Scenes, images: list[str], cards: int | None, size: Callable[[int], int], budget: int) -> list[int]:
+def deal_items(
+    scenes: Scenes, images: list[str], cards: int | None, size: Callable[[int], int], budget: int
+) -> list[int]:
     """Items of the images chosen: all, or in turns from each image its rarest, until there are enough.
 
     Args:
@@ -171,21 +172,21 @@ def gallery(
         items=len(dealt),
         total=total,
         images=len({int(table.caption_image[table.item_caption[item]]) for item in dealt}),
-        left_out=_left_out(len(dealt), total, cards, len(taken), all_images, bool(photos)),
+        left_out=_left_out(len(dealt), total, cards, len(taken) < all_images and bool(photos)),
         has_maps=scenes.pictures is not None,
         has_ranks=any(entry[3] is not None for entry in listed),
     )
 
 
-def _left_out(shown: int, total: int, cards: int | None, images: int, all_images: int, with_photos: bool) -> str:
+def _left_out(shown: int, total: int, cards: int | None, photographed: bool) -> str:  # noqa: FBT001
     if shown == total:
         return ""
     if cards is not None and shown == cards:
-        why = f"More than --cards {cards}"
-    elif images < all_images:
-        why = "Images without a photograph and what a page of 3 MB does not hold" if with_photos else "What 3 MB do not hold"
+        why = f"What is beyond --cards {cards}"
     else:
         why = "What a page of 3 MB does not hold"
+        if photographed:
+            why = f"Images without a photograph are left out. {why}"
     return f"{why} is left out; attneval inspect lists it."
 
 
@@ -286,5 +287,5 @@ def _card(scenes: Scenes, item: int, photos: dict[str, str]) -> Card:
         size=(float(scene.size[0]), float(scene.size[1])),
         numbers=tuple(numbers[2:3] + numbers[:2] + numbers[3:]),
         readout=f"{attended} attended, {relevant} relevant, {both} both, of {len(scene.box)} regions",
-        label=f"{scene.text} in image {scene.image_id}: {scene.kind}, {attended} attended and {relevant} relevant regions",
+        label=f"{scene.text} in image {scene.image_id}: {scene.kind}, {attended} attended, {relevant} relevant",
     )

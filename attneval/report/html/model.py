@@ -121,7 +121,7 @@ class Source:
         best = max(found, key=lambda floor: floor.value.value or 0.0, default=None)
         ceiling = self.number(*at, "metrics", "coverage", "value") if name.startswith("r@") else None
         ceiling = ceiling or self.number(*at, "baselines", "oracle", name, "value")
-        lift = self._lift(name, at, best, value, low, high)
+        lift = self._lift(name, at, best, value, (low, high))
         judged = not half and lift is not None and style == "share"
         if name in SETS and not self.everything_known:
             # The floor that is mostly the highest is missing.
@@ -158,8 +158,7 @@ class Source:
         at: tuple[str, ...],
         best: Floor | None,
         value: Number,
-        low: Number | None,
-        high: Number | None,
+        interval: tuple[Number | None, Number | None],
     ) -> Lift | None:
         if best is None:
             return None
@@ -168,10 +167,11 @@ class Source:
             ends = [self.number(*place, "ci", end, style="signed") for end in (0, 1)]
             if stored is not None and ends[0] is not None:
                 return Lift(stored, ends[0], ends[1], paired=True)
+        low, high = (None if end is None else taken_off(end, best.value) for end in interval)
         return Lift(
             taken_off(value, best.value),
-            None if low is None else taken_off(low, best.value),
-            None if high is None else taken_off(high, best.value),
+            low,
+            high,
             # Nothing varies with the images in a floor of zero.
             paired=best.name == "zero",
         )
@@ -253,7 +253,9 @@ class Source:
             }
             label = key.removesuffix(f"/{direction}")
             found.append(
-                Channel(key, None if layer is None else int(layer), None if head is None else int(head), label, measures)
+                Channel(
+                    key, None if layer is None else int(layer), None if head is None else int(head), label, measures
+                )
             )
         return found
 

@@ -10,11 +10,11 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MINUS, NO_BREAK = "\u2212", "\u00a0"
-UNDEFINED = "\u2013"
+MINUS, NO_BREAK, UNDEFINED = "\u2212", "\u00a0", "\u2013"
 
 STYLES = ("share", "signed", "size", "way", "count", "rank", "plain", "p")
-"""`share` in %; `signed` in points with a plus; `size` in points without a sign; `way` in whole %; `count` with thousands; `rank`; `plain` as it is."""
+"""`share` in %; `signed` in points with a plus; `size` in points without a sign; `way` in whole %; `count` with
+thousands; `rank`; `p`, a p-value; `plain` as it is."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Number:
 
     def __html__(self) -> Markup:
         if self.value is None:
-            return Markup(UNDEFINED)
+            return Markup(UNDEFINED)  # noqa: S704 - a dash
         origin = {"from": self.source, "minus": self.minus, "toward": self.toward, "style": self.style}
         if self.style == "share":
             origin.pop("style")

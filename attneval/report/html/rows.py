@@ -86,7 +86,11 @@ def heat_map(heads: Heads) -> HeatMap | None:
     layers = sorted({layer for layer, _ in places}, key=_or_first)
     columns = sorted({head for _, head in places}, key=_or_first)
     rows = tuple(
-        (layer, tuple(cells.get((layer, head)) for head in columns), _mean([c for (a, _), c in cells.items() if a == layer]))
+        (
+            layer,
+            tuple(cells.get((layer, head)) for head in columns),
+            _mean([c for (a, _), c in cells.items() if a == layer]),
+        )
         for layer in layers
     )
     return HeatMap(

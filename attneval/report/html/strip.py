@@ -47,9 +47,7 @@ def strip(measure: Measure, *, height: int = 33, letters: bool = True, few: bool
         parts += _letters(measure.floors, middle - 10)
         parts.append(_bracket(measure, height))
     parts.append(point(measure, middle, state="few" if few else "none" if measure.half else measure.state))
-    return tag(
-        "svg", *parts, class_="strip", width="100%", height=height, role="img", aria_label=described(measure)
-    )
+    return tag("svg", *parts, class_="strip", width="100%", height=height, role="img", aria_label=described(measure))
 
 
 def axis(last: str = "100 %") -> Markup:

@@ -34,7 +34,10 @@ def verdict(source: Source, curve: CurveView | None, breakdowns: tuple[Breakdown
     plan = (
         ("Set: are the attended regions the relevant ones?", (f1, precision, recall)),
         ("Order: do relevant regions rank first? No threshold.", ("ap", "auc", "rank_accuracy")),
-        ("Peak: is the largest weight right? R@k: one of the k largest; over all items.", ("pointing", *_recalls(source))),
+        (
+            "Peak: is the largest weight right? R@k: one of the k largest; over all items.",
+            ("pointing", *_recalls(source)),
+        ),
         ("Amount: how much weight lies on relevant regions?", ("mass", "area_mass")),
         ("Word: how much of F1 is lost when maps are held against other things in the image?", ("specificity",)),
     )
@@ -167,7 +170,14 @@ def _unreachable(source: Source) -> Sentence | None:
     if not lost or not lost.value or not items or coverage is None:
         return None
     what = "are left out" if source.protocol.unreachable == "skip" else "score 0"
-    return (lost, " of ", items, f" items have no relevant region and {what}; coverage, the ceiling of R@k, is ", coverage, " %.")
+    return (
+        lost,
+        " of ",
+        items,
+        f" items have no relevant region and {what}; coverage, the ceiling of R@k, is ",
+        coverage,
+        " %.",
+    )
 
 
 def _always(source: Source) -> list[Sentence]:
@@ -180,12 +190,8 @@ def _always(source: Source) -> list[Sentence]:
     if source.at("partial"):
         notes.append((Strong("PARTIAL"), ": only some images were scored."))
     if not source.everything_known:
-        notes.append(
-            (
-                "What attending to everything scores is not in this result, so that F1 is not held against its highest "
-                "floor; score the export again with this version.",
-            )
-        )
+        lacking = "What attending to everything scores is not in this result, so that F1 is not held against its "
+        notes.append((lacking + "highest floor; score the export again with this version.",))
     notes += [(str(note),) for note in source.at("notes") or ()]
     notes.append(("One run: intervals are over images and say nothing about training seeds.",))
     return notes

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from attneval.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from PIL.Image import Image
 
@@ -67,6 +67,10 @@ class Photos:
         stem = image_id if image_id in self._by_stem else self._by_number.get(image_id.lstrip("0"), "")
         return self._by_stem.get(stem)
 
+    def sizes(self, image_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Width and height of those of some images that there are."""
+        return {name: photo.size for name in image_ids if (photo := self.read(name, None)) is not None}
+
     def read(self, image_id: str, size: tuple[int, int] | None) -> Image | None:
         """A photograph in colour, the way it was annotated.
 
@@ -97,8 +101,7 @@ def read_photo(path: Path, size: tuple[int, int] | None) -> Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)
             with Image.open(path) as file:
-                stored = file.convert("RGB")
-                turned = ImageOps.exif_transpose(file).convert("RGB")
+                stored, turned = (copy.convert("RGB") for copy in (file, ImageOps.exif_transpose(file)))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{path} cannot be read as an image ({error})") from error
     if size is None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from attneval.report.overlay.svg import tag
 from attneval.report.overlay.outline import outline
 from attneval.report.overlay.scene import brightness
+from attneval.report.overlay.svg import tag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
 
     from attneval.report.overlay.outline import Segment
     from attneval.report.overlay.scene import Scene
@@ -51,13 +50,15 @@ def pictured(scene: Scene, photo: Image | None, *, longer: int = LONGER_SIDE, te
     draw = ImageDraw.Draw(picture, "RGBA")
     scale = (picture.width / scene.size[0], picture.height / scene.size[1])
     for segment, strength in _attended(scene):
-        _line(draw, segment, scale, CASING, 4, round(184 * strength))
-        _line(draw, segment, scale, ATTENDED, 2, round(255 * strength))
+        line = _scaled(segment, scale)
+        draw.line(line, fill=(*CASING, round(184 * strength)), width=4)
+        draw.line(line, fill=(*ATTENDED, round(255 * strength)), width=2)
     for box in () if scene.shapes is None else scene.shapes.tolist():
         for segment in _sides(box):
-            _line(draw, segment, scale, CASING, 4, 184)
-            for dash in _dashes(segment, scale):
-                _line(draw, dash, (1.0, 1.0), ANNOTATED, 2, 255)
+            line = _scaled(segment, scale)
+            draw.line(line, fill=(*CASING, 184), width=4)
+            for dash in _dashes(line):
+                draw.line(dash, fill=(*ANNOTATED, 255), width=2)
     return _with_text(picture, scene) if text else picture
 
 
@@ -80,9 +81,13 @@ def _sides(box: list[float]) -> list[Segment]:
     return [(x1, y1, x2, y1), (x1, y2, x2, y2), (x1, y1, x1, y2), (x2, y1, x2, y2)]
 
 
-def _dashes(segment: Segment, scale: tuple[float, float]) -> Iterator[Segment]:
-    """The dashes of a line, in pixels of the picture."""
-    x1, y1, x2, y2 = segment[0] * scale[0], segment[1] * scale[1], segment[2] * scale[0], segment[3] * scale[1]
+def _scaled(segment: Segment, scale: tuple[float, float]) -> Segment:
+    """A line in pixels of the picture."""
+    return segment[0] * scale[0], segment[1] * scale[1], segment[2] * scale[0], segment[3] * scale[1]
+
+
+def _dashes(line: Segment) -> Iterator[Segment]:
+    x1, y1, x2, y2 = line
     length = float(np.hypot(x2 - x1, y2 - y1))
     if length <= 0:
         return
@@ -90,13 +95,6 @@ def _dashes(segment: Segment, scale: tuple[float, float]) -> Iterator[Segment]:
     for start in np.arange(0.0, length, sum(DASH)).tolist():
         stop = min(start + DASH[0], length)
         yield x1 + start * step[0], y1 + start * step[1], x1 + stop * step[0], y1 + stop * step[1]
-
-
-def _line(
-    draw: ImageDraw, segment: Segment, scale: tuple[float, float], colour: tuple[int, int, int], width: int, alpha: int
-) -> None:
-    ends = (segment[0] * scale[0], segment[1] * scale[1], segment[2] * scale[0], segment[3] * scale[1])
-    draw.line(ends, fill=(*colour, alpha), width=width)
 
 
 def _with_text(picture: Image, scene: Scene) -> Image:

@@ -10,6 +10,8 @@ from attneval.itemfile import KINDS
 from attneval.report.overlay.scene import Scene
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from attneval.itemfile import ItemTable
     from attneval.pictures import Pictures
 
@@ -47,7 +49,8 @@ class Scenes:
         """One item."""
         table, image, caption = self.table, self.table.image_of(item), int(self.table.item_caption[item])
         box = table.regions(item)
-        attended, relevant = (_as_mask(table.members(item, bits), len(box)) for bits in (table.attended, table.relevant))
+        sets = (table.attended, table.relevant)
+        attended, relevant = (_as_mask(table.members(item, bits), len(box)) for bits in sets)
         weight = shapes = phrase = None
         if self.pictures is not None:
             weight, shapes = self.pictures.weight[item], self.pictures.shapes[item]
@@ -75,7 +78,7 @@ def _span(ends: list[int]) -> tuple[int, int] | None:
     return (ends[0], ends[1]) if ends[0] >= 0 else None
 
 
-def _as_mask(members: np.ndarray[tuple[int], np.dtype[np.int64]], count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _as_mask(members: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
     mask = np.zeros(count, np.bool_)
     mask[members] = True
     return mask

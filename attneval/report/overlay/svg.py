@@ -14,12 +14,12 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
         attributes: Its attributes: `stroke_width` is `stroke-width`, `class_` is `class`; None leaves one out.
     """
     given = Markup("").join(
-        Markup(' {}="{}"').format(Markup(key.rstrip("_").replace("_", "-")), _text(value))
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _text(value))
         for key, value in attributes.items()
         if value is not None
     )
     inner = Markup("").join(escape(child) for child in children)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), given, inner)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, given, inner)
 
 
 def percent(share: float) -> str:

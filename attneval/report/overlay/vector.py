@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from attneval.report.overlay.scene import Scene
 
 LONGER_SIDE = 840
-STYLE = """
+STYLE = Markup("""
 rect, path { fill: none; vector-effect: non-scaling-stroke; }
 .ground { fill: #ece8de; }
 .map { image-rendering: pixelated; }
@@ -29,7 +30,7 @@ text { font: 15px Georgia, serif; fill: #1c1c1a; }
 .small { font: 12px sans-serif; fill: #5b5850; }
 .word { font-weight: bold; text-decoration: underline; }
 .other { fill: #9c3d08; text-decoration: underline dotted; }
-"""
+""")
 CHARACTERS = 7.2
 """Pixels of a character of text, more or less."""
 
@@ -57,7 +58,7 @@ def vector(scene: Scene, photo: Image | None) -> str:
         tag(
             "svg",
             title,
-            tag("style", Markup(STYLE)),
+            tag("style", STYLE),
             tag("rect", width=width, height=total, style="fill:#fdfcf9"),
             ground,
             drawn(scene),
@@ -81,7 +82,7 @@ def pieces(scene: Scene) -> list[Piece]:
     spans = {name: span for name, span in marks.items() if span is not None and span[1] > span[0]}
     ends = sorted({0, len(scene.caption), *(end for span in spans.values() for end in span)})
     found = []
-    for start, stop in zip(ends, ends[1:], strict=False):
+    for start, stop in itertools.pairwise(ends):
         classes = [name for name, (a, b) in spans.items() if a <= start and stop <= b]
         found.append((scene.caption[start:stop], " ".join(classes)))
     return found
@@ -119,4 +120,6 @@ def _row(line: list[Piece], y: int) -> Markup:
 
 def _printable(character: str) -> str:
     """A character that XML allows."""
-    return character if character >= " " and not 0xD800 <= ord(character) < 0xE000 and character not in "\ufffe\uffff" else "\ufffd"
+    code = ord(character)
+    allowed = code >= 0x20 and not 0xD800 <= code < 0xE000 and code not in {0xFFFE, 0xFFFF}
+    return character if allowed else "\ufffd"
