@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from attneval._version import __version__
 
 if TYPE_CHECKING:
-    from attneval.compare import System, compare
+    from attneval.config.options import Options
+    from attneval.config.protocol import Protocol
     from attneval.errors import AttnevalError
-    from attneval.evaluate import score
-    from attneval.export.content import AttentionExport
-    from attneval.export.reader import open_export as load_export
-    from attneval.export.writer import ExportWriter
+    from attneval.evaluation.score import score
+    from attneval.export.read.content import AttentionExport
+    from attneval.export.read.reader import open_export as load_export
+    from attneval.export.write.writer import ExportWriter
     from attneval.groundtruth import open_ground_truth as load_ground_truth
-    from attneval.options import Options
-    from attneval.protocol import Protocol
-    from attneval.result import Result
+    from attneval.results.compare import System, compare
+    from attneval.results.result import Result
 
 __all__ = [
     "AttentionExport",
@@ -41,17 +41,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AttentionExport": ("attneval.export.content", "AttentionExport"),
+    "AttentionExport": ("attneval.export.read.content", "AttentionExport"),
     "AttnevalError": ("attneval.errors", "AttnevalError"),
-    "ExportWriter": ("attneval.export.writer", "ExportWriter"),
-    "Options": ("attneval.options", "Options"),
-    "Protocol": ("attneval.protocol", "Protocol"),
-    "Result": ("attneval.result", "Result"),
-    "System": ("attneval.compare", "System"),
-    "compare": ("attneval.compare", "compare"),
-    "load_export": ("attneval.export.reader", "open_export"),
+    "ExportWriter": ("attneval.export.write.writer", "ExportWriter"),
+    "Options": ("attneval.config.options", "Options"),
+    "Protocol": ("attneval.config.protocol", "Protocol"),
+    "Result": ("attneval.results.result", "Result"),
+    "System": ("attneval.results.compare", "System"),
+    "compare": ("attneval.results.compare", "compare"),
+    "load_export": ("attneval.export.read.reader", "open_export"),
     "load_ground_truth": ("attneval.groundtruth", "open_ground_truth"),
-    "score": ("attneval.evaluate", "score"),
+    "score": ("attneval.evaluation.score", "score"),
 }
 
 

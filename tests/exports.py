@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from attneval.errors import ExportError
-from attneval.export.reader import find_problems, open_export
-from attneval.export.writer import ExportWriter
+from attneval.export.read.reader import find_problems, open_export
+from attneval.export.write.writer import ExportWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport
+    from attneval.export.read.content import AttentionExport
 
     Members = dict[str, NDArray[Any]]
 

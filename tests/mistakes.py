@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.itemfile import ItemTable
-    from attneval.result import Result
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result
 
 MAN, WOMAN = Phrase("1", ("people",), ("man",)), Phrase("2", ("people",), ("woman",))
 DOG, KITE = Phrase("3", ("animals",), ("dog",)), Phrase("4", ("other",), ("kite",))

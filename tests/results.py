@@ -11,15 +11,16 @@ import numpy as np
 
 import attneval
 from attneval.metrics.registry import metrics
-from attneval.result import Result
-from attneval.scores import Measured, Scores
-from attneval.stats import ImageSums, RankTable
+from attneval.results.result import Result
+from attneval.results.scores import Measured, Scores
+from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from attneval.metrics.registry import Metric
-    from attneval.scores import Curve
+    from attneval.results.scores import Curve
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -23,9 +23,9 @@ from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
-    from attneval.compare import Comparison, System
-    from attneval.protocol import Protocol
-    from attneval.result import Result
+    from attneval.config.protocol import Protocol
+    from attneval.results.compare import Comparison, System
+    from attneval.results.result import Result
 
 FORMATS = ("table", "plain", "json", "csv", "markdown", "latex")
 
@@ -48,7 +48,7 @@ def compare(systems: tuple[Path, ...], **values: Any) -> None:
     Shows each metric with its interval, the change against the base with its paired interval, p-values of paired
     randomization by image with Holm's adjustment, and on how many images a system wins, ties and loses.
     """
-    from attneval.compare import compare as run
+    from attneval.results.compare import compare as run
 
     groups = _groups(values["group"])
     files = [*systems, *(path for _, paths in groups for path in paths)]
@@ -92,8 +92,8 @@ def _groups(texts: tuple[str, ...]) -> list[tuple[str, list[Path]]]:
 def _systems(
     paths: tuple[Path, ...], groups: list[tuple[str, list[Path]]], protocol: Protocol, values: dict[str, Any]
 ) -> list[System]:
-    from attneval.comparable import distinct
-    from attneval.compare import System
+    from attneval.results.comparability import distinct
+    from attneval.results.compare import System
 
     found = []
     for path in paths:
@@ -114,10 +114,10 @@ def is_result(path: Path) -> bool:
 
 def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Result:
     """A result file, or an export scored on the fly."""
+    from attneval.config.options import Options
     from attneval.errors import DataError
-    from attneval.evaluate import score
-    from attneval.options import Options
-    from attneval.result import Result
+    from attneval.evaluation.score import score
+    from attneval.results.result import Result
 
     if is_result(path):
         return Result.load(path)

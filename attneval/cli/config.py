@@ -10,18 +10,18 @@ import click
 from attneval.cli import COMMANDS, cli
 from attneval.cli.options import PREFIX, SETTINGS, say
 from attneval.cli.settings import configuration, setting_default
-from attneval.presets import preset
-from attneval.protocol import Protocol
+from attneval.config.presets import preset
+from attneval.config.protocol import Protocol
 
 if TYPE_CHECKING:
-    from attneval.config import Config
+    from attneval.config.settings import Config
 
 
 @click.command(context_settings=SETTINGS)
 @click.option("--config", metavar="FILE|none", help="Use this file.")
 def config(**values: str | None) -> None:
     """Show each setting and where it comes from: the environment, the nearest configuration file, or the default."""
-    from attneval.config import GATE, TOP
+    from attneval.config.settings import GATE, TOP
     from attneval.report.plain import render_plain
     from attneval.report.table import Cell, Page, Row, Table
 

@@ -24,9 +24,9 @@ FORMATS = ("table", "plain", "json", "csv", "markdown")
 @config_option
 def curve(results: tuple[Path, ...], **values: Any) -> None:
     """Show precision, recall and F1 of RESULTS over the thresholds of their rule; F1 alone for several results."""
-    from attneval.comparable import check_protocols, distinct
     from attneval.report.curve import curve_csv, curve_dict, curve_page, curve_text
-    from attneval.result import Result
+    from attneval.results.comparability import check_protocols, distinct
+    from attneval.results.result import Result
 
     output = Output(values, *FORMATS, inputs=results)
     loaded = [Result.load(path) for path in results]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from attneval.cli.options import SETTINGS, say
+from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, suggestion
-from attneval.protocol import Protocol
 
 if TYPE_CHECKING:
+    from attneval.config.presets import Preset
     from attneval.metrics.registry import Metric
-    from attneval.presets import Preset
 
 
 WIDEST = 88
@@ -26,8 +26,8 @@ WIDEST = 88
 @click.option("--presets", is_flag=True, help="List the presets and what each reproduces.")
 def explain(name: str | None, *, presets: bool) -> None:
     """Say what NAME means, a metric, a field of the protocol or a preset; without NAME, list all."""
+    from attneval.config.presets import PRESETS
     from attneval.metrics.registry import metrics
-    from attneval.presets import PRESETS
 
     table = {metric.name: metric for metric in metrics()}
     fields = {field.name: field for field in dataclasses.fields(Protocol)}

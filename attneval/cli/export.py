@@ -44,9 +44,9 @@ def export(
     """Write what CHECKPOINTS do on a split as one attention export; several are averaged, as SGRAF is SGR and SAF."""
     check_outputs([output], [*checkpoints, *bottom_up, *([] if vocab is None else [vocab])])
     with torch_needed():
-        from attneval.training.export import export_models, load_trained
+        from attneval.extraction.checkpoints import export_models, load_trained
     from attneval.cli.progress import progress
-    from attneval.training.data import open_split
+    from attneval.training.data.precomputed import open_split
 
     trained = [load_trained(path, vocabulary=vocab, name=model or "", device=device) for path in checkpoints]
     first = trained[0]

@@ -15,7 +15,7 @@ from attneval.cli.values import FILE, RuleType
 from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:
-    from attneval.gate import Verdict
+    from attneval.results.gate import Verdict
 
 FORMATS = ("table", "plain", "json", "markdown", "junit")
 
@@ -50,8 +50,8 @@ def gate(result: Path, **values: Any) -> int:
 
     Rules come from the flags and, where no flag names a rule, from the configuration's table [gate].
     """
-    from attneval.gate import judge
-    from attneval.result import Result
+    from attneval.results.gate import judge
+    from attneval.results.result import Result
 
     output = Output(values, *FORMATS, inputs=[result])
     found = Result.load(result)

@@ -16,7 +16,7 @@ from attneval.errors import ResultError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attneval.itemfile import ItemTable
+    from attneval.results.items import ItemTable
 
 FORMATS = ("table", "plain", "json", "csv", "markdown")
 
@@ -39,7 +39,7 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     item is drawn over its photograph of --images, with its map where --attn and --gt are given.
     """
     from attneval.report.inspect import inspect_csv, inspect_page, inspect_rows
-    from attneval.selection import choose, paired
+    from attneval.results.item_choice import choose, paired
 
     folders = folders_of(values)
     output = Output(values, *FORMATS, inputs=[result] if diff is None else [result, diff])
@@ -64,9 +64,9 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
 
 def _load(path: Path) -> ItemTable:
     """The items beside a result, or those of an items file itself."""
-    from attneval.itemfile import ItemTable
-    from attneval.result import Result, items_path
-    from attneval.selection import belong
+    from attneval.results.item_choice import belong
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result, items_path
 
     own = items_path(path)
     table = ItemTable.load(own)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @config_option
 def merge(results: tuple[Path, ...], name: str | None, **values: Any) -> None:
     """Put RESULTS of different images together to exactly the result of scoring them at once."""
-    from attneval.merge import merge as run
-    from attneval.result import Result
+    from attneval.results.merge import merge as run
+    from attneval.results.result import Result
 
     output = Output(values, *FORMATS, inputs=results)
     emit_result(run([Result.load(path) for path in results], name=name), output)

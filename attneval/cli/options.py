@@ -13,10 +13,10 @@ import click
 
 from attneval.cli import stdout_written
 from attneval.cli.values import FILE, BoxesType, FieldType, PresetType
-from attneval.config import BOX_RULES
+from attneval.config.presets import preset
+from attneval.config.protocol import Protocol
+from attneval.config.settings import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, DataError, ProtocolError
-from attneval.presets import preset
-from attneval.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -252,7 +252,7 @@ class Output:
             page: The page.
             before: A text above the page where it is shown as text.
         """
-        from attneval.files import write_text
+        from attneval.storage.whole_files import write_text
 
         def text_in(style: str) -> str:
             own = data(style)

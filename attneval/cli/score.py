@@ -21,7 +21,7 @@ from attneval.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attneval.result import Result
+    from attneval.results.result import Result
 
 FORMATS = ("table", "plain", "json", "csv", "markdown")
 
@@ -50,11 +50,11 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     the export has similarities.
     """
     from attneval.cli.progress import progress
-    from attneval.files import hashing_ahead
+    from attneval.storage.digests import hashing_ahead
 
     digests = hashing_ahead(exports or (() if attn is None else (attn,)))
-    from attneval.evaluate import score as run
-    from attneval.options import Options
+    from attneval.config.options import Options
+    from attneval.evaluation.score import score as run
 
     if attn is not None and exports not in {(), (attn,)}:
         raise click.UsageError(f"--attn {attn} stands beside {', '.join(map(str, exports))}")
@@ -87,7 +87,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     emit_result(result, output)
     if not rules:
         return 0
-    from attneval.gate import judge
+    from attneval.results.gate import judge
 
     verdict = judge(result, rules)
     for outcome in verdict.outcomes:
@@ -99,7 +99,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
 def emit_result(result: Result, output: Output) -> None:
     """Write a result in the formats asked for, and its items beside each JSON file."""
     from attneval.report.score import score_page
-    from attneval.result import items_path
+    from attneval.results.result import items_path
 
     for path in map(items_path, output.files("json")):
         if result.items is not None:

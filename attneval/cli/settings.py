@@ -11,7 +11,7 @@ from attneval.errors import AttnevalError, ConfigError
 
 if TYPE_CHECKING:
     from attneval.cli.options import Command
-    from attneval.config import Config
+    from attneval.config.settings import Config
 
 
 def config_option(command: Command) -> Command:
@@ -36,7 +36,7 @@ def config_option(command: Command) -> Command:
 
 def configuration(value: str | None) -> Config:
     """The configuration that `--config` names: a file, `none`, or without it the nearest one."""
-    from attneval.config import NOTHING, find, load
+    from attneval.config.settings import NOTHING, find, load
 
     return NOTHING if value == "none" else load(Path(value) if value else find(Path.cwd()))
 

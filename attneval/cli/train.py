@@ -14,7 +14,7 @@ from attneval.cli.options import SETTINGS, quiet_option, say, torch_needed, verb
 from attneval.cli.values import FILE
 from attneval.errors import AttnevalError, ConfigError
 from attneval.training.choices import ModelName
-from attneval.training.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
+from attneval.training.run.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from attneval.cli.options import Command
-    from attneval.training.similarity import MatchedMaps
+    from attneval.training.models.similarity import MatchedMaps
 
 CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs")
 CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
@@ -83,7 +83,7 @@ def train(output: Path, *, quiet: bool, verbose: bool, **values: Any) -> None:  
     log.jsonl, has one JSON object a line.
     """
     with torch_needed():
-        from attneval.training.loop import train as run
+        from attneval.training.run.loop import train as run
     config = _config(values)
     with View(config.epochs, quiet=quiet) as view:
         result = run(
@@ -98,8 +98,8 @@ def _config(values: dict[str, Any]) -> TrainConfig:
     Raises:
         ConfigError: A choice is missing, not allowed or without effect, or the checkpoint records none.
     """
-    from attneval.training.checkpoint import read_checkpoint
-    from attneval.training.models import model_config
+    from attneval.training.models.table import model_config
+    from attneval.training.run.checkpoint import read_checkpoint
 
     settings: dict[str, Any] = {"constraints": {}}
     if values["like"] is not None:
@@ -134,9 +134,9 @@ def _config(values: dict[str, Any]) -> TrainConfig:
 
 def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
     """What scores the attention of dev: the maps are exported and scored as `attneval export` and `score` do."""
-    from attneval.evaluate import Options, score
-    from attneval.training.export import write_export
-    from attneval.training.models import MODELS
+    from attneval.evaluation.score import Options, score
+    from attneval.extraction.checkpoints import write_export
+    from attneval.training.models.table import MODELS
 
     def scores(maps: MatchedMaps) -> dict[str, float]:
         with TemporaryDirectory(prefix="attneval-") as folder:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @verbose_option
 def validate(export: Path, gt: Path | None, gt_format: str, boxes: Path | None, split: Path | None, **_: bool) -> int:
     """List every problem of an EXPORT, reading all of it; exit with 2 if there is one."""
-    from attneval.evaluate import fit_problems
-    from attneval.export.reader import find_problems
+    from attneval.evaluation.score import fit_problems
+    from attneval.export.read.reader import find_problems
     from attneval.report.table import safe
 
     problems, opened = find_problems(export)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attneval.config import BOX_RULES
-from attneval.presets import PRESETS, preset
-from attneval.protocol import Protocol
+from attneval.config.presets import PRESETS, preset
+from attneval.config.protocol import Protocol
+from attneval.config.settings import BOX_RULES
 
 if TYPE_CHECKING:
     import dataclasses
@@ -77,7 +77,7 @@ class RuleType(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
         """Read ``METRIC=VALUE``."""
-        from attneval.gate import Rule
+        from attneval.results.gate import Rule
 
         return value if isinstance(value, Rule) else Rule.parse(self.name, value)
 

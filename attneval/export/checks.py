@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.text import offsets_of, ranges
+from attneval.arrays.ragged import offsets_of, ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport, MapBlock, TokenBlock
-    from attneval.export.report import Report
+    from attneval.export.problems import Report
+    from attneval.export.read.content import AttentionExport, MapBlock, TokenBlock
 
 SUM_TOLERANCE = {2: 2e-3, 4: 1e-3, 8: 1e-3, 16: 1e-3}
 """How far a sum of weights may be from 1, by the bytes of a weight: half precision keeps eleven bits of each."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
-from attneval.export.containers import open_members_of
-from attneval.export.reader import blocks_of_captions, open_members
-from attneval.export.report import Report
-from attneval.export.shards import join_shards
-from attneval.export.writer import ExportWriter
-from attneval.text import offsets_of, ranges
+from attneval.export.problems import Report
+from attneval.export.read.containers import open_members_of
+from attneval.export.read.reader import blocks_of_captions, open_members
+from attneval.export.read.shards import join_shards
+from attneval.export.write.writer import ExportWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport, MapBlock
+    from attneval.export.read.content import AttentionExport, MapBlock
 
 
 BLOCK_BYTES = 4 * 2**20

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from attneval.text import Strings, offsets_of, ranges
+from attneval.arrays.bits import moved_bits
+from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.strings import Strings
+from attneval.config.breakdowns import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-TYPES = ("people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other")
-"""The phrase types of Flickr30k Entities, in the order of its paper."""
-
-NOT_VISUAL = "notvisual"
-"""The type of phrases that name nothing to be seen; they are no phrases here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,16 +136,6 @@ def joined_truth(parts: Sequence[GroundTruth]) -> GroundTruth:
         warnings=tuple(warning for part in parts for warning in part.warnings),
         digests={name: digest for part in parts for name, digest in part.digests.items()},
     )
-
-
-def moved_bits(bits: NDArray[np.int64], own: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
-    """Bits that stand for some names, as bits that stand for others."""
-    if tuple(own) == tuple(names):
-        return bits
-    moved = np.zeros_like(bits)
-    for bit, name in enumerate(own):
-        moved |= ((bits >> bit) & 1) << list(names).index(name)
-    return moved
 
 
 class Source(Protocol):

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import offsets_of
+from attneval.arrays.strings import Strings, code_points
+from attneval.config.breakdowns import NOT_VISUAL, TYPES
 from attneval.errors import GroundTruthError
-from attneval.groundtruth.columns import NOT_VISUAL, TYPES, GroundTruth
+from attneval.groundtruth.columns import GroundTruth
 from attneval.groundtruth.folders import UNREADABLE
-from attneval.text import Strings, code_points, offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

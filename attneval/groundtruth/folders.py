@@ -10,7 +10,7 @@ import zlib
 from typing import TYPE_CHECKING, Protocol
 
 from attneval.errors import GroundTruthError
-from attneval.files import ZipReader
+from attneval.storage.zip_files import ZipReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

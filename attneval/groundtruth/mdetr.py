@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.ragged import offsets_of
+from attneval.arrays.strings import Strings
 from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.columns import GroundTruth
-from attneval.text import Strings, offsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

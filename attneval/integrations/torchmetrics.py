@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from attneval.block import MEAN
-from attneval.blocks import Inputs, score_block
+from attneval.config.protocol import Protocol
 from attneval.errors import AlignmentError, ProtocolError, first_of
-from attneval.export.archive import Arrays
-from attneval.export.reader import open_members
-from attneval.export.report import Report
+from attneval.evaluation.block import MEAN
+from attneval.evaluation.score_block import Inputs, score_block
+from attneval.export.problems import Report
+from attneval.export.read.reader import open_members
 from attneval.groundtruth import open_ground_truth
 from attneval.metrics.registry import REGISTRY, metrics
-from attneval.protocol import Protocol
-from attneval.scoring import UNIT
+from attneval.metrics.totals import UNIT
+from attneval.storage.archive import Arrays
 
 try:
     import torch

@@ -11,7 +11,7 @@ from attneval.metrics.registry import Column, Metric, Sums, divided, ratio, regi
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.metrics.judged import Judged
+    from attneval.metrics.hits import Judged
 
 CHEN = "Chen et al., More Than Just Attention: Improving Cross-Modal Attentions with Contrastive Constraints, WACV 2023"
 _EXPECTED = "Tied weights count by their expected value over all orders of the tie."

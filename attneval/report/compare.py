@@ -10,7 +10,7 @@ from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Page, Row, Table, interval, number
 
 if TYPE_CHECKING:
-    from attneval.compare import Comparison, Difference, Line
+    from attneval.results.compare import Comparison, Difference, Line
 
 
 def compare_page(comparison: Comparison, digits: int = 1) -> Page:

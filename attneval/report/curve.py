@@ -6,14 +6,14 @@ import math
 import string
 from typing import TYPE_CHECKING, Any
 
-from attneval.comparable import distinct
 from attneval.errors import NothingToScoreError
 from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Page, Row, Table, number, safe
+from attneval.results.comparability import distinct
 
 if TYPE_CHECKING:
-    from attneval.result import Result
-    from attneval.scores import Curve
+    from attneval.results.result import Result
+    from attneval.results.scores import Curve
 
 HEIGHT, WIDTH = 16, 66
 LINE = 80

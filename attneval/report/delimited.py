@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from attneval.result import Result
-    from attneval.scores import Measured, Scores
+    from attneval.results.result import Result
+    from attneval.results.scores import Measured, Scores
 
 HEADER = ("system", "channel", "group", "metric", "value", "ci_low", "ci_high", "n")
 

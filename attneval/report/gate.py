@@ -6,12 +6,12 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
-from attneval.compare import ALPHA
 from attneval.report.compare import p_text
 from attneval.report.table import Cell, Page, Row, Table, safe
+from attneval.results.compare import ALPHA
 
 if TYPE_CHECKING:
-    from attneval.gate import Outcome, Verdict
+    from attneval.results.gate import Outcome, Verdict
 
 ANNOTATIONS = 10
 """GitHub shows ten annotations of a kind per step and drops the rest."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attneval.diagnosis import costs
-from attneval.itemfile import KINDS
 from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Entries, Page, Row, Table, number
+from attneval.results.error_costs import costs
+from attneval.results.items import KINDS
 
 if TYPE_CHECKING:
-    from attneval.itemfile import ItemTable
+    from attneval.results.items import ItemTable
 
 BOXES_SHOWN = 3
 

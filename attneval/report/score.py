@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from attneval.metrics.registry import REGISTRY
 from attneval.report.table import Cell, Page, Row, Table, interval, number
-from attneval.scores import BASELINES
+from attneval.results.summary import BASELINES
 
 if TYPE_CHECKING:
-    from attneval.result import Result
-    from attneval.scores import Scores
+    from attneval.results.result import Result
+    from attneval.results.scores import Scores
 
 BREAKDOWN = ("precision", "recall", "f1", "ap", "pointing", "coverage")
 KINDS = {

@@ -10,17 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attneval.training.captions import EncodedCaptions
-    from attneval.training.checkpoint import read_checkpoint
-    from attneval.training.config import ConstraintConfig, ModelConfig, TrainConfig
-    from attneval.training.constraints import ContrastiveConstraints, ccr_loss, ccs_loss
-    from attneval.training.data import open_split
-    from attneval.training.export import export_models, load_trained
-    from attneval.training.loop import train
-    from attneval.training.models import MODELS, build_model, model_config
-    from attneval.training.retrieval import mean_recall, recall
-    from attneval.training.similarity import MatchedMaps, mean_maps, similarity_matrix
-    from attneval.training.vocabulary import Vocabulary
+    from attneval.training.data.captions import EncodedCaptions
+    from attneval.training.data.precomputed import open_split
+    from attneval.training.data.vocabulary import Vocabulary
+    from attneval.training.losses.constraints import ContrastiveConstraints, ccr_loss, ccs_loss
+    from attneval.training.models.similarity import MatchedMaps, mean_maps, similarity_matrix
+    from attneval.training.models.table import MODELS, build_model, model_config
+    from attneval.training.run.checkpoint import read_checkpoint
+    from attneval.training.run.config import ConstraintConfig, ModelConfig, TrainConfig
+    from attneval.training.run.loop import train
+    from attneval.training.run.retrieval import mean_recall, recall
 
 __all__ = [
     "MODELS",
@@ -34,8 +33,6 @@ __all__ = [
     "build_model",
     "ccr_loss",
     "ccs_loss",
-    "export_models",
-    "load_trained",
     "mean_maps",
     "mean_recall",
     "model_config",
@@ -47,17 +44,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "captions": ("EncodedCaptions",),
-    "checkpoint": ("read_checkpoint",),
-    "config": ("ConstraintConfig", "ModelConfig", "TrainConfig"),
-    "constraints": ("ContrastiveConstraints", "ccr_loss", "ccs_loss"),
-    "data": ("open_split",),
-    "export": ("export_models", "load_trained"),
-    "loop": ("train",),
-    "models": ("MODELS", "build_model", "model_config"),
-    "retrieval": ("mean_recall", "recall"),
-    "similarity": ("MatchedMaps", "mean_maps", "similarity_matrix"),
-    "vocabulary": ("Vocabulary",),
+    "data.captions": ("EncodedCaptions",),
+    "data.precomputed": ("open_split",),
+    "data.vocabulary": ("Vocabulary",),
+    "losses.constraints": ("ContrastiveConstraints", "ccr_loss", "ccs_loss"),
+    "models.similarity": ("MatchedMaps", "mean_maps", "similarity_matrix"),
+    "models.table": ("MODELS", "build_model", "model_config"),
+    "run.checkpoint": ("read_checkpoint",),
+    "run.config": ("ConstraintConfig", "ModelConfig", "TrainConfig"),
+    "run.loop": ("train",),
+    "run.retrieval": ("mean_recall", "recall"),
 }
 
 

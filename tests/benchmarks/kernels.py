@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.metrics.judged import Judged
-from attneval.metrics.overlap import Sets, relevant_regions
+from attneval.arrays.index_sets import Sets
+from attneval.config.options import SEED
+from attneval.config.protocol import Protocol
+from attneval.evaluation.sum_items import CHUNK
+from attneval.geometry.overlap import relevant_regions
+from attneval.metrics.hits import Judged
+from attneval.metrics.rankings import Rows
+from attneval.metrics.ranks import retrieval_ranks
 from attneval.metrics.registry import metrics
-from attneval.metrics.retrieval import retrieval_ranks
-from attneval.metrics.rows import Rows
 from attneval.metrics.sweep import grid, sweep
-from attneval.options import SEED
-from attneval.protocol import Protocol
-from attneval.scoring import CHUNK
-from attneval.stats import ImageSums, RankTable, intervals
+from attneval.statistics.bootstrap import intervals
+from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.ranks import RankTable
 
 from .peers import one_threshold, overlap_by_caption, ranks_by_sorting, resampled_sums
 from .timing import Row, at_least, at_most, compared, megabytes

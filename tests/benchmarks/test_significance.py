@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from results import of_f1
 
-from attneval.compare import System, compare
+from attneval.results.compare import System, compare
 
 DATA_SETS = 1500
 IMAGES = 150

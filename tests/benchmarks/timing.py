@@ -22,7 +22,7 @@ RUNS = 5
 
 _PEAK = """
 import os, sys
-from attneval import workers
+from attneval.evaluation.engines import processes as workers
 from attneval.__main__ import main
 def tell(result):
     peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from attneval.errors import ConfigError
-from attneval.training.attention import (
+from attneval.training.choices import Pooling, RawNorm
+from attneval.training.models.attention import (
     I2T,
     T2I,
     AttentionMaps,
@@ -20,7 +21,6 @@ from attneval.training.attention import (
     l2norm,
     pool,
 )
-from attneval.training.choices import Pooling, RawNorm
 
 from . import reference
 from .toy import real

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from attneval.training.attention import I2T, T2I, Fragments, Pairs
-from attneval.training.bfan import BfanEqual, BfanProb
+from attneval.training.models.attention import I2T, T2I, Fragments, Pairs
+from attneval.training.models.bfan import BfanEqual, BfanProb
 
 from . import reference
 from .toy import real, small_captions, small_images, small_model

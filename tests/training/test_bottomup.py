@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attneval.errors import DataError
-from attneval.training.bottomup import BottomUpFiles
+from attneval.training.data.bottomup import BottomUpFiles
 
 from .toy import HEIGHT, WIDTH, write_tsv
 

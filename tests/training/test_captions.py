@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from attneval.training.captions import EncodedCaptions
-from attneval.training.vocabulary import SPECIALS, Vocabulary
+from attneval.training.data.captions import EncodedCaptions
+from attneval.training.data.vocabulary import SPECIALS, Vocabulary
 
 VOCABULARY = Vocabulary((*SPECIALS, "a", "dog", "runs"))
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from attneval.errors import DataError
-from attneval.training.attention import Pairs
-from attneval.training.batches import ImageBatch
-from attneval.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from attneval.training.config import TrainConfig
-from attneval.training.models import MODELS
-from attneval.training.vocabulary import SPECIALS, Vocabulary
+from attneval.training.data.batches import ImageBatch
+from attneval.training.data.vocabulary import SPECIALS, Vocabulary
+from attneval.training.models.attention import Pairs
+from attneval.training.models.table import MODELS
+from attneval.training.run.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from attneval.training.run.config import TrainConfig
 
 from .authors import PARTS, author_checkpoint
 from .toy import small_captions, small_images, small_model

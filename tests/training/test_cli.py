@@ -21,9 +21,9 @@ from here import Here
 import attneval
 from attneval.cli import progress
 from attneval.cli.train import View
-from attneval.training.checkpoint import read_checkpoint
-from attneval.training.config import ConstraintConfig, TrainConfig
-from attneval.training.models import MODELS, model_config
+from attneval.training.models.table import MODELS, model_config
+from attneval.training.run.checkpoint import read_checkpoint
+from attneval.training.run.config import ConstraintConfig, TrainConfig
 
 from .authors import V, author_checkpoint
 from .test_loop import assert_same_runs

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from attneval.errors import ConfigError
-from attneval.training.config import ConstraintConfig, TrainConfig, from_dict, to_dict
-from attneval.training.models import model_config
+from attneval.training.models.table import model_config
+from attneval.training.run.config import ConstraintConfig, TrainConfig, from_dict, to_dict
 
 CONFIG = TrainConfig(
     model=model_config("bfan-prob", 0, embed_dim=64),

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from attneval.errors import ConfigError
-from attneval.training.attention import T2I, Fragments, Pairs, attention_weights
-from attneval.training.constraints import (
+from attneval.training.losses.constraints import (
     ContrastiveConstraints,
     ccr_loss,
     ccs_loss,
@@ -21,6 +20,7 @@ from attneval.training.constraints import (
     hinge,
     reversed_weights,
 )
+from attneval.training.models.attention import T2I, Fragments, Pairs, attention_weights
 
 from . import reference
 
@@ -307,7 +307,7 @@ def test_any_similarity() -> None:
 
 def test_hardest_swap_with_an_unknown_similarity_is_that_of_the_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
     queries, keys, weights, *_ = problem(batch=5)
-    monkeypatch.setattr("attneval.training.constraints._CHUNK", 200)  # several blocks
+    monkeypatch.setattr("attneval.training.losses.constraints._CHUNK", 200)  # several blocks
     known = ccs_loss(queries, keys, weights, margin=1.0, swap="hardest")
     unknown = ccs_loss(queries, keys, weights, margin=1.0, swap="hardest", similarity=partial(cosine))
     torch.testing.assert_close(known, unknown)

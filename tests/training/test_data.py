@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attneval.errors import DataError
-from attneval.training.data import open_split
+from attneval.training.data.precomputed import open_split
 
 from .toy import FEATURES, REGIONS, write_tsv
 

@@ -15,7 +15,7 @@ import torch
 from here import Here
 
 import attneval
-from attneval.training.vocabulary import SPECIALS, Vocabulary
+from attneval.training.data.vocabulary import SPECIALS, Vocabulary
 
 from .authors import V, author_checkpoint
 from .test_loop import assert_same_runs
@@ -106,7 +106,7 @@ def test_five_lines_are_five() -> None:
     assert len(of_ours) <= 5
 
 
-@pytest.mark.parametrize("name", ["constraints", "tokens"])
+@pytest.mark.parametrize("name", ["losses.constraints", "data.tokens"])
 def test_doctests(name: str) -> None:
     module = importlib.import_module(f"attneval.training.{name}")
     results = doctest.testmod(module, extraglobs={"torch": torch})

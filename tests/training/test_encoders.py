@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from attneval.training.encoders import ImageEncoder, TextEncoder, WeightNormLinear, xavier
+from attneval.training.models.encoders import ImageEncoder, TextEncoder, WeightNormLinear, xavier
 
 from .toy import small_captions
 

@@ -10,14 +10,14 @@ import torch
 
 import attneval
 from attneval.errors import ConfigError, DataError
-from attneval.training.captions import EncodedCaptions
-from attneval.training.checkpoint import Checkpoint, write_checkpoint
-from attneval.training.config import ConstraintConfig, TrainConfig, from_dict
-from attneval.training.data import Split, open_split
-from attneval.training.export import export_models, load_trained, write_export
-from attneval.training.models import MODELS
-from attneval.training.similarity import MatchedMaps, similarity_matrix
-from attneval.training.vocabulary import Vocabulary
+from attneval.extraction.checkpoints import export_models, load_trained, write_export
+from attneval.training.data.captions import EncodedCaptions
+from attneval.training.data.precomputed import Split, open_split
+from attneval.training.data.vocabulary import Vocabulary
+from attneval.training.models.similarity import MatchedMaps, similarity_matrix
+from attneval.training.models.table import MODELS
+from attneval.training.run.checkpoint import Checkpoint, write_checkpoint
+from attneval.training.run.config import ConstraintConfig, TrainConfig, from_dict
 
 from .authors import V, author_checkpoint
 from .toy import FEATURES, HEIGHT, REGIONS, WIDTH, small_model, write_toy, write_tsv
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from attneval.training.similarity import CaptionMap
+    from attneval.training.models.similarity import CaptionMap
 
 
 def trained(toy: Path, path: Path, name: str, *, seed: int = 0) -> Path:

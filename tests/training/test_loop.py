@@ -14,15 +14,15 @@ import pytest
 import torch
 
 from attneval.errors import AttnevalError, ConfigError, DataError
-from attneval.training.checkpoint import read_checkpoint
-from attneval.training.config import ConstraintConfig, TrainConfig, from_dict, to_dict
-from attneval.training.loop import train
-from attneval.training.models import MODELS, model_config
+from attneval.training.models.table import MODELS, model_config
+from attneval.training.run.checkpoint import read_checkpoint
+from attneval.training.run.config import ConstraintConfig, TrainConfig, from_dict, to_dict
+from attneval.training.run.loop import train
 
 from .toy import write_toy
 
 if TYPE_CHECKING:
-    from attneval.training.similarity import MatchedMaps
+    from attneval.training.models.similarity import MatchedMaps
 
 
 def toy_config(toy: Path, name: str = "scan-t2i", **choices: Any) -> TrainConfig:
@@ -195,8 +195,8 @@ tests.train(config, Path(run), attention_scores=tests.peaked, listener=lambda ev
 
 
 def test_a_killed_process_is_made_up_for(toy: Path, tmp_path: Path, unbroken: Path) -> None:
-    root = Path(__file__).parents[__name__.count(".")]
-    command = [sys.executable, "-c", SCRIPT, str(root), __name__, str(toy), str(tmp_path / "run")]
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", SCRIPT, str(root), "training.test_loop", str(toy), str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ticks = 0

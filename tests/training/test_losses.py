@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from attneval.training.attention import Pairs
-from attneval.training.config import ConstraintConfig
-from attneval.training.constraints import ccr_loss, ccs_loss
-from attneval.training.losses import constraint_terms, make_constraints, matching_loss
+from attneval.training.losses.constraints import ccr_loss, ccs_loss
+from attneval.training.losses.objective import constraint_terms, make_constraints, matching_loss
+from attneval.training.models.attention import Pairs
+from attneval.training.run.config import ConstraintConfig
 
 from .toy import small_captions, small_images, small_model
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attneval.errors import DataError
-from attneval.training.models import MODELS
+from attneval.training.models.table import MODELS
 
 from .toy import small_model
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from attneval.errors import ConfigError
-from attneval.training.attention import Pairs, contrasts
-from attneval.training.constraints import ContrastiveConstraints
-from attneval.training.losses import matching_loss
-from attneval.training.models import MODELS, build_model, model_config
+from attneval.training.losses.constraints import ContrastiveConstraints
+from attneval.training.losses.objective import matching_loss
+from attneval.training.models.attention import Pairs, contrasts
+from attneval.training.models.table import MODELS, build_model, model_config
 
 from .toy import small_captions, small_images, small_model
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from attneval.errors import DataError
-from attneval.training.config import TrainConfig
-from attneval.training.models import MODELS, model_config
-from attneval.training.options import from_options, to_options
+from attneval.training.models.table import MODELS, model_config
+from attneval.training.run.config import TrainConfig
+from attneval.training.run.options import from_options, to_options
 
 from .authors import PARTS, V, author_checkpoint
 from .toy import small_model

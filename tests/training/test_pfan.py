@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from attneval.errors import DataError
-from attneval.training.attention import Pairs
-from attneval.training.batches import ImageBatch
-from attneval.training.pfan import PositionImageEncoder, position_blocks
+from attneval.training.data.batches import ImageBatch
+from attneval.training.models.attention import Pairs
+from attneval.training.models.pfan import PositionImageEncoder, position_blocks
 
 from . import reference
 from .toy import real, small_captions, small_images, small_model

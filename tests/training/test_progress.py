@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from attneval.training.progress import Progress
+from attneval.training.run.progress import Progress
 
 
 def test_means_of_an_epoch() -> None:

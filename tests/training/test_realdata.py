@@ -9,12 +9,12 @@ import pytest
 
 import attneval
 from attneval.cli.train import attention_scores
-from attneval.training.config import ConstraintConfig, TrainConfig
-from attneval.training.data import open_split
-from attneval.training.export import export_models, load_trained
-from attneval.training.loop import train
-from attneval.training.models import MODELS, model_config
-from attneval.training.retrieval import recall
+from attneval.extraction.checkpoints import export_models, load_trained
+from attneval.training.data.precomputed import open_split
+from attneval.training.models.table import MODELS, model_config
+from attneval.training.run.config import ConstraintConfig, TrainConfig
+from attneval.training.run.loop import train
+from attneval.training.run.retrieval import recall
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from attneval.errors import DataError
-from attneval.training.bottomup import BottomUpFiles
-from attneval.training.pfan import position_blocks
-from attneval.training.regions import ArrayRegions, BottomUpRegions, BoxedRegions
+from attneval.training.data.bottomup import BottomUpFiles
+from attneval.training.data.regions import ArrayRegions, BottomUpRegions, BoxedRegions
+from attneval.training.models.pfan import position_blocks
 
 from .toy import HEIGHT, WIDTH, write_tsv
 

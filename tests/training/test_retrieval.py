@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attneval.errors import DataError
-from attneval.training.retrieval import Recall, mean_recall, recall
+from attneval.training.run.retrieval import Recall, mean_recall, recall
 
 
 def slow_recall(similarity: np.ndarray, caption_image: np.ndarray) -> tuple[list[float], list[float]]:

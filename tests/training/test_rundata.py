@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from attneval.errors import DataError
-from attneval.training.config import TrainConfig
-from attneval.training.models import model_config
-from attneval.training.rundata import RunData
-from attneval.training.vocabulary import SPECIALS, Vocabulary
+from attneval.training.data.rundata import RunData
+from attneval.training.data.vocabulary import SPECIALS, Vocabulary
+from attneval.training.models.table import model_config
+from attneval.training.run.config import TrainConfig
 
 from .toy import write_toy
 

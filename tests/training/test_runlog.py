@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from attneval.errors import DataError
-from attneval.training.runlog import RunLog
+from attneval.training.run.runlog import RunLog
 
 if TYPE_CHECKING:
     from pathlib import Path

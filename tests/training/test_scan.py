@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from attneval.training.attention import Pairs
 from attneval.training.choices import Pooling, RawNorm
+from attneval.training.models.attention import Pairs
 
 from . import reference
 from .toy import real, small_captions, small_images, small_model

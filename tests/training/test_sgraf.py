@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from attneval.errors import ConfigError, DataError
-from attneval.training.attention import Fragments, Pairs
-from attneval.training.batches import ImageBatch
-from attneval.training.sgraf import CaptionBatchNorm, SimilarityEncoder
+from attneval.training.data.batches import ImageBatch
+from attneval.training.models.attention import Fragments, Pairs
+from attneval.training.models.sgraf import CaptionBatchNorm, SimilarityEncoder
 
 from . import reference
 from .toy import real, small_captions, small_images, small_model
 
 if TYPE_CHECKING:
-    from attneval.training.matching import MatchingModel
+    from attneval.training.models.matching import MatchingModel
 
 State = dict[str, np.ndarray]
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from attneval.errors import DataError
-from attneval.training.attention import Pairs
-from attneval.training.captions import EncodedCaptions
-from attneval.training.data import Split, open_split
-from attneval.training.models import MODELS
-from attneval.training.similarity import CaptionMap, MatchedMaps, evaluating, mean_maps, similarity_matrix
-from attneval.training.vocabulary import Vocabulary
+from attneval.training.data.captions import EncodedCaptions
+from attneval.training.data.precomputed import Split, open_split
+from attneval.training.data.vocabulary import Vocabulary
+from attneval.training.models.attention import Pairs
+from attneval.training.models.similarity import CaptionMap, MatchedMaps, evaluating, mean_maps, similarity_matrix
+from attneval.training.models.table import MODELS
 
 from .toy import FEATURES, REGIONS, small_model
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from attneval.training.batches import CaptionBatch, ImageBatch
-    from attneval.training.matching import MatchingModel
+    from attneval.training.data.batches import CaptionBatch, ImageBatch
+    from attneval.training.models.matching import MatchingModel
 
 TEXTS = ("a", "a dog near the cat and a man .", "the tree", "dog", "a ball . a boat . a bird", "a car near a house")
 
@@ -52,8 +52,8 @@ def model_for(name: str) -> MatchingModel:
 def test_equal_to_one_pair_at_a_time(
     toy: Path, name: str, images: int, captions: int, max_numbers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attneval.training.similarity.IMAGE_BLOCK", 2)
-    monkeypatch.setattr("attneval.training.similarity.CAPTION_BLOCK", 4)
+    monkeypatch.setattr("attneval.training.models.similarity.IMAGE_BLOCK", 2)
+    monkeypatch.setattr("attneval.training.models.similarity.CAPTION_BLOCK", 4)
     split, encoded = ragged(toy, images, captions)
     model = model_for(name)
     found = similarity_matrix(model, split, encoded, max_numbers=max_numbers)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from attneval.training.tokens import word_tokenize
+from attneval.training.data.tokens import word_tokenize
 
 
 @pytest.mark.parametrize(

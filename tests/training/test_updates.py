@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from attneval.errors import ConfigError
-from attneval.training.attention import Pairs
-from attneval.training.config import ConstraintConfig, TrainConfig
-from attneval.training.losses import matching_loss
-from attneval.training.models import model_config
-from attneval.training.rundata import RunData
-from attneval.training.updates import Updater, resolve_device
+from attneval.training.data.rundata import RunData
+from attneval.training.losses.objective import matching_loss
+from attneval.training.models.attention import Pairs
+from attneval.training.models.table import model_config
+from attneval.training.run.config import ConstraintConfig, TrainConfig
+from attneval.training.run.updates import Updater, resolve_device
 
 from .toy import FEATURES, REGIONS
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attneval.errors import DataError
-from attneval.training.vocabulary import SPECIALS, Vocabulary, query_words, tokenize, wrap
+from attneval.training.data.vocabulary import SPECIALS, Vocabulary, query_words, tokenize, wrap
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from attneval.training.batches import CaptionBatch, ImageBatch
-from attneval.training.models import build_model, model_config
+from attneval.training.data.batches import CaptionBatch, ImageBatch
+from attneval.training.models.table import build_model, model_config
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attneval.training.attention import Fragments
-    from attneval.training.matching import MatchingModel
+    from attneval.training.models.attention import Fragments
+    from attneval.training.models.matching import MatchingModel
 
 THINGS = ("dog", "cat", "man", "tree", "car", "ball", "boat", "horse", "bird", "house")
 REGIONS, FEATURES, WIDTH, HEIGHT = 6, 16, 120, 80

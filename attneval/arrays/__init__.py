@@ -1,0 +1,1 @@
+"""Arrays that know nothing of attention: ragged columns, string columns, index sets, bits."""

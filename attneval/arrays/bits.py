@@ -1,0 +1,22 @@
+"""Sets of names as the bits of whole numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def moved_bits(bits: NDArray[np.int64], own: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    """Bits that stand for some names, as bits that stand for others."""
+    if tuple(own) == tuple(names):
+        return bits
+    moved = np.zeros_like(bits)
+    for bit, name in enumerate(own):
+        moved |= ((bits >> bit) & 1) << list(names).index(name)
+    return moved

@@ -1,0 +1,36 @@
+"""Ragged columns: values that stand one after the other, and the offsets where each piece starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+
+Number = TypeVar("Number", bound="np.generic[Any]")
+
+
+def offsets_of(lengths: NDArray[np.int64] | Iterable[int]) -> NDArray[np.int64]:
+    """Start offsets of consecutive pieces of the given lengths, and their end: i8[n+1]."""
+    lengths = np.asarray(lengths if isinstance(lengths, np.ndarray) else list(lengths), np.int64)
+    offset = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offset[1:])
+    return offset
+
+
+def ranges(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The concatenation of `start[i], start[i]+1, ...`, `length[i]` numbers each."""
+    offset = offsets_of(length)
+    return np.arange(offset[-1], dtype=np.int64) + np.repeat(start - offset[:-1], length)
+
+
+def distinct_values(values: NDArray[Number]) -> NDArray[Number]:
+    """The values that occur, ascending."""
+    # Without counts numpy first asks whether the values are masked, for which it imports all of numpy.ma.
+    found: NDArray[Number] = np.unique(values, return_counts=True)[0]
+    return found

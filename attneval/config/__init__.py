@@ -1,0 +1,1 @@
+"""Every choice: the protocol, threshold rules, presets, options, the settings file, breakdowns."""

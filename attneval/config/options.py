@@ -1,0 +1,46 @@
+"""How the work is done: what changes no number but the intervals' own chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from attneval.storage.digests import Hashing
+
+    Progress = Callable[[int, int], None]
+    """Called with how many of how many images are done."""
+
+RESAMPLES = 1000
+SEED = 12345
+
+
+@dataclass(frozen=True)
+class Options:
+    """What does not change a number but how it is computed and told.
+
+    Attributes:
+        resamples: Bootstrap resamples behind each interval; 0 for none.
+        seed: Of the resamples.
+        limit: Score only the first so many images; the result is marked partial.
+        name: How the system is called; the export's file name without suffix by default.
+        items: Also look at items one by one, for `attneval inspect`.
+        jobs: How many processes share the images, None for two where that pays; the result is the same to the last
+            bit.
+        cache: Whether to keep and use an index of parsed annotations.
+        progress: Told how many images are done.
+        digests: Digests of input files that are being computed already.
+    """
+
+    resamples: int = RESAMPLES
+    seed: int = SEED
+    limit: int | None = None
+    name: str | None = None
+    items: bool = False
+    jobs: int | None = 1
+    cache: bool = True
+    progress: Progress | None = None
+    digests: Mapping[Path, Hashing] = field(default_factory=dict)

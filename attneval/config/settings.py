@@ -1,0 +1,133 @@
+"""Settings from a file: the nearest `attneval.toml`, or `pyproject.toml` with a table `[tool.attneval]`.
+
+The nearest file wins and nothing is merged. Paths are relative to the file. Keys are the long flags of the commands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attneval.config.protocol import Protocol
+from attneval.errors import ConfigError, suggestion
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BOX_RULES = next(field for field in dataclasses.fields(Protocol) if field.name == "boxes").metadata["choices"]
+PATHS = ("gt", "split", "boxes-file", "baseline")
+"""Settings that are paths."""
+GATE = ("baseline", "min", "max", "max-drop", "only-significant", "github")
+"""Settings of the table `gate`."""
+TABLES_OF_NUMBERS = ("min", "max", "max-drop")
+TOP = (
+    *("gt", "gt-format", "split", "boxes-file", "preset"),
+    *(field.name.replace("_", "-") for field in dataclasses.fields(Protocol)),
+    *("resamples", "seed", "trials", "alpha", "metric", "format", "digits", "color", "jobs", "cache"),
+)
+"""Settings of the file itself."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one file.
+
+    Attributes:
+        path: The file; None where there is none.
+        top: Settings that several commands share, by flag name.
+        gate: Settings of the gate.
+    """
+
+    path: Path | None
+    top: dict[str, Any]
+    gate: dict[str, Any]
+
+
+NOTHING = Config(None, {}, {})
+
+
+def find(start: Path) -> Path | None:
+    """The nearest configuration file in a directory or one above it."""
+    for folder in (start, *start.parents):
+        own = folder / "attneval.toml"
+        if own.is_file():
+            return own
+        project = folder / "pyproject.toml"
+        if project.is_file() and "attneval" in _read(project).get("tool", {}):
+            return project
+    return None
+
+
+def load(path: Path | None) -> Config:
+    """Read and check a configuration file; None is no settings.
+
+    Raises:
+        ConfigError: It cannot be read, or a key does not exist.
+    """
+    if path is None:
+        return NOTHING
+    values = _read(path)
+    if path.name == "pyproject.toml":
+        values = values.get("tool", {}).get("attneval", {})
+    gate = values.pop("gate", {})
+    if not isinstance(gate, dict):
+        raise ConfigError(f"{path}: gate must be a table", hint="write [gate] and its settings below it")
+    return Config(path, _with_boxes_file(path, _checked(path, values, TOP, "")), _checked(path, gate, GATE, "gate."))
+
+
+def _with_boxes_file(path: Path, top: dict[str, Any]) -> dict[str, Any]:
+    """As the flag, `boxes` may name a file of region boxes instead of a rule, or both; the file gets its own setting.
+
+    Raises:
+        ConfigError: Two files are named.
+    """
+    boxes = top.get("boxes", [])
+    named = boxes if isinstance(boxes, list) else [boxes]
+    files = [own for own in named if isinstance(own, str) and own not in BOX_RULES]
+    if len(files) + ("boxes-file" in top) > 1:
+        raise ConfigError(f"{path}: boxes = {boxes!r} names a second file of region boxes", hint="name one of them")
+    if files:
+        top = top | {"boxes-file": _path(path, "boxes", files[0])}
+        top["boxes"] = [own for own in named if own not in files]
+    return top
+
+
+def _path(path: Path, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{path}: {key} = {value!r} is no path", hint=f'write {key} = "PATH"')
+    return str(path.parent / value)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML ({error})") from error
+    return values
+
+
+def _checked(path: Path, values: dict[str, Any], known: tuple[str, ...], prefix: str) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("_", "-")
+        if name not in known:
+            hint = suggestion(name, known, f"the settings are {', '.join(known)}")
+            raise ConfigError(f"{path}: there is no setting {prefix}{key}", hint=hint)
+        if name in TABLES_OF_NUMBERS:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{path}: {prefix}{key} must be a table", hint=f"write {key} = {{ f1 = 0.3 }}")
+            value = [f"{metric}={bound}" for metric, bound in value.items()]  # noqa: PLW2901
+        elif isinstance(value, dict):
+            raise ConfigError(f"{path}: {prefix}{key} must be a plain value, not a table")
+        elif name in PATHS:
+            value = _path(path, f"{prefix}{key}", value)  # noqa: PLW2901
+        checked[name] = value
+    return checked

@@ -1,0 +1,1 @@
+"""One scoring, from files to a result."""

@@ -1,0 +1,1 @@
+"""What runs blocks: this process, or several."""

@@ -1,0 +1,191 @@
+"""Item by item: what was attended, what was relevant, and what kind of error it was.
+
+Kinds of errors, after the idea of TIDE (Bolya et al., ECCV 2020) that each item has one, and that fixing one kind at a
+time tells what it costs:
+
+- `unreachable`: no region is relevant, so nothing could have been right;
+- `wrong instance`: nothing relevant is attended, but another entity of the same phrase type is;
+- `wrong entity`: nothing relevant is attended, but another entity of the caption is;
+- `missed`: nothing relevant is attended, nor any other of these;
+- `spilled`: relevant regions are attended, and others as well;
+- `narrow`: only relevant regions are attended, but not all of them;
+- `right`: exactly the relevant regions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.arrays.ragged import ranges
+from attneval.arrays.strings import Strings
+from attneval.evaluation.sum_items import item_chunks
+from attneval.metrics.hits import Judged
+from attneval.metrics.rankings import Rows, normalised
+from attneval.results.items import (
+    MISSED,
+    NARROW,
+    RIGHT,
+    SPILLED,
+    UNREACHABLE,
+    WRONG_ENTITY,
+    WRONG_INSTANCE,
+    ItemTable,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attneval.arrays.index_sets import Sets
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.sum_items import Weights
+    from attneval.groundtruth import GroundTruth
+    from attneval.matching.alignment import Alignment
+    from attneval.matching.items import Items
+    from attneval.matching.phrases import Mentions
+
+
+def examine(
+    truth: GroundTruth,
+    alignment: Alignment,
+    mentions: Mentions,
+    items: Items,
+    weights: Weights,
+    *,
+    protocol: Protocol,
+    regions: tuple[NDArray[np.int64], NDArray[np.float64]],
+) -> ItemTable:
+    """Look at the items of a block in direction t2i, one by one.
+
+    Args:
+        truth: The annotations.
+        alignment: Their words.
+        mentions: The annotated words.
+        items: The items; those without weights attend to nothing, and are left out unless they count as 0.
+        weights: Their rows of weights.
+        protocol: How they are judged.
+        regions: i8[I+1] and f8[sum R, 4], the regions that count.
+    """
+    context = _Context.of(truth, mentions)
+    m = len(items.own)
+    kind = np.full(m, MISSED, np.uint8)
+    scores, top = np.zeros((m, 3), np.float32), np.tile(np.array([-1, 0], np.float32), (m, 1))
+    other = np.full((m, 2), -1, np.int32)
+    relevant = items.sets["relevant"]
+    reached = relevant.size[items.own] > 0
+    kind[~reached] = UNREACHABLE
+    present = items.given | (protocol.missing == "zero")
+    bits: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+    for chunk in item_chunks(items, present & ~items.ranked):
+        nothing = np.zeros((len(chunk), int(items.key_count[chunk[0]])), np.bool_)
+        bits |= _packed(chunk, nothing, _as_bits(relevant, items.own[chunk], nothing.shape))
+    for chunk in item_chunks(items, items.ranked):
+        rows = Rows.rank(normalised(weights(chunk), protocol.normalize), protocol.rule)
+        own = Judged(rows, np.arange(len(chunk)), relevant, items.own[chunk])
+        tp = own.true_positives
+        precision, recall = tp / np.maximum(own.attended, 1), tp / np.maximum(own.relevant, 1)
+        scores[chunk] = np.stack((precision, recall, 2 * tp / np.maximum(own.attended + own.relevant, 1)), axis=1)
+        first = rows.weight.argmax(axis=1)
+        top[chunk] = np.stack((first, rows.weight[np.arange(len(chunk)), first]), axis=1)
+        kind[chunk[tp > 0]] = SPILLED
+        kind[chunk[(tp > 0) & (precision == 1)]] = NARROW
+        kind[chunk[(precision == 1) & (recall == 1)]] = RIGHT
+        wrong = chunk[tp == 0]
+        kind[wrong], other[wrong] = context.mistaken(items, rows, chunk, wrong)
+        kind[chunk[own.relevant == 0]] = UNREACHABLE
+        attended = rows.ahead < rows.attended[:, None]
+        bits |= _packed(chunk, attended, _as_bits(relevant, items.own[chunk], attended.shape))
+    kept = np.flatnonzero(present)
+    pairs = [bits[row] for row in kept.tolist()]
+    none = np.zeros(0, np.uint8)
+    captions = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))
+    return ItemTable(
+        image_id=Strings.of(truth.image_id),
+        caption_image=captions.astype(np.int32),
+        caption_index=truth.caption_index.astype(np.int16),
+        caption_text=truth.text,
+        types=Strings.of(truth.types),
+        region_offset=regions[0],
+        region_box=regions[1].astype(np.float32),
+        item_caption=items.caption[kept].astype(np.int32),
+        item_span=_spans(truth, alignment, items)[kept],
+        item_types=items.types[kept].astype(np.int32),
+        item_kind=kind[kept],
+        item_scores=scores[kept],
+        item_top=top[kept],
+        item_other=other[kept],
+        attended=np.concatenate([none, *(a for a, _ in pairs)]),
+        relevant=np.concatenate([none, *(r for _, r in pairs)]),
+        scored=(reached | (protocol.unreachable == "zero"))[kept],
+    )
+
+
+def _as_bits(sets: Sets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Sets of keys as b[m, n]."""
+    member = np.zeros(shape, np.bool_)
+    size = sets.size[of]
+    member[np.repeat(np.arange(len(of)), size), sets.member[ranges(sets.offset[of], size)]] = True
+    return member
+
+
+def _packed(
+    items: NDArray[np.int64], attended: NDArray[np.bool_], relevant: NDArray[np.bool_]
+) -> dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """By item, its rows of bits."""
+    pairs = zip(np.packbits(attended, axis=1), np.packbits(relevant, axis=1), strict=True)
+    return dict(zip(items.tolist(), pairs, strict=True))
+
+
+def _spans(truth: GroundTruth, alignment: Alignment, items: Items) -> NDArray[np.int32]:
+    """The code points of each item's word, or from the first to the last of its phrase's spans."""
+    phrase = np.stack(
+        (truth.span[truth.span_offset[items.phrase], 0], truth.span[truth.span_offset[items.phrase + 1] - 1, 1]), axis=1
+    )
+    word = items.word >= 0
+    if word.any():
+        phrase[word] = alignment.words.span[items.word[word]]
+    return phrase.astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Context:
+    """What else a caption and an image are about."""
+
+    entity_types: NDArray[np.int64]  # the types of all phrases that mean the entity, as bits
+    topic: NDArray[np.int64]  # caption * entities + entity, ascending, each once
+    topic_span: NDArray[np.int64]  # the first span of the entity's first phrase in the caption
+
+    @classmethod
+    def of(cls, truth: GroundTruth, mentions: Mentions) -> _Context:
+        entities = len(truth.box_offset) - 1
+        types = np.zeros(entities, np.int64)
+        known = truth.phrase_entity >= 0
+        np.bitwise_or.at(types, truth.phrase_entity[known], truth.phrase_types[known])
+        keys = mentions.caption * max(entities, 1) + truth.phrase_entity[mentions.phrase]
+        topic, first = np.unique(keys, return_index=True)
+        return cls(types, topic, truth.span[truth.span_offset[mentions.phrase[first]]])
+
+    def mistaken(
+        self, items: Items, rows: Rows, chunk: NDArray[np.int64], wrong: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """For items that attend to nothing relevant: what kind of error, and which words were attended instead."""
+        count = np.diff(items.other_offset)[wrong]
+        other = items.other[ranges(items.other_offset[wrong], count)]
+        place = np.repeat(np.arange(len(wrong)), count)
+        row = np.searchsorted(chunk, wrong)[place]
+        hits = Judged(rows, row, items.sets["relevant"], other).true_positives
+        keys = items.caption[wrong][place] * max(len(self.entity_types), 1) + other
+        where = np.minimum(np.searchsorted(self.topic, keys), max(len(self.topic) - 1, 0))
+        mentioned = self.topic[where] == keys if len(self.topic) else np.zeros(len(keys), np.bool_)
+        same = (self.entity_types[other] & items.types[wrong][place]) > 0
+        kind = np.full(len(wrong), MISSED, np.uint8)
+        kind[place[(hits > 0) & mentioned]] = WRONG_ENTITY
+        kind[place[(hits > 0) & same]] = WRONG_INSTANCE
+        span = np.full((len(wrong), 2), -1, np.int32)
+        # The entity that most of the attended regions belong to is written last.
+        order = np.argsort(hits, kind="stable")
+        chosen = order[(hits[order] > 0) & mentioned[order]]
+        span[place[chosen]] = self.topic_span[where[chosen]]
+        return kind, span

@@ -1,0 +1,58 @@
+"""What an export that is being written says about its model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from attneval._version import __version__
+from attneval.errors import ExportError
+from attneval.export.read.content import KINDS, NORMALISED_OVER
+from attneval.export.read.packed import FORMAT_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class Description:
+    """The member `format`: the keys that the format knows, and whatever else is to be said.
+
+    Args:
+        path: The file, for messages.
+        kind: One of `KINDS`.
+        normalised_over: One of `NORMALISED_OVER`.
+
+    Raises:
+        ExportError: There is no such kind or axis.
+    """
+
+    def __init__(self, path: Path, kind: str, normalised_over: str) -> None:
+        if kind not in KINDS or normalised_over not in NORMALISED_OVER:
+            raise ExportError(
+                f"kind {kind!r} with normalised_over {normalised_over!r} does not exist",
+                hint=f"kind is {', '.join(KINDS)}; normalised_over is {', '.join(NORMALISED_OVER)}",
+            )
+        self._path = path
+        self._own: dict[str, Any] = {"format": "attneval", "version": list(FORMAT_VERSION)}
+        self._own |= {"kind": kind, "normalised_over": normalised_over}
+        self._about: dict[str, Any] = {"writer": f"attneval {__version__}"}
+
+    def add(self, about: Mapping[str, Any]) -> None:
+        """Say more.
+
+        Raises:
+            ExportError: A key is one of the format's own, or its value cannot be written as JSON.
+        """
+        for key, value in about.items():
+            if key in self._own:
+                raise ExportError(f"{self._path}: {key} is {self._own[key]!r}, which nothing else may be called")
+            try:
+                json.dumps({key: value})
+            except (TypeError, ValueError, RecursionError) as error:
+                raise ExportError(f"{self._path}: {key} cannot be written as JSON ({error})") from error
+        self._about |= about
+
+    def encoded(self) -> bytes:
+        """All of it as JSON in UTF-8."""
+        return json.dumps(self._own | self._about).encode("utf-8")

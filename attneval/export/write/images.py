@@ -1,0 +1,129 @@
+"""Images on their way into an export: what the reader would refuse about them is refused here."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attneval.arrays.ragged import offsets_of
+from attneval.errors import ExportError
+from attneval.export.write.captions import Text, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+# What is kept of each image: its type and its shape, R standing for any length.
+_COLUMNS: dict[str, tuple[Any, tuple[int | str, ...]]] = {
+    "size": (np.int32, (2,)),
+    "boxes": (np.float32, ("R", 4)),
+    "grid": (np.int32, (2,)),
+    "affine": (np.float32, (4,)),
+}
+_MEMBERS = {"size": "image_size", "boxes": "region_box", "grid": "grid_shape", "affine": "grid_affine"}
+
+
+class Images:
+    """The images of an export that is being written.
+
+    Args:
+        path: The file, for messages.
+
+    Attributes:
+        row_of: The row of each image, by id.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.row_of: dict[str, int] = {}
+        self._path = path
+        self._blocks: dict[str, list[NDArray[Any]]] = {}
+        self._regions = array("q")
+
+    def add(self, image_ids: Sequence[str], **given: Any) -> None:
+        """Add B images, of which some of `size`, `boxes`, `grid` and `affine` are given; see `ExportWriter`.
+
+        Raises:
+            ExportError: An image is there already, is described otherwise than those before it, or is no image; then
+                none of them is added.
+        """
+        count = len(image_ids)
+        if not count:
+            return
+
+        def called(row: int) -> str:
+            return f"{self._path}: image {image_ids[row]}"
+
+        Text.of(image_ids, called)
+        rows = dict(zip(image_ids, range(len(self.row_of), len(self.row_of) + count), strict=True))
+        if len(rows) < count or not self.row_of.keys().isdisjoint(rows):
+            row = next(row for row, own in enumerate(image_ids) if own in self.row_of or own in image_ids[:row])
+            raise ExportError(f"{called(row)} is added twice")
+        if (given["boxes"] is None) == (given["grid"] is None):
+            raise ExportError(f"{called(0)} needs boxes or a grid, and not both")
+        if given["grid"] is None:
+            given["affine"] = None
+        names = [name for name in _COLUMNS if given[name] is not None]
+        if self.row_of and names != list(self._blocks):
+            raise ExportError(f"{called(0)} is not described like the images before it")
+        each = {name: _numbers_of(name, given[name], count, called) for name in names}
+        # These are copies: a caller may use the same arrays for the next images.
+        columns = {name: np.concatenate(own) if name == "boxes" else np.array(own) for name, own in each.items()}
+        if "grid" in columns:
+            _refuse("grid", columns["grid"], np.any(columns["grid"] < 1, axis=1), "has no cells", called)
+        if "affine" in columns:
+            affine = columns["affine"]
+            sound = np.isfinite(affine).all(axis=1) & (affine[:, :2] > 0).all(axis=1)
+            _refuse("affine", affine, ~sound, "needs finite numbers and positive scales", called)
+        # Nothing is kept of a batch before all of it has been looked at.
+        for name, column in columns.items():
+            self._blocks.setdefault(name, []).append(column)
+        if "grid" in columns:
+            self._regions.extend(columns["grid"].astype(np.int64).prod(axis=1).tolist())
+        else:
+            self._regions.extend(map(len, each["boxes"]))
+        self.row_of |= rows
+
+    def regions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many regions some images have."""
+        return np.frombuffer(self._regions, np.int64)[rows]
+
+    def members(self) -> dict[str, NDArray[Any]]:
+        """The members that describe the images."""
+        found = Text.of(list(self.row_of), str).members("image_id")
+        for name, blocks in self._blocks.items():
+            if name == "boxes":
+                found["region_offset"] = offsets_of(np.array(self._regions))
+            found[_MEMBERS[name]] = np.concatenate(blocks)
+        return found
+
+
+def _numbers_of(name: str, values: Any, count: int, called: Callable[[int], str]) -> NDArray[Any] | list[NDArray[Any]]:
+    """What is given of each of some images, of the right type and shape; together in one array where it can be."""
+    dtype, shape = _COLUMNS[name]
+    try:
+        found = numbers(values, dtype, name)
+    except ExportError:
+        found = np.zeros(0)
+    if found.shape == shape:
+        return np.broadcast_to(found, (count, *found.shape))
+    if len(values) != count:
+        raise ExportError(f"{called(0)}, ...: {len(values)} {name} for {count} images")
+    if found.ndim == len(shape) + 1 and found.shape[-1] == shape[-1]:
+        return found
+    # They differ in length, or something is wrong with one of them.
+    each = [numbers(own, dtype, f"{called(row)}: {name}") for row, own in enumerate(values)]
+    for row, own in enumerate(each):
+        if own.ndim != len(shape) or own.shape[-1] != shape[-1]:
+            expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
+            raise ExportError(f"{called(row)}: {name} has shape {own.shape}, expected ({expected})")
+    return each
+
+
+def _refuse(name: str, values: NDArray[Any], bad: NDArray[np.bool_], why: str, called: Callable[[int], str]) -> None:
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ExportError(f"{called(row)}: {name} {values[row].tolist()} {why}")

@@ -1,0 +1,272 @@
+"""From checkpoints to an attention export: maps of the matched pairs, scores of all pairs, and whose they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attneval.arrays.ragged import offsets_of
+from attneval.errors import ConfigError, DataError
+from attneval.export.checks import check_boxes
+from attneval.export.problems import Report
+from attneval.export.write.writer import ExportWriter
+from attneval.storage.digests import sha256_of
+from attneval.training.data.captions import EncodedCaptions
+from attneval.training.data.vocabulary import Vocabulary
+from attneval.training.models.similarity import MatchedMaps, mean_maps, similarity_matrix
+from attneval.training.models.table import MODELS
+from attneval.training.run.checkpoint import read_checkpoint
+from attneval.training.run.config import to_dict
+from attneval.training.run.updates import resolve_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from attneval.training.data.precomputed import Split
+    from attneval.training.models.matching import MatchingModel
+    from attneval.training.models.similarity import CaptionMap
+    from attneval.training.run.checkpoint import Checkpoint
+
+PREPROCESS = "captions in lower case, split as nltk does, between <start> and <end>; precomputed region features"
+SEVERAL = " + "
+"""Between the names, files and digests of models that are averaged."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, the words it knows, and what is known of it.
+
+    Args:
+        model: In evaluation mode.
+        vocabulary: Its words.
+        about: `model`, `checkpoint`, `checkpoint_sha256`, `epoch`, `constraints` and, for runs of ours, `training`,
+            the configuration.
+        data: Folder that it was trained on, empty if unknown.
+        bottom_up: TSV files that it was trained with.
+    """
+
+    model: MatchingModel
+    vocabulary: Vocabulary
+    about: dict[str, Any]
+    data: str = ""
+    bottom_up: tuple[str, ...] = ()
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The attention maps that it has."""
+        return MODELS[self.model.config.name].directions
+
+
+def load_trained(path: Path, *, vocabulary: Path | None = None, name: str = "", device: str = "cpu") -> Trained:
+    """Read a checkpoint of ours or of the originals.
+
+    Args:
+        path: The checkpoint.
+        vocabulary: Published vocabulary JSON; checkpoints of ours carry theirs.
+        name: A key of `MODELS`, for checkpoints that do not tell.
+        device: `auto`, `cpu`, `cuda`, ...
+
+    Raises:
+        DataError: A file cannot be read, or they do not fit together.
+        ConfigError: No vocabulary is known, or there is no such device.
+    """
+    checkpoint = read_checkpoint(path)
+    model = checkpoint.build(name).to(resolve_device(device))
+    words = checkpoint.vocabulary if vocabulary is None else Vocabulary.read(vocabulary)
+    if words is None:
+        raise ConfigError(f"{path}: brings no vocabulary", hint="name its JSON file with --vocab")
+    if len(words) != model.config.vocab_size:
+        raise DataError(
+            f"{vocabulary or path}: has {len(words)} words, but the {model.config.name} of {path} knows "
+            f"{model.config.vocab_size}"
+        )
+    identity = {"model": model.config.name, "checkpoint": str(path), "checkpoint_sha256": sha256_of(path)}
+    config = checkpoint.config
+    return Trained(
+        model,
+        words,
+        identity | _training(checkpoint),
+        "" if config is None else config.data,
+        () if config is None else config.bottom_up,
+    )
+
+
+def _training(checkpoint: Checkpoint) -> dict[str, Any]:
+    config = checkpoint.config
+    if config is None:
+        return {"epoch": checkpoint.epoch, "constraints": "unknown"}
+    used = ",".join(config.constraints.use) or "none"
+    return {"epoch": checkpoint.epoch, "constraints": used, "training": to_dict(config)}
+
+
+def export_models(
+    models: Sequence[Trained],
+    split: Split,
+    path: Path,
+    *,
+    maps: bool = True,
+    similarity: bool = True,
+    tell: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write what models do on a split; several are averaged, as SGRAF averages SGR and SAF.
+
+    Maps are written as they are computed; the similarity matrix is held in memory.
+
+    Args:
+        models: At least one.
+        split: Images and captions.
+        path: The `.npz` to write, whole or not at all.
+        maps: Write the attention of captions and their own images.
+        similarity: Write the scores of all images and captions.
+        tell: Called with how much of how much is done.
+
+    Raises:
+        DataError: The models do not fit the data or each other.
+        ExportError: The file cannot be written.
+    """
+    if not maps and not similarity:
+        raise ConfigError("without maps and without similarity there is nothing to export")
+    if maps and len({one.directions for one in models}) > 1:
+        have = ", ".join(f"{one.about['checkpoint']} has {' and '.join(one.directions)}" for one in models)
+        raise DataError(
+            f"maps of different directions cannot be averaged: {have}",
+            hint="average the scores alone with --no-maps, or export one by one",
+        )
+    captions = [EncodedCaptions.of(split.captions, one.vocabulary) for one in models]
+    count, rounds = len(split.captions), maps + similarity * len(models)
+
+    def told(finished: int, done: int) -> None:
+        if tell is not None:
+            tell(finished * count + done, rounds * count)
+
+    def scores() -> NDArray[np.float32]:
+        total = np.zeros((split.images, count), np.float32)
+        for finished, (one, words) in enumerate(zip(models, captions, strict=True), int(maps)):
+            total += similarity_matrix(one.model, split, words, tell=partial(told, finished))
+        total /= len(models)
+        return total
+
+    every = [MatchedMaps(one.model, split, words) for one, words in zip(models, captions, strict=True)]
+    write_export(
+        path,
+        split,
+        _counted(mean_maps(*every), partial(told, 0)) if maps else None,
+        scores if similarity else None,
+        directions=models[0].directions,
+        about=_about(models),
+    )
+
+
+def write_export(
+    path: Path,
+    split: Split,
+    maps: Iterable[CaptionMap] | None,
+    similarity: Callable[[], NDArray[np.float32]] | None = None,
+    *,
+    directions: Sequence[str],
+    about: dict[str, Any],
+) -> None:
+    """Write maps of a split's captions, in their order, and scores.
+
+    A model that only has region-to-word attention has its map written as `attention`, normalised over tokens.
+
+    Args:
+        path: The `.npz` to write, whole or not at all.
+        split: Images and captions.
+        maps: One for each caption, or None.
+        similarity: Computes the [I, N] scores, or None. It is called last: what it takes longest to compute is not lost
+            to a folder that cannot be written or to images without boxes.
+        directions: `t2i`, `i2t` or both: what the maps have.
+        about: What else the header says.
+
+    Raises:
+        DataError: The split has no image ids, maps have no boxes to stand on, or boxes lie outside their images.
+        ExportError: The file cannot be written.
+    """
+    if split.image_ids is None:
+        raise DataError(f"{split.source}: has no image ids", hint="put them into {split}_ids.txt, one a line")
+    boxes, sizes = _regions(split, split.image_ids, needed=maps is not None)
+    both = set(directions) == {"t2i", "i2t"}
+    over = "regions" if "t2i" in directions else "tokens"
+    with ExportWriter(path, normalised_over=over, **about) as out:
+        out.add_images(split.image_ids, size=sizes, boxes=boxes)
+        numbers = _caption_numbers(split.caption_image)
+        names = [split.image_ids[image] for image in split.caption_image.tolist()]
+        if maps is None:
+            out.add_captions(names, None, indices=numbers, texts=split.captions)
+        else:
+            for each in maps:
+                at = each.caption
+                out.add_caption(
+                    names[at],
+                    each.i2t if each.t2i is None else each.t2i,
+                    index=numbers[at],
+                    text=split.captions[at],
+                    tokens=each.tokens,
+                    attention_i2t=each.i2t if both else None,
+                )
+        if similarity is not None:
+            out.set_similarity(similarity())
+
+
+def _regions(
+    split: Split, image_ids: Sequence[str], *, needed: bool
+) -> tuple[list[NDArray[np.float32]], NDArray[np.int64] | None]:
+    """The boxes of all images, none where they are not known, and their sizes if they are.
+
+    They are held against each other as by whoever reads the export: no map is computed for one that is refused.
+    """
+    boxes, sizes = [], []
+    for image_id, row in zip(image_ids, split.rows.tolist(), strict=True):
+        own = split.regions.boxes(row)
+        if own is None and needed:
+            raise DataError(
+                f"{split.source}: image {image_id} has no boxes, and maps need them",
+                hint="give {split}_boxes.npy in pixels or --bottom-up, or leave the maps out with --no-maps",
+            )
+        boxes.append(np.zeros((0, 4), np.float32) if own is None else own)
+        sizes.append(split.regions.size(row))
+    size = None if None in sizes else np.array(sizes, np.int64)
+    report, flat = Report(Path(split.regions.boxes_file)), np.concatenate(boxes).astype(np.float64)
+    offset = offsets_of(np.array([len(own) for own in boxes]))
+    check_boxes(report, list(image_ids), offset, flat, size, member="region_box")
+    report.stop_if_broken()
+    return boxes, size
+
+
+def _caption_numbers(caption_image: NDArray[np.int64]) -> list[int]:
+    """Which of its image's captions each is, from 0."""
+    seen: Counter[int] = Counter()
+    numbers = []
+    for image in caption_image.tolist():
+        numbers.append(seen[image])
+        seen[image] += 1
+    return numbers
+
+
+def _about(models: Sequence[Trained]) -> dict[str, Any]:
+    """The header's keys; what the models differ in is named one by one."""
+    about: dict[str, Any] = {}
+    for key in ("model", "checkpoint", "checkpoint_sha256", "constraints"):
+        values = [str(trained.about[key]) for trained in models]
+        same = key == "constraints" and len(set(values)) == 1
+        about[key] = values[0] if same else SEVERAL.join(values)
+    about["epoch"] = SEVERAL.join(str(trained.about["epoch"]) for trained in models)
+    about["aggregation"] = "none" if len(models) == 1 else f"mean of the maps and scores of {len(models)} models"
+    about["preprocess"] = PREPROCESS
+    about["training"] = [trained.about.get("training") for trained in models]
+    return about
+
+
+def _counted(maps: Iterable[CaptionMap], tell: Callable[[int], None]) -> Iterable[CaptionMap]:
+    """The same maps; tells how many are done."""
+    for done, each in enumerate(maps, 1):
+        yield each
+        tell(done)

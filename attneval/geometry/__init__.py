@@ -1,0 +1,1 @@
+"""Boxes, grids, masks, and what they share."""

@@ -1,0 +1,1 @@
+"""Exports against annotations: tokens to words to phrases to items."""

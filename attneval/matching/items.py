@@ -1,0 +1,239 @@
+"""The items of a block of images: what is judged, where its weights are, and against which sets of keys.
+
+In direction t2i an item is an annotated word or phrase, and its keys are the regions of the image. In direction i2t
+an item is a region that covers a phrase, and its keys are the tokens of the caption.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.arrays.index_sets import Sets
+from attneval.arrays.ragged import distinct_values, offsets_of, ranges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attneval.config.protocol import Protocol
+    from attneval.groundtruth import GroundTruth
+    from attneval.matching.alignment import Alignment
+    from attneval.matching.phrases import Mentions
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """m items of a block of images.
+
+    Attributes:
+        image: i8[m], row of the item's image, ascending.
+        caption: i8[m], row of its caption.
+        phrase: i8[m], row of its phrase in the ground truth; -1 in direction i2t.
+        word: i8[m], row of its word; -1 where the item is a phrase or a region.
+        key_count: i8[m], how many keys it has.
+        entry_offset: i8[m+1], first entry of each item in `entry` and `share`; none if the model did not give it.
+        entry: i8[k], what is pooled into the item's row: tokens in direction t2i, the region in direction i2t.
+        share: i8[k], how often each entry counts in the sum that is pooled.
+        divisor: i8[m], what that sum is divided by.
+        sets: Sets of keys by what they stand for: `relevant`, and `pointing` where the protocol tells them apart.
+        own: i8[m], the set of each item.
+        other_offset: i8[m+1], first entry of each item in `other`.
+        other: i8[o], for each item the sets of the other entities it could be about.
+        types: i8[m], the types of its phrase as bits.
+        area: i8[m], index into `attneval.config.breakdowns.AREAS`, or -1.
+        length: i8[m], index into `attneval.config.breakdowns.LENGTHS`, or -1.
+    """
+
+    image: NDArray[np.int64]
+    caption: NDArray[np.int64]
+    phrase: NDArray[np.int64]
+    word: NDArray[np.int64]
+    key_count: NDArray[np.int64]
+    entry_offset: NDArray[np.int64]
+    entry: NDArray[np.int64]
+    share: NDArray[np.int64]
+    divisor: NDArray[np.int64]
+    sets: dict[str, Sets]
+    own: NDArray[np.int64]
+    other_offset: NDArray[np.int64]
+    other: NDArray[np.int64]
+    types: NDArray[np.int64]
+    area: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+    @property
+    def given(self) -> NDArray[np.bool_]:
+        """b[m], the items for which the model gave weights."""
+        return np.diff(self.entry_offset) > 0
+
+    @property
+    def ranked(self) -> NDArray[np.bool_]:
+        """b[m], the items that were given weights of at least one key, so that there is something to rank."""
+        return self.given & (self.key_count > 0)
+
+
+def word_items(
+    truth: GroundTruth,
+    alignment: Alignment,
+    mentions: Mentions,
+    *,
+    sets: dict[str, Sets],
+    region_count: NDArray[np.int64],
+    protocol: Protocol,
+) -> Items:
+    """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
+
+    Args:
+        truth: The annotations of I images.
+        alignment: Which tokens belong to which words.
+        mentions: The annotated words.
+        sets: The regions relevant to each entity.
+        region_count: i8[I], how many regions each image has.
+        protocol: Unit and pooling.
+    """
+    words_of = np.diff(mentions.word_offset)
+    if protocol.unit == "word":
+        mention = np.repeat(np.arange(len(mentions.phrase)), words_of)
+        word = mentions.word
+        first_word = np.arange(len(word) + 1)
+    else:
+        mention = np.arange(len(mentions.phrase))
+        word = np.full(len(mention), -1, np.int64)
+        first_word = mentions.word_offset
+    tokens_of = np.diff(alignment.token_offset)[mentions.word]
+    entry = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
+    entry_offset = offsets_of(tokens_of)[first_word]
+    share, divisor = _shares(protocol.pool, tokens_of, first_word)
+    entity = truth.phrase_entity[mentions.phrase[mention]]
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[mentions.caption[mention]]
+    others, other = _others(image, entity, truth.entity_offset)
+    return Items(
+        image=image,
+        caption=mentions.caption[mention],
+        phrase=mentions.phrase[mention],
+        word=word,
+        key_count=region_count[image],
+        entry_offset=entry_offset,
+        entry=entry,
+        share=share,
+        divisor=divisor,
+        sets=sets,
+        own=entity,
+        other_offset=others,
+        other=other,
+        types=truth.phrase_types[mentions.phrase[mention]],
+        area=mentions.area[mention],
+        length=mentions.length[mention],
+    )
+
+
+def _shares(
+    pool: str, tokens_of: NDArray[np.int64], first_word: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each token counts in its item's sum, and what the sum is divided by.
+
+    Tokens are pooled onto words, and words onto items, by one rule. A mean of means is a sum of whole multiples,
+    divided once at the end: rounding parts before they are added would break ties.
+    """
+    words = np.diff(first_word)
+    if pool != "mean":
+        return np.ones(int(tokens_of.sum()), np.int64), np.ones(len(words), np.int64)
+    multiple = np.lcm.reduceat(np.maximum(tokens_of, 1), first_word[:-1])
+    item = np.repeat(np.arange(len(words)), words)
+    given_words = np.bincount(item, tokens_of > 0, len(words)).astype(np.int64)
+    share = multiple[item] // np.maximum(tokens_of, 1)
+    return np.repeat(share, tokens_of), multiple * given_words
+
+
+def _others(
+    image: NDArray[np.int64], entity: NDArray[np.int64], entity_offset: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each item, the other entities of its image."""
+    count = np.diff(entity_offset)[image]
+    every = ranges(entity_offset[image], count)
+    other = every[every != np.repeat(entity, count)]
+    return offsets_of(np.maximum(count - 1, 0)), other
+
+
+def region_items(
+    truth: GroundTruth,
+    alignment: Alignment,
+    mentions: Mentions,
+    *,
+    covering: Sets,
+    key_count: NDArray[np.int64],
+    key_of_token: NDArray[np.int64],
+) -> Items:
+    """Items in direction i2t: each region that covers a phrase of a caption; the words of those phrases are relevant.
+
+    Args:
+        truth: The annotations of I images.
+        alignment: Which tokens belong to which words.
+        mentions: The annotated words.
+        covering: The regions that cover each entity.
+        key_count: i8[C], how many keys each caption has: its tokens without special ones.
+        key_of_token: i8[T], which key of its caption each token is.
+    """
+    entity = truth.phrase_entity[mentions.phrase]
+    # One row per caption and entity: the tokens of all phrases that mean the entity.
+    keys = max(len(truth.box_offset), 1)
+    topics, topic_of = np.unique(mentions.caption * keys + entity, return_inverse=True)
+    topic_caption, topic_entity = topics // keys, topics % keys
+    word_topic = np.repeat(topic_of, np.diff(mentions.word_offset))
+    tokens_of = np.diff(alignment.token_offset)[mentions.word]
+    token = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
+    width = int(key_count.max(initial=0)) + 1
+    pairs = distinct_values(np.repeat(word_topic, tokens_of) * width + key_of_token[token])
+    topic_sets = Sets(np.searchsorted(pairs // width, np.arange(len(topics) + 1)), pairs % width)
+    # An item is a caption and a region that covers one of its topics.
+    covered = covering.size[topic_entity]
+    region = covering.member[ranges(covering.offset[:-1][topic_entity], covered)]
+    topic = np.repeat(np.arange(len(topics)), covered)
+    regions = int(region.max(initial=0)) + 1
+    cells, cell_of = np.unique(topic_caption[topic] * regions + region, return_inverse=True)
+    caption = cells // regions
+    sets, own = _joined(topic_sets, cell_of, topic, len(cells))
+    first_topic = np.searchsorted(topic_caption, np.arange(len(truth.text) + 1))
+    count = np.diff(first_topic)[caption]
+    every = ranges(first_topic[caption], count)
+    cell = np.repeat(np.arange(len(cells)), count)
+    foreign = ~np.isin(cell * len(topics) + every, cell_of * len(topics) + topic)
+    given = key_count[caption] > 0
+    types = np.zeros(len(topics), np.int64)
+    np.bitwise_or.at(types, topic_of, truth.phrase_types[mentions.phrase])
+    item_types = np.zeros(len(cells), np.int64)
+    np.bitwise_or.at(item_types, cell_of, types[topic])
+    unknown = np.full(len(cells), -1, np.int64)
+    return Items(
+        image=np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption],
+        caption=caption,
+        phrase=unknown,
+        word=unknown,
+        key_count=key_count[caption],
+        entry_offset=offsets_of(given),
+        entry=(cells % regions)[given],
+        share=np.ones(int(given.sum()), np.int64),
+        divisor=np.ones(len(cells), np.int64),
+        sets={"relevant": sets, "pointing": sets},
+        own=own,
+        other_offset=offsets_of(np.bincount(cell[foreign], minlength=len(cells))),
+        other=every[foreign],
+        types=item_types,
+        area=unknown,
+        length=unknown,
+    )
+
+
+def _joined(
+    sets: Sets, cell: NDArray[np.int64], topic: NDArray[np.int64], cells: int
+) -> tuple[Sets, NDArray[np.int64]]:
+    """The topics' sets, followed by the union of each cell's topics; and where the cells' sets are."""
+    size = sets.size[topic]
+    width = int(sets.member.max(initial=0)) + 1
+    members = sets.member[ranges(sets.offset[:-1][topic], size)]
+    pairs = distinct_values(np.repeat(cell, size) * width + members)
+    offset = np.searchsorted(pairs // width, np.arange(cells + 1)) + sets.offset[-1]
+    joined = Sets(np.concatenate((sets.offset[:-1], offset)), np.concatenate((sets.member, pairs % width)))
+    return joined, np.arange(cells) + len(sets.size)

@@ -1,0 +1,1 @@
+"""The result of a scoring, and what is done with results."""

@@ -1,0 +1,109 @@
+"""Which results may be compared, and on which images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.errors import MismatchError, NothingToScoreError, first_of
+from attneval.statistics.image_sums import ImageSums
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from attneval.results.result import Result
+
+
+def distinct(names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
+    """Names that tell systems apart.
+
+    Args:
+        names: What they are called.
+        otherwise: What to call them all where two have one name, such as their files.
+    """
+    if otherwise and len(set(names)) < len(names):
+        names = otherwise
+    found: list[str] = []
+    for name in names:
+        numbered = (name, *(f"{name} ({number})" for number in range(2, len(names) + 2)))
+        found.append(next(own for own in numbered if own not in found))
+    return found
+
+
+def check_protocols(
+    results: Sequence[tuple[str, Result]],
+    *,
+    allow_mismatch: bool = False,
+    way_out: str = "score both alike",
+) -> list[str]:
+    """Compare the protocols of results with the first one's.
+
+    Args:
+        results: Results and the names of their systems.
+        allow_mismatch: Note differences instead of refusing them.
+        way_out: What the user can do about a refusal.
+
+    Returns:
+        What a reader has to know.
+
+    Raises:
+        MismatchError: A result was made under another protocol or on another kind of annotations.
+    """
+    first, base = results[0]
+    notes = []
+    for name, result in results:
+        if result.partial:
+            notes.append(f"{name} is PARTIAL: only some images were scored")
+        fields = base.protocol.differences(result.protocol)
+        if base.ground_truth and result.ground_truth and base.ground_truth != result.ground_truth:
+            fields["ground_truth"] = (base.ground_truth, result.ground_truth)
+        if not fields:
+            continue
+        text = ", ".join(f"{field} {a} against {b}" for field, (a, b) in fields.items())
+        if not allow_mismatch:
+            raise MismatchError(
+                f"{first} and {name} were scored under different protocols: {text}",
+                hint=way_out,
+            )
+        notes.append(f"different protocols, {first} against {name}: {text}")
+    return list(dict.fromkeys(notes))
+
+
+def common_images(lists: Iterable[list[str]], *, intersect: bool) -> tuple[list[str], list[str]]:
+    """The images that all results were scored on, and what a reader has to know of the others.
+
+    Raises:
+        MismatchError: The lists differ and may not be intersected.
+        NothingToScoreError: They have nothing in common.
+    """
+    first, *others = lists
+    if all(image_id == first for image_id in others):
+        return first, []
+    common, every = set(first).intersection(*others), set(first).union(*others)
+    kept = [name for name in first if name in common]
+    if not intersect:
+        odd = sorted(every - common)
+        raise MismatchError(
+            f"the results were scored on different images: {len(odd)} of {len(every)} are not in all of them "
+            f"(first: {first_of(odd)})",
+            hint="score the same images, or pass --intersect to compare on the ones that all have",
+        )
+    if not kept:
+        raise NothingToScoreError("the systems have no image in common", hint="score the same images")
+    return kept, [f"compared on the {len(kept)} images that all have; {len(every) - len(kept)} were left out"]
+
+
+def restricted(sums: ImageSums, image_id: list[str]) -> ImageSums:
+    """The sums of some of the images, in that order."""
+    if sums.image_id == image_id:
+        return sums
+    row = {name: i for i, name in enumerate(sums.image_id)}
+    rows = np.array([row[name] for name in image_id], np.int64)
+    place = np.full(len(sums.image_id), -1)
+    place[rows] = np.arange(len(rows))
+    ranks = {}
+    for direction, table in sums.ranks.items():
+        kept = place[table.image] >= 0
+        ranks[direction] = type(table)(place[table.image[kept]], table.rank[kept], table.fold[kept])
+    return ImageSums(image_id, {name: column[rows] for name, column in sums.columns.items()}, ranks)

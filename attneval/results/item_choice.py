@@ -1,0 +1,121 @@
+"""Choosing items to look at: the worst, or those where two systems differ most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.errors import MismatchError, NothingToScoreError, ProtocolError, suggestion
+from attneval.results.items import KINDS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result
+
+SINGLE = 1e-6
+"""By how much a score may differ that was stored in single precision."""
+
+
+def belong(table: ItemTable, result: Result) -> bool:
+    """Whether items can be those of a result: of its images and, where it judges words, with its F1."""
+    sums = result.scores.sums
+    if not set(table.image_id) <= set(sums.image_id):
+        return False
+    if result.protocol.directions[0] != "t2i":
+        return True
+    count, total = int(table.scored.sum()), float(table.item_scores[table.scored, 2].sum(dtype=np.float64))
+    same_count = "scored" in sums.columns and count == sums.columns["scored"].sum()
+    return same_count and abs(total - float(sums.columns["f1"].sum())) <= SINGLE * (1 + count)
+
+
+def paired(mine: ItemTable, theirs: ItemTable) -> tuple[ItemTable, ItemTable]:
+    """The items that two systems both have, row for row.
+
+    Raises:
+        MismatchError: They have none in common.
+    """
+    rows = {key: row for row, key in enumerate(_keys(theirs))}
+    pairs = [(row, rows[key]) for row, key in enumerate(_keys(mine)) if key in rows]
+    if not pairs:
+        raise MismatchError("the two results have no item in common", hint="score the same captions with the same unit")
+    own, other = np.array(pairs, np.int64).T
+    return mine.take(own), theirs.take(other)
+
+
+def _keys(table: ItemTable) -> list[tuple[str, int, int, int, int]]:
+    """What tells items apart: image, caption, words, and which of the phrases that share these words."""
+    images = list(table.image_id)
+    image, index = table.caption_image[table.item_caption], table.caption_index[table.item_caption]
+    spans = table.item_span.tolist()
+    seen: Counter[tuple[str, int, int, int]] = Counter()
+    keys = []
+    for i, k, (start, stop) in zip(image.tolist(), index.tolist(), spans, strict=True):
+        words = (images[i], k, start, stop)
+        keys.append((*words, seen[words]))
+        seen[words] += 1
+    return keys
+
+
+def choose(
+    table: ItemTable,
+    count: int,
+    *,
+    other: ItemTable | None = None,
+    type_name: str | None = None,
+    word: str | None = None,
+    image: str | None = None,
+    kind: str | None = None,
+) -> list[int]:
+    """Rows of items, worst first; against another system those that lost most first.
+
+    Args:
+        table: The items.
+        count: How many at most.
+        other: Another system's items, row for row.
+        type_name: Only items of this phrase type.
+        word: Only items with this word, whatever its case.
+        image: Only items of this image.
+        kind: Only items with this kind of error.
+
+    Raises:
+        ProtocolError: There is no such type or kind.
+        NothingToScoreError: No item is left.
+    """
+    keep = np.ones(len(table), np.bool_)
+    if kind is not None:
+        keep &= table.item_kind == _number(kind, KINDS, "kind")
+    if type_name is not None:
+        keep &= (table.item_types >> _number(type_name, tuple(table.types), "phrase type") & 1) > 0
+    if image is not None:
+        rows = [row for row, name in enumerate(table.image_id) if name == image]
+        keep &= np.isin(table.caption_image[table.item_caption], rows)
+    if word is not None:
+        keep &= _has_word(table, word)
+    f1 = table.item_scores[:, 2].astype(np.float64)
+    if other is None and kind is None:
+        # What no attention could have got right is no example of bad attention.
+        keep &= table.scored
+    order = f1 if other is None else f1 - other.item_scores[:, 2]
+    rows_kept = np.flatnonzero(keep)
+    if not len(rows_kept):
+        raise NothingToScoreError("no item is left by these filters", hint="leave out one of them")
+    return [int(row) for row in rows_kept[np.argsort(order[rows_kept], kind="stable")][:count]]
+
+
+def _number(name: str, known: tuple[str, ...], what: str) -> int:
+    if name not in known:
+        hint = suggestion(name, known, f"use {', '.join(known)}")
+        raise ProtocolError(f"there is no {what} {name!r}", hint=hint)
+    return known.index(name)
+
+
+def _has_word(table: ItemTable, word: str) -> NDArray[np.bool_]:
+    texts = list(table.caption_text)
+    wanted = word.casefold()
+    spans = zip(table.item_caption.tolist(), table.item_span.tolist(), strict=True)
+    # Folding may change lengths: spans are those of the text as it stands.
+    return np.fromiter((wanted in texts[c][a:b].casefold().split() for c, (a, b) in spans), np.bool_, len(table))

@@ -1,0 +1,234 @@
+"""Items one by one, in a compact file beside a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attneval.arrays.bits import moved_bits
+from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.strings import Strings
+from attneval.errors import ResultError
+from attneval.storage.archive import Archive
+from attneval.storage.npz import write_npz
+from attneval.storage.whole_files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed", "unreachable")
+"""What an item can be, as `attneval.evaluation.examine_items` says it."""
+RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
+_TEXT = ("image_id", "caption_text", "types")
+_COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
+    "caption_image": ("i4", "caption", ()),
+    "caption_index": ("i2", "caption", ()),
+    "item_caption": ("i4", "item", ()),
+    "item_span": ("i4", "item", (2,)),
+    "item_types": ("i4", "item", ()),
+    "item_kind": ("u1", "item", ()),
+    "item_scores": ("f4", "item", (3,)),
+    "item_top": ("f4", "item", (2,)),
+    "item_other": ("i4", "item", (2,)),
+    "scored": ("b1", "item", ()),
+    "region_offset": ("i8", "bound of an image", ()),
+    "region_box": ("f4", "region", (4,)),
+    "attended": ("u1", "byte", ()),
+    "relevant": ("u1", "byte", ()),
+}
+"""By column: its type, of what it has one entry each, and the shape of an entry."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemTable:
+    """m items of C captions of I images.
+
+    Attributes:
+        image_id: The images.
+        caption_image: i4[C], row of each caption's image.
+        caption_index: i2[C], which of its image's captions it is.
+        caption_text: The captions.
+        types: The names of the bits of `item_types`.
+        region_offset: i8[I+1], first region of each image.
+        region_box: f4[sum R, 4], the regions that count.
+        item_caption: i4[m], row of each item's caption.
+        item_span: i4[m, 2], the word or phrase, half-open code points into the caption.
+        item_types: i4[m], phrase types as bits.
+        item_kind: u1[m], index into `KINDS`.
+        item_scores: f4[m, 3], precision, recall and F1.
+        item_top: f4[m, 2], the region with the largest weight (the first of several), and that weight; -1 and 0 where
+            the model gave no weights.
+        item_other: i4[m, 2], the words of the caption that were attended in its place; (-1, -1) where none were.
+        attended: u1, for each item one bit per region of its image, padded to bytes.
+        relevant: u1, as `attended`.
+        scored: b[m], whether the item counts in precision, recall and F1.
+    """
+
+    image_id: Strings
+    caption_image: NDArray[np.int32]
+    caption_index: NDArray[np.int16]
+    caption_text: Strings
+    types: Strings
+    region_offset: NDArray[np.int64]
+    region_box: NDArray[np.float32]
+    item_caption: NDArray[np.int32]
+    item_span: NDArray[np.int32]
+    item_types: NDArray[np.int32]
+    item_kind: NDArray[np.uint8]
+    item_scores: NDArray[np.float32]
+    item_top: NDArray[np.float32]
+    item_other: NDArray[np.int32]
+    attended: NDArray[np.uint8]
+    relevant: NDArray[np.uint8]
+    scored: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.item_kind)
+
+    def image_of(self, item: int) -> int:
+        """The row of an item's image."""
+        return int(self.caption_image[self.item_caption[item]])
+
+    def regions(self, item: int) -> NDArray[np.float32]:
+        """The regions f4[R, 4] of an item's image."""
+        image = self.image_of(item)
+        return self.region_box[self.region_offset[image] : self.region_offset[image + 1]]
+
+    def members(self, item: int, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """The regions that an item's bits name, counted within its image."""
+        count = len(self.regions(item))
+        start = self._bytes[item]
+        return np.flatnonzero(np.unpackbits(bits[start : start + (count + 7) // 8], count=count))
+
+    @cached_property
+    def _bytes(self) -> NDArray[np.int64]:
+        count = np.diff(self.region_offset)[self.caption_image[self.item_caption]]
+        return offsets_of((count + 7) // 8)
+
+    def take(self, items: NDArray[np.int64]) -> ItemTable:
+        """Some of the items, with all captions and images."""
+        count = np.diff(self._bytes)[items]
+        chosen = ranges(self._bytes[:-1][items], count)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in ("attended", "relevant"):
+            values[name] = values[name][chosen]
+        for name in (*(n for n in values if n.startswith("item_")), "scored"):
+            values[name] = values[name][items]
+        return ItemTable(**values)
+
+    def save(self, path: Path) -> None:
+        """Write the table as an `.npz`, whole or not at all."""
+        members: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Strings):
+                members[field.name], members[f"{field.name}_offset"] = value.to_utf8()
+            else:
+                members[field.name] = value.astype(np.uint8) if field.name == "scored" else value
+        with replacing(path) as file:
+            write_npz(file, members)
+
+    @classmethod
+    def load(cls, path: Path) -> ItemTable:
+        """Read a table.
+
+        Raises:
+            ResultError: It cannot be read.
+        """
+        if not path.is_file():
+            raise ResultError(
+                f"{path} does not exist", hint="items are kept by: attneval score ... -o result.json --items"
+            )
+        archive = Archive(path)
+        names = set(archive.names)
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            needed = [field.name, f"{field.name}_offset"] if field.name in _TEXT else [field.name]
+            missing = [name for name in needed if name not in names]
+            if missing:
+                raise ResultError(f"{path} is no items file: {missing[0]} is missing")
+            try:
+                values[field.name] = (
+                    Strings.from_utf8(*map(archive.array, needed)) if needed[1:] else archive.array(*needed)
+                )
+            except (ValueError, IndexError, TypeError) as error:
+                raise _damaged(path, f"{field.name} is no text ({error})") from error
+        values["scored"] = values["scored"].astype(np.bool_)
+        table = cls(**values)
+        flaw = next(table._flaws(), None)
+        if flaw:
+            raise _damaged(path, flaw)
+        return table
+
+    def _flaws(self) -> Iterator[str]:
+        """What keeps the columns from being read together; what comes later relies on what came before."""
+        for name in _TEXT:
+            strings = getattr(self, name)
+            yield from _flaws_of_offsets(f"{name}_offset", strings.offset, len(strings.code))
+        counts = {
+            "caption": len(self.caption_text),
+            "item": len(self.item_kind),
+            "bound of an image": len(self.image_id) + 1,
+            "region": len(self.region_box),
+            "byte": len(self.attended),
+        }
+        for name, (kind, per, shape) in _COLUMNS.items():
+            column = getattr(self, name)
+            if column.dtype != kind or column.shape != (counts[per], *shape):
+                yield f"{name} is {column.dtype}{list(column.shape)}, expected {kind}{[counts[per], *shape]}"
+        yield from _flaws_of_offsets("region_offset", self.region_offset, len(self.region_box))
+        rows = {"caption_image": len(self.image_id), "item_caption": len(self.caption_text), "item_kind": len(KINDS)}
+        for name, count in rows.items():
+            column = getattr(self, name)
+            if len(column) and not 0 <= column.min() <= column.max() < count:
+                yield f"{name} names rows beyond the {count} that there are"
+        if self._bytes[-1] != len(self.attended):
+            yield f"attended and relevant have {len(self.attended)} bytes each, expected {self._bytes[-1]}"
+        length = np.diff(self.caption_text.offset)[self.item_caption]
+        for name in ("item_span", "item_other"):
+            start, stop = getattr(self, name).T
+            if ((start >= 0) & ((start > stop) | (stop > length))).any():
+                yield f"{name} points beyond its caption"
+
+    @classmethod
+    def joined(cls, tables: Sequence[ItemTable]) -> ItemTable:
+        """Several tables of different images, one after the other."""
+        captions = offsets_of([len(table.caption_image) for table in tables])
+        images = offsets_of([len(table.image_id) for table in tables])
+        boxes = offsets_of([len(table.region_box) for table in tables])
+        names: list[str] = []
+        for table in tables:
+            names += [name for name in table.types if name not in names]
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            parts = [getattr(table, field.name) for table in tables]
+            if field.name == "types":
+                values["types"] = Strings.of(names)
+            elif field.name in _TEXT:
+                values[field.name] = Strings.of([text for part in parts for text in part])
+            elif field.name == "region_offset":
+                shifted = [part[:-1] + shift for part, shift in zip(parts, boxes[:-1], strict=True)]
+                values["region_offset"] = np.concatenate([*shifted, boxes[-1:]])
+            else:
+                shifts = {"item_caption": captions, "caption_image": images}.get(field.name)
+                if shifts is not None:
+                    parts = [(part + shift).astype(part.dtype) for part, shift in zip(parts, shifts, strict=False)]
+                elif field.name == "item_types":
+                    parts = [moved_bits(part, list(t.types), names) for part, t in zip(parts, tables, strict=True)]
+                values[field.name] = np.concatenate(parts)
+        return cls(**values)
+
+
+def _flaws_of_offsets(name: str, offset: NDArray[Any], end: int) -> Iterator[str]:
+    if offset.ndim != 1 or not len(offset) or offset[0] != 0 or offset[-1] != end or (np.diff(offset) < 0).any():
+        yield f"{name} does not ascend from 0 to {end}"
+
+
+def _damaged(path: Path, flaw: str) -> ResultError:
+    return ResultError(f"{path} is a damaged items file: {flaw}", hint="score the export again with --items")

@@ -1,0 +1,85 @@
+"""Everything measured in one direction and channel."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attneval.metrics.totals import Totals
+    from attneval.statistics.image_sums import ImageSums
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured value.
+
+    Attributes:
+        value: Unrounded; None where it is undefined.
+        n: What it is a mean over: items, queries or captions.
+        ci: The 95 % interval, None where there is none.
+    """
+
+    value: float | None
+    n: int
+    ci: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision, recall and F1 over the thresholds of a rule.
+
+    Attributes:
+        rule: `uniform`, `abs`, `max`, `top` or `mass`.
+        parameter: The thresholds, ascending.
+        precision: Mean over items at each threshold; so are the others.
+        recall: See `precision`.
+        f1: See `precision`.
+    """
+
+    rule: str
+    parameter: list[float]
+    precision: list[float]
+    recall: list[float]
+    f1: list[float]
+
+    @property
+    def area_under_pr(self) -> float:
+        """The area under precision over recall, by trapezoids between neighbouring thresholds that find anything.
+
+        Below the smallest such recall precision is taken to stay as it is; beyond the largest there is nothing.
+        """
+        points = [(r, p) for r, p in zip(self.recall, self.precision, strict=True) if r > 0]
+        if points and points[0][0] > points[-1][0]:
+            points.reverse()  # the strictest threshold finds least and comes first
+        if not points:
+            return 0.0
+        points.insert(0, (0.0, points[0][1]))
+        return sum((r1 - r0) * (p0 + p1) / 2 for (r0, p0), (r1, p1) in itertools.pairwise(points))
+
+    @property
+    def best(self) -> int:
+        """The place of the threshold with the largest F1."""
+        return self.f1.index(max(self.f1))
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Everything measured in one direction and channel.
+
+    Attributes:
+        metrics: By name.
+        baselines: By name of the baseline and of the metric.
+        by: By kind of group, name of the group and of the metric.
+        curve: The sweep of the threshold; None without maps.
+        sums: The per-image sums that all this was computed from.
+        totals: The exact totals of what is not kept per image.
+    """
+
+    metrics: dict[str, Measured]
+    baselines: dict[str, dict[str, Measured]]
+    by: dict[str, dict[str, dict[str, Measured]]]
+    curve: Curve | None
+    sums: ImageSums
+    totals: Totals = field(default_factory=dict)

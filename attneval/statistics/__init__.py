@@ -1,0 +1,1 @@
+"""Uncertainty: bootstrap, randomization, adjustment for many tests."""

@@ -1,0 +1,72 @@
+"""Uncertainty, from per-image sums only.
+
+Captions, phrases and regions of one image share it, so the image is the unit that is resampled. Every metric is a
+function of sums over images; a resample only changes how often each image's sums count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.config.options import RESAMPLES, SEED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from attneval.metrics.registry import Metric
+    from attneval.statistics.image_sums import ImageSums
+
+CONFIDENCE = 0.95
+DRAWN_AT_ONCE = 2**19
+"""Images that are drawn together: few enough to bound memory, enough for matrix products that are worth their start."""
+
+
+def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
+    """How often each image is drawn: f8[resamples, images], whole numbers; the same for everybody with this seed."""
+    return np.concatenate(list(repeats_in_blocks(images, resamples, seed)))
+
+
+def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """The rows of `bootstrap_repeats`, some at a time."""
+    random = np.random.default_rng(seed)
+    at_once = max(DRAWN_AT_ONCE // images, 1)
+    for first in range(0, resamples, at_once):
+        rows = min(at_once, resamples - first)
+        drawn = random.integers(0, images, (rows, images))
+        drawn += np.arange(rows)[:, None] * images
+        yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+
+
+def intervals(
+    metrics: Iterable[Metric], sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[str, tuple[float, float]]:
+    """Percentile cluster-bootstrap intervals (95 %), by metric.
+
+    Metrics whose value is tuned on the data have none, nor has anything measured on a single image. Resamples in
+    which a metric is undefined are left out.
+
+    Source:
+        Davison and Hinkley, Bootstrap Methods and their Application, 1997; Field and Welsh, Bootstrapping clustered
+        data, JRSS-B 2007.
+    """
+    wanted = [metric for metric in metrics if metric.resampled]
+    if len(sums.image_id) < 2 or not wanted or resamples < 1:
+        return {}
+    drawn = sums.resampled_in_blocks(repeats_in_blocks(len(sums.image_id), resamples, seed))
+    return {metric.name: bounds for metric in wanted if (bounds := percentile_bounds(metric.value(drawn))) is not None}
+
+
+def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The interval that holds the middle 95 % of resampled values; None if none is defined."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    # What np.quantile does by default, without the import of numpy.ma that it takes.
+    place = np.array([tail, 1 - tail]) * (len(defined) - 1)
+    low, high = np.interp(place, np.arange(len(defined)), np.sort(defined))
+    return float(low), float(high)

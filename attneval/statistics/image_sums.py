@@ -1,0 +1,112 @@
+"""Per-image sums: all that uncertainty is computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.config.options import RESAMPLES
+from attneval.statistics.ranks import RankTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from attneval.metrics.registry import Sums
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSums:
+    """Per-image sums of I images, in the order of their ids.
+
+    Attributes:
+        image_id: The images.
+        columns: f8[I] by name.
+        ranks: Ranks of retrieval queries by direction.
+    """
+
+    image_id: list[str]
+    columns: dict[str, NDArray[np.float64]]
+    ranks: dict[str, RankTable] = field(default_factory=dict)
+
+    def total(self) -> Sums:
+        """The columns summed over all images: f8[] by name."""
+        sums = {name: np.asarray(column.sum()) for name, column in self.columns.items()}
+        return sums | {f"{d}_medr": np.asarray(table.median()) for d, table in self.ranks.items()}
+
+    def resampled(self, repeats: NDArray[np.float64]) -> Sums:
+        """The columns summed over resampled images: f8[b] by name.
+
+        Args:
+            repeats: f8[b, I], how often each image counts, in whole numbers.
+        """
+        return self.resampled_in_blocks([repeats])
+
+    def resampled_in_blocks(self, blocks: Iterable[NDArray[np.float64]]) -> Sums:
+        """The same for blocks of resamples, one after the other, so that all of them are never there at once."""
+        table = np.array([*self.columns.values()]).reshape(-1, len(self.image_id)).T
+        medians = {f"{d}_medr": ranks.counted(len(self.image_id)) for d, ranks in self.ranks.items()}
+        parts: list[Sums] = []
+        for block in blocks:
+            single = block.astype(np.float32)  # holds whole numbers as well, and multiplies twice as fast
+            parts.append(
+                dict(zip(self.columns, (block @ table).T, strict=True)) | {d: of(single) for d, of in medians.items()}
+            )
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def mean_sums(runs: Sequence[ImageSums]) -> ImageSums:
+    """The sums of one system from several runs on the same images: columns averaged, ranks pooled.
+
+    What some of the runs lack the system does not have.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    columns = {
+        name: np.mean([run.columns[name] for run in runs], axis=0) for name in shared_names(r.columns for r in runs)
+    }
+    ranks = {d: _pooled([run.ranks[d] for run in runs], shift=0) for d in shared_names(run.ranks for run in runs)}
+    return ImageSums(runs[0].image_id, columns, ranks)
+
+
+def resampled_runs(runs: Sequence[ImageSums], drawn: NDArray[np.int64], repeats: NDArray[np.float64]) -> Sums:
+    """What `mean_sums` would give of resampled runs on resampled images: f8[b] by name.
+
+    Args:
+        runs: Several runs of one system.
+        drawn: i8[b, n], the n runs of each of b resamples.
+        repeats: f8[b, I], how often each image counts, in whole numbers.
+    """
+    count = np.stack([(drawn == run).sum(axis=1) for run in range(len(runs))]).astype(np.float64)
+    sums = [ImageSums(run.image_id, run.columns).resampled(repeats) for run in runs]
+    means = {
+        name: np.asarray(sum(w * s[name] for w, s in zip(count, sums, strict=True)) / drawn.shape[1])
+        for name in shared_names(sums)
+    }
+    for direction in shared_names(run.ranks for run in runs):
+        images = repeats.shape[1]
+        table = _pooled([run.ranks[direction] for run in runs], shift=images)
+        medians = [
+            table.medians((count[:, rows].T[:, :, None] * repeats[rows, None]).reshape(-1, len(runs) * images))
+            for rows in np.array_split(np.arange(len(repeats)), -(-len(repeats) // RESAMPLES))
+        ]
+        means[f"{direction}_medr"] = np.concatenate(medians)
+    return means
+
+
+def shared_names(tables: Iterable[Mapping[str, object]]) -> list[str]:
+    """The names that all tables have, in the order of the first."""
+    first, *others = tables
+    return [name for name in first if all(name in table for table in others)]
+
+
+def _pooled(tables: Sequence[RankTable], shift: int) -> RankTable:
+    """The queries of several tables as one; those of each table belong to images `shift` rows after the last's."""
+    return RankTable(
+        np.concatenate([table.image + shift * number for number, table in enumerate(tables)]),
+        np.concatenate([table.rank for table in tables]),
+        np.concatenate([table.fold for table in tables]),
+    )

@@ -1,0 +1,76 @@
+"""SHA-256 digests of files, computed beside other work."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING
+
+from attneval.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+AHEAD = 64 * 2**20
+"""Bytes that are hashed while the package is imported: no more than that takes."""
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(2**20))
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
+def hashing_ahead(paths: Iterable[Path]) -> dict[Path, Hashing]:
+    """Begin to compute the digests of those files that take no longer than importing the package does."""
+    small = (path for path in paths if path.is_file() and path.stat().st_size <= AHEAD)
+    return {path: Hashing(path).start() for path in small}
+
+
+class Hashing:
+    """The SHA-256 of a file, computed by another thread, once that is started, while this one goes on.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._digest: str | OSError = ""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> Hashing:
+        """Begin, if that has not been done."""
+        if self._thread.ident is None:
+            self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        try:
+            self._digest = sha256_of(self._path)
+        except OSError as error:
+            self._digest = error
+
+    def hexdigest(self) -> str:
+        """Wait for the digest.
+
+        Raises:
+            DataError: The file could not be read.
+        """
+        self.start()
+        self._thread.join()
+        if isinstance(self._digest, OSError):
+            raise DataError(f"{self._path}: {self._digest.strerror}") from self._digest
+        return self._digest
+
+
+def sha256_of_many(digests: dict[str, bytes]) -> str:
+    """One SHA-256 for several files: of the lines that `sha256sum` prints for them, sorted by name."""
+    lines = "".join(f"{digest.hex()}  {name}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode("utf-8")).hexdigest()

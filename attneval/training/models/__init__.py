@@ -1,0 +1,1 @@
+"""The four base models."""

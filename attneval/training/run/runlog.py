@@ -1,0 +1,58 @@
+"""The log of a run: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from attneval.errors import DataError
+from attneval.storage.whole_files import writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class RunLog:
+    """Append events to a file and hand them to a listener.
+
+    Args:
+        path: The file.
+        keep: Bytes of an earlier part of the run that stay; what was logged after its last checkpoint goes.
+        listener: Called with every event, logged or not.
+
+    Raises:
+        DataError: The file cannot be written, or is shorter than the part that should stay.
+    """
+
+    def __init__(self, path: Path, keep: int = 0, listener: Callable[[dict[str, Any]], None] | None = None) -> None:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab")
+        self._listener = listener
+        if self._file.tell() < keep:
+            self._file.close()
+            raise DataError(f"{path}: has {path.stat().st_size} bytes, but the run had logged {keep}")
+        self._file.truncate(keep)
+
+    def write(self, event: dict[str, Any]) -> None:
+        """Log an event."""
+        self._file.write(json.dumps(event).encode() + b"\n")
+        self._file.flush()
+        self.tell(event)
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Hand an event to the listener without logging it."""
+        if self._listener is not None:
+            self._listener(event)
+
+    def size(self) -> int:
+        """Bytes so far, safely on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.seek(0, os.SEEK_END)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
