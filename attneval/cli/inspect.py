@@ -55,7 +55,7 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
         return inspect_csv(table, items, other) if style == "csv" else None
 
     if folders:
-        from attneval.result import Result
+        from attneval.results.result import Result
 
         scored = None if result.suffix == ".npz" else Result.load(result)
         write_overlays(folders, table, items, scored, values | {"quiet": output.quiet})

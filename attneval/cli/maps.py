@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from attneval.itemfile import ItemTable
-    from attneval.pictures import Pictures
-    from attneval.result import Result
+    from attneval.evaluation.pictures import Pictures
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result
 
 SINGLE = 1e-6
 """By how much scores may differ that were stored in single precision."""
@@ -44,10 +44,10 @@ def pictures_of(
     Raises:
         ResultError: The export is not the one that was scored.
     """
-    from attneval.blocks import open_exports
-    from attneval.files import sha256_of
+    from attneval.evaluation.pictures import read_pictures
+    from attneval.evaluation.score_block import open_exports
     from attneval.groundtruth import open_ground_truth
-    from attneval.pictures import read_pictures
+    from attneval.storage.digests import sha256_of
 
     export = open_exports(tuple(attn), boxes)
     stored = {one.sha256 for one in result.inputs if one.role == "attn"}

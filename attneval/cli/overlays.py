@@ -17,10 +17,10 @@ from attneval.errors import ConfigError, DataError, first_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from attneval.itemfile import ItemTable
     from attneval.report.overlay.photos import Photos
     from attneval.report.overlay.scenes import Scenes
-    from attneval.result import Result
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result
 
 _WRITTEN = re.compile(r"\d{3,}-.*\.(?:png|svg)")
 """Files that an earlier run may have written here."""

@@ -13,10 +13,10 @@ from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
-    from attneval.itemfile import ItemTable
     from attneval.report.html.view import Gallery
     from attneval.report.overlay.photos import Photos
-    from attneval.result import Result
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result
 
 ENDINGS = (".html", ".htm")
 
@@ -41,7 +41,7 @@ def report(results: tuple[Path, ...], **values: Any) -> None:
     The first result is the subject, others are compared with it. Items are shown where it was scored with --items, or
     with --attn and --gt; with these, maps and annotated shapes are drawn, and with --images on the photographs.
     """
-    from attneval.files import write_text
+    from attneval.storage.whole_files import write_text
 
     output: Path = values["output"] or Path("report.html")
     named = [*results, *values["attn"], *(values[name] for name in ("gt", "boxes_file") if values[name] is not None)]
@@ -60,7 +60,7 @@ def build(paths: list[Path], values: dict[str, Any]) -> str:
     """The page of some results, small enough."""
     from attneval.report.html.gallery import BUDGET
     from attneval.report.html.page import LARGEST, page_of, render
-    from attneval.result import Result
+    from attneval.results.result import Result
 
     loaded = [Result.load(path) for path in paths]
     comparison = _comparison(loaded, paths, values) if len(loaded) > 1 else None
@@ -76,9 +76,9 @@ def build(paths: list[Path], values: dict[str, Any]) -> str:
 
 
 def _comparison(loaded: list[Result], paths: list[Path], values: dict[str, Any]) -> dict[str, Any]:
-    from attneval.comparable import distinct
-    from attneval.compare import System, compare
     from attneval.report.compare import compare_dict
+    from attneval.results.comparability import distinct
+    from attneval.results.compare import System, compare
 
     names = distinct([result.name for result in loaded], list(map(str, paths)))
     systems = [System(name, (result,)) for name, result in zip(names, loaded, strict=True)]
@@ -183,9 +183,9 @@ def stored_items(path: Path, result: Result) -> ItemTable | None:
         ResultError: They are those of another result.
     """
     from attneval.errors import ResultError
-    from attneval.itemfile import ItemTable
-    from attneval.result import items_path
-    from attneval.selection import belong
+    from attneval.results.item_choice import belong
+    from attneval.results.items import ItemTable
+    from attneval.results.result import items_path
 
     beside = items_path(path)
     if not beside.is_file():

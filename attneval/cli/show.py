@@ -25,8 +25,8 @@ from attneval.errors import ConfigError, NothingToScoreError, first_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attneval.itemfile import ItemTable
     from attneval.report.overlay.scene import Scene
+    from attneval.results.items import ItemTable
 
 WAYS = ("auto", "kitty", "iterm", "sixel", "blocks", "none")
 ENDINGS = (".png", ".svg")
@@ -86,9 +86,9 @@ def _chosen(export: Path, values: dict[str, Any]) -> tuple[Scene, list[str]]:
     Raises:
         NothingToScoreError: There is none.
     """
-    from attneval.blocks import open_exports
+    from attneval.evaluation.pictures import read_pictures
+    from attneval.evaluation.score_block import open_exports
     from attneval.groundtruth import open_ground_truth
-    from attneval.pictures import read_pictures
     from attneval.report.overlay.scenes import Scenes
 
     protocol = protocol_from(values)
@@ -132,7 +132,7 @@ def _has_word(table: ItemTable, row: int, wanted: str) -> bool:
 
 def write_picture(path: Path, scene: Scene, photo: Any) -> None:
     """Write a scene as PNG or SVG, whole or not at all."""
-    from attneval.files import replacing, write_text
+    from attneval.storage.whole_files import replacing, write_text
 
     if path.suffix.lower() == ".svg":
         from attneval.report.overlay.vector import vector

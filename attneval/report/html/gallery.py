@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.itemfile import KINDS
 from attneval.report.html.number import Number
 from attneval.report.html.view import Card, Gallery
 from attneval.report.overlay.picture import drawn
 from attneval.report.overlay.vector import pieces
+from attneval.results.items import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from attneval.itemfile import ItemTable
     from attneval.report.overlay.scenes import Scenes
+    from attneval.results.items import ItemTable
 
 BUDGET = 2_200_000
 """Bytes of a page that its items may take, photographs included."""

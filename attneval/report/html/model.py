@@ -10,15 +10,15 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from attneval.config.protocol import Protocol
 from attneval.metrics.registry import REGISTRY, metrics
-from attneval.protocol import Protocol
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, CurvePoint, CurveView, Floor, Lift, Measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attneval.result import Result
+    from attneval.results.result import Result
 
 SETS = ("precision", "recall", "f1", "micro_precision", "micro_recall", "micro_f1")
 """Metrics of attended sets: what even attention scores in them was not told rightly by results of version 1."""

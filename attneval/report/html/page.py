@@ -14,10 +14,10 @@ from attneval.report.html.verdict import parameter_name, verdict
 from attneval.report.html.view import Page
 
 if TYPE_CHECKING:
-    from attneval.itemfile import ItemTable
     from attneval.report.html.number import Number
     from attneval.report.html.view import CurveView, Gallery, Heads
-    from attneval.result import Result
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result
 
 LARGEST = 3_000_000
 """Bytes that no page exceeds."""

@@ -25,8 +25,8 @@ from attneval.report.html.view import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from attneval.itemfile import ItemTable
     from attneval.report.html.model import Source
+    from attneval.results.items import ItemTable
 
 BREAKDOWN_METRICS = ("f1", "ap", "pointing")
 BREAKDOWN_TITLES = {"type": "Phrase type", "area": "Box area, share of the image", "length": "Words in the phrase"}
@@ -62,7 +62,7 @@ def breakdowns(source: Source) -> tuple[Breakdown, ...]:
 
 def errors(table: ItemTable) -> Errors:
     """Kinds of errors with what they cost, and how F1 is spread over items."""
-    from attneval.diagnosis import costs
+    from attneval.results.error_costs import costs
 
     total = max(len(table), 1)
     rows = []

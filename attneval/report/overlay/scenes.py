@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.itemfile import KINDS
 from attneval.report.overlay.scene import Scene
+from attneval.results.items import KINDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.itemfile import ItemTable
-    from attneval.pictures import Pictures
+    from attneval.evaluation.pictures import Pictures
+    from attneval.results.items import ItemTable
 
 
 class Scenes:

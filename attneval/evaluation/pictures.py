@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.block import MEAN, Block
-from attneval.blocks import split_blocks
-from attneval.diagnosis import examine
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
-from attneval.itemfile import ItemTable
-from attneval.metrics.judged import Judged
-from attneval.metrics.rows import Rows, normalised
-from attneval.scoring import item_chunks
+from attneval.evaluation.block import MEAN, Block
+from attneval.evaluation.examine_items import examine
+from attneval.evaluation.score_block import split_blocks
+from attneval.evaluation.sum_items import item_chunks
+from attneval.metrics.hits import Judged
+from attneval.metrics.rankings import Rows, normalised
+from attneval.results.items import ItemTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.export.content import AttentionExport
+    from attneval.config.protocol import Protocol
+    from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import Source
-    from attneval.protocol import Protocol
 
 
 @dataclass(frozen=True, eq=False)
