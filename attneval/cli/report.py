@@ -13,7 +13,7 @@ from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
-    from attneval.report.html.view import Gallery
+    from attneval.report.html.gallery import Gallery
     from attneval.report.overlay.photos import Photos
     from attneval.results.items import ItemTable
     from attneval.results.result import Result
@@ -105,7 +105,8 @@ class _Items:
 
     def gallery(self, budget: int) -> Gallery | None:
         """The items to show, within some bytes."""
-        from attneval.report.html.gallery import choose_images, gallery
+        from attneval.report.html.chosen import choose_images
+        from attneval.report.html.gallery import gallery
 
         if self.table is None and not self.values["attn"]:
             return None
@@ -149,7 +150,7 @@ class _Items:
         return self._sources[name]
 
     def _read(self) -> Any:
-        from attneval.report.html.gallery import choose_images
+        from attneval.report.html.chosen import choose_images
         from attneval.report.overlay.scenes import Scenes
 
         if not self.values["attn"]:

@@ -12,7 +12,9 @@ from attneval.report.overlay.svg import path, percent, tag
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from attneval.report.html.view import Change, Channel, CurvePoint, CurveView, Errors, Floor, Measure
+    from attneval.report.html.sections import Errors
+    from attneval.report.html.systems import Change
+    from attneval.report.html.view import Channel, CurvePoint, CurveView, Floor, Measure
 
 MEANINGS = {
     "uniform": "attended is a weight of more than c times an even share",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections import Counter, defaultdict
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.report.html.chosen import deal_items
+from attneval.report.html.entries import defined, entry_of, image_of
 from attneval.report.html.number import Number
-from attneval.report.html.view import Card, Gallery
 from attneval.report.overlay.picture import drawn
 from attneval.report.overlay.vector import pieces
 from attneval.results.items import KINDS
@@ -18,83 +19,72 @@ from attneval.results.items import KINDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from attneval.report.overlay.scenes import Scenes
-    from attneval.results.items import ItemTable
 
 BUDGET = 2_200_000
 """Bytes of a page that its items may take, photographs included."""
 PHOTO_SHARE = 0.55
-MOST_IMAGES = 40
 FIRST_CARDS = 6
 
 
-def choose_images(table: ItemTable, known: list[str] | None = None, most: int = MOST_IMAGES) -> list[str]:
-    """Images whose items show everything that goes right and wrong.
+@dataclass(frozen=True)
+class Card:
+    """One item, drawn.
 
-    In rounds: each time the image with the rarest kind and type of item that is not shown yet, ties by id.
-
-    Args:
-        table: The items.
-        known: The images that can be shown; all by default.
-        most: How many at most.
+    Attributes:
+        kind: Its kind of error.
+        types: Its phrase types.
+        caption_id: ``36979#2``.
+        pieces: The caption in pieces, each with the classes of its marks.
+        photo: The id of its image's picture, empty without one.
+        picture: The overlay as SVG elements.
+        size: Width and height of the image.
+        numbers: Precision, recall, F1 and, where it is known, average precision.
+        readout: Counts, in words.
+        label: The picture in words.
     """
-    names = [str(name) for name in table.image_id]
-    of_image: dict[int, set[tuple[int, int]]] = defaultdict(set)
-    count: Counter[tuple[int, int]] = Counter()
-    images = table.caption_image[table.item_caption].tolist()
-    for image, kind, types in zip(images, table.item_kind.tolist(), table.item_types.tolist(), strict=True):
-        pair = (kind, types)
-        count[pair] += 1
-        of_image[image].add(pair)
-    shown = None if known is None else set(known)
-    left = sorted((i for i in of_image if shown is None or names[i] in shown), key=lambda i: names[i])
-    chosen: list[str] = []
-    wanted: set[tuple[int, int]] = set()
-    while left and len(chosen) < most:
-        if not any(of_image[i] & wanted for i in left):
-            wanted = set().union(*(of_image[i] for i in left))
-        best = min(left, key=lambda i: (min((count[p] for p in of_image[i] & wanted), default=len(images)), names[i]))
-        left.remove(best)
-        wanted -= of_image[best]
-        chosen.append(names[best])
-    return chosen
+
+    kind: str
+    types: str
+    caption_id: str
+    pieces: tuple[tuple[str, str], ...]
+    photo: str
+    picture: Any
+    size: tuple[float, float]
+    numbers: tuple[tuple[str, Number], ...]
+    readout: str
+    label: str
 
 
-def deal_items(
-    scenes: Scenes, images: list[str], cards: int | None, size: Callable[[int], int], budget: int
-) -> list[int]:
-    """Items of the images chosen: all, or in turns from each image its rarest, until there are enough.
+@dataclass(frozen=True)
+class Gallery:
+    """Items one by one.
 
-    Args:
-        scenes: The items.
-        images: The images.
-        cards: How many at most.
-        size: The bytes that an item takes.
-        budget: The bytes that all may take.
+    Attributes:
+        data: What the script shows, as JSON values.
+        photos: Data URI by image id, of the images that were there.
+        cards: The first cards, drawn without a script.
+        kinds: Kinds of errors with how many items of each are on the page.
+        types: Phrase types on the page.
+        items: How many items are on the page.
+        total: How many items there are in all.
+        images: How many images are on the page.
+        left_out: Why some are not on the page; empty if all are.
+        has_maps: Whether weights are known.
+        has_ranks: Whether captions' ranks are known.
     """
-    table = scenes.table
-    count = Counter(zip(table.item_kind.tolist(), table.item_types.tolist(), strict=True))
-    place = {name: k for k, name in enumerate(images)}
-    queues: list[list[int]] = [[] for _ in images]
-    for item, image in enumerate(table.caption_image[table.item_caption].tolist()):
-        if scenes.image_id[image] in place:
-            queues[place[scenes.image_id[image]]].append(item)
-    for queue in queues:
-        queue.sort(key=lambda i: (count[int(table.item_kind[i]), int(table.item_types[i])], i), reverse=True)
-    dealt: list[int] = []
-    used = 0
-    while any(queues) and (cards is None or len(dealt) < cards):
-        for queue in queues:
-            if not queue or (cards is not None and len(dealt) >= cards):
-                continue
-            item = queue.pop()
-            used += size(item)
-            if used > budget:
-                return sorted(dealt)
-            dealt.append(item)
-    return sorted(dealt)
+
+    data: dict[str, Any]
+    photos: dict[str, str]
+    cards: tuple[Card, ...]
+    kinds: tuple[tuple[int, str, int], ...]
+    types: tuple[str, ...]
+    items: int
+    total: int
+    images: int
+    left_out: str
+    has_maps: bool
+    has_ranks: bool
 
 
 def gallery(
@@ -136,7 +126,7 @@ def gallery(
     entries: dict[int, dict[str, Any]] = {}
 
     def size(item: int) -> int:
-        entries[item] = _entry(scenes, item)
+        entries[item] = entry_of(scenes, item)
         return len(json.dumps(entries[item], separators=(",", ":")))
 
     dealt = deal_items(scenes, taken, cards, size, budget - used)
@@ -156,7 +146,7 @@ def gallery(
     data = {
         "kinds": list(KINDS),
         "types": list(map(str, table.types)),
-        "images": [_image(scenes, rows[name], name) for name in taken],
+        "images": [image_of(scenes, rows[name], name) for name in taken],
         "captions": listed,
         "items": [entries[item] for item in dealt],
     }
@@ -190,74 +180,6 @@ def _left_out(shown: int, total: int, cards: int | None, photographed: bool) -> 
     return f"{why} is left out; attneval inspect lists it."
 
 
-def _image(scenes: Scenes, row: int, name: str) -> dict[str, Any]:
-    width, height = scenes.size(row)
-    image: dict[str, Any] = {"id": name, "w": width, "h": height}
-    grid = (0, 0) if scenes.pictures is None else tuple(scenes.pictures.grid[row].tolist())
-    box = scenes.table.region_box[scenes.table.region_offset[row] : scenes.table.region_offset[row + 1]]
-    if all(grid):
-        image["grid"] = list(grid)
-    image["boxes"] = [[_pixels(edge) for edge in own] for own in box.tolist()]
-    return image
-
-
-def _entry(scenes: Scenes, item: int) -> dict[str, Any]:
-    """One item as the script reads it; spans count UTF-16 units, as scripts do."""
-    table, scene = scenes.table, scenes.scene(item)
-    attended, relevant = int(scene.attended.sum()), int(scene.relevant.sum())
-    n = len(scene.box)
-    ap = pointing = None
-    if scenes.pictures is not None:
-        ap, pointing = (_defined(float(v[item])) for v in (scenes.pictures.ap, scenes.pictures.pointing))
-    entry: dict[str, Any] = {
-        "c": 0,
-        "w": _units(scene.caption, scene.word),
-        "p": _units(scene.caption, scene.phrase),
-        "o": _units(scene.caption, scene.other),
-        "t": [bit for bit in range(len(table.types)) if int(table.item_types[item]) >> bit & 1],
-        "k": int(table.item_kind[item]),
-        "v": [*(round(value, 6) for value in scene.scores), ap, pointing],
-        # Attending to everything has a recall of 1 and the share of relevant regions as precision.
-        "e": round(2 * relevant / (n + relevant), 6) if relevant else None,
-        "na": attended,
-        "nr": relevant,
-        "s": bool(table.scored[item]),
-        "a": _bits(scene.attended),
-        "r": _bits(scene.relevant),
-    }
-    if scene.weight is not None:
-        largest = float(scene.weight.max())
-        entry["mx"] = float(f"{largest:.6g}")
-        entry["q"] = _bytes(scene.weight, largest)
-    if scene.shapes is not None:
-        entry["b"] = [[_pixels(edge) for edge in own] for own in scene.shapes.tolist()]
-    return entry
-
-
-def _pixels(edge: float) -> float:
-    text = f"{edge:.1f}"
-    return int(text[:-2]) if text.endswith(".0") else float(text)
-
-
-def _defined(value: float) -> float | None:
-    return None if value != value else round(value, 6)  # noqa: PLR0124 - NaN
-
-
-def _units(text: str, span: tuple[int, int] | None) -> list[int] | None:
-    if span is None:
-        return None
-    return [len(text[:end].encode("utf-16-le", "surrogatepass")) // 2 for end in span]
-
-
-def _bits(mask: NDArray[np.bool_]) -> str:
-    return base64.b64encode(np.packbits(mask).tobytes()).decode("ascii")
-
-
-def _bytes(weight: NDArray[np.float64], largest: float) -> str:
-    share = weight / largest if largest > 0 else np.zeros_like(weight)
-    return base64.b64encode(np.rint(255 * share).astype(np.uint8).tobytes()).decode("ascii")
-
-
 def _first_cards(scenes: Scenes, dealt: list[int]) -> list[int]:
     """The worst item of each image, the worst first: what the page shows before anything is chosen."""
     table = scenes.table
@@ -273,7 +195,7 @@ def _card(scenes: Scenes, item: int, photos: dict[str, str]) -> Card:
     types = [str(name) for bit, name in enumerate(table.types) if int(table.item_types[item]) >> bit & 1]
     names = ("precision", "recall", "F1")
     numbers = [(name, Number(value, f"{place}/{name}")) for name, value in zip(names, scene.scores, strict=True)]
-    if scenes.pictures is not None and (ap := _defined(float(scenes.pictures.ap[item]))) is not None:
+    if scenes.pictures is not None and (ap := defined(float(scenes.pictures.ap[item]))) is not None:
         numbers.append(("AP", Number(ap, f"{place}/AP")))
     attended, relevant = int(scene.attended.sum()), int(scene.relevant.sum())
     both = int((scene.attended & scene.relevant).sum())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.config.protocol import Protocol
 from attneval.metrics.registry import REGISTRY, metrics
+from attneval.report.html.names import LETTERS, SETS, TITLES, floor_title
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, CurvePoint, CurveView, Floor, Lift, Measure
 
@@ -20,41 +21,12 @@ if TYPE_CHECKING:
 
     from attneval.results.result import Result
 
-SETS = ("precision", "recall", "f1", "micro_precision", "micro_recall", "micro_f1")
-"""Metrics of attended sets: what even attention scores in them was not told rightly by results of version 1."""
-LETTERS = {"uniform": "u", "center": "c", "shuffled": "s"}
-FEW_IMAGES, FEW_ITEMS = 30, 100
-TITLES = {
-    "f1": "F1",
-    "precision": "Precision",
-    "recall": "Recall",
-    "micro_f1": "F1 (micro)",
-    "micro_precision": "Precision (micro)",
-    "micro_recall": "Recall (micro)",
-    "ap": "Average precision",
-    "r@1": "R@1",
-    "r@5": "R@5",
-    "r@10": "R@10",
-    "mass": "Attention mass",
-    "area_mass": "Area mass",
-    "auc": "ROC area",
-    "f1_lift": "F1 lift",
-    "ap_lift": "AP lift",
-}
-"""Short titles; other metrics are called as in all tables."""
 _CHANNEL = re.compile(r"(?:L(\d+))?(?:H(\d+))?/(\w+)")
 
 
 def pointer(*keys: str | int) -> str:
     """The JSON pointer (RFC 6901) of a place."""
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
-
-
-def floor_title(name: str, metric: str) -> str:
-    """How a floor is called in a sentence."""
-    if name == "uniform":
-        return "everything" if metric in SETS else "even weights"
-    return {"center": "centre", "shuffled": "shuffled"}.get(name, name)
 
 
 class Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,14 @@ from attneval.report.html.model import Source
 from attneval.report.html.sections import breakdowns, errors, heads, retrieval
 from attneval.report.html.systems import systems
 from attneval.report.html.verdict import parameter_name, verdict
-from attneval.report.html.view import Page
 
 if TYPE_CHECKING:
-    from attneval.report.html.number import Number
-    from attneval.report.html.view import CurveView, Gallery, Heads
+    from attneval.report.html.gallery import Gallery
+    from attneval.report.html.number import Number, Sentence
+    from attneval.report.html.sections import Breakdown, Errors, Heads, Retrieval
+    from attneval.report.html.systems import Systems
+    from attneval.report.html.verdict import Verdict
+    from attneval.report.html.view import CurveView
     from attneval.results.items import ItemTable
     from attneval.results.result import Result
 
@@ -23,6 +27,44 @@ LARGEST = 3_000_000
 """Bytes that no page exceeds."""
 FORMATS = {"entities": "Flickr30k Entities", "mdetr": "grounding JSON (MDETR, GLIP)", "coco": "COCO"}
 COUNTED = ("images", "captions", "phrases", "items", "unreachable")
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole page; a section that has no data is None and left out.
+
+    Attributes:
+        title: The system's name.
+        version: The attneval that made the result.
+        model: What the export says of its model.
+        facts: Counts with what they count.
+        setting: What the export and annotations are, and protocol fields that are not the default.
+        protocol: Field, value, and whether it differs from the default.
+        signature: The protocol on one line.
+        inputs: Role, path and digest of each file.
+        bootstrap: How intervals were computed.
+        counts: All counts by name.
+    """
+
+    title: str
+    version: str
+    model: str
+    facts: tuple[tuple[Number, str], ...]
+    setting: tuple[tuple[str, str], ...]
+    protocol: tuple[tuple[str, str, bool], ...]
+    signature: str
+    inputs: tuple[tuple[str, str, str], ...]
+    bootstrap: Sentence
+    counts: tuple[tuple[str, Number], ...]
+    verdict: Verdict | None = None
+    notes: tuple[str, ...] = ()
+    curve: CurveView | None = None
+    breakdowns: tuple[Breakdown, ...] = ()
+    errors: Errors | None = None
+    heads: Heads | None = None
+    systems: Systems | None = None
+    retrieval: Retrieval | None = None
+    gallery: Gallery | None = None
 
 
 def page_of(

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.report.html.model import FEW_ITEMS, SETS
+from attneval.report.html.names import SETS
 from attneval.report.html.number import Number
-from attneval.report.html.view import (
-    Breakdown,
-    Errors,
-    Floor,
-    GroupRow,
-    Heads,
-    KindRow,
-    Lift,
-    Measure,
-    Retrieval,
-    RetrievalDirection,
-)
+from attneval.report.html.view import Channel, Floor, Lift, Measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attneval.report.html.model import Source
+    from attneval.report.html.number import Sentence
     from attneval.results.items import ItemTable
 
 BREAKDOWN_METRICS = ("f1", "ap", "pointing")
@@ -42,6 +33,105 @@ MEANINGS = {
     "unreachable": "no region is relevant",
 }
 BINS = 20
+FEW_ITEMS = 100
+"""Below so many items a group is not judged."""
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """A group of items in a breakdown, and its metrics.
+
+    Attributes:
+        name: The group.
+        items: How many items it has.
+        few: Whether too few images stand behind it to judge it.
+        measures: One per column of the breakdown.
+    """
+
+    name: str
+    items: Number
+    few: bool
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Groups of one kind, as annotated."""
+
+    title: str
+    rows: tuple[GroupRow, ...]
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """A kind of error.
+
+    Attributes:
+        name: The kind.
+        meaning: What such an item attends to.
+        items: How many there are.
+        share: Of all items.
+        gain: By how much the mean F1 would rise without it.
+    """
+
+    name: str
+    meaning: str
+    items: Number
+    share: Number
+    gain: Number
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What goes wrong, from the items.
+
+    Attributes:
+        kinds: In the order of the docs.
+        bins: How many scored items have an F1 in each bin of 5 points.
+        scored: How many items count in F1.
+        mean: Their mean F1.
+    """
+
+    kinds: tuple[KindRow, ...]
+    bins: tuple[int, ...]
+    scored: Number
+    mean: Number
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The channels of a result.
+
+    Attributes:
+        channels: In the order of the export.
+        metrics: Name and title of the metrics that can be chosen, the first shown first.
+        floors: By metric, the floor that all channels share, where one is known.
+        headline: By metric, the value of the mean of the maps.
+    """
+
+    channels: tuple[Channel, ...]
+    metrics: tuple[tuple[str, str], ...]
+    floors: dict[str, Floor]
+    headline: dict[str, Measure]
+
+
+@dataclass(frozen=True)
+class RetrievalDirection:
+    """Recall@K in one direction."""
+
+    title: str
+    median: Number | None
+    mean: Number | None
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Retrieval in both directions."""
+
+    directions: tuple[RetrievalDirection, ...]
+    rsum: Measure | None
+    facts: Sentence
 
 
 def breakdowns(source: Source) -> tuple[Breakdown, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attneval.metrics.registry import REGISTRY
-from attneval.report.html.model import TITLES, pointer
+from attneval.report.html.model import pointer
+from attneval.report.html.names import TITLES
 from attneval.report.html.number import Number, Strong
-from attneval.report.html.view import Change, SystemCell, Systems
 
 if TYPE_CHECKING:
     from attneval.report.html.number import Sentence
@@ -15,6 +16,65 @@ if TYPE_CHECKING:
 SHORT = {"ap": "AP", "pointing": "Pointing", "mass": "Mass", "rsum": "rSum", "rank_accuracy": "Rank acc."}
 WAYS = {"i2t": "image\u2192text", "t2i": "text\u2192image"}
 LARGEST = 3
+
+
+@dataclass(frozen=True)
+class SystemCell:
+    """A system's value of a metric, with the letters of the systems it is significantly better than."""
+
+    value: Number
+    marks: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a system differs from the first one in one metric.
+
+    Attributes:
+        metric: How it is called.
+        value: The difference.
+        low: The lower end of its interval.
+        high: The upper end.
+        p: Two-sided.
+        p_holm: After adjustment, None where the metric is not in the family.
+        counts: Images won, tied and lost.
+        state: `above`, `at` or `below`: significantly better, neither, significantly worse.
+    """
+
+    metric: str
+    value: Number
+    low: Number | None
+    high: Number | None
+    p: Number
+    p_holm: Number | None
+    counts: tuple[Number, Number, Number] | None
+    state: str
+
+
+@dataclass(frozen=True)
+class Systems:
+    """Several results side by side.
+
+    Attributes:
+        names: With their letters, the first result first.
+        columns: The metrics.
+        rows: One per system, one cell per metric.
+        sentences: One per candidate.
+        changes: By candidate, one per metric that both have.
+        limit: The end of the common axis of changes.
+        alpha: The level of significance.
+        notes: What a reader has to know.
+    """
+
+    names: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[SystemCell, ...], ...]
+    sentences: tuple[Sentence, ...]
+    changes: tuple[tuple[Change, ...], ...]
+    limit: float
+    alpha: float
+    notes: tuple[str, ...]
 
 
 def systems(comparison: dict[str, Any]) -> Systems:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from attneval.report.html.number import Number, Strong
-from attneval.report.html.view import Measure, MeasureGroup, Verdict
 
 if TYPE_CHECKING:
     from attneval.report.html.model import Source
     from attneval.report.html.number import Sentence
-    from attneval.report.html.view import Breakdown, CurveView
+    from attneval.report.html.sections import Breakdown
+    from attneval.report.html.view import CurveView, Measure
 
 NOTES = 6
 WAY_APART, BEST_APART = 0.15, 0.03
@@ -24,6 +25,35 @@ FLOOR_WORDS = {
     "other things": "what it scores on other things",
     "even attention": "even attention",
 }
+
+
+@dataclass(frozen=True)
+class MeasureGroup:
+    """Metrics that answer one question."""
+
+    question: str
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to the page's first question.
+
+    Attributes:
+        sentence: In words.
+        notes: What qualifies it, the most important first.
+        groups: The metrics by question.
+        other: All metrics, for the folded table.
+        paired: Whether any difference has a paired interval.
+        unpaired: Whether any has not.
+    """
+
+    sentence: Sentence
+    notes: tuple[Sentence, ...]
+    groups: tuple[MeasureGroup, ...]
+    other: tuple[Measure, ...]
+    paired: bool
+    unpaired: bool
 
 
 def verdict(source: Source, curve: CurveView | None, breakdowns: tuple[Breakdown, ...]) -> Verdict | None:
