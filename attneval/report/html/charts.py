@@ -117,11 +117,13 @@ def pr_chart(curve: CurveView) -> Markup:
     parts = [_frame(), _percents()]
     parts += [tag("text", f"{100 * at:.0f}", x=percent(at), y=HEIGHT + 16, class_="mid") for at in QUARTERS]
     parts.append(tag("svg", tag("g", line, class_="pr"), **CANVAS))
+    taken: list[tuple[float, float]] = []
     for title, precision, recall, f1 in curve.points:
         x, y = recall.value or 0.0, _y(precision.value)
+        below = _free(taken, x, y)
         cross = tag("path", d="M-4-4 4 4M-4 4 4-4", class_="cross")
         parts.append(tag("svg", cross, x=percent(x), y=y, overflow="visible"))
-        parts.append(tag("text", f"{title}, F1 {f1}", x=percent(x), y=y + 17, class_=f"halo {_side(x)}"))
+        parts.append(tag("text", f"{title}, F1 {f1}", x=percent(x), y=below, class_=f"halo {_side(x)}"))
     for words, point_, shape in (("best", curve.best, "hollow"), ("protocol", curve.at, "solid")):
         x, y = point_.recall.value or 0.0, _y(point_.precision.value)
         parts.append(tag("circle", cx=percent(x), cy=y, r=4.6, class_=f"own {shape}"))
@@ -202,6 +204,14 @@ def change_row(change: Change, limit: float) -> Markup:
     ends = f", interval {change.low} to {change.high}" if change.low is not None else ""
     label = f"{change.metric} {change.value} points{ends}"
     return tag("svg", base, middle, mark, width="100%", height=20, class_="strip", role="img", aria_label=label)
+
+
+def _free(taken: list[tuple[float, float]], x: float, y: float) -> float:
+    """A height for the words of a cross where no other cross has its own."""
+    heights = [y + 17, y - 9, y + 32]
+    free = [height for height in heights if not any(abs(x - a) < 0.3 and abs(height - b) < 14 for a, b in taken)]
+    taken.append((x, (free or heights)[0]))
+    return taken[-1][1]
 
 
 def _frame() -> Markup:

@@ -96,7 +96,7 @@ def page_of(
         title=source.name or "attention",
         version=str(source.at("attneval")),
         model=", ".join(about),
-        facts=tuple((number, what) for number, what in facts if number is not None),
+        facts=tuple((number, _counted(number, what)) for number, what in facts if number is not None),
         setting=tuple(_setting(source)),
         protocol=tuple(source.protocol_fields()),
         signature=str(source.at("signature")),
@@ -117,6 +117,13 @@ def page_of(
         retrieval=retrieval(source),
         gallery=gallery,
     )
+
+
+def _counted(number: Number, what: str) -> str:
+    """What is counted, one or many."""
+    if number.value != 1:
+        return what
+    return {"images": "image", "captions": "caption", "phrases": "phrase"}.get(what, what.replace("items (", "item ("))
 
 
 def _setting(source: Source) -> list[tuple[str, str]]:

@@ -31,7 +31,7 @@ class HeatCell:
         value: Of the metric shown.
         lift: Its difference to the floor that all channels share.
         alpha: How strong its colour is.
-        side: `above` or `below` the floor.
+        side: `above` or `below` the floor, empty without one.
         best: Whether it is the best.
     """
 
@@ -81,7 +81,7 @@ def heat_map(heads: Heads) -> HeatMap | None:
     for key, channel in places.items():
         value, lift = channel.measures[metric].value, lifts[key]
         share = abs(lift.value or 0.0) / largest if lift is not None and largest else 0.0
-        side = "none" if lift is None else "above" if (lift.value or 0.0) >= 0 else "below"
+        side = "" if lift is None else "above" if (lift.value or 0.0) >= 0 else "below"
         alpha = round(FAINTEST + (STRONGEST - FAINTEST) * share, 3)
         cells[key] = HeatCell(channel.name, value, lift, alpha, side, value.value == top)
     layers = sorted({layer for layer, _ in places}, key=_or_first)

@@ -216,7 +216,7 @@ def _always(source: Source) -> list[Sentence]:
     images = len(source.at("per_image", "image_id") or ())
     if images < 30:
         count = Number(images, "page:images", style="count")
-        notes.append((count, " images are few; intervals may be too narrow."))
+        notes.append((count, f" image{'s are' if images != 1 else ' is'} few; intervals may be too narrow."))
     if source.at("partial"):
         notes.append((Strong("PARTIAL"), ": only some images were scored."))
     if not source.everything_known:
