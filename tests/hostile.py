@@ -91,4 +91,4 @@ def _rename_types(path: Path) -> None:
     encoded = [name.encode() for name in names]
     members["types"] = np.frombuffer(b"".join(encoded), np.uint8)
     members["types_offset"] = np.cumsum([0, *map(len, encoded)])
-    np.savez(path, **members)  # type: ignore[arg-type]
+    np.savez(path, **members)

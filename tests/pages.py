@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import dataclass, field
@@ -153,7 +154,7 @@ def many_headed(path: Path, source: Path, channels: list[tuple[int, int]]) -> Pa
     members["attention"] = np.concatenate(blocks)
     members["attention_offset"] = offset * len(channels)
     members["channel"] = np.array(channels, np.int16)
-    np.savez(path, **members)  # type: ignore[arg-type]
+    np.savez(path, **members)
     return path
 
 
@@ -170,5 +171,5 @@ def photographs(folder: Path, sizes: dict[str, tuple[int, int]], *, suffix: str 
 def sizes_of(export: Path) -> dict[str, tuple[int, int]]:
     with np.load(export) as stored:
         text, offset = stored["image_id"].tobytes().decode(), stored["image_id_offset"]
-        names = [text[a:b] for a, b in zip(offset, offset[1:], strict=False)]
+        names = [text[a:b] for a, b in itertools.pairwise(offset)]
         return {name: (int(w), int(h)) for name, (w, h) in zip(names, stored["image_size"].tolist(), strict=True)}

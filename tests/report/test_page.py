@@ -47,7 +47,14 @@ def test_sections_without_data_are_left_out_with_their_links(here: Here, result:
     assert sections(page) == ["verdict", "curves", "breakdowns", "retrieval"]
     assert [link.attributes["href"] for link in page.one("nav").all("a")] == ["#" + name for name in sections(page)]
     assert here("report", result, "-o", "page.html").code == 0
-    assert sections(read_page(tmp_path / "page.html")) == ["verdict", "curves", "breakdowns", "errors", "retrieval", "items"]
+    assert sections(read_page(tmp_path / "page.html")) == [
+        "verdict",
+        "curves",
+        "breakdowns",
+        "errors",
+        "retrieval",
+        "items",
+    ]
     assert here("report", result, "--cards", "0", "-o", "page.html").code == 0
     assert "items" not in sections(read_page(tmp_path / "page.html"))
 
@@ -63,7 +70,7 @@ def test_a_result_of_retrieval_alone(here: Here, tmp_path: Path) -> None:
 def test_the_same_files_give_the_same_bytes(here: Here, result: Path, tmp_path: Path) -> None:
     photos = photographs(tmp_path / "photos", sizes_of(GOOD))
     for name in ("a.html", "b.html"):
-        drawn = ["--attn", GOOD, "--gt", GT, "--images", photos]
+        drawn: list[str | Path] = ["--attn", GOOD, "--gt", GT, "--images", photos]
         assert here("report", result, *drawn, "-o", name).code == 0
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
@@ -80,7 +87,7 @@ def test_no_page_is_too_large(here: Here, result: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     assert 1_000_000 < page.stat().st_size <= LARGEST
     gallery: Any = data_of(read_page(page))["gallery"]
-    assert 100 < len(gallery["items"])
+    assert len(gallery["items"]) > 100
     assert "is left out" in read_page(page).one("section", id="items").text
 
 
@@ -95,7 +102,7 @@ def test_cards_bound_the_items_and_keep_their_variety(here: Here, result: Path, 
 
 def test_nothing_is_fetched(here: Here, result: Path, tmp_path: Path) -> None:
     photos = photographs(tmp_path / "photos", sizes_of(GOOD))
-    drawn = ["--attn", GOOD, "--gt", GT, "--images", photos]
+    drawn: list[str | Path] = ["--attn", GOOD, "--gt", GT, "--images", photos]
     assert here("report", result, *drawn, "-o", "page.html").code == 0
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     page = read_page(tmp_path / "page.html")
@@ -128,7 +135,7 @@ def test_pictures_are_images_of_the_right_shape(here: Here, result: Path, tmp_pa
 def test_hostile_texts_stay_texts(here: Here, tmp_path: Path) -> None:
     result, export, gt, photos = hostile.scored(tmp_path)
     plain = tmp_path / "plain.html"
-    drawn = ["--attn", export, "--gt", gt, "--images", photos]
+    drawn: list[str | Path] = ["--attn", export, "--gt", gt, "--images", photos]
     assert here("report", result, *drawn, "-o", tmp_path / "page.html").code == 0
     assert here("report", result, "--images", photos, "-o", plain).code == 0
     for path in (tmp_path / "page.html", plain):
@@ -166,7 +173,7 @@ def test_ids_are_unique_and_everything_has_a_name(here: Here, tmp_path: Path) ->
     heads = many_headed(tmp_path / "heads.npz", GOOD, [(0, 0), (0, 1), (1, 0), (1, 1)])
     assert here("score", heads, "--gt", GT, "--items", "-o", "heads.json", "-q").code == 0
     photos = photographs(tmp_path / "photos", sizes_of(GOOD))
-    drawn = ["--attn", heads, "--gt", GT, "--images", photos]
+    drawn: list[str | Path] = ["--attn", heads, "--gt", GT, "--images", photos]
     assert here("report", "heads.json", *drawn, "-o", "page.html").code == 0
     page = read_page(tmp_path / "page.html")
     ids = [node.attributes["id"] for node in page.walk() if "id" in node.attributes]
@@ -236,7 +243,9 @@ def test_items_of_another_result_are_refused(here: Here, result: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["jinja2", "PIL"])
-def test_what_is_missing_is_named(here: Here, result: Path, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path) -> None:
+def test_what_is_missing_is_named(
+    here: Here, result: Path, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path
+) -> None:
     photos = photographs(tmp_path / "photos", sizes_of(GOOD))
     for module in [module for module in sys.modules if module.partition(".")[0] == name]:
         monkeypatch.delitem(sys.modules, module)

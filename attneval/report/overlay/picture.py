@@ -43,11 +43,18 @@ def attended(scene: Scene) -> list[Markup]:
         return [tag("path", d=line, class_="at-case"), tag("path", d=line, class_="at")]
     largest = float(scene.weight.max()) if scene.weight is not None else 0.0
     made = []
-    for row in chosen.tolist():
+    for row in by_weight(scene, chosen):
         strength = float(scene.weight[row]) / largest if scene.weight is not None and largest > 0 else 1.0
         class_ = "at top" if strength >= 1 else "at"
         made.append(_rect(scene.box[row], class_=class_, opacity=round(0.25 + 0.75 * strength, 2)))
     return made
+
+
+def by_weight(scene: Scene, rows: NDArray[np.intp]) -> list[int]:
+    """Some regions, the one with the largest weight last, so that it lies on top."""
+    if scene.weight is None:
+        return list(map(int, rows))
+    return list(map(int, rows[np.argsort(scene.weight[rows], kind="stable")]))
 
 
 def tiled(box: NDArray[np.floating]) -> bool:

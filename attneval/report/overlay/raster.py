@@ -8,7 +8,7 @@ import numpy as np
 
 from attneval.report.overlay.outline import outline
 from attneval.report.overlay.photos import pillow_needed, shrunk
-from attneval.report.overlay.picture import SHADE, tiled
+from attneval.report.overlay.picture import SHADE, by_weight, tiled
 from attneval.report.overlay.scene import brightness
 from attneval.report.overlay.words import described, lines_of
 
@@ -49,9 +49,10 @@ def pictured(scene: Scene, photo: Image | None, *, longer: int = LONGER_SIDE, te
         picture = picture.copy()
     draw = ImageDraw.Draw(picture, "RGBA")
     scale = (picture.width / scene.size[0], picture.height / scene.size[1])
-    for segment, strength in _attended(scene):
-        line = _scaled(segment, scale)
+    around = [(_scaled(segment, scale), strength) for segment, strength in _attended(scene)]
+    for line, strength in around:
         draw.line(line, fill=(*CASING, round(184 * strength)), width=4)
+    for line, strength in around:
         draw.line(line, fill=(*ATTENDED, round(255 * strength)), width=2)
     for box in () if scene.shapes is None else scene.shapes.tolist():
         for segment in _sides(box):
@@ -63,14 +64,14 @@ def pictured(scene: Scene, photo: Image | None, *, longer: int = LONGER_SIDE, te
 
 
 def _attended(scene: Scene) -> Iterator[tuple[Segment, float]]:
-    """The lines around what was attended, each with how strong it is."""
+    """The lines around what was attended, each with how strong it is, the strongest last."""
     chosen = np.flatnonzero(scene.attended)
     if len(chosen) and tiled(scene.box):
         for segment in outline(np.asarray(scene.box, np.float64)[chosen]):
             yield segment, 1.0
         return
     largest = 0.0 if scene.weight is None else float(scene.weight.max(initial=0.0))
-    for row in chosen.tolist():
+    for row in by_weight(scene, chosen):
         share = float(scene.weight[row]) / largest if scene.weight is not None and largest > 0 else 1.0
         for segment in _sides(scene.box[row].tolist()):
             yield segment, 0.25 + 0.75 * share

@@ -167,8 +167,9 @@
       if (isTiled(own)) {
         const line = outline(attended);
         parts.push(draw("path", { class: "at-case", d: line }), draw("path", { class: "at", d: line }));
-      } else own.boxes.forEach((box, k) => {
+      } else [...own.boxes.keys()].sort((a, b) => (item.weights ? item.weights[a] - item.weights[b] : 0)).forEach((k) => {
         if (!item.attended[k]) return;
+        const box = own.boxes[k];
         const strength = item.weights ? item.weights[k] / 255 : 1;
         if (strength >= 1) parts.push(rect(box, { class: "at-case" }));
         parts.push(rect(box, { class: strength >= 1 ? "at top" : "at", opacity: 0.25 + 0.75 * strength }));
