@@ -13,8 +13,9 @@ from attneval.errors import ExportError, NothingToScoreError
 from attneval.evaluation.block import MEAN
 from attneval.metrics.ranks import NonFiniteScoreError, retrieval_ranks
 from attneval.metrics.retrieval import retrieval_columns
-from attneval.results.notes import REACHING, unreached
-from attneval.results.result import Input, Result
+from attneval.results.notes import REACHING, only_first, unreached
+from attneval.results.result import Result
+from attneval.results.scores import Input
 from attneval.results.summary import summarise
 from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
@@ -93,7 +94,7 @@ def result_of(run: Run, export: AttentionExport | None, ranked: Ranked | None, d
     if headline is None and ranked is None:
         raise NothingToScoreError(f"there is nothing to score: {'; '.join(run.notes)}")
     if run.partial:
-        run.notes.append(f"PARTIAL: only the first {run.options.limit} images were scored")
+        run.notes.append(only_first(run.options.limit or 0))
     scores = _scores(run, headline, ranked)
     channels = {}
     if len(run.parts) > 1:

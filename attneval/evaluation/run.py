@@ -14,6 +14,7 @@ from attneval.evaluation.score_block import BlockScores, Inputs, score_absent, s
 from attneval.groundtruth.index import Cached
 from attneval.matching.mismatches import Problems
 from attneval.metrics.totals import add_totals
+from attneval.results.notes import Note, left_out, scored_zero
 from attneval.storage.digests import Hashing, sha256_of_many
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from attneval.groundtruth import Source
     from attneval.metrics.totals import Totals
     from attneval.results.items import ItemTable
-
-LEFT_OUT = ": left out"
 
 
 @dataclass
@@ -67,7 +66,7 @@ class Run:
 
     def __init__(self, protocol: Protocol, options: Options) -> None:
         self.protocol, self.options = protocol, options
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
         self.counts: dict[str, int] = {}
         self.partial = False
         self.ground_truth = ""
@@ -173,9 +172,9 @@ class Run:
             digests |= scores.digests
         self.ground_truth = source.format
         self._note_annotations(gt, source, digests)
-        self.notes += dict.fromkeys(problems.warnings)  # an index tells every block of all of them
+        self.notes += map(Note, dict.fromkeys(problems.warnings))  # an index tells every block of all of them
         captions = len(export.caption_image)
-        self.notes += problems.disagreements(export.path, captions)
+        self.notes += map(Note, problems.disagreements(export.path, captions))
         for text, hint in problems.missing(export.path, captions, self.counts):
             self._missing(text, hint)
 
@@ -211,7 +210,7 @@ class Run:
     def _missing(self, text: str, hint: str) -> None:
         if self.protocol.missing == "error":
             raise AlignmentError(text, hint=hint)
-        self.notes.append(text + (LEFT_OUT if self.protocol.missing == "skip" else ": scored 0"))
+        self.notes.append(left_out(text) if self.protocol.missing == "skip" else scored_zero(text))
 
     def _add(self, scores: BlockScores) -> None:
         self.image_id += scores.image_id

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from attneval.config.options import Options
 from attneval.config.protocol import Protocol
 from attneval.errors import AlignmentError, DataError, ExportError, NothingToScoreError
-from attneval.evaluation.run import LEFT_OUT, Run
+from attneval.evaluation.run import Run
 from attneval.evaluation.score_block import Inputs, open_exports
+from attneval.results.notes import NO_ANNOTATIONS, NO_MAPS, NO_SIMILARITIES, Note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,15 +56,15 @@ def score(
     boxes = None if boxes is None else run.input("boxes", boxes)
     wanted = None if split is None else _read_ids(run.input("split", split))
     export = open_exports(paths, boxes) if paths else None
-    run.notes += export.warnings if export is not None else ()
+    run.notes += map(Note, export.warnings if export is not None else ())
     attention = None
     if export is not None and export.maps and gt is not None:
         inputs = Inputs(paths, boxes, Path(gt), gt_format, run.protocol, run.options.items)
         attention = run.attention(export, inputs, wanted)
     elif gt is None:
-        run.notes.append("attention was not scored: no annotations were given (--gt)")
+        run.notes.append(NO_ANNOTATIONS)
     else:
-        run.notes.append("attention was not scored: there are no attention maps")
+        run.notes.append(NO_MAPS)
     # What comes afterwards is imported and done while other processes score the maps.
     from attneval.evaluation.assemble import rank, result_of
     from attneval.export.read.similarity import open_similarity, similarity_of
@@ -72,12 +73,12 @@ def score(
     matrix = similarity_of(export) if export is not None else None
     if similarity:
         matrix, assumed = open_similarity([run.input("similarity", path) for path in similarity], export)
-        run.notes += assumed
+        run.notes += map(Note, assumed)
     run.begin_hashing()
     if matrix is not None:
         ranked = rank(run, matrix, wanted)
     else:
-        run.notes.append("retrieval was not scored: there are no similarities")
+        run.notes.append(NO_SIMILARITIES)
     if attention is not None:
         attention()
     named = [*paths, *map(Path, similarity)]
@@ -109,8 +110,8 @@ def fit_problems(
         else:
             run.images(export, inputs.open_source(), inputs.gt, wanted)
     except (ExportError, AlignmentError, NothingToScoreError) as error:
-        run.notes.append(str(error))
-    return [note.removesuffix(LEFT_OUT) for note in run.notes]
+        run.notes.append(Note(str(error)))
+    return [note.problem for note in run.notes]
 
 
 def _listed(attn: Pathlike | Sequence[Pathlike] | None) -> list[Pathlike]:

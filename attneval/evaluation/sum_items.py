@@ -10,9 +10,11 @@ import numpy as np
 
 from attneval.arrays.ragged import distinct_values, ranges
 from attneval.config.breakdowns import AREAS, LENGTHS
-from attneval.metrics.hits import Judged
+from attneval.metrics.hits import Hits
+from attneval.metrics.populations import ITEMS, REACHED, SCORED, SHUFFLED, SHUFFLED_F1, populations
 from attneval.metrics.rankings import Rows, normalised
-from attneval.metrics.registry import Column, columns
+from attneval.metrics.registry import ATTENTION, Column, columns
+from attneval.metrics.set_scores import F1
 from attneval.metrics.sweep import CURVES, grid, sweep
 from attneval.metrics.totals import exact_total, in_units
 
@@ -68,10 +70,9 @@ def score_items(
         types: The names of the bits of `items.types`.
         center: For each image the regions nearest its centre; None where that means nothing.
     """
-    specs = columns("attention", "companion", "ceiling")
+    specs = columns(*ATTENTION)
     reached = items.sets["relevant"].size[items.own] > 0
-    present = items.given | (protocol.missing == "zero")
-    counted = {"items": _float(present), "scored": _float(present & (reached | (protocol.unreachable == "zero")))}
+    counted = populations(items.given, reached, protocol)
     model = _without_weights(specs, items, protocol)
     shuffled, compared = _zeros(specs, len(items.own)), {over: np.zeros(len(items.own)) for over in counted}
     curves = np.zeros((len(CURVES), images, len(grid(protocol.rule))))
@@ -81,23 +82,23 @@ def score_items(
         for name, values in _evaluated(specs, judged):
             model[name][chunk] = values
         low, high = int(items.image[chunk[0]]), int(items.image[chunk[-1]]) + 1
-        group = np.where(counted["scored"][chunk] > 0, items.image[chunk] - low, -1)
+        group = np.where(counted[SCORED][chunk] > 0, items.image[chunk] - low, -1)
         curves[:, low:high] += sweep(judged["relevant"], protocol.rule, group, high - low)
-        means, numbers = _judge_others(items, rows, chunk, specs, protocol.unreachable)
+        means, numbers = _judge_others(items, rows, chunk, specs, protocol)
         for name, values in means.items():
             shuffled[name][chunk] = values
         for over, values in numbers.items():
             compared[over][chunk] = values
     # Shuffled attention is judged on the items that have something else to be judged against.
     rest = {over: counted[over] * (compared[over] > 0) for over in counted}
-    counts = {**counted, "reached": _float(present & reached)}
+    counts = {**counted, REACHED: counted[ITEMS] * reached}
 
     def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.bincount(items.image, values, images), np.float64)
 
     constant = partial(_constant_rows, items, counted, specs, rule=protocol.rule, images=images)
     full = _counted(specs, model, counted) | counts
-    full |= {"shuffled_f1": shuffled["f1"] * rest["scored"], "shuffled_n": rest["scored"]}
+    full |= {SHUFFLED_F1: shuffled[F1] * rest[SCORED], SHUFFLED: rest[SCORED]}
     totals: Totals = {
         "sweep": {name: in_units(curve).sum(axis=0).tolist() for name, curve in zip(CURVES, curves, strict=True)},
         "uniform": constant(lambda _, n: np.full((1, n), 1 / n)),
@@ -152,7 +153,7 @@ def _counted(specs: dict[str, Column], values: Table, over: Table) -> Table:
 
 
 def _judge_others(
-    items: Items, rows: Rows, chunk: NDArray[np.int64], specs: dict[str, Column], policy: str
+    items: Items, rows: Rows, chunk: NDArray[np.int64], specs: dict[str, Column], protocol: Protocol
 ) -> tuple[Table, Table]:
     """Judge each item against every other entity it could be about.
 
@@ -163,7 +164,7 @@ def _judge_others(
     other = items.other[ranges(items.other_offset[chunk], count)]
     row = np.repeat(np.arange(len(chunk)), count)
     reachable = items.sets["relevant"].size[other] > 0
-    valid = {"items": np.ones(len(other)), "scored": _float(reachable | (policy == "zero"))}
+    valid = populations(np.ones(len(other), np.bool_), reachable, protocol)
     compared = {over: np.asarray(np.bincount(row, mask, len(chunk)), np.float64) for over, mask in valid.items()}
     means: Table = {}
     for name, values in _evaluated(specs, _judged(items, rows, row, other)):
@@ -172,14 +173,14 @@ def _judge_others(
     return means, compared
 
 
-def _judged(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int64]) -> dict[str, Judged]:
+def _judged(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int64]) -> dict[str, Hits]:
     """Pairs judged against each kind of sets; kinds that are the same sets share the work."""
-    made: dict[int, Judged] = {}
-    return {kind: made.setdefault(id(sets), Judged(rows, row, sets, of)) for kind, sets in items.sets.items()}
+    made: dict[int, Hits] = {}
+    return {kind: made.setdefault(id(sets), Hits(rows, row, sets, of)) for kind, sets in items.sets.items()}
 
 
-def _evaluated(specs: dict[str, Column], judged: dict[str, Judged]) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    return ((name, spec.of(judged[spec.against])) for name, spec in specs.items())
+def _evaluated(specs: dict[str, Column], judged: dict[str, Hits]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    return ((name, spec.values(judged[spec.against])) for name, spec in specs.items())
 
 
 def item_chunks(items: Items, usable: NDArray[np.bool_], *, whole: bool = False) -> Iterator[NDArray[np.int64]]:
@@ -225,15 +226,13 @@ def _by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> 
     return by
 
 
-def _float(values: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return values.astype(np.float64)
-
-
 def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol) -> Table:
     """What items have to which the model gave no weights: 0, but for what is of their sets alone."""
     every = np.zeros(len(items.own), np.int64)
-    judged = Judged(Rows.rank(np.zeros((0, 1)), protocol.rule), every, items.sets["relevant"], items.own)
-    return _zeros(specs, len(items.own)) | {name: spec.of(judged) for name, spec in specs.items() if spec.of_set_alone}
+    judged = Hits(Rows.rank(np.zeros((0, 1)), protocol.rule), every, items.sets["relevant"], items.own)
+    return _zeros(specs, len(items.own)) | {
+        name: spec.values(judged) for name, spec in specs.items() if spec.of_set_alone
+    }
 
 
 def _zeros(specs: dict[str, Column], count: int) -> Table:

@@ -16,7 +16,7 @@ HEADER = ("system", "channel", "group", "metric", "value", "ci_low", "ci_high", 
 
 
 def result_csv(result: Result) -> str:
-    """Every number of a result: the headline (channel empty), baselines, breakdowns and channels."""
+    """Write every number of a result: the headline (channel empty), baselines, breakdowns and channels."""
     lines = [*_lines(result.name, "", result.scores)]
     for channel, scores in result.channels.items():
         lines += _lines(result.name, channel, scores)
@@ -24,7 +24,7 @@ def result_csv(result: Result) -> str:
 
 
 def to_csv(header: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
-    """Lines of values as CSV; nothing is rounded, undefined values are empty."""
+    """Write lines of values as CSV; nothing is rounded, undefined values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

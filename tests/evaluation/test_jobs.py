@@ -15,7 +15,7 @@ import pytest
 from commands import attneval
 from worlds import World, make_world
 
-from attneval import Options, Protocol, load_export, score
+from attneval import Options, Protocol, open_export, score
 from attneval.errors import AlignmentError, AttnevalError, ExportError
 from attneval.evaluation import score_block as blocks
 from attneval.groundtruth import index as cache
@@ -203,7 +203,7 @@ def test_two_processes_by_default_where_that_pays(
 ) -> None:
     monkeypatch.setattr(blocks, "processors", lambda: processors)
     monkeypatch.setattr(blocks, "can_fork", lambda: forks)
-    export = load_export(FIXTURES / "good.npz")
+    export = open_export(FIXTURES / "good.npz")
     images = np.arange(len(export.image_id))
     assert blocks.split_blocks(export, images)[1] == 1  # too little to share
     monkeypatch.setattr(blocks, "SHARED_BYTES", 1)
@@ -215,7 +215,7 @@ def test_two_processes_by_default_where_that_pays(
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_processes_get_equally_many_blocks(monkeypatch: pytest.MonkeyPatch, at_once: int, jobs: int) -> None:
     monkeypatch.setattr(blocks, "IMAGES_AT_ONCE", at_once)
-    export = load_export(FIXTURES / "good.npz")
+    export = open_export(FIXTURES / "good.npz")
     images = np.arange(len(export.image_id))
     pieces, used = blocks.split_blocks(export, images, jobs)
     assert used == jobs

@@ -25,9 +25,8 @@ from attneval.evaluation import score_block as blocks
 from attneval.evaluation import sum_items as scoring
 from attneval.geometry import overlap
 from attneval.metrics import retrieval
-from attneval.metrics.registry import GROUPS, REGISTRY, Metric, metrics
+from attneval.metrics.registry import ATTENTION, GROUPS, REGISTRY, Metric, metrics
 from attneval.results.merge import merge
-from attneval.results.summary import ATTENTION
 
 METRICS = metrics()
 QUICK = settings(max_examples=15, deadline=None, derandomize=True)
