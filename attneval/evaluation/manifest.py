@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attneval.errors import DataError
 from attneval.export.read.reader import open_export
 from attneval.groundtruth import open_ground_truth
-from attneval.results.result import Input
+from attneval.results.scores import Input
 from attneval.storage.digests import Hashing
 
 if TYPE_CHECKING:
