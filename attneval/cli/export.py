@@ -8,23 +8,54 @@ from typing import get_args
 import click
 
 from attneval.cli import extra_needed
+from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, check_outputs, quiet_option, verbose_option
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 from attneval.training.choices import ModelName
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval export runs/scan/best.pt -o maps.npz",
+        "attneval export sgr.pt saf.pt --data f30k_precomp --split testall -o maps.npz",
+    ),
+)
 @click.argument("checkpoints", type=FILE, nargs=-1, required=True)
-@click.option("--data", type=FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
-@click.option("--split", default="test", show_default=True, help="Which part of it: test, dev, testall, ...")
-@click.option("-o", "--output", type=FILE, required=True, help="The .npz to write, whole or not at all.")
-@click.option("--vocab", type=FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
-@click.option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
-@click.option("--bottom-up", type=FILE, multiple=True, help="TSV with boxes and, if need be, features; repeatable.")
-@click.option("--maps/--no-maps", default=True, show_default=True, help="Attention of captions and their own images.")
-@click.option("--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@option("--data", type=FILE, group="Input", help="Folder in the precomputed layout.  [default: the one trained on]")
+@option("--split", default="test", show_default=True, group="Input", help="Which part of it: test, dev, testall, ...")
+@option("--vocab", type=FILE, group="Input", help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
+@option(
+    "--model",
+    type=click.Choice(get_args(ModelName)),
+    group="Input",
+    help="For authors' checkpoints that do not tell.",
+)
+@option(
+    "--bottom-up",
+    type=FILE,
+    multiple=True,
+    group="Input",
+    help="TSV with boxes and, if need be, features; repeatable.",
+)
+@option("-o", "--output", type=FILE, required=True, group="Output", help="The .npz to write, whole or not at all.")
+@option(
+    "--maps/--no-maps",
+    default=True,
+    show_default=True,
+    group="Output",
+    help="Attention of captions and their own images.",
+)
+@option(
+    "--similarity/--no-similarity",
+    default=True,
+    show_default=True,
+    group="Output",
+    help="Scores of all images x captions.",
+)
+@option("--device", default="auto", show_default=True, group="Process", help="auto, cpu, cuda, cuda:1, ...")
 @quiet_option
 @verbose_option
 def export(

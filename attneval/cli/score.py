@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SETTINGS,
     Output,
+    boxes_file_option,
+    gt_format_option,
+    gt_option,
     output_options,
     protocol_from,
     protocol_options,
-    scoring_options,
+    resamples_option,
+    rule_option,
+    seed_option,
+    split_option,
 )
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
-from attneval.cli.values import FILE, RuleType
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,22 +32,40 @@ if TYPE_CHECKING:
     from attneval.results.result import Result
 
 
-@click.command(context_settings=SETTINGS)
-@click.argument("exports", type=FILE, nargs=-1)
-@click.option("--attn", type=FILE, help="The attention export; the same as the argument.")
-@click.option("--similarity", type=FILE, multiple=True, help="Scores for retrieval; several files are averaged.")
-@click.option("--name", help="How the system is called in tables.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first so many images; the result is marked PARTIAL.")
-@click.option(
-    "--jobs", type=click.IntRange(1), show_default="2 where that pays", help="Processes that share the images."
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval score maps.npz --gt flickr30k_entities.zip -o result.json",
+        "attneval score maps.npz --gt annotations/ --overlap iof --min f1=0.3",
+    ),
 )
-@click.option("--cache/--no-cache", default=True, show_default=True, help="Keep an index of parsed annotations.")
-@click.option("--items", is_flag=True, help="Keep items one by one beside each .json output, for attneval inspect.")
-@click.option("--min", type=RuleType("min"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is below V.")
-@click.option("--max", type=RuleType("max"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is above V.")
-@scoring_options
+@click.argument("exports", type=FILE, nargs=-1)
+@gt_option
+@gt_format_option
+@option("--attn", type=FILE, group="Input", help="The attention export; the same as the argument.")
+@option("--similarity", type=FILE, multiple=True, group="Input", help="Scores for retrieval; several are averaged.")
+@split_option
+@option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
+@boxes_file_option
 @protocol_options
 @output_options("score")
+@option("--items", is_flag=True, group="Output", help="Keep items beside .json outputs, for attneval inspect.")
+@option("--name", group="Output", help="How the system is called in tables.")
+@rule_option("min", "Exit with 1 if metric M is below V.")
+@rule_option("max", "Exit with 1 if metric M is above V.")
+@option(
+    "--jobs",
+    type=WholeNumber(1),
+    show_default="2 where that pays",
+    group="Process",
+    help="Processes that share images.",
+)
+@option(
+    "--cache/--no-cache", default=True, show_default=True, group="Process", rare=True, help="Keep annotations parsed."
+)
+@resamples_option
+@seed_option
 @config_option
 def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     """Score attention EXPORTS against annotations; several are shards of one.

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     """Called with how many of how many images are done."""
 
 RESAMPLES = 1000
+"""Bootstrap resamples behind an interval."""
+TRIALS = 10_000
+"""Randomizations behind a p-value."""
+ALPHA = 0.05
+"""Level of significance."""
 SEED = 12345
 
 

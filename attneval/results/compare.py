@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.config.options import RESAMPLES, SEED
+from attneval.config.options import ALPHA, RESAMPLES, SEED, TRIALS
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
 from attneval.metrics.registry import metrics
 from attneval.results.comparability import check_protocols, common_images, distinct, restricted
 from attneval.statistics.bootstrap import bootstrap_repeats, percentile_bounds
 from attneval.statistics.holm import holm
 from attneval.statistics.image_sums import ImageSums, mean_sums, resampled_runs
-from attneval.statistics.randomization import EQUAL, TRIALS, swap_p_values, value_of
+from attneval.statistics.randomization import EQUAL, swap_p_values, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,6 @@ DEFAULT_METRICS = (
     *("precision", "recall", "f1", "ap", "specificity", "pointing"),
     *("i2t_r@1", "i2t_r@5", "i2t_r@10", "t2i_r@1", "t2i_r@5", "t2i_r@10", "rsum"),
 )
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
