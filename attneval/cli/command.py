@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GROUPS = ("Input", "Protocol", "Output", "Process")
-"""Headings of options, in the order of `--help`; options without one come first."""
+"""Headings of options, in the order of `--help`; a command's other ones stand in their midst, and none comes last."""
 OTHER_NAMES = {
     "--ground-truth": "--gt",
     "--annotations": "--gt",
@@ -46,7 +46,7 @@ class GroupedOption(click.Option):
     """An option that stands under a heading of the help.
 
     Args:
-        group: One of `GROUPS`, or nothing.
+        group: Its heading: one of `GROUPS`, another, or none.
         rare: Show it with `--help-all` alone.
         brief: What `--help` says of it; all of `help` without.
         arguments: Those of `click.Option`.
@@ -97,12 +97,13 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, group by group."""
-        groups: dict[str, list[tuple[str, str]]] = {name: [] for name in ("", *GROUPS)}
+        groups: dict[str, list[tuple[str, str]]] = {name: [] for name in ("", *GROUPS[:2])}
         for param in self.get_params(ctx):
             record = None if isinstance(param, click.Argument) else param.get_help_record(ctx)
             if record is not None and (ctx.meta.get("help_all") or not getattr(param, "rare", False)):
-                groups[getattr(param, "group", "")].append(record)
+                groups.setdefault(getattr(param, "group", ""), []).append(record)
         last = groups.pop("")
+        groups |= {name: groups.pop(name) for name in GROUPS[2:] if name in groups}
         for name, records in (*groups.items(), ("Options" if not any(groups.values()) else "Other", last)):
             if records:
                 with formatter.section(name):

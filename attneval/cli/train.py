@@ -34,9 +34,9 @@ CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
     "constraints": ConstraintConfig,
     "run": TrainConfig,
 }
-"""What a run is configured by."""
+"""Parts of a run's configuration."""
 ATTENTION = ("precision", "recall", "f1", "ap", "pointing", "mass", "specificity")
-"""What is logged of the attention of dev, under the names that a result gives it."""
+"""Metrics that are logged of the attention of dev, under the names that a result gives it."""
 
 
 def run_options(command: Decorated) -> Decorated:
@@ -133,12 +133,12 @@ def _config(values: dict[str, Any]) -> TrainConfig:
             raise ConfigError(f"{values['like']}: records no choices; it is no checkpoint of attneval")
         settings = to_dict(recorded)
     if values["model"] is not None:
-        own = to_dict(model_config(values["model"], 0))
-        model = settings.setdefault("model", own)
-        if model["name"] != own["name"]:
+        defaults = to_dict(model_config(values["model"], 0))
+        model = settings.setdefault("model", defaults)
+        if model["name"] != defaults["name"]:
             # What each model has a default of its own for means something else in another.
-            model |= {field.name: own[field.name] for field in _flags(ModelConfig) if field.metadata["by_model"]}
-            model["name"] = own["name"]
+            model |= {field.name: defaults[field.name] for field in _flags(ModelConfig) if field.metadata["by_model"]}
+            model["name"] = defaults["name"]
     for key in ("data", "gt"):
         if values[key] is not None:
             settings[key] = str(values[key])
@@ -158,8 +158,9 @@ def _config(values: dict[str, Any]) -> TrainConfig:
 
 
 def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
-    """What scores the attention of dev: the maps are exported and scored as `attneval export` and `score` do."""
-    from attneval.evaluation.score import Options, score
+    """Score the attention of dev: the maps are exported and scored as `attneval export` and `score` do."""
+    from attneval.config.options import Options
+    from attneval.evaluation.score import score
     from attneval.extraction.checkpoints import write_export
     from attneval.training.models.table import MODELS
 
@@ -179,7 +180,7 @@ def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
 
 
 class View:
-    """What a person sees of a run, on stderr: a line an epoch and, on a terminal, a bar.
+    """View of a run for a person, on stderr: a line an epoch and, on a terminal, a bar.
 
     Args:
         epochs: Of the run.
@@ -190,7 +191,7 @@ class View:
         self._epochs, self._quiet = epochs, quiet
         self._stage = ""
         self._bar = ExitStack()
-        self._tell: Callable[[int, int], None] | None = None
+        self._advance_bar: Callable[[int, int], None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -218,9 +219,9 @@ class View:
 
         if stage != self._stage:
             self._bar.close()
-            self._stage, self._tell = stage, self._bar.enter_context(progress(stage, quiet=self._quiet))
-        if self._tell is not None:
-            self._tell(done, of)
+            self._stage, self._advance_bar = stage, self._bar.enter_context(progress(stage, quiet=self._quiet))
+        if self._advance_bar is not None:
+            self._advance_bar(done, of)
 
     def _line(self, text: str) -> None:
         self._bar.close()

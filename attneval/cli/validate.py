@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @verbose_option
 def validate(export: Path, gt: Path | None, gt_format: str, boxes: Path | None, split: Path | None, **_: bool) -> int:
     """List every problem of an EXPORT, reading all of it; exit with 2 if there is one."""
-    from attneval.evaluation.score import fit_problems
+    from attneval.evaluation.fit import fit_problems
     from attneval.export.read.reader import find_problems
     from attneval.report.table import safe
 

@@ -136,7 +136,7 @@ class Grounding:
             image_size=np.array(size, np.int64).reshape(-1, 2),
             caption_offset=offsets_of(captions_of),
             caption_index=np.array(index, np.int64),
-            text=Strings.of(texts),
+            text=Strings.from_texts(texts),
             phrase_offset=offsets_of(phrases_of),
             phrase_entity=np.array(entity, np.int64),
             phrase_types=np.zeros(len(entity), np.int64),
