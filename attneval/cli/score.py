@@ -25,6 +25,7 @@ from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
+from attneval.evaluation.engines import ENGINES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +61,15 @@ if TYPE_CHECKING:
     show_default="2 where that pays",
     group="Process",
     help="Processes that share images.",
+)
+@option(
+    "--engine",
+    type=click.Choice(("auto", *ENGINES)),
+    default="auto",
+    show_default=True,
+    group="Process",
+    rare=True,
+    help="What runs the work.",
 )
 @option(
     "--cache/--no-cache", default=True, show_default=True, group="Process", rare=True, help="Keep annotations parsed."
@@ -100,6 +110,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 name=values["name"],
                 items=values["items"],
                 jobs=values["jobs"],
+                engine=values["engine"],
                 cache=values["cache"],
                 progress=on_progress,
             ),
