@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS
 from attneval.cli.streams import say
 from attneval.config.protocol import Protocol
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 WIDEST = 88
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(cls=Command, context_settings=SETTINGS, examples=("attneval explain f1", "attneval explain threshold"))
 @click.argument("name", required=False)
-@click.option("--presets", is_flag=True, help="List the presets and what each reproduces.")
+@option("--presets", is_flag=True, help="List the presets and what each reproduces.")
 def explain(name: str | None, *, presets: bool) -> None:
     """Say what NAME means, a metric, a field of the protocol or a preset; without NAME, list all."""
     from attneval.config.presets import PRESETS
+    from attneval.metrics.names import meant_by
     from attneval.metrics.registry import find_metric, metrics
 
     table = {metric.name: metric for metric in metrics()}
@@ -51,8 +53,10 @@ def explain(name: str | None, *, presets: bool) -> None:
     elif name in PRESETS:
         say(_paragraphs(_preset(PRESETS[name])) + "\n")
     else:
+        meant = " or ".join(meant_by(name, table))
         aliases = [alias for metric in table.values() for alias in metric.aliases]
-        hint = suggestion(name, [*table, *aliases, *fields, *PRESETS], "attneval explain lists all")
+        others = suggestion(name, [*table, *aliases, *fields, *PRESETS], "attneval explain lists all")
+        hint = f"did you mean {meant}?" if meant else others
         raise ProtocolError(f"there is no metric, protocol field or preset {name!r}", hint=hint)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import click
 
 from attneval.cli import extra_needed
+from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, quiet_option, verbose_option
 from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from attneval.cli.options import Command
+    from attneval.cli.options import Command as Decorated
     from attneval.training.models.similarity import MatchedMaps
 
 CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs")
@@ -38,7 +39,7 @@ ATTENTION = ("precision", "recall", "f1", "ap", "pointing", "mass", "specificity
 """Metrics that are logged of the attention of dev, under the names that a result gives it."""
 
 
-def run_options(command: Command) -> Command:
+def run_options(command: Decorated) -> Decorated:
     """One flag for each choice of a run; what is not given stays None, so that defaults have one home."""
     for kind in reversed(CONFIGS.values()):
         hints = get_type_hints(kind)
@@ -69,13 +70,34 @@ def _type(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is tuple else hint
 
 
-@click.command(context_settings=SETTINGS)
-@click.option("--model", type=click.Choice(get_args(ModelName)), help="The base model.")
-@click.option("--constraints", type=click.Choice(CONSTRAINTS), help="Constraints on its attention.  [default: none]")
-@click.option("--data", type=FILE, help="Folder with train and dev in the precomputed layout (docs/training.md).")
-@click.option("--gt", type=FILE, help="Annotations to score the attention of dev against after each epoch.")
-@click.option("--like", type=FILE, help="A checkpoint whose recorded choices are taken where no flag says otherwise.")
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the run; one that is there is gone on with.")
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval train --model scan-t2i --data f30k_precomp -o runs/scan",
+        "attneval train --like runs/scan/best.pt --constraints ccr,ccs -o runs/scan-constrained",
+    ),
+)
+@option("--model", type=click.Choice(get_args(ModelName)), group="Input", help="The base model.")
+@option(
+    "--data", type=FILE, group="Input", help="Folder with train and dev in the precomputed layout (docs/training.md)."
+)
+@option("--gt", type=FILE, group="Input", help="Annotations to score the attention of dev against after each epoch.")
+@option(
+    "--like",
+    type=FILE,
+    group="Input",
+    help="A checkpoint whose recorded choices are taken where no flag says otherwise.",
+)
+@option("--constraints", type=click.Choice(CONSTRAINTS), help="Constraints on its attention.  [default: none]")
+@option(
+    "-o",
+    "--output",
+    type=FILE,
+    required=True,
+    group="Output",
+    help="Folder of the run; one that is there is gone on with.",
+)
 @run_options
 @quiet_option
 @verbose_option
