@@ -7,7 +7,8 @@ from typing import get_args
 
 import click
 
-from attneval.cli.options import SETTINGS, check_outputs, quiet_option, torch_needed, verbose_option
+from attneval.cli import extra_needed
+from attneval.cli.options import SETTINGS, check_outputs, quiet_option, verbose_option
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 from attneval.training.choices import ModelName
@@ -43,7 +44,7 @@ def export(
 ) -> None:
     """Write what CHECKPOINTS do on a split as one attention export; several are averaged, as SGRAF is SGR and SAF."""
     check_outputs([output], [*checkpoints, *bottom_up, *([] if vocab is None else [vocab])])
-    with torch_needed():
+    with extra_needed("train"):
         from attneval.extraction.checkpoints import export_models, load_trained
     from attneval.cli.progress import progress
     from attneval.training.data.precomputed import open_split
@@ -54,5 +55,5 @@ def export(
     if folder is None:
         raise ConfigError(f"{checkpoints[0]}: does not say what it was trained on", hint="name the folder with --data")
     opened = open_split(folder, split, bottom_up=bottom_up or [Path(path) for path in first.bottom_up])
-    with progress("exported captions", quiet=quiet) as tell:
-        export_models(trained, opened, output, maps=maps, similarity=similarity, tell=tell)
+    with progress("exported captions", quiet=quiet) as on_progress:
+        export_models(trained, opened, output, maps=maps, similarity=similarity, on_progress=on_progress)

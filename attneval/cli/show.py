@@ -15,10 +15,10 @@ from attneval.cli.options import (
     protocol_from,
     protocol_options,
     quiet_option,
-    say,
     verbose_option,
 )
 from attneval.cli.settings import config_option
+from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE, PresetType
 from attneval.errors import ConfigError, NothingToScoreError, first_of
 
@@ -73,11 +73,11 @@ def show(export: Path, **values: Any) -> None:
     if output is not None:
         write_picture(output, scene, photo)
         if not values["quiet"]:
-            click.echo(str(output), err=True)
+            tell(str(output))
         return
     _print(scene, photo, values["picture"])
     if others and not values["quiet"]:
-        click.echo(f"other items of these captions: {first_of(others, show=20)}", err=True)
+        tell(f"other items of these captions: {first_of(others, show=20)}")
 
 
 def _chosen(export: Path, values: dict[str, Any]) -> tuple[Scene, list[str]]:
@@ -86,14 +86,16 @@ def _chosen(export: Path, values: dict[str, Any]) -> tuple[Scene, list[str]]:
     Raises:
         NothingToScoreError: There is none.
     """
+    from attneval.evaluation.manifest import Paths
     from attneval.evaluation.pictures import read_pictures
-    from attneval.evaluation.score_block import open_exports
-    from attneval.groundtruth import open_ground_truth
     from attneval.report.overlay.scenes import Scenes
 
     protocol = protocol_from(values)
-    source = open_ground_truth(values["gt"], values["gt_format"], protocol.edges)
-    pictures = read_pictures(open_exports((export,), values["boxes_file"]), source, protocol, [values["image"]])
+    paths = Paths((export,), values["boxes_file"], values["gt"], values["gt_format"])
+    opened, source = paths.open_export(), paths.open_ground_truth(protocol)
+    if opened is None or source is None:
+        raise ValueError("an item is read from an export and annotations")
+    pictures = read_pictures(opened, source, protocol, [values["image"]])
     table, scenes = pictures.table, Scenes(pictures.table, pictures)
     of_caption = table.caption_index[table.item_caption].tolist()
     rows = [row for row in range(len(table)) if values["caption"] in {None, of_caption[row]}]

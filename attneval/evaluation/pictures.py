@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
-from attneval.evaluation.block import MEAN, Block
-from attneval.evaluation.examine_items import examine
-from attneval.evaluation.score_block import split_blocks
+from attneval.evaluation.direction_items import direction_items
+from attneval.evaluation.examine_items import examine_items
+from attneval.evaluation.plan_blocks import plan_blocks
+from attneval.evaluation.read_regions import read_regions
+from attneval.evaluation.read_tokens import read_tokens
+from attneval.evaluation.select_images import Selection
 from attneval.evaluation.sum_items import item_chunks
+from attneval.evaluation.weight_reader import MEAN, CaptionBlock, WeightReader, read_maps
+from attneval.matching.alignment import align
+from attneval.matching.phrases import ScoredPhrases
+from attneval.matching.token_keys import TokenKeys
 from attneval.metrics.hits import Judged
 from attneval.metrics.rankings import Rows, normalised
 from attneval.results.items import ItemTable
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
+    from attneval.evaluation.plan_blocks import Block
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import Source
 
@@ -83,31 +90,30 @@ def read_pictures(
     if unknown:
         raise AlignmentError(f"{len(unknown)} images are not annotated (first: {first_of(unknown)})")
     chosen = np.array(sorted(rows[name] for name in wanted), np.int64)
-    pieces, _ = split_blocks(export, chosen, 1)
-    parts = [_of_block(export, source, protocol, images, captions) for images, captions in pieces]
+    parts = [_of_block(block, export, source, protocol) for block in plan_blocks(export, Selection(chosen))]
     if not sum(len(part.table) for part in parts):
         raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
     return _joined(parts)
 
 
-def _of_block(
-    export: AttentionExport,
-    source: Source,
-    protocol: Protocol,
-    images: NDArray[np.int64],
-    captions: NDArray[np.int64],
-) -> Pictures:
-    truth = source.read([export.image_id[row] for row in images.tolist()])
-    block = Block(export, truth, protocol, images, captions)
-    items, maps = block.items("t2i"), block.maps("t2i")
-    read = partial(block.weights, items, maps, "t2i", MEAN)
-    regions = (block.region_offset, block.box)
-    table = examine(truth, block.alignment, block.mentions, items, read, protocol=protocol, regions=regions)
+def _of_block(block: Block, export: AttentionExport, source: Source, protocol: Protocol) -> Pictures:
+    """The pictures of a block of images, walked as for a scoring."""
+    truth = source.read([export.image_id[row] for row in block.images.tolist()])
+    regions = read_regions(export, block.images, truth)
+    tokens = read_tokens(export, block.captions)
+    image = np.searchsorted(block.images, export.caption_image[block.captions])
+    alignment = align(truth, tokens, image, export.caption_index[block.captions])
+    phrases = ScoredPhrases.of(truth, alignment, protocol.min_area)
+    keys = TokenKeys.from_tokens(tokens)
+    captions = CaptionBlock(export, truth, block.captions, image, tokens, keys, alignment, regions)
+    items = direction_items("t2i", captions, phrases, protocol)
+    reader = WeightReader(captions, items, read_maps(export, block.captions, "t2i"), "t2i", protocol)
+    table = examine_items(truth, alignment, phrases, items, reader, protocol=protocol, regions=regions)
     kept = np.flatnonzero(items.given | (protocol.missing == "zero"))
     weight = {row: np.zeros(0) for row in kept.tolist()}
     ap, pointing = np.full(len(items.own), np.nan), np.full(len(items.own), np.nan)
     for chunk in item_chunks(items, items.ranked):
-        rows = Rows.rank(normalised(read(chunk), protocol.normalize), protocol.rule)
+        rows = Rows.rank(normalised(reader.read(chunk, MEAN), protocol.normalize), protocol.rule)
         weight |= dict(zip(chunk.tolist(), rows.weight, strict=True))
         place = np.arange(len(chunk))
         judged = Judged(rows, place, items.sets["relevant"], items.own[chunk])
@@ -123,7 +129,7 @@ def _of_block(
     return Pictures(
         table=table,
         image_size=truth.image_size,
-        grid=_grids(export, images, block.region_count),
+        grid=_grids(export, block.images, regions.count),
         phrase=spans,
         weight=[weight[row] for row in kept.tolist()],
         shapes=[truth.box[truth.box_offset[entity] : truth.box_offset[entity + 1]] for entity in own],

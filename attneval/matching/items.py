@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
-    from attneval.matching.phrases import Mentions
+    from attneval.matching.phrases import ScoredPhrases
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Items:
 def word_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: Mentions,
+    mentions: ScoredPhrases,
     *,
     sets: dict[str, Sets],
     region_count: NDArray[np.int64],
@@ -160,7 +160,7 @@ def _others(
 def region_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: Mentions,
+    mentions: ScoredPhrases,
     *,
     covering: Sets,
     key_count: NDArray[np.int64],

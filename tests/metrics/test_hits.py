@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from attneval.arrays.index_sets import Sets
 from attneval.arrays.ragged import offsets_of
-from attneval.config.protocol import Threshold
+from attneval.config.thresholds import Threshold
 from attneval.metrics.hits import Judged
 from attneval.metrics.rankings import Rows
 from attneval.metrics.registry import columns
