@@ -16,6 +16,7 @@ from attneval.config.presets import preset
 from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, DataError, ProtocolError
+from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 from attneval.report.formats import FORMATS, PIPE, TERMINAL, by_suffix, offered_by
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def scoring_options(command: Command) -> Command:
                 "--gt", type=FILE, help="Annotations: Flickr30k Entities directory or zip, or grounding JSON."
             ),
             click.option(
-                "--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format."
+                "--gt-format", type=click.Choice(("auto", *ANNOTATION_FORMATS)), default="auto", help="Force a format."
             ),
             click.option("--split", type=FILE, help="A list of image ids: only these count, and all must be there."),
             click.option(

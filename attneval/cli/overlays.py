@@ -13,6 +13,7 @@ import click
 
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE
+from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 from attneval.errors import ConfigError, DataError, first_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--boxes-file", type=FILE, help="The file of region boxes that it was scored with."),
             click.option("--gt", type=FILE, help="Its annotations: their shapes are drawn. --attn needs them."),
             click.option(
-                "--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format."
+                "--gt-format", type=click.Choice(("auto", *ANNOTATION_FORMATS)), default="auto", help="Force a format."
             ),
             click.option(
                 "--overlay-format",

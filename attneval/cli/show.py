@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SETTINGS,
     check_outputs,
@@ -20,6 +21,7 @@ from attneval.cli.options import (
 from attneval.cli.settings import config_option
 from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE, PresetType
+from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 from attneval.errors import ConfigError, NothingToScoreError, first_of
 
 if TYPE_CHECKING:
@@ -30,22 +32,45 @@ if TYPE_CHECKING:
 
 WAYS = ("auto", "kitty", "iterm", "sixel", "blocks", "none")
 ENDINGS = (".png", ".svg")
-
-
-@click.command(context_settings=SETTINGS)
-@click.argument("export", type=FILE)
-@click.option("--image", required=True, metavar="ID", help="The image.")
-@click.option("--caption", type=click.IntRange(0), metavar="K", help="Which of its captions.  [default: any]")
-@click.option("--word", metavar="WORD", help="The item with this word.  [default: the one with the lowest F1]")
-@click.option("--gt", type=FILE, required=True, help="Annotations of the image.")
-@click.option("--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format.")
-@click.option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.")
-@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write a .png or .svg instead.")
-@click.option(
-    "--picture", type=click.Choice(WAYS), default="auto", show_default=True, help="How a terminal shows the picture."
+EXAMPLES = (
+    "attneval show maps.npz --image 36979 --gt entities/ --images photos/",
+    "attneval show maps.npz --image 36979 --caption 2 --word dog --gt entities/ --images photos/ -o dog.png",
 )
-@click.option("--boxes-file", type=FILE, help="A file of region boxes; what --boxes FILE names takes its place.")
-@click.option("--preset", type=PresetType(), help="A named protocol to start from; see attneval explain --presets.")
+
+
+@click.command(cls=Command, examples=EXAMPLES, context_settings=SETTINGS)
+@click.argument("export", type=FILE)
+@option("--image", required=True, metavar="ID", help="The image.", group="Input")
+@option("--caption", type=click.IntRange(0), metavar="K", help="Which of its captions.  [default: any]", group="Input")
+@option("--word", help="The item with this word.  [default: the one with the lowest F1]", group="Input")
+@option("--gt", type=FILE, required=True, help="Annotations of the image.", group="Input")
+@option(
+    "--gt-format",
+    type=click.Choice(("auto", *ANNOTATION_FORMATS)),
+    default="auto",
+    metavar="FORMAT",
+    help="Force a format of annotations.",
+    group="Input",
+)
+@option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.", group="Input")
+@option(
+    "--boxes-file",
+    type=FILE,
+    help="A file of region boxes; what --boxes FILE names takes its place.",
+    group="Input",
+)
+@option("-o", "--output", type=FILE, metavar="FILE", help="Write a .png or .svg instead.", group="Output")
+@option(
+    "--picture",
+    type=click.Choice(WAYS),
+    default="auto",
+    show_default=True,
+    help="How a terminal shows the picture.",
+    group="Output",
+)
+@option(
+    "--preset", type=PresetType(), help="A named protocol to start from; see attneval explain --presets.", group="Protocol"
+)
 @protocol_options
 @quiet_option
 @verbose_option

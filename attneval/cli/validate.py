@@ -10,6 +10,7 @@ from attneval.cli.options import SETTINGS, quiet_option, verbose_option
 from attneval.cli.streams import say
 from attneval.cli.values import FILE
 from attneval.errors import EXIT_CANNOT_EVALUATE, EXIT_OK
+from attneval.groundtruth.registry import FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @click.command(context_settings=SETTINGS)
 @click.argument("export", type=FILE)
 @click.option("--gt", type=FILE, help="Also check ids, captions and tokens against annotations.")
-@click.option("--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format.")
+@click.option("--gt-format", type=click.Choice(("auto", *FORMATS)), default="auto", help="Force a format.")
 @click.option("--boxes", type=FILE, help="Region boxes for an export without any.")
 @click.option("--split", type=FILE, help="A list of image ids that must be there.")
 @quiet_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.evaluation.read_regions import BlockRegions
 from attneval.evaluation.score_block import BlockSums
 from attneval.evaluation.sum_items import sum_items
@@ -40,12 +40,12 @@ def score_absent(
     """
     protocol = replace(protocol, missing="zero", unreachable="zero")
     truth = annotations.read(image_id)
-    words = Words.of(truth.text)
+    words = Words.from_texts(truth.text)
     nothing = np.zeros(0, np.int64)
     row = np.full(len(truth.text), ABSENT, np.int64)
     alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [])
-    phrases = ScoredPhrases.of(truth, alignment, protocol.min_area)
-    sets = Sets(np.zeros(len(truth.box_offset), np.int64), nothing)
+    phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
+    sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing)
     statistics: dict[tuple[int, str], Statistics] = {}
     table = None
     for direction in protocol.directions:

@@ -10,7 +10,7 @@ from attneval.geometry.overlap import relevant_regions
 from attneval.matching.items import region_items, word_items
 
 if TYPE_CHECKING:
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
     from attneval.evaluation.weight_reader import CaptionBlock
     from attneval.matching.items import Items
@@ -50,7 +50,7 @@ def direction_items(direction: str, captions: CaptionBlock, phrases: ScoredPhras
     )
 
 
-def _relevant(captions: CaptionBlock, *, overlap: str, boxes: str, threshold: float) -> Sets:
+def _relevant(captions: CaptionBlock, *, overlap: str, boxes: str, threshold: float) -> IndexSets:
     truth, regions = captions.truth, captions.regions
     image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset))
     return relevant_regions(

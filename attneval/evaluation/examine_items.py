@@ -39,7 +39,7 @@ from attneval.results.items import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
     from attneval.evaluation.read_regions import BlockRegions
     from attneval.evaluation.weight_reader import Weights
@@ -70,7 +70,7 @@ def examine_items(
         protocol: How they are scored.
         regions: The regions that count.
     """
-    context = _Context.of(truth, phrases)
+    context = _Context.from_phrases(truth, phrases)
     m = len(items.own)
     kind = np.full(m, MISSED, np.uint8)
     scores, top = np.zeros((m, 3), np.float32), np.tile(np.array([-1, 0], np.float32), (m, 1))
@@ -104,11 +104,11 @@ def examine_items(
     none = np.zeros(0, np.uint8)
     captions = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))
     return ItemTable(
-        image_id=Strings.of(truth.image_id),
+        image_id=Strings.from_texts(truth.image_id),
         caption_image=captions.astype(np.int32),
         caption_index=truth.caption_index.astype(np.int16),
         caption_text=truth.text,
-        types=Strings.of(truth.types),
+        types=Strings.from_texts(truth.types),
         region_offset=regions.offset,
         region_box=regions.box.astype(np.float32),
         item_caption=items.caption[kept].astype(np.int32),
@@ -124,8 +124,8 @@ def examine_items(
     )
 
 
-def _as_bits(sets: Sets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Sets of keys as b[m, n]."""
+def _as_bits(sets: IndexSets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """IndexSets of keys as b[m, n]."""
     member = np.zeros(shape, np.bool_)
     size = sets.size[of]
     member[np.repeat(np.arange(len(of)), size), sets.member[ranges(sets.offset[of], size)]] = True
@@ -160,7 +160,7 @@ class _Context:
     topic_span: NDArray[np.int64]  # the first span of the entity's first phrase in the caption
 
     @classmethod
-    def of(cls, truth: GroundTruth, phrases: ScoredPhrases) -> _Context:
+    def from_phrases(cls, truth: GroundTruth, phrases: ScoredPhrases) -> _Context:
         entities = len(truth.box_offset) - 1
         types = np.zeros(entities, np.int64)
         known = truth.phrase_entity >= 0

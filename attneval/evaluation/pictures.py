@@ -103,7 +103,7 @@ def _of_block(block: Block, export: AttentionExport, source: Source, protocol: P
     tokens = read_tokens(export, block.captions)
     image = np.searchsorted(block.images, export.caption_image[block.captions])
     alignment = align(truth, tokens, image, export.caption_index[block.captions])
-    phrases = ScoredPhrases.of(truth, alignment, protocol.min_area)
+    phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
     keys = TokenKeys.from_tokens(tokens)
     captions = CaptionBlock(export, truth, block.captions, image, tokens, keys, alignment, regions)
     items = direction_items("t2i", captions, phrases, protocol)

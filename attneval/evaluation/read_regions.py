@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of
 from attneval.errors import ExportError
 from attneval.export.checks import check_boxes
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.geometry.boxes import areas
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def read_regions(export: AttentionExport, images: NDArray[np.int64], truth: Grou
     Raises:
         ExportError: There are no boxes, they break the format, or image sizes are not the annotated ones.
     """
-    report, size = Report(export.path), truth.image_size
+    report, size = FileProblems(export.path), truth.image_size
     _check_sizes(report, export, images, truth)
     regions = export.regions
     if not regions.known:
@@ -85,7 +85,7 @@ def read_regions(export: AttentionExport, images: NDArray[np.int64], truth: Grou
     return BlockRegions(stored, kept, box[real], real - np.repeat(offset[:-1], np.diff(kept)))
 
 
-def _check_sizes(report: Report, export: AttentionExport, images: NDArray[np.int64], truth: GroundTruth) -> None:
+def _check_sizes(report: FileProblems, export: AttentionExport, images: NDArray[np.int64], truth: GroundTruth) -> None:
     if export.image_size is None:
         return
     size, exported = truth.image_size, export.image_size[images]
@@ -97,7 +97,7 @@ def _check_sizes(report: Report, export: AttentionExport, images: NDArray[np.int
     report.stop_if_broken()
 
 
-def center_regions(regions: BlockRegions, image_size: NDArray[np.int64]) -> Sets:
+def center_regions(regions: BlockRegions, image_size: NDArray[np.int64]) -> IndexSets:
     """For each image, the regions whose centre is nearest the image's."""
     image = np.repeat(np.arange(len(regions.count)), regions.count)
     size = image_size[image]
@@ -106,4 +106,4 @@ def center_regions(regions: BlockRegions, image_size: NDArray[np.int64]) -> Sets
     nearest = np.full(len(regions.count), np.inf)
     np.minimum.at(nearest, image, distance)
     chosen = np.flatnonzero(distance <= nearest[image] + CENTER_ROUNDING)
-    return Sets(np.searchsorted(chosen, regions.offset), chosen - regions.offset[image[chosen]])
+    return IndexSets(np.searchsorted(chosen, regions.offset), chosen - regions.offset[image[chosen]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attneval.export.checks import check_spans
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ def read_tokens(export: AttentionExport, captions: NDArray[np.int64]) -> TokenBl
         ExportError: Spans break the format.
     """
     tokens = export.tokens(captions)
-    report = Report(export.path)
+    report = FileProblems(export.path)
     check_spans(report, export, captions, tokens)
     report.stop_if_broken()
     return tokens

@@ -79,7 +79,7 @@ def score_block(
     tokens = read_tokens(export, block.captions)
     image = np.searchsorted(block.images, export.caption_image[block.captions])
     alignment = align(truth, tokens, image, export.caption_index[block.captions])
-    phrases = ScoredPhrases.of(truth, alignment, protocol.min_area)
+    phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
     keys = TokenKeys.from_tokens(tokens)
     captions = CaptionBlock(export, truth, block.captions, image, tokens, keys, alignment, regions)
     center = center_regions(regions, truth.image_size)

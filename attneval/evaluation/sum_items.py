@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
     from attneval.evaluation.weight_reader import Weights
     from attneval.matching.items import Items
@@ -72,7 +72,7 @@ def sum_items(
     images: int,
     types: Sequence[str],
     channel: int = MEAN,
-    center: Sets | None = None,
+    center: IndexSets | None = None,
 ) -> Statistics:
     """Score the items of a block of images.
 
@@ -146,7 +146,7 @@ def _constant_totals(
     protocol: Protocol,
     *,
     images: int,
-    center: Sets | None,
+    center: IndexSets | None,
 ) -> Totals:
     """The totals of attention that is the same for all items of an image: each set is scored once for all its items.
 
@@ -237,7 +237,7 @@ def item_chunks(items: Items, usable: NDArray[np.bool_], *, whole: bool = False)
         yield from np.split(rows, np.flatnonzero(np.diff(number)) + 1)
 
 
-def _center_rows(center: Sets, image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+def _center_rows(center: IndexSets, image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
     """Rows f8[k, n] with all weight on the regions nearest the centre of each image."""
     size = center.size[image]
     rows = np.zeros((len(image), n))

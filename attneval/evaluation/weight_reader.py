@@ -12,7 +12,7 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_maps
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.matching.mismatches import name_of_caption
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def read_maps(export: AttentionExport, rows: NDArray[np.int64], direction: str) 
             )
         name = "t2i"
     block = maps[name].take(rows)
-    report = Report(export.path)
+    report = FileProblems(export.path)
     check_maps(report, export, name, rows, block)
     report.stop_if_broken()
     return block

@@ -23,7 +23,7 @@ from attneval.errors import AlignmentError, ProtocolError, first_of
 from attneval.evaluation.plan_blocks import Block
 from attneval.evaluation.score_block import score_block
 from attneval.evaluation.weight_reader import MEAN
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.read.reader import open_members
 from attneval.groundtruth import open_ground_truth
 from attneval.metrics.registry import REGISTRY, metrics
@@ -143,7 +143,7 @@ class _AttentionMetric(Metric):
 
     def _summed(self, members: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """i8[len(SUMMED)], the columns summed over the items of a batch, as whole multiples of 1 / UNIT."""
-        export = open_members(Arrays(BATCH, members), Report(BATCH))
+        export = open_members(Arrays(BATCH, members), FileProblems(BATCH))
         source = _source(self._gt, self._gt_format, self.protocol.edges)
         strangers = source.missing(export.image_id)
         if strangers:

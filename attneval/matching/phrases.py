@@ -39,7 +39,7 @@ class ScoredPhrases:
     length: NDArray[np.int64]
 
     @classmethod
-    def of(cls, truth: GroundTruth, alignment: Alignment, min_area: float) -> ScoredPhrases:
+    def from_annotations(cls, truth: GroundTruth, alignment: Alignment, min_area: float) -> ScoredPhrases:
         """Find the phrases that have a box, and the words with a letter or digit that their spans touch."""
         caption_of = np.repeat(np.arange(len(truth.text)), np.diff(truth.phrase_offset))
         share = _area_share(truth)
