@@ -13,6 +13,7 @@ import click
 
 from attneval.cli.command import option
 from attneval.cli.options import gt_format_option
+from attneval.cli.streams import tell
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError, DataError, first_of
 
@@ -131,7 +132,7 @@ def write_overlays(
                 write_picture(draft / name, scene, photo)
             if photos is not None and lacking and not values["quiet"]:
                 text = f"note: {photos.folder} has no file of {len(lacking)} images ({first_of(sorted(lacking))})"
-                click.echo(text, err=True)
+                tell(text)
             draft.chmod(0o755)
             if folder.is_dir():
                 shutil.rmtree(folder)

@@ -10,6 +10,7 @@ import click
 from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, check_outputs, gt_format_option, quiet_option, verbose_option
 from attneval.cli.settings import config_option
+from attneval.cli.streams import tell
 from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
 
@@ -69,7 +70,7 @@ def report(results: tuple[Path, ...], **values: Any) -> None:
     text = build(list(results), values)
     write_text(output, text)
     if not values["quiet"]:
-        click.echo(f"{output}: {len(text.encode('utf-8', 'backslashreplace')) / 1e6:.2f} MB", err=True)
+        tell(f"{output}: {len(text.encode('utf-8', 'backslashreplace')) / 1e6:.2f} MB")
 
 
 def build(paths: list[Path], values: dict[str, Any]) -> str:

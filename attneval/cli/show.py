@@ -21,7 +21,7 @@ from attneval.cli.options import (
     verbose_option,
 )
 from attneval.cli.settings import config_option
-from attneval.cli.streams import say
+from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE, PresetType, WholeNumber
 from attneval.errors import ConfigError, NothingToScoreError, first_of
 
@@ -93,11 +93,11 @@ def show(export: Path, **values: Any) -> None:
     if output is not None:
         write_picture(output, scene, photo)
         if not values["quiet"]:
-            click.echo(str(output), err=True)
+            tell(str(output))
         return
     _print(scene, photo, values["picture"])
     if others and not values["quiet"]:
-        click.echo(f"other items of these captions: {first_of(others, show=20)}", err=True)
+        tell(f"other items of these captions: {first_of(others, show=20)}")
 
 
 def _chosen(export: Path, values: dict[str, Any]) -> tuple[Scene, list[str]]:
