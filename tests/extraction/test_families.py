@@ -355,10 +355,11 @@ def test_grounding_dino_scores_the_boxes_of_each_caption(name: str) -> None:
     maps = adapter.maps(image, CAPTIONS)
     shown = processor.image_processor(images=image, return_tensors="pt")
     for caption, found in zip(CAPTIONS, maps, strict=True):
-        encoded = processor.tokenizer(f"{caption} .", return_tensors="pt")
+        template = "{caption}" if caption.endswith(".") else "{caption} ."
+        encoded = processor.tokenizer(template.replace("{caption}", caption), return_tensors="pt")
         with torch.inference_mode():
             outputs = model(**encoded, **shown)
-        where = positions_by_hand(processor.tokenizer, caption, template="{caption} .")
+        where = positions_by_hand(processor.tokenizer, caption, template=template)
         assert difference(found, outputs.logits[0].sigmoid()[:, where].T[None]) < 1e-5
         x, y, w, h = outputs.pred_boxes[0].unbind(-1)
         reference = torch.stack([(x - w / 2) * 90, (y - h / 2) * 60, (x + w / 2) * 90, (y + h / 2) * 60], -1)

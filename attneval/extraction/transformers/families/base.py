@@ -310,12 +310,19 @@ def encode_captions(
     Raises:
         AttnevalError: The tokenizer has no offsets, or a caption is too long.
     """
+    prompts = [Prompt(text, 0, text) if template is None else fill(template, text) for text in captions]
+    return encode_prompts(processor, prompts, longest=longest, pad_to_longest=pad_to_longest)
+
+
+def encode_prompts(
+    processor: Any, prompts: Sequence[Prompt], *, longest: int | None = None, pad_to_longest: bool = False
+) -> tuple[dict[str, Any], list[Tokens]]:
+    """Tokenise captions within texts; see `encode_captions`."""
     tokenizer = tokenizer_of(processor)
     if not getattr(tokenizer, "is_fast", False):
         raise AttnevalError(
             f"{type(tokenizer).__name__} cannot say where its tokens lie in the text", hint="load the fast tokenizer"
         )
-    prompts = [Prompt(text, 0, text) if template is None else fill(template, text) for text in captions]
     # Such models saw full padding in training: their processor says so, or their tokenizer gives no mask (SigLIP).
     defaults = getattr(processor, "text_kwargs", None)
     masked = "attention_mask" in getattr(tokenizer, "model_input_names", ["attention_mask"])
