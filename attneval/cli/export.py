@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from attneval.cli.options import SETTINGS, check_outputs, flags_given, quiet_option, torch_needed, verbose_option
+from attneval.cli import extra_needed
+from attneval.cli.options import SETTINGS, check_outputs, flags_given, quiet_option, verbose_option
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 from attneval.training.choices import ModelName
@@ -144,7 +145,7 @@ def refuse_others(names: tuple[str, ...], model: Path, *, transformers: bool) ->
 
 
 def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dict[str, Any], *, quiet: bool) -> None:
-    with torch_needed():
+    with extra_needed("train"):
         from attneval.extraction.checkpoints import export_models, load_trained
     from attneval.cli.progress import progress
     from attneval.training.data.precomputed import open_split
@@ -162,8 +163,10 @@ def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dic
     opened = open_split(
         folder, values["split"] or "test", bottom_up=bottom_up or [Path(path) for path in first.bottom_up]
     )
-    with progress("exported captions", quiet=quiet) as tell:
-        export_models(trained, opened, output, maps=values["maps"], similarity=values["similarity"], tell=tell)
+    with progress("exported captions", quiet=quiet) as on_progress:
+        export_models(
+            trained, opened, output, maps=values["maps"], similarity=values["similarity"], on_progress=on_progress
+        )
 
 
 def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, quiet: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
     from attneval.results.items import ItemTable
 
-FORMATS = ("table", "plain", "json", "csv", "markdown")
-
 
 @click.command(context_settings=SETTINGS)
 @click.argument("result", type=FILE)
@@ -28,29 +25,30 @@ FORMATS = ("table", "plain", "json", "csv", "markdown")
 @click.option("--word", help="Only items with this word.")
 @click.option("--image", help="Only items of this image.")
 @click.option("--kind", help="Only items with this kind of error.")
-@output_options(*FORMATS)
+@output_options("inspect")
 @config_option
 def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     """Show the worst items of a RESULT that was scored with --items, and what each kind of error costs.
 
     The word of the item stands in brackets; words that were attended in its place stand in braces.
     """
-    from attneval.report.inspect import inspect_csv, inspect_page, inspect_rows
+    from attneval.report.inspect import inspect_lines, inspect_page, inspect_rows
     from attneval.results.item_choice import choose, paired
 
-    output = Output(values, *FORMATS, inputs=[result] if diff is None else [result, diff])
+    output = Output(values, "inspect", inputs=[result] if diff is None else [result, diff])
     table, other = _load(result), None
     if diff is not None:
         table, other = paired(table, _load(diff))
     filters = {name: values[name] for name in ("word", "image", "kind")}
     items = choose(table, worst, other=other, type_name=values["type"], **filters)
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return json.dumps(inspect_rows(table, items, other), allow_nan=False, ensure_ascii=False) + "\n"
-        return inspect_csv(table, items, other) if style == "csv" else None
-
-    output.emit(text_in, lambda: inspect_page(table, items, other, output.digits))
+    output.emit(
+        {
+            "page": lambda: inspect_page(table, items, other, output.digits),
+            "values": lambda: inspect_rows(table, items, other),
+            "lines": lambda: inspect_lines(table, items, other),
+        }
+    )
 
 
 def _load(path: Path) -> ItemTable:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, say, verbose_option
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.streams import say
 from attneval.cli.values import FILE
 from attneval.errors import EXIT_CANNOT_EVALUATE, EXIT_OK
+from attneval.groundtruth.registry import FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
 @click.command(context_settings=SETTINGS)
 @click.argument("export", type=FILE)
 @click.option("--gt", type=FILE, help="Also check ids, captions and tokens against annotations.")
-@click.option("--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format.")
+@click.option("--gt-format", type=click.Choice(("auto", *FORMATS)), default="auto", help="Force a format.")
 @click.option("--boxes", type=FILE, help="Region boxes for an export without any.")
 @click.option("--split", type=FILE, help="A list of image ids that must be there.")
 @quiet_option
 @verbose_option
 def validate(export: Path, gt: Path | None, gt_format: str, boxes: Path | None, split: Path | None, **_: bool) -> int:
     """List every problem of an EXPORT, reading all of it; exit with 2 if there is one."""
-    from attneval.evaluation.score import fit_problems
+    from attneval.evaluation.fit import fit_problems
     from attneval.export.read.reader import find_problems
     from attneval.report.table import safe
 
