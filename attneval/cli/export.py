@@ -11,6 +11,7 @@ from attneval.cli import extra_needed
 from attneval.cli.options import SETTINGS, check_outputs, flags_given, quiet_option, verbose_option
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError
+from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 from attneval.training.choices import ModelName
 
 if TYPE_CHECKING:
@@ -61,8 +62,10 @@ OF_TRANSFORMERS = (
 @click.option("--maps/--no-maps", default=True, show_default=True, help="Attention of captions and their own images.")
 @click.option("--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions.")
 @click.option("--images", type=FILE, help="Folder of images, found by the ids of the annotations.")
-@click.option("--gt", type=FILE, help="Annotations, whose captions are exported.")
-@click.option("--gt-format", default="auto", show_default=True, help="Force a format of the annotations.")
+@click.option("--gt", type=FILE, multiple=True, help="Annotations, whose captions are exported; repeatable.")
+@click.option(
+    "--gt-format", type=click.Choice(("auto", *ANNOTATION_FORMATS)), default="auto", help="Force a format of theirs."
+)
 @click.option("--limit", type=click.IntRange(1), help="The first so many images alone.")
 @click.option("--prompt", help="Text with {caption} in it, or a chat model's instruction.")
 @click.option("--rows", type=click.Choice(("token", "predict")), default="token", show_default=True, help="Row read.")
@@ -175,10 +178,10 @@ def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, qu
     from attneval.extraction.transformers.boxfiles import open_regions
     from attneval.extraction.transformers.load import load
 
-    if values["images"] is None or values["gt"] is None:
+    if values["images"] is None or not values["gt"]:
         raise ConfigError(f"{name} is a model of transformers: name its images with --images and captions with --gt")
     boxes, split = values["boxes"], values["split"]
-    inputs = [path for path in (boxes, values["gt"], None if split is None else Path(split)) if path is not None]
+    inputs = [path for path in (boxes, *values["gt"], None if split is None else Path(split)) if path is not None]
     check_outputs([output], inputs)
     hf.Choices.checked(**{key: values[key] for key in ("prompt", "rows", "layers", "heads", "over_layers", "weights")})
     # What is missing is known before a model is loaded, which may take minutes.
