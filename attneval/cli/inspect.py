@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.overlays import folders_of, overlay_options, write_overlays
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
 from attneval.errors import ResultError
@@ -25,16 +26,19 @@ if TYPE_CHECKING:
 @click.option("--word", help="Only items with this word.")
 @click.option("--image", help="Only items of this image.")
 @click.option("--kind", help="Only items with this kind of error.")
+@overlay_options
 @output_options("inspect")
 @config_option
 def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     """Show the worst items of a RESULT that was scored with --items, and what each kind of error costs.
 
-    The word of the item stands in brackets; words that were attended in its place stand in braces.
+    The word of the item stands in brackets; words that were attended in its place stand in braces. With -o DIR each
+    item is drawn over its photograph of --images, with its map where --attn and --gt are given.
     """
     from attneval.report.inspect import inspect_lines, inspect_page, inspect_rows
     from attneval.results.item_choice import choose, paired
 
+    folders = folders_of(values)
     output = Output(values, "inspect", inputs=[result] if diff is None else [result, diff])
     table, other = _load(result), None
     if diff is not None:
@@ -42,6 +46,11 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     filters = {name: values[name] for name in ("word", "image", "kind")}
     items = choose(table, worst, other=other, type_name=values["type"], **filters)
 
+    if folders:
+        from attneval.results.result import Result
+
+        scored = None if result.suffix == ".npz" else Result.load(result)
+        write_overlays(folders, table, items, scored, values | {"quiet": output.quiet})
     output.emit(
         {
             "page": lambda: inspect_page(table, items, other, output.digits),

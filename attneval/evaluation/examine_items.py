@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
+    from attneval.evaluation.caption_block import CaptionBlock
     from attneval.evaluation.read_regions import BlockRegions
     from attneval.evaluation.weight_reader import Weights
     from attneval.groundtruth import GroundTruth
@@ -50,6 +51,15 @@ if TYPE_CHECKING:
 
 
 def examine_items(
+    captions: CaptionBlock, phrases: ScoredPhrases, items: Items, weights: Weights, protocol: Protocol
+) -> ItemTable:
+    """Look at the items of a block in direction t2i, one by one, under the mean of all channels."""
+    return tabulate_items(
+        captions.truth, captions.alignment, phrases, items, weights, protocol=protocol, regions=captions.regions
+    )
+
+
+def tabulate_items(
     truth: GroundTruth,
     alignment: Alignment,
     phrases: ScoredPhrases,
@@ -59,7 +69,7 @@ def examine_items(
     protocol: Protocol,
     regions: BlockRegions,
 ) -> ItemTable:
-    """Look at the items of a block in direction t2i, one by one, under the mean of all channels.
+    """Look at items one by one.
 
     Args:
         truth: The annotations.
