@@ -240,7 +240,10 @@ class Adapter:
         Returns:
             float32[B, A, T, R].
         """
-        heads, parts = self.choices.heads, dict(layers)
+        heads = self.choices.heads
+        # Layers of a model that is spread over devices come from several.
+        device = next(iter(layers.values())).device
+        parts = {layer: weights.to(device) for layer, weights in layers.items()}
         if isinstance(heads, tuple):
             place = {layer: [head for number, head in heads if number == layer] for layer in parts}
             channels = list(heads)
@@ -277,13 +280,14 @@ def takes(function: Callable[..., Any], name: str) -> bool:
 
 def on_device(model: nn.Module, given: Mapping[str, Any]) -> dict[str, Any]:
     """Move inputs to the model's device, numbers with a point in its dtype, and drop what models do not take."""
-    first = next(model.parameters())
+    device = next(model.parameters()).device
+    # Quantised weights are whole numbers; what they are computed with is not.
+    dtype = next((one.dtype for one in model.parameters() if one.is_floating_point()), torch.float32)
     moved = {}
     for name, value in given.items():
-        if name in NOT_FOR_MODELS:
-            continue
-        tensor = isinstance(value, torch.Tensor)
-        moved[name] = value.to(first.device, first.dtype if value.is_floating_point() else None) if tensor else value
+        if name not in NOT_FOR_MODELS:
+            tensor = isinstance(value, torch.Tensor)
+            moved[name] = value.to(device, dtype if value.is_floating_point() else None) if tensor else value
     return moved
 
 
