@@ -105,8 +105,8 @@ def result_record(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def attneval(*arguments: str, folder: Path) -> None:
-    """Run a command in a folder; its output goes where that of this script goes."""
-    subprocess.run([sys.executable, "-m", "attneval", *arguments], cwd=folder, check=True)  # noqa: S603
+    """Run a command in a folder; what it says goes to stderr."""
+    subprocess.run([sys.executable, "-m", "attneval", *arguments], cwd=folder, check=True, stdout=sys.stderr)  # noqa: S603
 
 
 def make(run: Run, work: Path, data: str, gt: str) -> tuple[dict[str, Any], bytes]:

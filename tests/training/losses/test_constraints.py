@@ -206,7 +206,7 @@ def test_never_nan(case: str, dtype: torch.dtype, swap: str) -> None:
 )
 def test_nothing_to_contrast_is_zero(case: str, zero: str) -> None:
     queries, keys, weights, query_mask, key_mask = hostile(case)
-    loss = {"ccr": ccr_loss, "ccs": ccs_loss}[zero]
+    loss: Any = {"ccr": ccr_loss, "ccs": ccs_loss}[zero]
     assert loss(queries, keys, weights, query_mask=query_mask, key_mask=key_mask, margin=9.0).item() == 0.0
 
 
