@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attneval.groundtruth.documents import only
-from attneval.groundtruth.entry import LARGEST_SIZE, Entry, entries
-from attneval.groundtruth.outlines import rasterised
+from attneval.groundtruth.entry import Entry, entries
+from attneval.groundtruth.outlines import outline_size, rasterised
 from attneval.groundtruth.records import (
     Caption,
     Categories,
@@ -75,9 +75,7 @@ class CaptionMasks:
             for part, field, masks in _grounded(entry):
                 for mask in masks:
                     if isinstance(mask, dict) and "size" in mask:
-                        sides = part.as_list(mask["size"], field)
-                        height, width = (part.as_whole(side, field, 1, LARGEST_SIZE) for side in sides)
-                        return width, height
+                        return outline_size(part, field, mask)
         self._sizes.require([image_id], self.documents[0])
         return self._sizes.get(image_id)
 
