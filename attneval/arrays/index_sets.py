@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Sets:
+class IndexSets:
     """Sets of keys, one after the other.
 
     Attributes:

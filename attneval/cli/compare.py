@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from attneval.results.compare import Comparison, System
     from attneval.results.result import Result
 
-FORMATS = ("table", "plain", "json", "csv", "markdown", "latex")
-
 
 @click.command(context_settings=SETTINGS)
 @click.argument("systems", type=FILE, nargs=-1)
@@ -40,7 +37,7 @@ FORMATS = ("table", "plain", "json", "csv", "markdown", "latex")
 @click.option("--alpha", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Level of significance.")
 @scoring_options
 @protocol_options
-@output_options(*FORMATS)
+@output_options("compare")
 @config_option
 def compare(systems: tuple[Path, ...], **values: Any) -> None:
     """Compare SYSTEMS, the first one being the base: result files, or exports that are scored with --gt.
@@ -52,7 +49,7 @@ def compare(systems: tuple[Path, ...], **values: Any) -> None:
 
     groups = _groups(values["group"])
     files = [*systems, *(path for _, paths in groups for path in paths)]
-    output = Output(values, *FORMATS, inputs=files)
+    output = Output(values, "compare", inputs=files)
     _refuse_idle(flags_given(SCORING), files)
     protocol = protocol_from(values)
     comparison = run(
@@ -135,11 +132,12 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
 
 
 def _emit(comparison: Comparison, output: Output) -> None:
-    from attneval.report.compare import compare_csv, compare_dict, compare_page
+    from attneval.report.compare import compare_dict, compare_lines, compare_page
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return json.dumps(compare_dict(comparison), allow_nan=False, ensure_ascii=False) + "\n"
-        return compare_csv(comparison) if style == "csv" else None
-
-    output.emit(text_in, lambda: compare_page(comparison, output.digits))
+    output.emit(
+        {
+            "page": lambda: compare_page(comparison, output.digits),
+            "values": lambda: compare_dict(comparison),
+            "lines": lambda: compare_lines(comparison),
+        }
+    )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli import COMMANDS, cli
-from attneval.cli.options import PREFIX, SETTINGS, say
+from attneval.cli.options import PREFIX, SETTINGS
 from attneval.cli.settings import configuration, setting_default
+from attneval.cli.streams import say
 from attneval.config.presets import preset
 from attneval.config.protocol import Protocol
 
@@ -63,8 +64,8 @@ def _setting(
     """A setting's value and where it comes from; what stands in the file is held against what its flag takes."""
     variable = f"{PREFIX}_{name.replace('-', '_').upper()}"
     value = setting_default(found, param, name, own[name]) if name in own else None
-    if variable in os.environ:
-        return os.environ[variable], variable
+    if (given := os.environ.get(variable)) is not None:
+        return given, variable
     return otherwise if value is None else (value, str(found.path))
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attneval.cli.options import SETTINGS, say
+from attneval.cli.options import SETTINGS
+from attneval.cli.streams import say
 from attneval.config.protocol import Protocol
+from attneval.config.thresholds import RULES
 from attneval.errors import ProtocolError, suggestion
 
 if TYPE_CHECKING:
@@ -45,12 +47,17 @@ def explain(name: str | None, *, presets: bool) -> None:
         field = fields[name.replace("-", "_")]
         form = " | ".join(field.metadata.get("choices", ())) or field.metadata["form"]
         head = f"{field.name}: {form} (default {field.default})"
-        say(_paragraphs([head, f"{field.metadata['help'].capitalize()}."]) + "\n")
+        say("\n".join([_paragraphs([head, f"{field.metadata['help'].capitalize()}."]), *_forms(field.name)]) + "\n")
     elif name in PRESETS:
         say(_paragraphs(_preset(PRESETS[name])) + "\n")
     else:
         hint = suggestion(name, [*table, *fields, *PRESETS], "attneval explain lists all")
         raise ProtocolError(f"there is no metric, protocol field or preset {name!r}", hint=hint)
+
+
+def _forms(field: str) -> list[str]:
+    """A line for each form of a threshold rule; other fields say all in their help."""
+    return [_line(*pair) for rule in RULES.values() for pair in rule.attended] if field == "threshold" else []
 
 
 def _metric(metric: Metric) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,12 @@ import click
 
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.settings import config_option
+from attneval.cli.streams import command_runner, tell
 from attneval.cli.values import FILE, RuleType
 from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:
     from attneval.results.gate import Verdict
-
-FORMATS = ("table", "plain", "json", "markdown", "junit")
 
 
 @click.command(context_settings=SETTINGS)
@@ -43,7 +41,7 @@ FORMATS = ("table", "plain", "json", "markdown", "junit")
     default="auto",
     help="Step summary and annotations; auto: where GITHUB_ACTIONS is set.",
 )
-@output_options(*FORMATS)
+@output_options("gate")
 @config_option
 def gate(result: Path, **values: Any) -> int:
     """Judge a RESULT file by rules: exit with 1 if one is broken, with 2 if that cannot be told.
@@ -53,7 +51,7 @@ def gate(result: Path, **values: Any) -> int:
     from attneval.results.gate import judge
     from attneval.results.result import Result
 
-    output = Output(values, *FORMATS, inputs=[result])
+    output = Output(values, "gate", inputs=[result])
     found = Result.load(result)
     if values["update_baseline"]:
         return _update(found, values["baseline"], quiet=output.quiet)
@@ -75,19 +73,14 @@ def _update(result: Any, baseline: Path | None, *, quiet: bool) -> int:
         raise MismatchError(f"{result.name} is PARTIAL (--limit) and is no baseline", hint="score all images")
     result.save(baseline)
     if not quiet:
-        click.echo(f"{baseline} is now {result.name}", err=True)
+        tell(f"{baseline} is now {result.name}")
     return EXIT_OK
 
 
 def _emit(verdict: Verdict, output: Output) -> None:
-    from attneval.report.gate import gate_dict, gate_junit, gate_page
+    from attneval.report.gate import gate_dict, gate_page
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return json.dumps(gate_dict(verdict), allow_nan=False, ensure_ascii=False) + "\n"
-        return gate_junit(verdict) if style == "junit" else None
-
-    output.emit(text_in, lambda: gate_page(verdict))
+    output.emit({"page": lambda: gate_page(verdict), "values": lambda: gate_dict(verdict), "verdict": lambda: verdict})
 
 
 def _tell_github(verdict: Verdict) -> None:
@@ -106,4 +99,4 @@ def _tell_github(verdict: Verdict) -> None:
             ) from error
     # The runner reads commands from both streams; stdout is for data.
     for line in github_annotations(verdict):
-        click.echo(line, err=True)
+        command_runner(line)

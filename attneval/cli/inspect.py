@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.overlays import folders_of, overlay_options, write_overlays
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
 from attneval.errors import ResultError
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attneval.results.items import ItemTable
-
-FORMATS = ("table", "plain", "json", "csv", "markdown")
 
 
 @click.command(context_settings=SETTINGS)
@@ -28,29 +26,38 @@ FORMATS = ("table", "plain", "json", "csv", "markdown")
 @click.option("--word", help="Only items with this word.")
 @click.option("--image", help="Only items of this image.")
 @click.option("--kind", help="Only items with this kind of error.")
-@output_options(*FORMATS)
+@overlay_options
+@output_options("inspect")
 @config_option
 def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     """Show the worst items of a RESULT that was scored with --items, and what each kind of error costs.
 
-    The word of the item stands in brackets; words that were attended in its place stand in braces.
+    The word of the item stands in brackets; words that were attended in its place stand in braces. With -o DIR each
+    item is drawn over its photograph of --images, with its map where --attn and --gt are given.
     """
-    from attneval.report.inspect import inspect_csv, inspect_page, inspect_rows
+    from attneval.report.inspect import inspect_lines, inspect_page, inspect_rows
     from attneval.results.item_choice import choose, paired
 
-    output = Output(values, *FORMATS, inputs=[result] if diff is None else [result, diff])
+    folders = folders_of(values)
+    output = Output(values, "inspect", inputs=[result] if diff is None else [result, diff])
     table, other = _load(result), None
     if diff is not None:
         table, other = paired(table, _load(diff))
     filters = {name: values[name] for name in ("word", "image", "kind")}
     items = choose(table, worst, other=other, type_name=values["type"], **filters)
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return json.dumps(inspect_rows(table, items, other), allow_nan=False, ensure_ascii=False) + "\n"
-        return inspect_csv(table, items, other) if style == "csv" else None
+    if folders:
+        from attneval.results.result import Result
 
-    output.emit(text_in, lambda: inspect_page(table, items, other, output.digits))
+        scored = None if result.suffix == ".npz" else Result.load(result)
+        write_overlays(folders, table, items, scored, values | {"quiet": output.quiet})
+    output.emit(
+        {
+            "page": lambda: inspect_page(table, items, other, output.digits),
+            "values": lambda: inspect_rows(table, items, other),
+            "lines": lambda: inspect_lines(table, items, other),
+        }
+    )
 
 
 def _load(path: Path) -> ItemTable:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.options import SETTINGS, Output, output_options
-from attneval.cli.score import FORMATS, emit_result
+from attneval.cli.score import emit_result
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 @click.command(context_settings=SETTINGS)
 @click.argument("results", type=FILE, nargs=-1, required=True)
 @click.option("--name", help="How the whole is called in tables.")
-@output_options(*FORMATS)
+@output_options("merge")
 @config_option
 def merge(results: tuple[Path, ...], name: str | None, **values: Any) -> None:
     """Put RESULTS of different images together to exactly the result of scoring them at once."""
     from attneval.results.merge import merge as run
     from attneval.results.result import Result
 
-    output = Output(values, *FORMATS, inputs=results)
+    output = Output(values, "merge", inputs=results)
     emit_result(run([Result.load(path) for path in results], name=name), output)

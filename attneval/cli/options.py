@@ -5,24 +5,24 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attneval.cli import stdout_written
+from attneval.cli.streams import say, stdout_written
 from attneval.cli.values import FILE, BoxesType, FieldType, PresetType
 from attneval.config.presets import preset
 from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, DataError, ProtocolError
-from attneval.groundtruth.registry import FORMATS
+from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
+from attneval.report.formats import FORMATS, PIPE, TERMINAL, by_suffix, offered_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from attneval.report.table import Page
+    from attneval.report.formats import ReportFormat, Sources
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -35,9 +35,6 @@ Click asks for the parameter's name, so every option's parameter is named as its
 
 SCORING = ("split", "boxes_file", "preset", *(field.name for field in dataclasses.fields(Protocol)))
 """Parameters that say how an export is scored, and nothing else."""
-
-SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".txt": "plain", ".xml": "junit"}
-"""Formats by the suffix of an output file."""
 
 
 def protocol_options(command: Command) -> Command:
@@ -95,7 +92,7 @@ def scoring_options(command: Command) -> Command:
                 "--gt", type=FILE, help="Annotations: Flickr30k Entities directory or zip, or grounding JSON."
             ),
             click.option(
-                "--gt-format", type=click.Choice(("auto", *FORMATS)), default="auto", help="Force a format."
+                "--gt-format", type=click.Choice(("auto", *ANNOTATION_FORMATS)), default="auto", help="Force a format."
             ),
             click.option("--split", type=FILE, help="A list of image ids: only these count, and all must be there."),
             click.option(
@@ -116,17 +113,17 @@ def scoring_options(command: Command) -> Command:
     return command
 
 
-def output_options(*formats: str) -> Callable[[Command], Command]:
-    """`-f`, `-o`, `--digits`, `--color`, `-q` and `-v`."""
+def output_options(name: str) -> Callable[[Command], Command]:
+    """`-f`, `-o`, `--digits`, `--color`, `-q` and `-v` of a command, which offers the formats of the table."""
 
     def decorate(command: Command) -> Command:
-        known = ", ".join(suffix for suffix, name in SUFFIXES.items() if name in formats)
+        known = ", ".join(by_suffix(name))
         for option in reversed(
             (
                 click.option(
                     "-f",
                     "--format",
-                    type=click.Choice(formats),
+                    type=click.Choice(tuple(offered_by(name))),
                     default=None,
                     help="What goes to stdout: table on a terminal, plain elsewhere, unless you say.",
                 ),
@@ -153,21 +150,6 @@ def output_options(*formats: str) -> Callable[[Command], Command]:
         return command
 
     return decorate
-
-
-@contextmanager
-def torch_needed() -> Iterator[None]:
-    """Say what to install where PyTorch is missing; around the imports that need it.
-
-    Raises:
-        ConfigError: It is missing.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ConfigError("this needs PyTorch, which is not installed", hint="pip install 'attneval[train]'") from error
 
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
@@ -210,82 +192,48 @@ class Output:
 
     Args:
         values: The command's parameters; those of `output_options` are taken out.
-        formats: The formats the command offers.
+        command: The command's name, which says which formats it offers.
         inputs: What it reads, beside the files that are among its parameters.
 
     Raises:
         AttnevalError: A file has no format's suffix, cannot be made, or is read as well.
     """
 
-    def __init__(self, values: dict[str, Any], *formats: str, inputs: Iterable[Path] = ()) -> None:
-        self.style: str | None = values.pop("format")
+    def __init__(self, values: dict[str, Any], command: str, *, inputs: Iterable[Path] = ()) -> None:
+        self.style: str = values.pop("format") or (TERMINAL if sys.stdout.isatty() else PIPE)
         self.digits: int = values.pop("digits")
         self.color = {"auto": None, "always": True, "never": False}[values.pop("color")]
         self.quiet: bool = values.pop("quiet")
         values.pop("verbose")
-        self._files = []
-        outputs = values.pop("output")
+        self._files: list[tuple[Path, ReportFormat]] = []
+        outputs, known = values.pop("output"), by_suffix(command)
         for path in outputs:
-            name = SUFFIXES.get(path.suffix)
-            if name not in formats:
-                known = ", ".join(suffix for suffix, known_name in SUFFIXES.items() if known_name in formats)
-                raise AttnevalError(f"-o {path}: no format has the suffix {path.suffix!r}", hint=f"use {known}")
-            self._files.append((path, name))
+            if path.suffix not in known:
+                hint = f"use {', '.join(known)}"
+                raise AttnevalError(f"-o {path}: no format has the suffix {path.suffix!r}", hint=hint)
+            self._files.append((path, known[path.suffix]))
         check_outputs(outputs, [*inputs, *_paths(values)])
-        if self.style is None:
-            self.style = "table" if sys.stdout.isatty() else "plain"
 
     def files(self, style: str) -> list[Path]:
         """The files of one format."""
-        return [path for path, name in self._files if name == style]
+        return [path for path, line in self._files if line.name == style]
 
-    def emit(
-        self,
-        data: Callable[[str], str | None],
-        page: Callable[[], Page],
-        *,
-        before: Callable[[], str] | None = None,
-    ) -> None:
+    def emit(self, sources: Sources) -> None:
         """Write the files, then stdout.
 
         Args:
-            data: The text in a format of data (json, csv, ...); None for formats that show the page.
-            page: The page.
-            before: A text above the page where it is shown as text.
+            sources: What the command can show, by kind; made when a format asks for it.
         """
         from attneval.storage.whole_files import write_text
 
-        def text_in(style: str) -> str:
-            own = data(style)
-            if own is not None:
-                return own
-            if style == "markdown":
-                from attneval.report.markdown import render_markdown as render
-            elif style == "latex":
-                from attneval.report.latex import render_latex as render
-            else:
-                from attneval.report.plain import render_plain as render
-            above = before() + "\n" if before and style == "plain" else ""
-            return above + render(page())
-
         # What cannot be said in one format is found out before another is written.
-        texts = [(path, text_in(name)) for path, name in self._files]
+        texts = [(path, line.text(sources)) for path, line in self._files]
         for path, text in texts:
             write_text(path, text)
-        if self.style == "table":
-            from attneval.report.terminal import print_terminal
-
-            if before:
-                say(before() + "\n")
-            shown = page()
+        line = FORMATS[self.style]
+        if self.style == TERMINAL:
+            page = sources[line.shows]()
             with stdout_written():
-                print_terminal(shown, sys.stdout, color=self.color)
+                line.load()(page, sys.stdout, color=self.color)
         else:
-            say(text_in(self.style or "plain"))
-
-
-def say(text: str) -> None:
-    """Write to stdout; what its encoding lacks is spelled out."""
-    encoding = sys.stdout.encoding or "ascii"
-    with stdout_written():
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            say(line.text(sources))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from attneval.cli.options import SETTINGS, check_outputs, quiet_option, verbose_option
+from attneval.cli.streams import tell
 from attneval.cli.values import FILE
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
 def pack(files: tuple[Path, ...], output: Path, *, quiet: bool, verbose: bool) -> None:  # noqa: ARG001
     """Turn FILES, padded or packed, .npz, .safetensors or .pt, into one packed export; several are its shards."""
     from attneval.export.pack import pack as run
-    from attneval.report.table import safe
 
     check_outputs([output], files)
     for note in run(files, output):
         if not quiet:
-            click.echo(f"note: {safe(note)}", err=True)
+            tell(f"note: {note}")

@@ -15,6 +15,7 @@ from attneval.cli.options import (
     scoring_options,
 )
 from attneval.cli.settings import config_option
+from attneval.cli.streams import tell
 from attneval.cli.values import FILE, RuleType
 from attneval.errors import ConfigError
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attneval.results.result import Result
-
-FORMATS = ("table", "plain", "json", "csv", "markdown")
 
 
 @click.command(context_settings=SETTINGS)
@@ -41,7 +40,7 @@ FORMATS = ("table", "plain", "json", "csv", "markdown")
 @click.option("--max", type=RuleType("max"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is above V.")
 @scoring_options
 @protocol_options
-@output_options(*FORMATS)
+@output_options("score")
 @config_option
 def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     """Score attention EXPORTS against annotations; several are shards of one.
@@ -50,20 +49,17 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     the export has similarities.
     """
     from attneval.cli.progress import progress
-    from attneval.storage.digests import hashing_ahead
-
-    digests = hashing_ahead(exports or (() if attn is None else (attn,)))
     from attneval.config.options import Options
     from attneval.evaluation.score import score as run
 
     if attn is not None and exports not in {(), (attn,)}:
         raise click.UsageError(f"--attn {attn} stands beside {', '.join(map(str, exports))}")
-    output = Output(values, *FORMATS, inputs=exports or (() if attn is None else (attn,)))
+    output = Output(values, "score", inputs=exports or (() if attn is None else (attn,)))
     if values["items"] and not output.files("json"):
         raise ConfigError("--items needs a result to stand beside", hint="add -o result.json")
     rules = [*values["min"], *values["max"]]
     protocol = protocol_from(values)
-    with progress("scored images", quiet=output.quiet) as tell:
+    with progress("scored images", quiet=output.quiet) as on_progress:
         result = run(
             exports or attn,
             values["gt"],
@@ -80,8 +76,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 items=values["items"],
                 jobs=values["jobs"],
                 cache=values["cache"],
-                progress=tell,
-                digests=digests,
+                progress=on_progress,
             ),
         )
     emit_result(result, output)
@@ -92,12 +87,13 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     verdict = judge(result, rules)
     for outcome in verdict.outcomes:
         if not (output.quiet and outcome.passed):
-            click.echo(str(outcome), err=True)
+            tell(str(outcome))
     return verdict.exit_code
 
 
 def emit_result(result: Result, output: Output) -> None:
     """Write a result in the formats asked for, and its items beside each JSON file."""
+    from attneval.report.delimited import result_lines
     from attneval.report.score import score_page
     from attneval.results.result import items_path
 
@@ -108,13 +104,10 @@ def emit_result(result: Result, output: Output) -> None:
             # They are those of the result that was here before.
             path.unlink()
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return result.to_json()
-        if style != "csv":
-            return None
-        from attneval.report.delimited import result_csv
-
-        return result_csv(result)
-
-    output.emit(text_in, lambda: score_page(result, output.digits))
+    output.emit(
+        {
+            "page": lambda: score_page(result, output.digits),
+            "values": result.to_dict,
+            "lines": lambda: result_lines(result),
+        }
+    )

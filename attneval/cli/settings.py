@@ -38,7 +38,7 @@ def configuration(value: str | None) -> Config:
     """The configuration that `--config` names: a file, `none`, or without it the nearest one."""
     from attneval.config.settings import NOTHING, find, load
 
-    return NOTHING if value == "none" else load(Path(value) if value else find(Path.cwd()))
+    return NOTHING if value == "none" else load(Path(value) if value else find())
 
 
 def setting_default(found: Config, param: click.Parameter, name: str, value: Any) -> Any:
@@ -49,14 +49,14 @@ def setting_default(found: Config, param: click.Parameter, name: str, value: Any
     """
     values = value if param.multiple and isinstance(value, list) else [value]
     for own in values:
-        flaw = _flaw(param.type, own)
-        if flaw:
-            raise ConfigError(f"{found.path}: {name} = {own!r} cannot be used: {flaw.rstrip('.')}")
+        reason = _reason_to_refuse(param.type, own)
+        if reason:
+            raise ConfigError(f"{found.path}: {name} = {own!r} cannot be used: {reason.rstrip('.')}")
     return values if param.multiple else value
 
 
-def _flaw(kind: click.ParamType, value: Any) -> str:  # type: ignore[type-arg]
-    """What keeps a flag from taking a value of a file; empty if nothing does."""
+def _reason_to_refuse(kind: click.ParamType, value: Any) -> str:  # type: ignore[type-arg]
+    """The reason why a flag does not take a value of a file; empty where it does."""
     kinds = _kinds(kind)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         return f"expected {_KIND_NAMES[kinds[0]]}"

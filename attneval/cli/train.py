@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, say, torch_needed, verbose_option
+from attneval.cli import extra_needed
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE
 from attneval.errors import AttnevalError, ConfigError
+from attneval.report.table import safe
 from attneval.training.choices import ModelName
 from attneval.training.run.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
 
@@ -30,9 +33,9 @@ CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
     "constraints": ConstraintConfig,
     "run": TrainConfig,
 }
-"""What a run is configured by."""
+"""Parts of a run's configuration."""
 ATTENTION = ("precision", "recall", "f1", "ap", "pointing", "mass", "specificity")
-"""What is logged of the attention of dev, under the names that a result gives it."""
+"""Metrics that are logged of the attention of dev, under the names that a result gives it."""
 
 
 def run_options(command: Command) -> Command:
@@ -82,14 +85,14 @@ def train(output: Path, *, quiet: bool, verbose: bool, **values: Any) -> None:  
     A run that was interrupted goes on when the same command is given again, and ends as if it never had been. The log,
     log.jsonl, has one JSON object a line.
     """
-    with torch_needed():
+    with extra_needed("train"):
         from attneval.training.run.loop import train as run
     config = _config(values)
     with View(config.epochs, quiet=quiet) as view:
         result = run(
             config, output, attention_scores=attention_scores(Path(config.gt)) if config.gt else None, listener=view
         )
-    say(f"{result.best}\n")
+    say(f"{safe(str(result.best))}\n")
 
 
 def _config(values: dict[str, Any]) -> TrainConfig:
@@ -108,12 +111,12 @@ def _config(values: dict[str, Any]) -> TrainConfig:
             raise ConfigError(f"{values['like']}: records no choices; it is no checkpoint of attneval")
         settings = to_dict(recorded)
     if values["model"] is not None:
-        own = to_dict(model_config(values["model"], 0))
-        model = settings.setdefault("model", own)
-        if model["name"] != own["name"]:
+        defaults = to_dict(model_config(values["model"], 0))
+        model = settings.setdefault("model", defaults)
+        if model["name"] != defaults["name"]:
             # What each model has a default of its own for means something else in another.
-            model |= {field.name: own[field.name] for field in _flags(ModelConfig) if field.metadata["by_model"]}
-            model["name"] = own["name"]
+            model |= {field.name: defaults[field.name] for field in _flags(ModelConfig) if field.metadata["by_model"]}
+            model["name"] = defaults["name"]
     for key in ("data", "gt"):
         if values[key] is not None:
             settings[key] = str(values[key])
@@ -133,8 +136,9 @@ def _config(values: dict[str, Any]) -> TrainConfig:
 
 
 def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
-    """What scores the attention of dev: the maps are exported and scored as `attneval export` and `score` do."""
-    from attneval.evaluation.score import Options, score
+    """Score the attention of dev: the maps are exported and scored as `attneval export` and `score` do."""
+    from attneval.config.options import Options
+    from attneval.evaluation.score import score
     from attneval.extraction.checkpoints import write_export
     from attneval.training.models.table import MODELS
 
@@ -154,7 +158,7 @@ def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
 
 
 class View:
-    """What a person sees of a run, on stderr: a line an epoch and, on a terminal, a bar.
+    """View of a run for a person, on stderr: a line an epoch and, on a terminal, a bar.
 
     Args:
         epochs: Of the run.
@@ -165,7 +169,7 @@ class View:
         self._epochs, self._quiet = epochs, quiet
         self._stage = ""
         self._bar = ExitStack()
-        self._tell: Callable[[int, int], None] | None = None
+        self._advance_bar: Callable[[int, int], None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -193,14 +197,14 @@ class View:
 
         if stage != self._stage:
             self._bar.close()
-            self._stage, self._tell = stage, self._bar.enter_context(progress(stage, quiet=self._quiet))
-        if self._tell is not None:
-            self._tell(done, of)
+            self._stage, self._advance_bar = stage, self._bar.enter_context(progress(stage, quiet=self._quiet))
+        if self._advance_bar is not None:
+            self._advance_bar(done, of)
 
     def _line(self, text: str) -> None:
         self._bar.close()
         self._stage = ""
-        click.echo(text.rstrip(), err=True)
+        tell(text.rstrip())
 
 
 def scores_line(scores: dict[str, Any]) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, say, verbose_option
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.streams import say
 from attneval.cli.values import FILE
 from attneval.errors import EXIT_CANNOT_EVALUATE, EXIT_OK
 from attneval.groundtruth.registry import FORMATS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @verbose_option
 def validate(export: Path, gt: Path | None, gt_format: str, boxes: Path | None, split: Path | None, **_: bool) -> int:
     """List every problem of an EXPORT, reading all of it; exit with 2 if there is one."""
-    from attneval.evaluation.score import fit_problems
+    from attneval.evaluation.fit import fit_problems
     from attneval.export.read.reader import find_problems
     from attneval.report.table import safe
 

@@ -30,6 +30,7 @@ class Options:
         items: Also look at items one by one, for `attneval inspect`.
         jobs: How many processes share the images, None for two where that pays; the result is the same to the last
             bit.
+        engine: What runs the blocks, a name of `attneval.evaluation.engines`, or `auto`.
         cache: Whether to keep and use an index of parsed annotations.
         progress: Told how many images are done.
         digests: Digests of input files that are being computed already.
@@ -41,6 +42,7 @@ class Options:
     name: str | None = None
     items: bool = False
     jobs: int | None = 1
+    engine: str = "auto"
     cache: bool = True
     progress: Progress | None = None
     digests: Mapping[Path, Hashing] = field(default_factory=dict)

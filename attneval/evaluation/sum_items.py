@@ -1,15 +1,15 @@
-"""Items judged: per-item numbers, summed per image and into exact totals."""
+"""Items scored: per-item numbers, summed per image and into exact totals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import distinct_values, ranges
 from attneval.config.breakdowns import AREAS, LENGTHS
+from attneval.evaluation.weight_reader import MEAN
 from attneval.metrics.hits import Judged
 from attneval.metrics.rankings import Rows, normalised
 from attneval.metrics.registry import Column, columns
@@ -17,24 +17,22 @@ from attneval.metrics.sweep import CURVES, grid, sweep
 from attneval.metrics.totals import exact_total, in_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import Sets
-    from attneval.config.protocol import Protocol, Threshold
+    from attneval.arrays.index_sets import IndexSets
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.weight_reader import Weights
     from attneval.matching.items import Items
     from attneval.metrics.totals import Table, Totals
-
-    Weights = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-    """From some items with equally many keys to their rows of weights f8[m, n]."""
 
 CHUNK = 2**17
 """Weights that are ranked together, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class Statistics:
     """The sums of I images.
 
     Attributes:
@@ -49,84 +47,116 @@ class Scored:
     per_item: Table = field(default_factory=dict)
 
 
-def score_items(
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Columns of m items, of the model's rows and of the same rows held against other entities.
+
+    Attributes:
+        model: f8[m] by column.
+        shuffled: f8[m] by column, the mean over the other entities of the image.
+        compared: f8[m] by population, how many other entities count in it.
+        curves: f8[3, I, t], the sweep summed by image.
+    """
+
+    model: Table
+    shuffled: Table
+    compared: Table
+    curves: NDArray[np.float64]
+
+
+def sum_items(
     items: Items,
     weights: Weights,
     protocol: Protocol,
     *,
     images: int,
     types: Sequence[str],
-    center: Sets | None = None,
-) -> Scored:
-    """Judge the items of a block of images.
+    channel: int = MEAN,
+    center: IndexSets | None = None,
+) -> Statistics:
+    """Score the items of a block of images.
 
     Args:
         items: The items.
-        weights: Their rows of weights.
-        protocol: How they are judged.
+        weights: Their weights.
+        protocol: How they are scored.
         images: How many images the block has.
         types: The names of the bits of `items.types`.
+        channel: Which channel, or `MEAN`.
         center: For each image the regions nearest its centre; None where that means nothing.
     """
     specs = columns("attention", "companion", "ceiling")
-    reached = items.sets["relevant"].size[items.own] > 0
+    reachable = items.sets["relevant"].size[items.own] > 0
     present = items.given | (protocol.missing == "zero")
-    counted = {"items": _float(present), "scored": _float(present & (reached | (protocol.unreachable == "zero")))}
-    model = _without_weights(specs, items, protocol)
-    shuffled, compared = _zeros(specs, len(items.own)), {over: np.zeros(len(items.own)) for over in counted}
+    counted = {"items": _float(present), "scored": _float(present & (reachable | (protocol.unreachable == "zero")))}
+    scored = _score(items, weights, protocol, specs, counted["scored"], images=images, channel=channel)
+    # Shuffled attention is scored on the items that have something else to be held against.
+    rest = {over: counted[over] * (scored.compared[over] > 0) for over in counted}
+    full = _counted(specs, scored.model, counted) | counted | {"reached": _float(present & reachable)}
+    full |= {"shuffled_f1": scored.shuffled["f1"] * rest["scored"], "shuffled_n": rest["scored"]}
+    shuffled = _counted(specs, scored.shuffled, rest)
+    totals: Totals = {
+        "sweep": {
+            name: in_units(curve).sum(axis=0).tolist() for name, curve in zip(CURVES, scored.curves, strict=True)
+        },
+        "uniform": _constant_totals(items, counted, specs, protocol, images=images, center=None),
+        "shuffled": {name: exact_total(_by_image(items, values, images)) for name, values in shuffled.items()},
+        "by": _by_group(items, full, images, types),
+    }
+    if center is not None:
+        totals["center"] = _constant_totals(items, counted, specs, protocol, images=images, center=center)
+    return Statistics({name: _by_image(items, values, images) for name, values in full.items()}, totals, full)
+
+
+def _score(
+    items: Items,
+    weights: Weights,
+    protocol: Protocol,
+    specs: dict[str, Column],
+    scored: NDArray[np.float64],
+    *,
+    images: int,
+    channel: int,
+) -> Scored:
+    """Rank the items' weights, chunk by chunk, and hold them against their own and against other entities."""
+    count = len(items.own)
+    model, shuffled = _without_weights(specs, items, protocol), _zeros(specs, count)
+    compared = {over: np.zeros(count) for over in ("items", "scored")}
     curves = np.zeros((len(CURVES), images, len(grid(protocol.rule))))
     for chunk in item_chunks(items, items.ranked):
-        rows = Rows.rank(normalised(weights(chunk), protocol.normalize), protocol.rule)
+        rows = Rows.rank(normalised(weights.read(chunk, channel), protocol.normalize), protocol.rule)
         judged = _judged(items, rows, np.arange(len(chunk)), items.own[chunk])
         for name, values in _evaluated(specs, judged):
             model[name][chunk] = values
         low, high = int(items.image[chunk[0]]), int(items.image[chunk[-1]]) + 1
-        group = np.where(counted["scored"][chunk] > 0, items.image[chunk] - low, -1)
+        group = np.where(scored[chunk] > 0, items.image[chunk] - low, -1)
         curves[:, low:high] += sweep(judged["relevant"], protocol.rule, group, high - low)
-        means, numbers = _judge_others(items, rows, chunk, specs, protocol.unreachable)
+        means, numbers = _score_others(items, rows, chunk, specs, protocol.unreachable)
         for name, values in means.items():
             shuffled[name][chunk] = values
         for over, values in numbers.items():
             compared[over][chunk] = values
-    # Shuffled attention is judged on the items that have something else to be judged against.
-    rest = {over: counted[over] * (compared[over] > 0) for over in counted}
-    counts = {**counted, "reached": _float(present & reached)}
-
-    def summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.bincount(items.image, values, images), np.float64)
-
-    constant = partial(_constant_rows, items, counted, specs, rule=protocol.rule, images=images)
-    full = _counted(specs, model, counted) | counts
-    full |= {"shuffled_f1": shuffled["f1"] * rest["scored"], "shuffled_n": rest["scored"]}
-    totals: Totals = {
-        "sweep": {name: in_units(curve).sum(axis=0).tolist() for name, curve in zip(CURVES, curves, strict=True)},
-        "uniform": constant(lambda _, n: np.full((1, n), 1 / n)),
-        "shuffled": {name: exact_total(summed(v)) for name, v in _counted(specs, shuffled, rest).items()},
-        "by": _by_group(items, full, images, types),
-    }
-    if center is not None:
-        totals["center"] = constant(partial(_center_rows, center))
-    return Scored({name: summed(values) for name, values in full.items()}, totals, full)
+    return Scored(model, shuffled, compared, curves)
 
 
-def _constant_rows(
+def _constant_totals(
     items: Items,
     counted: Table,
     specs: dict[str, Column],
-    rows: Callable[[NDArray[np.int64], int], NDArray[np.float64]],
+    protocol: Protocol,
     *,
-    rule: Threshold,
     images: int,
+    center: IndexSets | None,
 ) -> Totals:
-    """The totals of attention that is the same for all items of an image: each set is judged once for all its items.
+    """The totals of attention that is the same for all items of an image: each set is scored once for all its items.
 
     Args:
         items: The items.
         counted: By population, how often each item counts.
         specs: The columns.
-        rows: From k images with n regions each to their rows of weights f8[k, n], or f8[1, n] if all are alike.
-        rule: The threshold rule.
+        protocol: The threshold rule.
         images: How many images the block has.
+        center: The regions of each image that all weight lies on; None for even attention.
     """
     sets = len(items.sets["relevant"].size)
     times = {over: np.asarray(np.bincount(items.own, v, sets), np.float64) for over, v in counted.items()}
@@ -136,14 +166,19 @@ def _constant_rows(
         n = int(items.key_count[chunk[0]])
         used = np.zeros(sets, np.bool_)
         used[items.own[chunk]] = True
-        own = np.flatnonzero(used)
-        image, row = np.unique(image_of[own], return_inverse=True)
-        weight = rows(image, n)
-        judged = _judged(items, Rows.rank(weight, rule), row if len(weight) > 1 else np.zeros_like(row), own)
+        chosen = np.flatnonzero(used)
+        image, row = np.unique(image_of[chosen], return_inverse=True)
+        weight = np.full((1, n), 1 / n) if center is None else _center_rows(center, image, n)
+        rows = Rows.rank(weight, protocol.rule)
+        judged = _judged(items, rows, row if center is not None else np.zeros_like(row), chosen)
         for name, values in _evaluated(specs, judged):
-            sums[name][own] = values
+            sums[name][chosen] = values
     counts = _counted(specs, sums, times).items()
     return {name: exact_total(np.bincount(image_of, values, images)) for name, values in counts}
+
+
+def _by_image(items: Items, values: NDArray[np.float64], images: int) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(items.image, values, images), np.float64)
 
 
 def _counted(specs: dict[str, Column], values: Table, over: Table) -> Table:
@@ -151,10 +186,10 @@ def _counted(specs: dict[str, Column], values: Table, over: Table) -> Table:
     return {name: values[name] * over[spec.over] for name, spec in specs.items()} | over
 
 
-def _judge_others(
+def _score_others(
     items: Items, rows: Rows, chunk: NDArray[np.int64], specs: dict[str, Column], policy: str
 ) -> tuple[Table, Table]:
-    """Judge each item against every other entity it could be about.
+    """Hold each item against every other entity of its image.
 
     Returns:
         The mean of each column over the other entities, and how many of them each population counts.
@@ -173,7 +208,7 @@ def _judge_others(
 
 
 def _judged(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int64]) -> dict[str, Judged]:
-    """Pairs judged against each kind of sets; kinds that are the same sets share the work."""
+    """Pairs held against each kind of sets; kinds that are the same sets share the work."""
     made: dict[int, Judged] = {}
     return {kind: made.setdefault(id(sets), Judged(rows, row, sets, of)) for kind, sets in items.sets.items()}
 
@@ -186,6 +221,11 @@ def item_chunks(items: Items, usable: NDArray[np.bool_], *, whole: bool = False)
     """Split items into groups with equally many keys, small enough for the cache, never within an image.
 
     An image's sums must not depend on which other images are scored with it, to the last bit.
+
+    Args:
+        items: m items.
+        usable: b[m], the items to split.
+        whole: Whether all items with equally many keys stay together.
     """
     for n in distinct_values(items.key_count[usable]).tolist():
         rows = np.flatnonzero(usable & (items.key_count == n))
@@ -197,7 +237,7 @@ def item_chunks(items: Items, usable: NDArray[np.bool_], *, whole: bool = False)
         yield from np.split(rows, np.flatnonzero(np.diff(number)) + 1)
 
 
-def _center_rows(center: Sets, image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+def _center_rows(center: IndexSets, image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
     """Rows f8[k, n] with all weight on the regions nearest the centre of each image."""
     size = center.size[image]
     rows = np.zeros((len(image), n))
@@ -214,14 +254,15 @@ def _by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> 
     }
     by: Totals = {}
     for kind, members in groups.items():
-        by[kind] = found = {}
+        totals: Totals = {}
         for name, member in members.items():
             rows = np.flatnonzero(member)
             if len(rows):
                 image = items.image[rows]
-                found[name] = {
+                totals[name] = {
                     column: exact_total(np.bincount(image, values[rows], images)) for column, values in table.items()
                 }
+        by[kind] = totals
     return by
 
 

@@ -13,7 +13,7 @@ from attneval.arrays.ragged import offsets_of, ranges
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.export.problems import Report
+    from attneval.export.problems import FileProblems
     from attneval.export.read.content import AttentionExport, MapBlock, TokenBlock
 
 SUM_TOLERANCE = {2: 2e-3, 4: 1e-3, 8: 1e-3, 16: 1e-3}
@@ -23,7 +23,7 @@ EDGE_TOLERANCE = 0.01
 
 
 def check_maps(
-    report: Report, export: AttentionExport, direction: str, rows: NDArray[np.int64], block: MapBlock
+    report: FileProblems, export: AttentionExport, direction: str, rows: NDArray[np.int64], block: MapBlock
 ) -> None:
     """Note weights that are no numbers, negative attention, and weights that do not sum to 1 where they should.
 
@@ -34,7 +34,7 @@ def check_maps(
         rows: i8[k], the captions of the block.
         block: Their weights.
     """
-    layout = _Rows.of(export, direction, rows, block)
+    layout = _Rows.from_block(export, direction, rows, block)
     if not layout.real.any():
         return
     member, header = export.maps[direction].name, export.header
@@ -89,7 +89,7 @@ class _Rows:
     real: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, export: AttentionExport, direction: str, rows: NDArray[np.int64], block: MapBlock) -> _Rows:
+    def from_block(cls, export: AttentionExport, direction: str, rows: NDArray[np.int64], block: MapBlock) -> _Rows:
         tokens = export.token_offset[rows + 1] - export.token_offset[rows]
         image = export.caption_image[rows]
         regions = export.regions.offset[image + 1] - export.regions.offset[image]
@@ -140,7 +140,7 @@ class _Rows:
         return offsets_of(len(self.export.channel) * self.regions)
 
 
-def check_images(report: Report, export: AttentionExport) -> None:
+def check_images(report: FileProblems, export: AttentionExport) -> None:
     """Note boxes that are none, and similarities that are no numbers."""
     regions, scores = export.regions, export.similarity
     if regions.box is not None:
@@ -168,7 +168,7 @@ def spans_outside(span: NDArray[np.integer], length: NDArray[np.int64]) -> NDArr
     return np.asarray(bad)
 
 
-def check_spans(report: Report, export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> None:
+def check_spans(report: FileProblems, export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> None:
     """Note spans that lie outside their caption's text."""
     if export.token_span is None:
         return
@@ -185,7 +185,7 @@ def check_spans(report: Report, export: AttentionExport, rows: NDArray[np.int64]
 
 
 def check_boxes(
-    report: Report,
+    report: FileProblems,
     image_id: list[str],
     offset: NDArray[np.int64],
     box: NDArray[np.float64],

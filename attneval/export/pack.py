@@ -9,7 +9,7 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.read.containers import open_members_of
 from attneval.export.read.reader import blocks_of_captions, open_members
 from attneval.export.read.shards import join_shards
@@ -34,7 +34,7 @@ def open_any(path: Path) -> AttentionExport:
     Raises:
         ExportError: It cannot be read, or the package that reads it is not installed.
     """
-    return open_members(open_members_of(path), Report(path))
+    return open_members(open_members_of(path), FileProblems(path))
 
 
 def pack(paths: Sequence[Path], target: Path) -> list[str]:
@@ -52,7 +52,7 @@ def pack(paths: Sequence[Path], target: Path) -> list[str]:
     """
     shards = [open_any(path) for path in paths]
     for shard in shards:
-        report = Report(shard.path)
+        report = FileProblems(shard.path)
         check_images(report, shard)
         report.stop_if_broken()
     export = join_shards(shards)
@@ -90,7 +90,7 @@ def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.i
     if not export.maps:
         out.add_captions(names, None, indices=indices, texts=texts)
         return
-    report = Report(export.path)
+    report = FileProblems(export.path)
     tokens = export.tokens(rows)
     check_spans(report, export, rows, tokens)
     maps = {direction: export.maps[direction].take(rows) for direction in export.maps}

@@ -1,4 +1,4 @@
-"""From checkpoints to an attention export: maps of the matched pairs, scores of all pairs, and whose they are."""
+"""From checkpoints to an attention export: maps of the matched pairs, scores of all pairs, and where they come from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of
 from attneval.errors import ConfigError, DataError
 from attneval.export.checks import check_boxes
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.write.writer import ExportWriter
 from attneval.storage.digests import sha256_of
 from attneval.training.data.captions import EncodedCaptions
@@ -46,8 +46,8 @@ class Trained:
     Args:
         model: In evaluation mode.
         vocabulary: Its words.
-        about: `model`, `checkpoint`, `checkpoint_sha256`, `epoch`, `constraints` and, for runs of ours, `training`,
-            the configuration.
+        about: `model`, `checkpoint`, `checkpoint_sha256`, `epoch`, `constraints` and, for runs of this package,
+            `training`, the configuration.
         data: Folder that it was trained on, empty if unknown.
         bottom_up: TSV files that it was trained with.
     """
@@ -65,11 +65,11 @@ class Trained:
 
 
 def load_trained(path: Path, *, vocabulary: Path | None = None, name: str = "", device: str = "cpu") -> Trained:
-    """Read a checkpoint of ours or of the originals.
+    """Read a checkpoint of this package or of the originals.
 
     Args:
         path: The checkpoint.
-        vocabulary: Published vocabulary JSON; checkpoints of ours carry theirs.
+        vocabulary: Published vocabulary JSON; a run's checkpoints carry their own words.
         name: A key of `MODELS`, for checkpoints that do not tell.
         device: `auto`, `cpu`, `cuda`, ...
 
@@ -113,7 +113,7 @@ def export_models(
     *,
     maps: bool = True,
     similarity: bool = True,
-    tell: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write what models do on a split; several are averaged, as SGRAF averages SGR and SAF.
 
@@ -125,7 +125,7 @@ def export_models(
         path: The `.npz` to write, whole or not at all.
         maps: Write the attention of captions and their own images.
         similarity: Write the scores of all images and captions.
-        tell: Called with how much of how much is done.
+        on_progress: Called with how much of how much is done.
 
     Raises:
         DataError: The models do not fit the data or each other.
@@ -139,17 +139,17 @@ def export_models(
             f"maps of different directions cannot be averaged: {have}",
             hint="average the scores alone with --no-maps, or export one by one",
         )
-    captions = [EncodedCaptions.of(split.captions, one.vocabulary) for one in models]
+    captions = [EncodedCaptions.from_texts(split.captions, one.vocabulary) for one in models]
     count, rounds = len(split.captions), maps + similarity * len(models)
 
-    def told(finished: int, done: int) -> None:
-        if tell is not None:
-            tell(finished * count + done, rounds * count)
+    def advance(finished: int, done: int) -> None:
+        if on_progress is not None:
+            on_progress(finished * count + done, rounds * count)
 
     def scores() -> NDArray[np.float32]:
         total = np.zeros((split.images, count), np.float32)
         for finished, (one, words) in enumerate(zip(models, captions, strict=True), int(maps)):
-            total += similarity_matrix(one.model, split, words, tell=partial(told, finished))
+            total += similarity_matrix(one.model, split, words, on_progress=partial(advance, finished))
         total /= len(models)
         return total
 
@@ -157,7 +157,7 @@ def export_models(
     write_export(
         path,
         split,
-        _counted(mean_maps(*every), partial(told, 0)) if maps else None,
+        _counted(mean_maps(*every), partial(advance, 0)) if maps else None,
         scores if similarity else None,
         directions=models[0].directions,
         about=_about(models),
@@ -225,24 +225,24 @@ def _regions(
     """
     boxes, sizes = [], []
     for image_id, row in zip(image_ids, split.rows.tolist(), strict=True):
-        own = split.regions.boxes(row)
-        if own is None and needed:
+        image_boxes = split.regions.boxes(row)
+        if image_boxes is None and needed:
             raise DataError(
                 f"{split.source}: image {image_id} has no boxes, and maps need them",
                 hint="give {split}_boxes.npy in pixels or --bottom-up, or leave the maps out with --no-maps",
             )
-        boxes.append(np.zeros((0, 4), np.float32) if own is None else own)
+        boxes.append(np.zeros((0, 4), np.float32) if image_boxes is None else image_boxes)
         sizes.append(split.regions.size(row))
     size = None if None in sizes else np.array(sizes, np.int64)
-    report, flat = Report(Path(split.regions.boxes_file)), np.concatenate(boxes).astype(np.float64)
-    offset = offsets_of(np.array([len(own) for own in boxes]))
+    report, flat = FileProblems(Path(split.regions.boxes_file)), np.concatenate(boxes).astype(np.float64)
+    offset = offsets_of(np.array([len(image_boxes) for image_boxes in boxes]))
     check_boxes(report, list(image_ids), offset, flat, size, member="region_box")
     report.stop_if_broken()
     return boxes, size
 
 
 def _caption_numbers(caption_image: NDArray[np.int64]) -> list[int]:
-    """Which of its image's captions each is, from 0."""
+    """Number each caption among those of its image, from 0."""
     seen: Counter[int] = Counter()
     numbers = []
     for image in caption_image.tolist():
@@ -265,8 +265,8 @@ def _about(models: Sequence[Trained]) -> dict[str, Any]:
     return about
 
 
-def _counted(maps: Iterable[CaptionMap], tell: Callable[[int], None]) -> Iterable[CaptionMap]:
-    """The same maps; tells how many are done."""
+def _counted(maps: Iterable[CaptionMap], on_progress: Callable[[int], None]) -> Iterable[CaptionMap]:
+    """The same maps; reports how many are done."""
     for done, each in enumerate(maps, 1):
         yield each
-        tell(done)
+        on_progress(done)

@@ -298,7 +298,14 @@ def _categories(truth: GroundTruth) -> list[tuple[str, str, int]]:
     return list(zip(truth.categories, truth.category_groups, truth.category_things.tolist(), strict=True))
 
 
-class Source(Protocol):
+class Reader(Protocol):
+    """What annotations are read from."""
+
+    def read(self, image_ids: Sequence[str]) -> GroundTruth:
+        """The annotations of some images, in that order."""
+
+
+class Source(Reader, Protocol):
     """Annotations on disk that are read for the images one asks for."""
 
     @property
@@ -307,9 +314,6 @@ class Source(Protocol):
 
     def missing(self, image_ids: Sequence[str]) -> list[str]:
         """Those of the ids that are not annotated."""
-
-    def read(self, image_ids: Sequence[str]) -> GroundTruth:
-        """The annotations of some images, in that order."""
 
     def image_ids(self) -> list[str]:
         """All annotated images."""

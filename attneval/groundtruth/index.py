@@ -124,6 +124,29 @@ class Cached:
             return
 
 
+def through_index(source: Source | None, image_ids: Sequence[str], *, use: bool = True) -> Source | None:
+    """Annotations read through an index of some images, if one may be used."""
+    return Cached(source, image_ids) if use and source is not None else source
+
+
+def digest_and_keep(source: Source | None, digests: dict[str, bytes], truth: Sequence[GroundTruth]) -> str | None:
+    """The digest of annotation files, once they were read; what was read through an index is kept.
+
+    Args:
+        source: What they were read through; None for no annotations.
+        digests: SHA-256 of every file read, by name.
+        truth: What was read, in the order in which it is going to be read again.
+    """
+    if source is None:
+        return None
+    if not isinstance(source, Cached):
+        return sha256_of_many(digests)
+    for part in truth:
+        source.collect(part)
+    source.save(sha256_of_many(digests))
+    return source.sha256(digests)
+
+
 class Index:
     """Columns of all images of an index."""
 
@@ -145,7 +168,7 @@ class Index:
         for field in dataclasses.fields(truth):
             value = getattr(truth, field.name)
             if field.name in _TEXT:
-                value = Strings.of(list(value))
+                value = Strings.from_texts(list(value))
             if isinstance(value, Strings):
                 members[field.name], members[f"{field.name}_offset"] = value.code, value.offset
             elif field.name != "digests":

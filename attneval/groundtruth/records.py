@@ -220,7 +220,7 @@ def columns_of(
         image_size=_table([picture.size for picture in pictures], 2, np.int64),
         caption_offset=offsets_of(len(picture.captions) for picture in pictures),
         caption_index=_column(caption.index for caption in captions),
-        text=Strings.of([caption.text for caption in captions]),
+        text=Strings.from_texts([caption.text for caption in captions]),
         phrase_offset=offsets_of(len(caption.phrases) for caption in captions),
         phrase_entity=_column(_entity_rows(pictures)),
         phrase_types=np.zeros(len(phrases), np.int64),

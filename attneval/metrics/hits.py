@@ -14,7 +14,7 @@ from attneval.metrics.ties import first_within
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
     from attneval.metrics.rankings import Rows
 
 
@@ -34,7 +34,7 @@ class Judged:
 
     rows: Rows
     row: NDArray[np.int64]
-    sets: Sets
+    sets: IndexSets
     of: NDArray[np.int64]
 
     @property

@@ -6,10 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from attneval.metrics.registry import REGISTRY
-from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Page, Row, Table, interval, number
 
 if TYPE_CHECKING:
+    from attneval.report.delimited import Lines
     from attneval.results.compare import Comparison, Difference, Line
 
 
@@ -112,7 +112,7 @@ def _line_dict(comparison: Comparison, line: Line) -> dict[str, Any]:
     }
 
 
-def compare_csv(comparison: Comparison) -> str:
+def compare_lines(comparison: Comparison) -> Lines:
     """One line per system and metric, unrounded."""
     header = ("metric", "system", "value", "ci_low", "ci_high", "delta", "delta_low", "delta_high", "p", "p_holm")
     rows = []
@@ -126,4 +126,4 @@ def compare_csv(comparison: Comparison) -> str:
                 counts = (difference.wins, difference.ties, difference.losses)
                 tail = (difference.delta, *bounds, difference.p, difference.p_holm, *counts)
             rows.append((line.metric, name, line.values[system], low, high, *tail))
-    return to_csv((*header, "wins", "ties", "losses"), rows)
+    return (*header, "wins", "ties", "losses"), rows

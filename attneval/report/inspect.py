@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Entries, Page, Row, Table, number
 from attneval.results.error_costs import costs
 from attneval.results.items import KINDS
 
 if TYPE_CHECKING:
+    from attneval.report.delimited import Lines
     from attneval.results.items import ItemTable
 
 BOXES_SHOWN = 3
@@ -129,7 +129,7 @@ def inspect_rows(table: ItemTable, items: list[int], other: ItemTable | None = N
     return rows
 
 
-def inspect_csv(table: ItemTable, items: list[int], other: ItemTable | None = None) -> str:
+def inspect_lines(table: ItemTable, items: list[int], other: ItemTable | None = None) -> Lines:
     """One line per item; what only JSON can hold is left out."""
     scores = ("precision", "recall", "f1", *(() if other is None else ("other_f1",)))
     rows = [
@@ -145,4 +145,4 @@ def inspect_csv(table: ItemTable, items: list[int], other: ItemTable | None = No
         )
         for row in inspect_rows(table, items, other)
     ]
-    return to_csv(("caption", "words", "types", "kind", *scores, "instead", "attended", "relevant"), rows)
+    return ("caption", "words", "types", "kind", *scores, "instead", "attended", "relevant"), rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attneval.config.breakdowns import BREAKDOWNS
 from attneval.metrics.registry import REGISTRY
 from attneval.report.table import Cell, Page, Row, Table, interval, number
 from attneval.results.summary import BASELINES
@@ -13,12 +14,6 @@ if TYPE_CHECKING:
     from attneval.results.scores import Scores
 
 BREAKDOWN = ("precision", "recall", "f1", "ap", "pointing", "coverage")
-KINDS = {
-    "type": ("Phrase type", "By phrase type, in %"),
-    "area": ("Box area", "By the share of the image that the phrase's box covers, in %"),
-    "length": ("Words", "By words in the phrase, in %"),
-}
-LABELS = {"small": "small (< 5 %)", "medium": "medium", "large": "large (>= 25 %)"}
 
 
 def score_page(result: Result, digits: int = 1) -> Page:
@@ -115,14 +110,19 @@ def _channels(result: Result, digits: int) -> Table:
 
 
 def _breakdown(scores: Scores, kind: str, digits: int) -> Table:
+    breakdown = BREAKDOWNS[kind]
     rows = []
     for group, table in scores.by[kind].items():
         values = [
             Cell(number(table[name].value, REGISTRY[name].unit, digits), strong=name == "f1") for name in BREAKDOWN
         ]
-        rows.append(Row([Cell(LABELS.get(group, group)), Cell(str(table["coverage"].n)), *values]))
-    first, title = KINDS[kind]
-    return Table(title, [first, "items", *(_short(name) for name in BREAKDOWN)], rows, optional=(7, 6, 5))
+        rows.append(Row([Cell(breakdown.label(group)), Cell(str(table["coverage"].n)), *values]))
+    return Table(
+        f"{breakdown.title}, in %",
+        [breakdown.header, "items", *(_short(name) for name in BREAKDOWN)],
+        rows,
+        optional=(7, 6, 5),
+    )
 
 
 def _short(name: str) -> str:

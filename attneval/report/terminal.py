@@ -29,6 +29,9 @@ def print_terminal(page: Page, stream: IO[str], *, color: bool | None = None) ->
         color: Whether to use colours and weights; by default as the terminal and `NO_COLOR` say.
     """
     console = make_console(stream, color=color)
+    if page.drawing:
+        drawing = f"{page.drawing}\n".encode(console.encoding, "backslashreplace")
+        stream.write(drawing.decode(console.encoding))
     for part in page.tables:
         if isinstance(part, Entries):
             _print_entries(part, console)

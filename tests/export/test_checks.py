@@ -10,7 +10,7 @@ from exports import assert_says, captions_of, floats, header, packed, padded, pr
 
 from attneval.errors import ExportError
 from attneval.export.checks import check_maps
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.read.reader import blocks_of_captions, find_problems, open_export
 
 if TYPE_CHECKING:
@@ -605,7 +605,7 @@ def test_blocks_add_up(tmp_path: Path) -> None:
     blocks = list(blocks_of_captions(export, block_bytes=16))  # two captions of two floats each
     assert [rows.tolist() for rows in blocks[1:3]] == [[1, 2], [3, 4]]
     assert np.concatenate(blocks).tolist() == list(range(count))
-    report = Report(tmp_path / "maps.npz")
+    report = FileProblems(tmp_path / "maps.npz")
     for rows in blocks:
         check_maps(report, export, "t2i", rows, export.maps["t2i"].take(rows))
     names = ", ".join(f"im{k}#0 token 0 sums to 0.5" for k in range(5))

@@ -27,7 +27,7 @@ class Read:
 def read(*captions: list[str]) -> list[Read]:
     tokens = [token for caption in captions for token in caption]
     offset = offsets_of([len(caption) for caption in captions])
-    text, same, span, unknown = spans_of_tokens(Strings.of(tokens), offset)
+    text, same, span, unknown = spans_of_tokens(Strings.from_texts(tokens), offset)
     assert same.tolist() == offset.tolist()
     assert len(text) == len(captions)
     assert span.shape == (len(tokens), 2)

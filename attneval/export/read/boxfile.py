@@ -13,7 +13,7 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of
 from attneval.errors import ExportError, first_of
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.read.columns import Columns
 from attneval.export.read.regions import Regions
 from attneval.storage.archive import Archive
@@ -100,7 +100,7 @@ def _from_npz(path: Path) -> Boxes:
     if not {"boxes", "image_ids"} <= names or archive.dtype("image_ids").kind not in "Uu":
         raise ExportError(f"{path} needs the members boxes and image_ids (strings); it has {', '.join(archive.names)}")
     kinds = {"boxes": "fi", "box_offset": "i", "image_ids": "bU", "image_ids_offset": "i"}
-    image_ids = list(Columns(archive, Report(path), kinds).texts("image_ids", None))
+    image_ids = list(Columns(archive, FileProblems(path), kinds).texts("image_ids", None))
     boxes = archive.array("boxes")
     offset = archive.array("box_offset") if "box_offset" in names and boxes.ndim == 2 else None
     if offset is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.strings import Strings
-    from attneval.export.problems import Report
+    from attneval.export.problems import FileProblems
     from attneval.storage.archive import Members
 
 
@@ -29,7 +29,7 @@ class Columns:
         kinds: What each member may hold, by name: f(loats), i(ntegers), U(nicode strings), b(ytes as u1).
     """
 
-    def __init__(self, members: Members, report: Report, kinds: dict[str, str]) -> None:
+    def __init__(self, members: Members, report: FileProblems, kinds: dict[str, str]) -> None:
         self.members = members
         self.report = report
         for name in members.names:

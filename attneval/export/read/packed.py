@@ -10,14 +10,15 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of
 from attneval.export.read.content import KINDS, NORMALISED_OVER, AttentionExport, Header, Maps, Scores, caption_name
-from attneval.export.read.regions import Regions, grid_offset
+from attneval.export.read.regions import Regions
+from attneval.geometry.grids import cell_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from attneval.export.problems import Report
+    from attneval.export.problems import FileProblems
     from attneval.export.read.columns import Columns
     from attneval.export.read.strings import StringColumn
 
@@ -117,7 +118,7 @@ def load_packed(columns: Columns) -> AttentionExport:
     )
 
 
-def read_header(report: Report, text: bytes | str, member: str = "format") -> Header:
+def read_header(report: FileProblems, text: bytes | str, member: str = "format") -> Header:
     """Read the JSON that says what the maps are; what it leaves out takes the defaults of `Header`."""
     try:
         # Python writes NaN and Infinity, which JSON does not have; null is what is undefined here.
@@ -143,7 +144,7 @@ def read_header(report: Report, text: bytes | str, member: str = "format") -> He
 
 
 def check_captions(
-    report: Report,
+    report: FileProblems,
     image_id: list[str],
     caption_image: NDArray[np.int64],
     caption_index: NDArray[np.int64],
@@ -183,7 +184,7 @@ def _repeated(keys: NDArray[np.int64]) -> NDArray[np.bool_]:
     return repeated
 
 
-def _check_version(report: Report, member: str, name: Any, version: Any) -> None:
+def _check_version(report: FileProblems, member: str, name: Any, version: Any) -> None:
     if name != "attneval":
         report.problem(member, f"'format' is {name!r}, expected 'attneval'")
     # To Python, True is an integer too.
@@ -216,7 +217,7 @@ def _regions(columns: Columns, image_id: list[str]) -> Regions:
             bad = np.any(~np.isfinite(affine), axis=1) | np.any(affine[:, :2] <= 0, axis=1)
             report.rows("grid_affine", bad, "needs finite numbers and positive scales; images", named(affine))
         report.stop_if_broken()
-        return Regions(grid_offset(shape), grid_shape=shape, grid_affine=affine, member="grid_shape")
+        return Regions(cell_offset(shape), grid_shape=shape, grid_affine=affine, member="grid_shape")
     if "region_box" in columns:
         columns.require("region_offset")
         columns.shaped("region_box", (None, 4))

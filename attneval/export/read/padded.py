@@ -13,7 +13,8 @@ from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import first_of
 from attneval.export.read.content import AttentionExport, Header, Maps, Scores, caption_name
 from attneval.export.read.packed import check_captions, read_header
-from attneval.export.read.regions import Regions, grid_offset
+from attneval.export.read.regions import Regions
+from attneval.geometry.grids import cell_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.strings import Strings
-    from attneval.export.problems import Report
+    from attneval.export.problems import FileProblems
     from attneval.export.read.columns import Columns
 
 KINDS_OF_MEMBERS = {
@@ -103,7 +104,7 @@ def load_padded(columns: Columns) -> AttentionExport:
     )
 
 
-def _split_ids(report: Report, caption_ids: list[str]) -> tuple[list[str], NDArray[np.int64]]:
+def _split_ids(report: FileProblems, caption_ids: list[str]) -> tuple[list[str], NDArray[np.int64]]:
     """The image id and the number of ``<image id>#<k>``; a caption without a number is matched by its text."""
     names, indices, strange = [], [], []
     for caption_id in caption_ids:
@@ -153,7 +154,7 @@ def _regions(columns: Columns, caption_image: NDArray[np.int64], images: int, ca
             report.problem("attn", f"has shape {shape}: a grid of patches without a cell")
         report.stop_if_broken()
         grid = np.tile(np.array(shape[2:], np.int64), (images, 1))
-        return Regions(grid_offset(grid), grid_shape=grid, member="attn")
+        return Regions(cell_offset(grid), grid_shape=grid, member="attn")
     offset = np.arange(images + 1, dtype=np.int64) * shape[2]
     if "boxes" not in columns:
         return Regions(offset)

@@ -9,7 +9,7 @@ import numpy as np
 
 from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.read.columns import Columns
 from attneval.export.read.strings import StringColumn
 from attneval.storage.archive import Archive
@@ -35,10 +35,10 @@ def open_export(path: str | Path) -> AttentionExport:
         ExportError: The file is no `.npz`, or its columns break the format.
     """
     path = Path(path)
-    return open_members(Archive(path), Report(path))
+    return open_members(Archive(path), FileProblems(path))
 
 
-def open_members(members: Members, report: Report) -> AttentionExport:
+def open_members(members: Members, report: FileProblems) -> AttentionExport:
     """Open named arrays in either layout.
 
     Raises:
@@ -79,7 +79,7 @@ def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
     Raises:
         ExportError: The file is no `.npz` at all, or a member cannot be read.
     """
-    archive, report = Archive(path), Report(path)
+    archive, report = Archive(path), FileProblems(path)
     broken = archive.broken()
     damage = [] if broken is None else [f"{broken}: is damaged: its checksum is wrong"]
     export = None
@@ -92,7 +92,7 @@ def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
     return damage + report.problems, export
 
 
-def _look_at_everything(report: Report, export: AttentionExport) -> None:
+def _look_at_everything(report: FileProblems, export: AttentionExport) -> None:
     check_images(report, export)
     columns = [column for column in (export.caption_text, export.token_text) if isinstance(column, StringColumn)]
     unreadable = sum(column.check(report) for column in columns)

@@ -64,7 +64,7 @@ class Text:
     length: NDArray[np.int64]
 
     @classmethod
-    def of(cls, texts: Sequence[str], called: Callable[[int], str]) -> Text:
+    def from_texts(cls, texts: Sequence[str], called: Callable[[int], str]) -> Text:
         """Check strings.
 
         Args:
@@ -128,7 +128,7 @@ class Captions:
     span: NDArray[np.int32] | None
 
     @classmethod
-    def of(
+    def from_arguments(
         cls,
         image: NDArray[np.int64],
         called: Callable[[int], str],
@@ -161,12 +161,12 @@ class Captions:
         length, token, span = np.zeros(len(image), np.int64), None, None
         if tokens is not None:
             length = _lengths(tokens)
-            token = Text.of(
+            token = Text.from_texts(
                 [text for own in tokens for text in own],
                 lambda row: f"{called(int(np.searchsorted(np.cumsum(length), row, side='right')))}: token",
             )
             texts = [" ".join(own) for own in tokens] if texts is None else texts
-        text = None if texts is None else Text.of(texts, lambda row: f"{called(row)}: text")
+        text = None if texts is None else Text.from_texts(texts, lambda row: f"{called(row)}: text")
         if spans is not None and text is not None:
             pairs, length = _pairs(spans, called)
             _refuse_outside(pairs, length, text, called)

@@ -57,7 +57,7 @@ class Images:
         def called(row: int) -> str:
             return f"{self._path}: image {image_ids[row]}"
 
-        Text.of(image_ids, called)
+        Text.from_texts(image_ids, called)
         rows = dict(zip(image_ids, range(len(self.row_of), len(self.row_of) + count), strict=True))
         if len(rows) < count or not self.row_of.keys().isdisjoint(rows):
             row = next(row for row, own in enumerate(image_ids) if own in self.row_of or own in image_ids[:row])
@@ -93,7 +93,7 @@ class Images:
 
     def members(self) -> dict[str, NDArray[Any]]:
         """The members that describe the images."""
-        found = Text.of(list(self.row_of), str).members("image_id")
+        found = Text.from_texts(list(self.row_of), str).members("image_id")
         for name, blocks in self._blocks.items():
             if name == "boxes":
                 found["region_offset"] = offsets_of(np.array(self._regions))

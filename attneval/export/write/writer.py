@@ -224,7 +224,7 @@ class ExportWriter:
         if self._captions and self._given != given:
             raise ExportError(f"{self.path}: caption {image_ids[0]}, ... is not described like those before it")
         called = partial(caption_called, self.path, image_ids, indices)
-        captions = Captions.of(rows, called, indices=indices, texts=texts, spans=spans, tokens=tokens)
+        captions = Captions.from_arguments(rows, called, indices=indices, texts=texts, spans=spans, tokens=tokens)
         keys = captions.keys_beside(self._keys, called)
         flat = {
             name: real_weights(

@@ -1,4 +1,4 @@
-"""What a run reads: two splits, a vocabulary, and encoded captions."""
+"""Data of a run: two splits, a vocabulary, and encoded captions."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class RunData:
             train,
             dev,
             vocabulary,
-            EncodedCaptions.of(train.captions, vocabulary, config.max_tokens),
-            EncodedCaptions.of(dev.captions, vocabulary),
+            EncodedCaptions.from_texts(train.captions, vocabulary, config.max_tokens),
+            EncodedCaptions.from_texts(dev.captions, vocabulary),
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What a training step minimises."""
+"""Total loss of a training step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the four base models have in common: two encoders, attention, a similarity, and their state dicts."""
+"""Common ground of the four base models: two encoders, attention, a similarity, and their state dicts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MatchingModel(nn.Module, ABC):
     """
 
     needs_positions = False
-    """Whether images must come with the grid blocks of their regions."""
+    """True where images must come with the grid blocks of their regions."""
 
     img_enc: nn.Module
     txt_enc: TextEncoder
@@ -73,7 +73,7 @@ class MatchingModel(nn.Module, ABC):
         """[M, N] or, for matched pairs, [B] retrieval scores, given the attention of the same pairs."""
 
     def numbers_per_pair(self, words: int, regions: int) -> int:
-        """How many numbers one image-caption pair takes at the peak of `attend` and `similarity`."""
+        """Count the numbers that one image-caption pair takes at the peak of `attend` and `similarity`."""
         return 8 * words * regions
 
     @property
@@ -107,19 +107,19 @@ class MatchingModel(nn.Module, ABC):
             part.load_state_dict(state)
 
 
-def _fitting(own: StateDict, given: Mapping[str, Any], where: str) -> StateDict:
-    """`given` if its keys and shapes are those of `own`, its numbers finite.
+def _fitting(expected: StateDict, given: Mapping[str, Any], where: str) -> StateDict:
+    """`given` if its keys and shapes are those of `expected`, its numbers finite.
 
     A counter that torch 0.4.0 did not save may be missing.
     """
-    strange = [key for key in given if key not in own]
-    missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
-    if strange or missing:
+    unknown_keys = [key for key in given if key not in expected]
+    missing = [key for key in expected if key not in given and not key.endswith("num_batches_tracked")]
+    if unknown_keys or missing:
         known = f"it lacks {first_of(missing)}" if missing else ""
-        unknown = f"it has unknown {first_of(strange)}" if strange else ""
+        unknown = f"it has unknown {first_of(unknown_keys)}" if unknown_keys else ""
         raise DataError(f"{where} is not of this model: {' and '.join(filter(None, (known, unknown)))}")
     state = {}
-    for key, value in own.items():
+    for key, value in expected.items():
         tensor = given.get(key, value)
         if not isinstance(tensor, Tensor):
             raise DataError(f"{where}: {key} is {type(tensor).__name__}, not a tensor")

@@ -230,10 +230,10 @@ class _Sgraf(MatchingModel):
         if maps.t2i is None or images is None or captions is None:
             raise TypeError("these pairs were not encoded and attended by an SGRAF model")
         nodes = self.sim_enc.nodes(
-            pairs.of_images(images),
-            pairs.of_captions(captions),
+            pairs.by_image(images),
+            pairs.by_caption(captions),
             l2norm(pairs.attended(maps.t2i)),
-            pairs.of_captions(pairs.words.vectors),
+            pairs.by_caption(pairs.words.vectors),
         )
         mask = functional.pad(pairs.words.mask, (1, 0), value=True)
         score: Tensor = self.sim_enc.sim_eval_w(self.reasoned(nodes, mask, pairs)).squeeze(-1)
@@ -254,7 +254,7 @@ class Sgr(_Sgraf):
 
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
         """The first node after the last graph step."""
-        mask = pairs.of_captions(mask).expand(nodes.shape[:-1]).reshape(-1, 1, nodes.shape[-2])
+        mask = pairs.by_caption(mask).expand(nodes.shape[:-1]).reshape(-1, 1, nodes.shape[-2])
         flat = nodes.flatten(0, -3)
         for step in self.sim_enc.SGR_module:
             flat = step(flat, mask, first_only=step is self.sim_enc.SGR_module[-1])

@@ -77,7 +77,7 @@ def _check_numbers(config: ModelConfig | ConstraintConfig | TrainConfig) -> None
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a model is made of; `models.model_config` fills in the defaults of each model.
+    """Choices that make a model; `models.model_config` fills in the defaults of each model.
 
     Args:
         name: A name of `models.MODELS`.
@@ -217,8 +217,8 @@ def from_dict(kind: type[_Config], values: Mapping[str, Any], source: str = "con
         ConfigError: A field does not exist, is missing, or has a value of the wrong type or outside the choices.
     """
     known = {item.name: item for item in fields(kind)}
-    if strange := sorted(set(values) - set(known)):
-        raise ConfigError(f"{source}: {kind.__name__} has no {', '.join(strange)}")
+    if unknown := sorted(set(values) - set(known)):
+        raise ConfigError(f"{source}: {kind.__name__} has no {', '.join(unknown)}")
     required = {item.name for item in known.values() if item.default is MISSING and item.default_factory is MISSING}
     if missing := sorted(required - set(values)):
         raise ConfigError(f"{source}: {kind.__name__} needs {', '.join(missing)}")

@@ -20,6 +20,7 @@ from attneval.training.data.rundata import RunData
 from attneval.training.models.similarity import MatchedMaps, check_images, similarity_matrix
 from attneval.training.run.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from attneval.training.run.config import to_dict
+from attneval.training.run.folder import locked
 from attneval.training.run.progress import Progress
 from attneval.training.run.retrieval import recall
 from attneval.training.run.runlog import RunLog
@@ -39,7 +40,7 @@ LAST, BEST, LOG, VOCABULARY = "last.pth.tar", "best.pth.tar", "log.jsonl", "voca
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run left behind.
+    """Files and scores that a run left behind.
 
     Args:
         best: Checkpoint of the best epoch.
@@ -106,21 +107,26 @@ class _Trainer:
         self.progress = Progress()
 
     def run(self, *, resume: bool) -> TrainResult:
+        # What cannot be used, annotations that do not fit included, shows here: before there is a folder.
+        start = {} if (self.output / LAST).exists() else self._start()
+        with locked(self.output):
+            return self._run(start, resume=resume)
+
+    def _run(self, start: dict[str, Any], *, resume: bool) -> TrainResult:
+        """Begin with the log's first event, or go on with the run that is there."""
         last = self.output / LAST
         kept = 0
         if last.exists():
             if not resume:
                 raise ConfigError(f"{last} is there already", hint="go on with that run, or choose another folder")
             kept = self._restore(read_checkpoint(last))
-        # What cannot be used, annotations that do not fit included, shows here: before there is a folder.
-        start = {} if kept else self._start()
         self.log = RunLog(self.output / LOG, kept, self.listener)
         try:
             if kept:
-                self.log.tell({"event": "resume", "epoch": self.progress.epoch, "step": self.progress.step})
+                self.log.show({"event": "resume", "epoch": self.progress.epoch, "step": self.progress.step})
             else:
                 self.data.vocabulary.write(self.output / VOCABULARY)
-                self.log.write(start)
+                self.log.write(start or self._start())
             while self.progress.epoch < self.config.epochs:
                 self._epoch()
                 self._validate()
@@ -166,7 +172,7 @@ class _Trainer:
             progress.add(losses)
             progress.seconds += time.perf_counter() - started
             where = {"epoch": progress.epoch, "step": progress.step, "of": len(batches)}
-            self.log.tell({"event": "tick", **where})
+            self.log.show({"event": "tick", **where})
             if config.log_steps and progress.steps % config.log_steps == 0:
                 rates = {"learning_rate": rate, "strength": strength, "seconds": progress.seconds}
                 self.log.write({"event": "step", **where, **losses, **rates})
@@ -178,19 +184,19 @@ class _Trainer:
         started = time.perf_counter()
         data, progress = self.data, self.progress
 
-        def tell(done: int) -> None:
+        def on_progress(done: int) -> None:
             of = len(data.dev_captions)
-            self.log.tell({"event": "validating", "epoch": progress.epoch, "step": done, "of": of})
+            self.log.show({"event": "validating", "epoch": progress.epoch, "step": done, "of": of})
 
-        similarity = similarity_matrix(self.model, data.dev, data.dev_captions, tell=tell)
-        found = recall(similarity, data.dev.caption_image)
-        scores = {**found.named(), **self._attention()}
+        similarity = similarity_matrix(self.model, data.dev, data.dev_captions, on_progress=on_progress)
+        recalls = recall(similarity, data.dev.caption_image)
+        scores = {**recalls.named(), **self._attention()}
         _check_finite(scores, f"epoch {progress.epoch}, validation")
         value = scores[self.config.select]
         is_best = value > progress.best
         losses = progress.next_epoch()
         progress.best = max(progress.best, value)
-        progress.best_rsum = max(progress.best_rsum, found.rsum)
+        progress.best_rsum = max(progress.best_rsum, recalls.rsum)
         progress.seconds += time.perf_counter() - started
         if is_best:
             self._save(BEST)

@@ -1,4 +1,4 @@
-"""Where a run is."""
+"""Progress of a run."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class Updater:
         return {"loss": matching + strength * self.constraints.total(terms), "matching": matching, **terms}
 
     def state(self) -> dict[str, Any]:
-        """What decides the next steps, beside the weights."""
+        """State that decides the next steps, beside the weights."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
