@@ -16,7 +16,8 @@ from attneval.groundtruth.columns import PLURAL
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry, entries
 from attneval.groundtruth.label_images import read_labels
-from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, categories_of, trimmed
+from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, categories_of
+from attneval.groundtruth.spans import trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence

@@ -15,9 +15,10 @@ from attneval.errors import GroundTruthError, ProtocolError
 from attneval.geometry.masks import from_pixels
 from attneval.groundtruth import Reading, open_ground_truth
 from attneval.groundtruth.columns import NO_TARGET, GroundTruth
+from attneval.groundtruth.crowds import without_crowds
 from attneval.groundtruth.heads import head_span
+from attneval.groundtruth.image_names import image_name
 from attneval.groundtruth.index import Cached
-from attneval.groundtruth.records import image_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,7 +161,7 @@ def test_crowds(tmp_path: Path) -> None:
     with_crowd = set(owner[truth.box_crowd].tolist())
     alone = {entity for entity in with_crowd if truth.box_crowd[owner == entity].all()}
     assert with_crowd > alone
-    dropped, ignored = truth.without_crowds("drop"), truth.without_crowds("ignore")
+    dropped, ignored = without_crowds(truth, "drop"), without_crowds(truth, "ignore")
     for part in (dropped, ignored):
         assert not part.box_crowd.any()
         assert len(part.phrase_entity) == len(truth.phrase_entity)
@@ -175,7 +176,7 @@ def test_crowds(tmp_path: Path) -> None:
         boxes = truth.box[truth.box_offset[old] : truth.box_offset[old + 1]]
         kept = boxes[~truth.box_crowd[truth.box_offset[old] : truth.box_offset[old + 1]]]
         assert dropped.box[dropped.box_offset[new] : dropped.box_offset[new + 1]].tolist() == kept.tolist()
-    assert truth.without_crowds("include") is truth
+    assert without_crowds(truth, "include") is truth
 
 
 def test_an_index_keeps_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
