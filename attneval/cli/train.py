@@ -75,7 +75,7 @@ def _type(hint: Any) -> Any:
     context_settings=SETTINGS,
     examples=(
         "attneval train --model scan-t2i --data f30k_precomp -o runs/scan",
-        "attneval train --like runs/scan/best.pt --constraints ccr,ccs -o runs/scan-constrained",
+        "attneval train --like runs/scan/best.pth.tar --constraints ccr -o runs/ccr",
     ),
 )
 @option("--model", type=click.Choice(get_args(ModelName)), group="Input", help="The base model.")
