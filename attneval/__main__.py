@@ -107,7 +107,7 @@ def _complain(message: str, hint: str = "") -> None:
 
 
 def _brief(error: Exception) -> str:
-    """What an error says of itself; some hold all of what they are about."""
+    """An error in brief; some hold all of what they are about."""
     text = repr(error)
     return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}..."
 

@@ -60,7 +60,7 @@ def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     cls=Command,
     context_settings=SETTINGS,
     examples=(
-        "attneval export run/model_best.pt -o maps.npz",
+        "attneval export runs/scan/best.pth.tar -o maps.npz",
         "attneval export llava-hf/llava-1.5-7b-hf --images flickr30k-images \\",
         "    --gt flickr30k_entities -o maps.npz",
     ),

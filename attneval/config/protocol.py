@@ -181,8 +181,8 @@ class Protocol:
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """The fields in which two protocols differ, with both values."""
-        mine, theirs = self.to_dict(), other.to_dict()
-        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+        first, second = self.to_dict(), other.to_dict()
+        return {name: (first[name], second[name]) for name in first if first[name] != second[name]}
 
 
 def _converted(value: Any, kind: type) -> Any:
