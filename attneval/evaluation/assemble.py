@@ -11,7 +11,7 @@ import numpy as np
 from attneval.errors import NothingToScoreError
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MEAN
-from attneval.results.notes import REACHING, Note, only_first, unreached
+from attneval.results.notes import REACHING, Note, computed_notes, only_first
 from attneval.results.result import Result
 from attneval.results.summary import summarise
 from attneval.statistics.image_sums import ImageSums
@@ -89,7 +89,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         channels=channels,
         inputs=manifest.inputs(parts.annotations_sha256),
         model=parts.export.header.about if parts.export is not None else {},
-        notes=notes + unreached(counts, protocol),
+        notes=notes + computed_notes(scores.metrics, counts, protocol),
         partial=partial,
         ground_truth=parts.ground_truth,
         resamples=options.resamples,

@@ -248,8 +248,8 @@ register(
         higher_is_better=True,
         oracle=None,
         definition="Attention correctness of a heat map: each key's weight times the share of its area that lies "
-        "inside the union of the phrase's shapes, over all weight. It takes no threshold on overlap, so that it is over all "
-        "items, also those that no region reaches.",
+        "inside the union of the phrase's shapes, over all weight. It takes no threshold on overlap, and is therefore "
+        "over all items, also those that no region reaches.",
         citation="Liu et al., Attention Correctness in Neural Image Captioning, AAAI 2017",
         columns={"area_mass": Column(lambda hits: hits.covered_mass(), over=ITEMS, against="area")},
         value=ratio("area_mass", ITEMS),

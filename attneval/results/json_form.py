@@ -18,7 +18,7 @@ from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
-from attneval.results.notes import UNKNOWN_METRICS, Note, note_of
+from attneval.results.notes import UNKNOWN_METRICS, Note, computed_notes, note_of
 from attneval.results.scores import Curve, FloorGap, Input, Measured, Scores
 from attneval.results.validation import Holdings, check_counts, check_scores
 from attneval.statistics.image_sums import ImageRows, ImageSums
@@ -113,6 +113,7 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
     check_scores(scores, protocol, holdings)
     counts = values["counts"]
     check_counts(counts, scores)
+    computed = computed_notes(scores.metrics, counts, protocol)
     channels = {str(name): scores_from_dict(channel) for name, channel in values["channels"].items()}
     for name, channel in channels.items():
         check_scores(channel, protocol, holdings.of_attention, where=f"channels {name} ")
@@ -124,7 +125,7 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         "channels": channels,
         "inputs": [Input(**item) for item in values["inputs"]],
         "model": dict(values["model"]),
-        "notes": [note_of(str(text), counts, protocol) for text in values["notes"]] + _unknown(scores.metrics),
+        "notes": [note_of(str(text), computed) for text in values["notes"]] + _unknown(scores.metrics),
         "partial": bool(values["partial"]),
         "ground_truth": str(values["ground_truth"]),
         "resamples": int(values["bootstrap"]["resamples"]),

@@ -14,7 +14,7 @@ from attneval.metrics.registry import ATTENTION
 from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
 from attneval.results.comparability import check_protocols
-from attneval.results.notes import NO_ATTENTION, NO_RETRIEVAL, UNKNOWN_METRICS, UNREACHED, Note, unreached
+from attneval.results.notes import COMPUTED, NO_ATTENTION, NO_RETRIEVAL, UNKNOWN_METRICS, Note, computed_notes
 from attneval.results.result import Result
 from attneval.results.summary import summarise
 from attneval.statistics.image_sums import ImageSums, joined_groups, shared_names
@@ -93,7 +93,7 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
         },
         inputs=list(dict.fromkeys(item for part in parts for item in part.inputs)),
         model=next((part.model for part in parts if part.model), {}),
-        notes=_notes(parts, scores) + unreached(counts, first.protocol),
+        notes=_notes(parts, scores) + computed_notes(scores.metrics, counts, first.protocol),
         ground_truth=next((part.ground_truth for part in parts if part.ground_truth), ""),
         resamples=first.resamples,
         seed=first.seed,
@@ -103,7 +103,7 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
 
 def _notes(parts: Sequence[Result], scores: Scores) -> list[Note]:
     """The parts' notes, without those that say of a part what is not so of the whole, and what the whole lacks."""
-    settled = {UNREACHED, UNKNOWN_METRICS}
+    settled = {*COMPUTED, UNKNOWN_METRICS}
     settled |= {NO_ATTENTION} if scores.has_attention else set()
     settled |= {NO_RETRIEVAL} if scores.has_retrieval else set()
     notes = dict.fromkeys(note for part in parts for note in part.notes if note.kind not in settled)
