@@ -52,6 +52,10 @@ COMMANDS = {
     "gate": CommandRow("Judge a result by rules, for CI.", "attneval.cli.gate:gate"),
     "curve": CommandRow("Show precision, recall and F1 over thresholds.", "attneval.cli.curve:curve"),
     "inspect": CommandRow("Show the worst items, and what each kind of error costs.", "attneval.cli.inspect:inspect"),
+    "show": CommandRow("Show one item over its image.", "attneval.cli.show:show"),
+    "report": CommandRow(
+        "Write results as one page: charts, comparison, items with their maps.", "attneval.cli.report:report"
+    ),
     "validate": CommandRow("List every problem of an export.", "attneval.cli.validate:validate"),
     "pack": CommandRow("Turn exports into one packed file.", "attneval.cli.pack:pack"),
     "merge": CommandRow("Put results of parts together to the result of the whole.", "attneval.cli.merge:merge"),

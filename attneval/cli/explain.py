@@ -31,7 +31,7 @@ def explain(name: str | None, *, presets: bool) -> None:
     """Say what NAME means, a metric, a field of the protocol or a preset; without NAME, list all."""
     from attneval.config.presets import PRESETS
     from attneval.metrics.names import meant_by
-    from attneval.metrics.registry import metrics
+    from attneval.metrics.registry import find_metric, metrics
 
     table = {metric.name: metric for metric in metrics()}
     fields = {field.name: field for field in dataclasses.fields(Protocol)}
@@ -43,8 +43,8 @@ def explain(name: str | None, *, presets: bool) -> None:
         lines += ["", "Fields of the protocol", *(_line(field.name, field.default) for field in fields.values())]
         lines += ["", "Presets", *(_line(preset.name, preset.source) for preset in PRESETS.values())]
         say("\n".join(lines) + "\n")
-    elif name in table:
-        say(_paragraphs(_metric(table[name])) + "\n")
+    elif (metric := find_metric(name)) is not None:
+        say(_paragraphs(_metric(metric)) + "\n")
     elif name.replace("-", "_") in fields:
         field = fields[name.replace("-", "_")]
         form = " | ".join(field.metadata.get("choices", ())) or field.metadata["form"]
@@ -54,7 +54,8 @@ def explain(name: str | None, *, presets: bool) -> None:
         say(_paragraphs(_preset(PRESETS[name])) + "\n")
     else:
         meant = " or ".join(meant_by(name, table))
-        others = suggestion(name, [*table, *fields, *PRESETS], "attneval explain lists all")
+        aliases = [alias for metric in table.values() for alias in metric.aliases]
+        others = suggestion(name, [*table, *aliases, *fields, *PRESETS], "attneval explain lists all")
         hint = f"did you mean {meant}?" if meant else others
         raise ProtocolError(f"there is no metric, protocol field or preset {name!r}", hint=hint)
 
@@ -67,7 +68,8 @@ def _forms(field: str) -> list[str]:
 def _metric(metric: Metric) -> list[str]:
     better = "higher is better" if metric.higher_is_better else "lower is better"
     bounds = "no upper bound" if metric.upper == float("inf") else f"{metric.lower:g} to {metric.upper:g}"
-    parts = [f"{metric.name}: {metric.title} ({bounds}, {better})", metric.definition]
+    names = " or ".join((metric.name, *metric.aliases))
+    parts = [f"{names}: {metric.title} ({bounds}, {better})", metric.definition]
     return parts + ([f"Source: {metric.citation}."] if metric.citation else [])
 
 

@@ -9,7 +9,7 @@ import click
 
 from attneval.cli import extra_needed
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, check_outputs, flags_given, quiet_option, verbose_option
+from attneval.cli.options import GT_FORMATS, SETTINGS, check_outputs, flags_given, quiet_option, verbose_option
 from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
@@ -85,8 +85,8 @@ def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     "--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions."
 )
 @transformers_option("--images", type=FILE, help="Folder of images, found by the ids of the annotations.")
-@transformers_option("--gt", type=FILE, help="Annotations, whose captions are exported.")
-@transformers_option("--gt-format", default="auto", show_default=True, help="Force a format of the annotations.")
+@transformers_option("--gt", type=FILE, multiple=True, help="Annotations, whose captions are exported; repeatable.")
+@transformers_option("--gt-format", type=click.Choice(GT_FORMATS), default="auto", help="Force a format of theirs.")
 @transformers_option("--limit", type=WholeNumber(1), help="The first so many images alone.")
 @transformers_option("--prompt", help="Text with {caption} in it, or a chat model's instruction.")
 @transformers_option(
@@ -206,10 +206,10 @@ def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, qu
     from attneval.extraction.transformers.boxfiles import open_regions
     from attneval.extraction.transformers.load import load
 
-    if values["images"] is None or values["gt"] is None:
+    if values["images"] is None or not values["gt"]:
         raise ConfigError(f"{name} is a model of transformers: name its images with --images and captions with --gt")
     boxes, split = values["boxes"], values["split"]
-    inputs = [path for path in (boxes, values["gt"], None if split is None else Path(split)) if path is not None]
+    inputs = [path for path in (boxes, *values["gt"], None if split is None else Path(split)) if path is not None]
     check_outputs([output], inputs)
     hf.Choices.checked(**{key: values[key] for key in ("prompt", "rows", "layers", "heads", "over_layers", "weights")})
     # What is missing is known before a model is loaded, which may take minutes.

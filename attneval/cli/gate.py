@@ -49,7 +49,7 @@ def gate(result: Path, **values: Any) -> int:
 
     Rules come from the flags and, where no flag names a rule, from the configuration's table [gate].
     """
-    from attneval.results.gate import judge
+    from attneval.results.gate import gate as run
     from attneval.results.result import Result
 
     output = Output(values, "gate", inputs=[result])
@@ -58,7 +58,7 @@ def gate(result: Path, **values: Any) -> int:
         return _update(loaded, values["baseline"], quiet=output.quiet)
     rules = [*values["min"], *values["max"], *values["max_drop"]]
     baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
-    verdict = judge(loaded, rules, baseline, only_significant=values["only_significant"])
+    verdict = run(loaded, rules, baseline, only_significant=values["only_significant"])
     if values["github"] == "on" or (values["github"] == "auto" and os.environ.get("GITHUB_ACTIONS") == "true"):
         _tell_github(verdict)
     _emit(verdict, output)

@@ -8,6 +8,7 @@ import click
 
 from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.overlays import folders_of, overlay_options, write_overlays
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ResultError
@@ -33,16 +34,19 @@ if TYPE_CHECKING:
 @option("--word", group="Input", help="Only items with this word.")
 @option("--image", group="Input", help="Only items of this image.")
 @option("--kind", group="Input", help="Only items with this kind of error.")
+@overlay_options
 @output_options("inspect")
 @config_option
 def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     """Show the worst items of a RESULT that was scored with --items, and what each kind of error costs.
 
-    The word of the item stands in brackets; words that were attended in its place stand in braces.
+    The word of the item stands in brackets; words that were attended in its place stand in braces. With -o DIR each
+    item is drawn over its photograph of --images, with its map where --attn and --gt are given.
     """
     from attneval.report.inspect import inspect_lines, inspect_page, inspect_rows
     from attneval.results.item_choice import choose, paired
 
+    folders = folders_of(values)
     output = Output(values, "inspect", inputs=[result] if diff is None else [result, diff])
     table, other = _load(result), None
     if diff is not None:
@@ -50,6 +54,11 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     filters = {name: values[name] for name in ("word", "image", "kind")}
     items = choose(table, worst, other=other, type_name=values["type"], **filters)
 
+    if folders:
+        from attneval.results.result import Result
+
+        scored = None if result.suffix == ".npz" else Result.load(result)
+        write_overlays(folders, table, items, scored, values | {"quiet": output.quiet})
     output.emit(
         {
             "page": lambda: inspect_page(table, items, other, output.digits),

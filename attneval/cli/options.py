@@ -18,6 +18,7 @@ from attneval.config.presets import preset
 from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, DataError, ProtocolError
+from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 from attneval.report.formats import FORMATS, PIPE, TERMINAL, by_suffix, offered_by
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def protocol_from(values: dict[str, Any]) -> Protocol:
     return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
-GT_FORMATS = ("auto", "entities", "mdetr")
+GT_FORMATS = ("auto", *ANNOTATION_FORMATS)
 """Values of `--gt-format`: annotation formats, or `auto` to recognise the format by its content."""
 
 gt_option = option(

@@ -118,9 +118,9 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     emit_result(result, output)
     if not rules:
         return 0
-    from attneval.results.gate import judge
+    from attneval.results.gate import gate
 
-    verdict = judge(result, rules)
+    verdict = gate(result, rules)
     for outcome in verdict.outcomes:
         if not (output.quiet and outcome.passed):
             tell(str(outcome))

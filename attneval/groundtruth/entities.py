@@ -7,6 +7,7 @@ types; chains may be scenes or have no box; chains may appear in no sentence.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -16,23 +17,58 @@ from attneval.arrays.ragged import offsets_of
 from attneval.arrays.strings import Strings, code_points
 from attneval.config.breakdowns import NOT_VISUAL, TYPES
 from attneval.errors import GroundTruthError
-from attneval.groundtruth.columns import GroundTruth
-from attneval.groundtruth.folders import UNREADABLE
+from attneval.groundtruth.columns import MOST_TYPES, GroundTruth
+from attneval.groundtruth.entry import LARGEST_SIZE
+from attneval.groundtruth.folders import UNREADABLE, Directory, Zip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from xml.etree.ElementTree import Element
 
     from numpy.typing import NDArray
 
     from attneval.groundtruth.folders import Files
+    from attneval.groundtruth.reading import Reading
+    from attneval.groundtruth.registry import Files as GivenFiles
 
 _MARK = "[/EN#"
+_NUMBERED = re.compile(r"\d+:(?=\[/EN#)")
+"""A number before a mark, as the Japanese captions have it; it is no text."""
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\[\]\n]*)\]")
 _OPENING = re.compile(r"\[/EN#[^\s\[\]]* ?")
 _CLOSED = re.compile(r"([^\[\]\n]*)\]")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+EDGE_SHIFT = {"pixel": (1.0, 1.0, 0.0, 0.0), "raw": (0.0, 0.0, 0.0, 0.0), "corner": (1.0, 1.0, 1.0, 1.0)}
+"""What is subtracted from 1-based x1, y1, x2, y2 to make edges of them."""
+
+
+def open_entities(files: GivenFiles, reading: Reading) -> Entities:
+    """Open a release: a directory, one that holds it or its zip file, or the zip file.
+
+    Raises:
+        GroundTruthError: There is none.
+    """
+    given = files["release"]
+    path = given[0].path
+    if len(given) > 1:
+        raise GroundTruthError(f"{path} and {given[1].path} are two releases", hint="name one of them with --gt")
+    if path.is_file():
+        archive = Zip(path)
+        if archive.image_ids():
+            return Entities(archive, reading.edges)
+        raise GroundTruthError(f"{path} is no zip file with Annotations/ and Sentences/")
+    for folder in (path, *sorted(child for child in path.iterdir() if child.is_dir())):
+        if (folder / "Annotations").is_dir() and (folder / "Sentences").is_dir():
+            return Entities(Directory(folder), reading.edges)
+    if (path / "annotations.zip").is_file():
+        return Entities(Zip(path / "annotations.zip"), reading.edges)
+    raise GroundTruthError(
+        f"{path} holds no ground truth of a known format",
+        hint="it needs Annotations/ and Sentences/, or annotations.zip",
+    )
 
 
 class Entities:
@@ -40,14 +76,14 @@ class Entities:
 
     Args:
         files: Where its files are.
-        edges: `pixel` if coordinates are 1-based pixels, the last one inside, `corner` to only subtract 1.
+        edges: How coordinates become edges, see `EDGE_SHIFT`.
     """
 
     format = "entities"
 
     def __init__(self, files: Files, edges: str = "pixel") -> None:
         self._files = files
-        self._shift = np.array([1, 1, 0, 0] if edges == "pixel" else [1, 1, 1, 1], np.float64)
+        self._shift = np.array(EDGE_SHIFT[edges])
         self._known: frozenset[str] | None = None
 
     def image_ids(self) -> list[str]:
@@ -86,9 +122,10 @@ class Entities:
             name = f"Annotations/{image_ids[len(boxes.size)]}.xml"
             raise GroundTruthError(f"{self._files.path}: {name} is no annotation ({error})") from error
         phrases = _Phrases(self._files.path, image_ids, sentences)
+        size = np.array(boxes.size, np.int64).reshape(-1, 2)
         return GroundTruth(
             image_id=list(image_ids),
-            image_size=np.array(boxes.size, np.int64).reshape(-1, 2),
+            image_size=size,
             caption_offset=phrases.caption_offset,
             caption_index=phrases.caption_index,
             text=phrases.text,
@@ -99,12 +136,26 @@ class Entities:
             span=phrases.span,
             entity_offset=offsets_of([len(chains) for chains in boxes.entity]),
             box_offset=offsets_of(list(map(len, boxes.entity_boxes))),
-            box=np.array([box for group in boxes.entity_boxes for box in group], np.float64).reshape(-1, 4)
-            - self._shift,
+            box=self._clipped(boxes, size, image_ids),
             types=phrases.type_names,
             warnings=phrases.warnings,
             digests=digests,
         )
+
+    def _clipped(self, boxes: _Boxes, size: NDArray[np.int64], image_ids: Sequence[str]) -> NDArray[np.float64]:
+        """The edges of all boxes, in pixels, as far as they lie in their image."""
+        count = [sum(map(len, boxes.entity_boxes[first:last])) for first, last in boxes.entities_of_images()]
+        raw = np.array([box for group in boxes.entity_boxes for box in group], np.float64).reshape(-1, 4)
+        image = np.repeat(np.arange(len(size)), count)
+        limit = np.tile(size[image], 2).astype(np.float64)
+        outside = np.flatnonzero(((raw[:, :2] > limit[:, :2]) | (raw[:, 2:] < 1)).any(axis=1))
+        if len(outside):
+            name, (width, height) = image_ids[image[outside[0]]], size[image[outside[0]]].tolist()
+            raise GroundTruthError(
+                f"{self._files.path}: Annotations/{name}.xml is no annotation (box "
+                f"{raw[outside[0]].astype(int).tolist()} lies outside its image of {width} x {height})"
+            )
+        return np.asarray(np.clip(raw - self._shift, 0, limit))
 
     def _read(self, name: str, digests: dict[str, bytes]) -> bytes:
         try:
@@ -130,13 +181,13 @@ class _Boxes:
         chains: dict[str, int] = {}
         size, width, height = root.find("size"), 0, 0
         if size is not None:
-            width, height = int(size.findtext("width", "")), int(size.findtext("height", ""))
+            width, height = (_whole(size.findtext(name, "")) for name in ("width", "height"))
         for element in root.findall("object"):
             edges = element.find("bndbox")
             if edges is None:
                 continue
-            box = tuple([int(edges.findtext(name, "")) for name in _EDGES])
-            names = [child.text or "" for child in element.findall("name")]
+            box = tuple([_whole(edges.findtext(name, "")) for name in _EDGES])
+            names = [(child.text or "").strip() for child in element.findall("name")]
             if box[0] > box[2] or box[1] > box[3]:
                 raise ValueError(f"box {list(box)} of {' '.join(names)} ends before it begins")
             for name in names:
@@ -149,12 +200,28 @@ class _Boxes:
         self.size.append((width, height))
         self.entity.append(chains)
 
+    def entities_of_images(self) -> Iterator[tuple[int, int]]:
+        """The first entity of each image, and the one after its last."""
+        return itertools.pairwise(itertools.accumulate(map(len, self.entity), initial=0))
+
+
+def _whole(text: str) -> int:
+    """A whole number of a size that a coordinate can have, white space around it or not."""
+    digits = text.strip()
+    if not digits.removeprefix("-").isdecimal() or not digits.isascii():
+        raise ValueError(f"{text[:40]!r} is no whole number")
+    if len(digits) > 8 or abs(int(digits)) > LARGEST_SIZE:
+        raise ValueError(f"{text[:40]!r} is out of range")
+    return int(digits)
+
 
 class _Phrases:
     """The captions and their phrases, all images at once: one split gives every piece of text in order."""
 
     def __init__(self, path: Path, image_ids: Sequence[str], sentences: list[bytes]) -> None:
         joined = _decode(path, image_ids, sentences)
+        if ":[/EN#" in joined:
+            joined = _NUMBERED.sub("", joined)
         # A file ends with its last caption, whether or not a line break follows.
         count = np.fromiter(
             (data.count(b"\n") + (bool(data) and data[-1:] != b"\n") for data in sentences), np.int64, len(sentences)
@@ -241,6 +308,8 @@ def _types(kinds: list[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     parts = {kind: [name for name in kind.split("/") if name and name != NOT_VISUAL] for kind in set(kinds)}
     others = sorted({name for names in parts.values() for name in names} - set(TYPES))
     names = (*TYPES, *others)
+    if len(names) > MOST_TYPES:
+        raise GroundTruthError(f"the annotations have {len(names)} phrase types, and at most {MOST_TYPES} can be told")
     bit = {name: 1 << k for k, name in enumerate(names)}
     bits = {kind: sum(bit[name] for name in set(names_of)) for kind, names_of in parts.items()}
     return names, np.fromiter(map(bits.__getitem__, kinds), np.int64, len(kinds))

@@ -36,8 +36,8 @@ LARGEST = 100_000
 """Images above which an index is not collected, to keep memory bounded."""
 KEPT = 16
 """How many indexes are kept; the ones that were used longest ago go first."""
-VERSION = 2
-_TEXT = ("image_id", "types", "warnings")
+VERSION = 3
+_TEXT = ("image_id", "types", "categories", "category_groups", "warnings")
 
 
 def cache_folder() -> Path:
@@ -200,7 +200,7 @@ class Index:
         except (OSError, DataError, KeyError, ValueError):
             return None
         values["image_id"] = list(values["image_id"])
-        values["types"], values["warnings"] = tuple(values["types"]), tuple(values["warnings"])
+        values |= {name: tuple(values[name]) for name in _TEXT[1:]}
         return cls(GroundTruth(**values), sha256)
 
 
