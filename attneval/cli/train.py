@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from attneval.cli.options import Command as Decorated
+    from attneval.training.data.captions import EncodedCaptions
+    from attneval.training.data.precomputed import Split
+    from attneval.training.data.relevant import RelevantRegions
     from attneval.training.models.similarity import MatchedMaps
 
-CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs")
+CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs", "supervised")
 CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
     "model": ModelConfig,
     "constraints": ConstraintConfig,
@@ -82,14 +86,23 @@ def _type(hint: Any) -> Any:
 @option(
     "--data", type=FILE, group="Input", help="Folder with train and dev in the precomputed layout (docs/training.md)."
 )
-@option("--gt", type=FILE, group="Input", help="Annotations to score the attention of dev against after each epoch.")
+@option(
+    "--gt",
+    type=FILE,
+    group="Input",
+    help="Annotations to score the attention of dev against after each epoch, and to supervise with.",
+)
 @option(
     "--like",
     type=FILE,
     group="Input",
     help="A checkpoint whose recorded choices are taken where no flag says otherwise.",
 )
-@option("--constraints", type=click.Choice(CONSTRAINTS), help="Constraints on its attention.  [default: none]")
+@option(
+    "--constraints",
+    type=click.Choice(CONSTRAINTS),
+    help="Losses on its attention: CCR, CCS, or supervision with the annotations of --gt.  [default: none]",
+)
 @option(
     "-o",
     "--output",
@@ -112,7 +125,11 @@ def train(output: Path, *, quiet: bool, verbose: bool, **values: Any) -> None:  
     config = _config(values)
     with View(config.epochs, quiet=quiet) as view:
         result = run(
-            config, output, attention_scores=attention_scores(Path(config.gt)) if config.gt else None, listener=view
+            config,
+            output,
+            attention_scores=attention_scores(Path(config.gt)) if config.gt else None,
+            relevant_regions=partial(relevant_regions, Path(config.gt)) if config.gt else None,
+            listener=view,
         )
     say(f"{safe(str(result.best))}\n")
 
@@ -177,6 +194,50 @@ def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
         return {name: value for name in ATTENTION if (value := result[name]) is not None}
 
     return scores
+
+
+def relevant_regions(gt: Path, split: Split, captions: EncodedCaptions) -> RelevantRegions:
+    """Find the relevant regions of annotated words, as scoring does by default.
+
+    Args:
+        gt: Annotations.
+        split: Images with boxes, and their captions.
+        captions: The captions, encoded.
+
+    Raises:
+        DataError: The images have no boxes, or the annotations do not fit.
+    """
+    from attneval.config.options import Options
+    from attneval.evaluation.score import score
+    from attneval.extraction.checkpoints import caption_numbers, even_maps, write_export
+    from attneval.training.data.relevant import relevant_tokens
+
+    with TemporaryDirectory(prefix="attneval-") as folder:
+        path = Path(folder) / "train.npz"
+        write_export(path, split, even_maps(split, captions), directions=("t2i",), about={})
+        try:
+            items = score(path, gt, options=Options(resamples=0, items=True)).items
+        except AttnevalError as error:
+            # Nobody ever sees this file.
+            error.message = error.message.replace(str(path), split.source)
+            raise
+    if items is None or split.image_ids is None:
+        raise TypeError("items were asked for, of images with ids")
+    numbers = caption_numbers(split.caption_image)
+    names = zip((split.image_ids[image] for image in split.caption_image.tolist()), numbers, strict=True)
+    caption_of = {name: caption for caption, name in enumerate(names)}
+    images, texts = list(items.image_id), list(items.caption_text)
+    scored = [
+        (caption_of[images[image], index], text)
+        for image, index, text in zip(items.caption_image.tolist(), items.caption_index.tolist(), texts, strict=True)
+    ]
+    words = (
+        (*scored[caption], (first, end), items.members(item, items.relevant))
+        for item, (caption, (first, end)) in enumerate(
+            zip(items.item_caption.tolist(), items.item_span.tolist(), strict=True)
+        )
+    )
+    return relevant_tokens(captions, words, split.feature_shape[0])
 
 
 class View:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from attneval.export.read.content import AttentionExport
     from attneval.results.items import ItemTable
     from attneval.results.scores import Scores
+    from attneval.statistics.image_sums import GroupSums
     from attneval.statistics.ranks import RankTable
 
 
@@ -155,12 +156,16 @@ def _scores(
         for column, values in table.items():
             columns[column] = np.zeros(len(image_id))
             columns[column][place] = values
+    by: GroupSums = {}
+    if channel is not None:
+        place = np.array([row[name] for name in sums.image_id], np.int64)
+        by = {kind: {name: rows.moved(place) for name, rows in named.items()} for kind, named in channel.by.items()}
     ranks: dict[str, RankTable] = {}
     if ranked.image_id:
         place = np.array([row[name] for name in ranked.image_id], np.int64)
         ranks = {d: dataclasses.replace(table, image=place[table.image]) for d, table in ranked.ranks.items()}
     return summarise(
-        ImageSums(image_id, columns, ranks),
+        ImageSums(image_id, columns, ranks, by),
         {} if channel is None else channel.totals,
         protocol,
         resamples=options.resamples,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.geometry.inside import shares_inside
 from attneval.geometry.overlap import relevant_regions
 from attneval.matching.items import region_items, word_items
 
@@ -44,10 +45,16 @@ def direction_items(direction: str, captions: CaptionBlock, phrases: ScoredPhras
         captions.truth,
         captions.alignment,
         phrases,
-        sets={"relevant": relevant, "pointing": pointing},
+        sets={"relevant": relevant, "pointing": pointing, "area": _inside(captions)},
         region_count=captions.regions.count,
         protocol=protocol,
     )
+
+
+def _inside(captions: CaptionBlock) -> IndexSets:
+    truth, regions = captions.truth, captions.regions
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset))
+    return shares_inside(truth.box, truth.box_offset, regions.box, regions.offset, image)
 
 
 def _relevant(captions: CaptionBlock, *, overlap: str, boxes: str, threshold: float) -> IndexSets:
