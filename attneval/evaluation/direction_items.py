@@ -26,7 +26,7 @@ def direction_items(direction: str, captions: CaptionBlock, phrases: ScoredPhras
         phrases: The annotated words.
         protocol: What is relevant, and what one item is.
     """
-    relevant = _relevant(captions, overlap=protocol.overlap, boxes=protocol.boxes, threshold=protocol.iou)
+    relevant = _relevant(captions, protocol, overlap=protocol.overlap, threshold=protocol.iou)
     if direction == "i2t":
         keys = captions.keys
         return region_items(
@@ -39,7 +39,7 @@ def direction_items(direction: str, captions: CaptionBlock, phrases: ScoredPhras
         )
     pointing = relevant
     if protocol.pointing == "center":
-        pointing = _relevant(captions, overlap="center", boxes=protocol.boxes, threshold=1.0)
+        pointing = _relevant(captions, protocol, overlap="center", threshold=1.0)
     return word_items(
         captions.truth,
         captions.alignment,
@@ -50,9 +50,25 @@ def direction_items(direction: str, captions: CaptionBlock, phrases: ScoredPhras
     )
 
 
-def _relevant(captions: CaptionBlock, *, overlap: str, boxes: str, threshold: float) -> IndexSets:
+def _relevant(captions: CaptionBlock, protocol: Protocol, *, overlap: str, threshold: float) -> IndexSets:
     truth, regions = captions.truth, captions.regions
     image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset))
+    if protocol.geometry == "mask":
+        # What few need is imported for them alone.
+        from attneval.geometry.mask_overlap import regions_on_masks
+
+        return regions_on_masks(
+            truth.mask,
+            truth.mask_at,
+            truth.mask_offset,
+            image=image,
+            image_size=truth.image_size,
+            region=regions.box,
+            region_offset=regions.offset,
+            overlap=overlap,
+            boxes=protocol.boxes,
+            threshold=threshold,
+        )
     return relevant_regions(
         truth.box,
         truth.box_offset,
@@ -60,6 +76,6 @@ def _relevant(captions: CaptionBlock, *, overlap: str, boxes: str, threshold: fl
         regions.offset,
         image,
         overlap=overlap,
-        boxes=boxes,
+        boxes=protocol.boxes,
         threshold=threshold,
     )
