@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
+from attneval.evaluation.read_annotations import as_scored
 from attneval.evaluation.read_regions import BlockRegions
 from attneval.evaluation.score_block import BlockSums
 from attneval.evaluation.sum_items import sum_items
@@ -39,7 +40,7 @@ def score_absent(
     Which items regions could have reached is unknown, so all of them count.
     """
     protocol = replace(protocol, missing="zero", unreachable="zero")
-    truth = annotations.read(image_id)
+    truth = as_scored(annotations.read(image_id), protocol, None)
     words = Words.from_texts(truth.text)
     nothing = np.zeros(0, np.int64)
     row = np.full(len(truth.text), ABSENT, np.int64)
