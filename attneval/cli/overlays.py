@@ -13,8 +13,8 @@ import click
 
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE
-from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 from attneval.errors import ConfigError, DataError, first_of
+from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

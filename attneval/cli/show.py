@@ -21,8 +21,8 @@ from attneval.cli.options import (
 from attneval.cli.settings import config_option
 from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE, PresetType
-from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 from attneval.errors import ConfigError, NothingToScoreError, first_of
+from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,10 @@ EXAMPLES = (
     group="Output",
 )
 @option(
-    "--preset", type=PresetType(), help="A named protocol to start from; see attneval explain --presets.", group="Protocol"
+    "--preset",
+    type=PresetType(),
+    help="A named protocol to start from; see attneval explain --presets.",
+    group="Protocol",
 )
 @protocol_options
 @quiet_option
