@@ -84,6 +84,10 @@ def _system_error(error: OSError) -> str:
     if error.filename is not None:
         return f"{error.filename}: {reason}"
     try:
+        os.getcwd()  # noqa: PTH109 - the very call that failed
+    except OSError:
+        return "the working directory does not exist any more"
+    try:
         sys.stdout.flush()
     except OSError:
         return f"stdout cannot be written ({reason})"
@@ -103,7 +107,7 @@ def _complain(message: str, hint: str = "") -> None:
 
 
 def _brief(error: Exception) -> str:
-    """What an error says of itself; some hold all of what they are about."""
+    """An error in brief; some hold all of what they are about."""
     text = repr(error)
     return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}..."
 

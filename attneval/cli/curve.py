@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=("attneval curve result.json", "attneval curve base.json candidate.json -o curves.csv"),
+)
 @click.argument("results", type=FILE, nargs=-1, required=True)
 @output_options("curve")
 @config_option
@@ -28,13 +33,13 @@ def curve(results: tuple[Path, ...], **values: Any) -> None:
     output = Output(values, "curve", inputs=results)
     loaded = [Result.load(path) for path in results]
     names = distinct([result.name for result in loaded], list(map(str, results)))
-    found = [dataclasses.replace(result, name=name) for name, result in zip(names, loaded, strict=True)]
-    check_protocols([(result.name, result) for result in found])
+    named = [dataclasses.replace(result, name=name) for name, result in zip(names, loaded, strict=True)]
+    check_protocols([(result.name, result) for result in named])
 
     output.emit(
         {
-            "page": lambda: curve_page(found, output.digits),
-            "values": lambda: curve_dict(found),
-            "lines": lambda: curve_lines(found),
+            "page": lambda: curve_page(named, output.digits),
+            "values": lambda: curve_dict(named),
+            "lines": lambda: curve_lines(named),
         }
     )

@@ -44,14 +44,12 @@ def pictures_of(
     Raises:
         ResultError: The export is not the one that was scored.
     """
-    from attneval.evaluation.manifest import Paths
+    from attneval.evaluation.manifest import open_exports
     from attneval.evaluation.pictures import read_pictures
+    from attneval.groundtruth import open_ground_truth
     from attneval.storage.digests import sha256_of
 
-    paths = Paths(tuple(attn), boxes, gt, gt_format)
-    export, source = paths.open_export(), paths.open_ground_truth(result.protocol)
-    if export is None or source is None:
-        raise ValueError("maps are read from an export and annotations")
+    export = open_exports(tuple(attn), boxes)
     stored = {one.sha256 for one in result.inputs if one.role == "attn"}
     for path in attn:
         if sha256_of(path) not in stored:
@@ -59,6 +57,7 @@ def pictures_of(
                 f"{path} is not the export that {result.name or 'the result'} was scored from: digests differ",
                 hint="pass the export that its inputs name, or score this one",
             )
+    source = open_ground_truth(gt, gt_format, result.protocol.edges)
     if image_id is None:
         scored = set(result.scores.sums.image_id)
         image_id = [name for name in export.image_id if name in scored]

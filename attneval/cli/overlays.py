@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import option
+from attneval.cli.options import gt_format_option
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError, DataError, first_of
-from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,17 +32,30 @@ LONGEST_NAME = 80
 
 def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What pictures of items need beside their result."""
-    for option in reversed(
+    for one in reversed(
         (
-            click.option("--images", type=FILE, metavar="DIR", help="The photographs, for -o DIR: a picture an item."),
-            click.option("--attn", type=FILE, multiple=True, help="The export that was scored: its maps are drawn."),
-            click.option("--boxes-file", type=FILE, help="The file of region boxes that it was scored with."),
-            click.option("--gt", type=FILE, help="Its annotations: their shapes are drawn. --attn needs them."),
-            click.option(
-                "--gt-format", type=click.Choice(("auto", *ANNOTATION_FORMATS)), default="auto", help="Force a format."
+            option(
+                "--images",
+                type=FILE,
+                group="Output",
+                metavar="DIR",
+                help="The photographs, for -o DIR: a picture an item.",
             ),
-            click.option(
+            option(
+                "--attn",
+                type=FILE,
+                group="Input",
+                multiple=True,
+                help="The export that was scored: its maps are drawn.",
+            ),
+            option("--boxes-file", type=FILE, group="Input", help="The file of region boxes that it was scored with."),
+            option(
+                "--gt", type=FILE, group="Input", help="Its annotations: their shapes are drawn. --attn needs them."
+            ),
+            gt_format_option,
+            option(
                 "--overlay-format",
+                group="Output",
                 type=click.Choice(("png", "svg")),
                 default="png",
                 show_default=True,
@@ -49,7 +63,7 @@ def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
         )
     ):
-        command = option(command)
+        command = one(command)
     return command
 
 

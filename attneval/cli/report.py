@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, check_outputs, quiet_option, verbose_option
+from attneval.cli.options import SETTINGS, check_outputs, gt_format_option, quiet_option, verbose_option
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
-from attneval.cli.values import FILE
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
-from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
     from attneval.report.html.gallery import Gallery
@@ -23,35 +22,34 @@ if TYPE_CHECKING:
     from attneval.results.result import Result
 
 ENDINGS = (".html", ".htm")
-EXAMPLES = (
-    "attneval report result.json -o report.html",
-    "attneval report result.json --images photos/ --attn maps.npz --gt entities/ -o report.html",
+
+
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval report result.json -o report.html",
+        "attneval report a.json b.json --attn maps.npz --gt entities/ --images photos/ -o report.html",
+    ),
 )
-
-
-@click.command(cls=Command, examples=EXAMPLES, context_settings=SETTINGS)
 @click.argument("results", type=FILE, nargs=-1, required=True)
-@option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.", group="Input")
-@option("--attn", type=FILE, multiple=True, help="The export that was scored: its maps are drawn.", group="Input")
-@option("--boxes-file", type=FILE, help="The file of region boxes that it was scored with.", group="Input")
-@option("--gt", type=FILE, help="Its annotations: their shapes are drawn. --attn needs them.", group="Input")
+@option("-o", "--output", type=FILE, metavar="FILE", help="The page.  [default: report.html]", group="Output")
+@option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.", group="Output")
 @option(
-    "--gt-format",
-    type=click.Choice(("auto", *ANNOTATION_FORMATS)),
-    default="auto",
-    metavar="FORMAT",
-    help="Force a format of annotations.",
+    "--attn",
+    type=FILE,
+    multiple=True,
+    help="The export that was scored: its maps are drawn. Repeatable.",
     group="Input",
 )
-@option("--intersect", is_flag=True, help="Compare on the images that all results have.", group="Protocol")
+@option("--boxes-file", type=FILE, help="The file of region boxes that it was scored with.", group="Input")
+@option("--gt", type=FILE, help="Its annotations: their shapes are drawn. --attn needs them.", group="Input")
+@gt_format_option
+@option("--cards", type=WholeNumber(0), help="At most so many items.  [default: what 3 MB hold]", group="Output")
+@option("--intersect", is_flag=True, help="Compare on the images that all results have.", group="Input")
 @option(
-    "--allow-mismatch",
-    is_flag=True,
-    help="Compare under different protocols; the fields are noted.",
-    group="Protocol",
+    "--allow-mismatch", is_flag=True, help="Compare under different protocols; the fields are noted.", group="Input"
 )
-@option("-o", "--output", type=FILE, metavar="FILE", help="The page.  [default: report.html]", group="Output")
-@option("--cards", type=click.IntRange(0), help="At most so many items.  [default: what 3 MB hold]", group="Output")
 @quiet_option
 @verbose_option
 @config_option

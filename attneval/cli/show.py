@@ -12,7 +12,9 @@ import click
 from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SETTINGS,
+    boxes_file_option,
     check_outputs,
+    gt_format_option,
     protocol_from,
     protocol_options,
     quiet_option,
@@ -20,9 +22,8 @@ from attneval.cli.options import (
 )
 from attneval.cli.settings import config_option
 from attneval.cli.streams import say, tell
-from attneval.cli.values import FILE, PresetType
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError, NothingToScoreError, first_of
-from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,33 +33,23 @@ if TYPE_CHECKING:
 
 WAYS = ("auto", "kitty", "iterm", "sixel", "blocks", "none")
 ENDINGS = (".png", ".svg")
-EXAMPLES = (
-    "attneval show maps.npz --image 36979 --gt entities/ --images photos/",
-    "attneval show maps.npz --image 36979 --caption 2 --word dog --gt entities/ --images photos/ -o dog.png",
+
+
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval show maps.npz --gt entities/ --image 36979 --word dog --images photos/",
+        "attneval show maps.npz --gt entities/ --image 36979 --caption 2 -o dog.svg",
+    ),
 )
-
-
-@click.command(cls=Command, examples=EXAMPLES, context_settings=SETTINGS)
 @click.argument("export", type=FILE)
 @option("--image", required=True, metavar="ID", help="The image.", group="Input")
-@option("--caption", type=click.IntRange(0), metavar="K", help="Which of its captions.  [default: any]", group="Input")
-@option("--word", help="The item with this word.  [default: the one with the lowest F1]", group="Input")
+@option("--caption", type=WholeNumber(0), metavar="K", help="Which of its captions.  [default: any]", group="Input")
+@option("--word", metavar="WORD", help="The item with this word.  [default: the one with the lowest F1]", group="Input")
 @option("--gt", type=FILE, required=True, help="Annotations of the image.", group="Input")
-@option(
-    "--gt-format",
-    type=click.Choice(("auto", *ANNOTATION_FORMATS)),
-    default="auto",
-    metavar="FORMAT",
-    help="Force a format of annotations.",
-    group="Input",
-)
-@option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.", group="Input")
-@option(
-    "--boxes-file",
-    type=FILE,
-    help="A file of region boxes; what --boxes FILE names takes its place.",
-    group="Input",
-)
+@gt_format_option
+@option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.", group="Output")
 @option("-o", "--output", type=FILE, metavar="FILE", help="Write a .png or .svg instead.", group="Output")
 @option(
     "--picture",
@@ -68,12 +59,7 @@ EXAMPLES = (
     help="How a terminal shows the picture.",
     group="Output",
 )
-@option(
-    "--preset",
-    type=PresetType(),
-    help="A named protocol to start from; see attneval explain --presets.",
-    group="Protocol",
-)
+@boxes_file_option
 @protocol_options
 @quiet_option
 @verbose_option
@@ -114,16 +100,14 @@ def _chosen(export: Path, values: dict[str, Any]) -> tuple[Scene, list[str]]:
     Raises:
         NothingToScoreError: There is none.
     """
-    from attneval.evaluation.manifest import Paths
+    from attneval.evaluation.manifest import open_exports
     from attneval.evaluation.pictures import read_pictures
+    from attneval.groundtruth import open_ground_truth
     from attneval.report.overlay.scenes import Scenes
 
     protocol = protocol_from(values)
-    paths = Paths((export,), values["boxes_file"], values["gt"], values["gt_format"])
-    opened, source = paths.open_export(), paths.open_ground_truth(protocol)
-    if opened is None or source is None:
-        raise ValueError("an item is read from an export and annotations")
-    pictures = read_pictures(opened, source, protocol, [values["image"]])
+    source = open_ground_truth(values["gt"], values["gt_format"], protocol.edges)
+    pictures = read_pictures(open_exports((export,), values["boxes_file"]), source, protocol, [values["image"]])
     table, scenes = pictures.table, Scenes(pictures.table, pictures)
     of_caption = table.caption_index[table.item_caption].tolist()
     rows = [row for row in range(len(table)) if values["caption"] in {None, of_caption[row]}]

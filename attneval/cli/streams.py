@@ -1,4 +1,4 @@
-"""What goes to stdout and stderr, and what becomes of errors on the way."""
+"""The two streams: data on stdout, lines for people on stderr, and refusals where they cannot be written."""
 
 from __future__ import annotations
 

@@ -61,9 +61,9 @@ def score_absent(
         zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types)
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
         if keep_items and direction == "t2i":
-            from attneval.evaluation.examine_items import examine_items
+            from attneval.evaluation.examine_items import tabulate_items
 
             regions = BlockRegions.none(len(image_id))
-            table = examine_items(truth, alignment, phrases, items, NoWeights(), protocol=protocol, regions=regions)
+            table = tabulate_items(truth, alignment, phrases, items, NoWeights(), protocol=protocol, regions=regions)
     counts = {"images": len(image_id), "captions": 0, "phrases": len(phrases.phrase), "words": len(phrases.word)}
     return BlockSums(truth.image_id, truth.digests, statistics, counts, Mismatches(), table)

@@ -8,7 +8,7 @@ from attneval.arrays.ragged import distinct_values
 from attneval.matching.alignment import ABSENT
 
 if TYPE_CHECKING:
-    from attneval.evaluation.weight_reader import CaptionBlock
+    from attneval.evaluation.caption_block import CaptionBlock
     from attneval.matching.phrases import ScoredPhrases
 
 

@@ -12,7 +12,7 @@ from attneval.matching.items import region_items, word_items
 if TYPE_CHECKING:
     from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
-    from attneval.evaluation.weight_reader import CaptionBlock
+    from attneval.evaluation.caption_block import CaptionBlock
     from attneval.matching.items import Items
     from attneval.matching.phrases import ScoredPhrases
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from attneval.errors import DataError
 from attneval.export.read.reader import open_export
 from attneval.groundtruth import open_ground_truth
-from attneval.results.result import Input
+from attneval.results.scores import Input
 from attneval.storage.digests import Hashing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from attneval.config.protocol import Protocol
     from attneval.export.read.content import AttentionExport
@@ -37,20 +37,8 @@ class Paths:
     gt_format: str = "auto"
 
     def open_export(self) -> AttentionExport | None:
-        """Open the export, or its shards as one, with the region boxes of another file if there is one."""
-        if not self.attn:
-            return None
-        export = open_export(self.attn[0])
-        # What few need is imported for them alone; start-up is a good part of the time of a small scoring.
-        if len(self.attn) > 1:
-            from attneval.export.read.shards import join_shards
-
-            export = join_shards([export, *map(open_export, self.attn[1:])])
-        if self.boxes is not None:
-            from attneval.export.read.boxfile import with_boxes
-
-            export = with_boxes(export, self.boxes)
-        return export
+        """Open the export; None if there is none."""
+        return open_exports(self.attn, self.boxes) if self.attn else None
 
     def open_ground_truth(self, protocol: Protocol) -> Source | None:
         """Open the annotations."""
@@ -59,6 +47,21 @@ class Paths:
     def open_for_maps(self, export: AttentionExport | None, protocol: Protocol) -> Source | None:
         """Open the annotations if the export has maps to hold against them."""
         return self.open_ground_truth(protocol) if export is not None and export.maps else None
+
+
+def open_exports(paths: tuple[Path, ...], boxes: Path | None = None) -> AttentionExport:
+    """Open an export, or its shards as one, with the region boxes of another file if there is one."""
+    export = open_export(paths[0])
+    # What few need is imported for them alone; start-up is a good part of the time of a small scoring.
+    if len(paths) > 1:
+        from attneval.export.read.shards import join_shards
+
+        export = join_shards([export, *map(open_export, paths[1:])])
+    if boxes is not None:
+        from attneval.export.read.boxfile import with_boxes
+
+        export = with_boxes(export, boxes)
+    return export
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,6 @@ class Manifest:
         split: str | Path | None = None,
         similarity: Sequence[str | Path] = (),
         gt_format: str = "auto",
-        begun: Mapping[Path, Hashing] | None = None,
     ) -> Manifest:
         """Name the files of a scoring.
 
@@ -98,7 +100,6 @@ class Manifest:
             split: See `attn`.
             similarity: See `attn`.
             gt_format: See `attn`.
-            begun: Digests that are being computed already.
 
         Raises:
             DataError: One of them is no file.
@@ -113,7 +114,7 @@ class Manifest:
             None if gt is None else Path(gt),
             gt_format,
         )
-        digests = tuple((role, path, (begun or {}).get(path) or Hashing(path)) for role, path in files)
+        digests = tuple((role, path, Hashing(path)) for role, path in files)
         return cls(paths, tuple(map(Path, similarity)), None if split is None else Path(split), digests)
 
     def split_ids(self) -> list[str] | None:
@@ -129,11 +130,6 @@ class Manifest:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{self.split} cannot be read as a list of image ids ({error})") from error
         return list(dict.fromkeys(lines))
-
-    def finish_begun(self, begun: Iterable[Hashing]) -> None:
-        """Wait for digests that are being computed: a process is best forked while it has no other thread."""
-        for digest in begun:
-            digest.hexdigest()
 
     def begin_digests(self) -> None:
         """Compute the digests beside other work."""

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
+from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.direction_items import direction_items
 from attneval.evaluation.examine_items import examine_items
 from attneval.evaluation.plan_blocks import plan_blocks
-from attneval.evaluation.read_regions import read_regions
-from attneval.evaluation.read_tokens import read_tokens
 from attneval.evaluation.select_images import Selection
 from attneval.evaluation.sum_items import item_chunks
-from attneval.evaluation.weight_reader import MEAN, CaptionBlock, WeightReader, read_maps
-from attneval.matching.alignment import align
+from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
 from attneval.matching.phrases import ScoredPhrases
-from attneval.matching.token_keys import TokenKeys
-from attneval.metrics.hits import Judged
+from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows, normalised
 from attneval.results.items import ItemTable
 
@@ -90,36 +87,30 @@ def read_pictures(
     if unknown:
         raise AlignmentError(f"{len(unknown)} images are not annotated (first: {first_of(unknown)})")
     chosen = np.array(sorted(rows[name] for name in wanted), np.int64)
-    parts = [_of_block(block, export, source, protocol) for block in plan_blocks(export, Selection(chosen))]
+    parts = [_pictures(export, source, protocol, block) for block in plan_blocks(export, Selection(chosen))]
     if not sum(len(part.table) for part in parts):
         raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
     return _joined(parts)
 
 
-def _of_block(block: Block, export: AttentionExport, source: Source, protocol: Protocol) -> Pictures:
-    """The pictures of a block of images, walked as for a scoring."""
-    truth = source.read([export.image_id[row] for row in block.images.tolist()])
-    regions = read_regions(export, block.images, truth)
-    tokens = read_tokens(export, block.captions)
-    image = np.searchsorted(block.images, export.caption_image[block.captions])
-    alignment = align(truth, tokens, image, export.caption_index[block.captions])
-    phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
-    keys = TokenKeys.from_tokens(tokens)
-    captions = CaptionBlock(export, truth, block.captions, image, tokens, keys, alignment, regions)
+def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block: Block) -> Pictures:
+    captions = read_captions(block, export, source)
+    truth = captions.truth
+    phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
     items = direction_items("t2i", captions, phrases, protocol)
-    reader = WeightReader(captions, items, read_maps(export, block.captions, "t2i"), "t2i", protocol)
-    table = examine_items(truth, alignment, phrases, items, reader, protocol=protocol, regions=regions)
+    weights = WeightReader(captions, items, read_maps(export, block.captions, "t2i"), "t2i", protocol)
+    table = examine_items(captions, phrases, items, weights, protocol)
     kept = np.flatnonzero(items.given | (protocol.missing == "zero"))
     weight = {row: np.zeros(0) for row in kept.tolist()}
     ap, pointing = np.full(len(items.own), np.nan), np.full(len(items.own), np.nan)
     for chunk in item_chunks(items, items.ranked):
-        rows = Rows.rank(normalised(reader.read(chunk, MEAN), protocol.normalize), protocol.rule)
+        rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
         weight |= dict(zip(chunk.tolist(), rows.weight, strict=True))
         place = np.arange(len(chunk))
-        judged = Judged(rows, place, items.sets["relevant"], items.own[chunk])
+        judged = Hits(rows, place, items.sets["relevant"], items.own[chunk])
         reached = judged.relevant > 0
         ap[chunk[reached]] = (judged.precision_at_hits() / np.maximum(judged.relevant, 1))[reached]
-        peak = Judged(rows, place, items.sets["pointing"], items.own[chunk])
+        peak = Hits(rows, place, items.sets["pointing"], items.own[chunk])
         pointing[chunk[reached]] = peak.within(1)[reached]
     phrase = items.phrase[kept]
     spans = np.stack(
@@ -129,7 +120,7 @@ def _of_block(block: Block, export: AttentionExport, source: Source, protocol: P
     return Pictures(
         table=table,
         image_size=truth.image_size,
-        grid=_grids(export, block.images, regions.count),
+        grid=_grids(export, block.images, captions.regions.count),
         phrase=spans,
         weight=[weight[row] for row in kept.tolist()],
         shapes=[truth.box[truth.box_offset[entity] : truth.box_offset[entity + 1]] for entity in own],

@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items
-from attneval.evaluation.read_regions import center_regions, read_regions
-from attneval.evaluation.read_tokens import read_tokens
+from attneval.evaluation.read_regions import center_regions
 from attneval.evaluation.sum_items import sum_items
-from attneval.evaluation.weight_reader import CaptionBlock, WeightReader, channels_to_score, read_maps
-from attneval.matching.alignment import align
+from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
 from attneval.matching.mismatches import Mismatches, find_mismatches
 from attneval.matching.phrases import ScoredPhrases
-from attneval.matching.token_keys import TokenKeys
 
 if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
@@ -74,15 +70,10 @@ def score_block(
         ExportError: Weights, boxes or spans of the block break the format.
         GroundTruthError: Annotations cannot be read.
     """
-    truth = annotations.read([export.image_id[row] for row in block.images.tolist()])
-    regions = read_regions(export, block.images, truth)
-    tokens = read_tokens(export, block.captions)
-    image = np.searchsorted(block.images, export.caption_image[block.captions])
-    alignment = align(truth, tokens, image, export.caption_index[block.captions])
-    phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
-    keys = TokenKeys.from_tokens(tokens)
-    captions = CaptionBlock(export, truth, block.captions, image, tokens, keys, alignment, regions)
-    center = center_regions(regions, truth.image_size)
+    captions = read_captions(block, export, annotations)
+    truth = captions.truth
+    phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
+    center = center_regions(captions.regions, truth.image_size)
     statistics, table = {}, None
     for direction in protocol.directions:
         items = direction_items(direction, captions, phrases, protocol)
@@ -102,16 +93,20 @@ def score_block(
             # What few need is imported for them alone.
             from attneval.evaluation.examine_items import examine_items
 
-            table = examine_items(truth, alignment, phrases, items, weights, protocol=protocol, regions=regions)
-    mismatches = find_mismatches(
-        export, block.captions, tokens=tokens, truth=truth, alignment=alignment, phrases=phrases
-    )
+            table = examine_items(captions, phrases, items, weights, protocol)
     return BlockSums(
         truth.image_id,
         truth.digests,
         statistics,
         count_block(captions, phrases),
-        mismatches,
+        find_mismatches(
+            export,
+            block.captions,
+            tokens=captions.tokens,
+            truth=truth,
+            alignment=captions.alignment,
+            phrases=phrases,
+        ),
         table,
         truth if keep_truth else None,
     )

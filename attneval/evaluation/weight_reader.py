@@ -21,12 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
-    from attneval.evaluation.read_regions import BlockRegions
-    from attneval.export.read.content import AttentionExport, MapBlock, TokenBlock
-    from attneval.groundtruth import GroundTruth
-    from attneval.matching.alignment import Alignment
+    from attneval.evaluation.caption_block import CaptionBlock
+    from attneval.export.read.content import AttentionExport, MapBlock
     from attneval.matching.items import Items
-    from attneval.matching.token_keys import TokenKeys
 
 MEAN = -1
 """In place of a channel: the mean of all channels' maps."""
@@ -35,31 +32,6 @@ MEAN = -1
 def channels_to_score(export: AttentionExport) -> list[int]:
     """The mean of an export's channels and, if there are several, each of them."""
     return [MEAN, *range(len(export.channel))] if len(export.channel) > 1 else [MEAN]
-
-
-@dataclass(frozen=True, eq=False)
-class CaptionBlock:
-    """Exported captions of a block of images, aligned with the annotations.
-
-    Attributes:
-        export: The export.
-        truth: The annotations.
-        rows: i8[c], the captions' rows in the export.
-        image: i8[c], the row of each caption's image in the block.
-        tokens: Their tokens.
-        keys: The tokens that are keys in direction i2t.
-        alignment: Which tokens belong to which words.
-        regions: The regions of the images.
-    """
-
-    export: AttentionExport
-    truth: GroundTruth
-    rows: NDArray[np.int64]
-    image: NDArray[np.int64]
-    tokens: TokenBlock
-    keys: TokenKeys
-    alignment: Alignment
-    regions: BlockRegions
 
 
 class Weights(TypingProtocol):

@@ -91,9 +91,9 @@ class Rows:
 
 def _by_key(by_rank: NDArray[np.int32], flat: NDArray[np.int64]) -> NDArray[np.int32]:
     """Numbers [m, n] in the order of the ranking, as those of the keys at the flat places [m, n]."""
-    found = np.empty(by_rank.shape, np.int32)
-    found.ravel()[flat] = by_rank
-    return found
+    by_key = np.empty(by_rank.shape, np.int32)
+    by_key.ravel()[flat] = by_rank
+    return by_key
 
 
 def _runs(equal: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -232,7 +232,7 @@ def entities_of(path: Path, images: Sequence[str]) -> tuple[dict[tuple[str, int]
 def grounding_of(
     path: Path, images: int
 ) -> tuple[dict[tuple[str, int], list[str]], list[Mention], dict[str, tuple[int, int]]]:
-    """The same of a grounding JSON, of which all corners are moved by 1, as the presets read them; and the images' sizes."""
+    """The same of a grounding JSON, all corners moved by 1, as the presets read them; and the images' sizes."""
     data = json.loads(path.read_text(encoding="utf-8"))
     chosen = list(dict.fromkeys(str(entry["original_img_id"]) for entry in data["images"]))[:images]
     annotations: dict[int, list[dict[str, list[float]]]] = {}

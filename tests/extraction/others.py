@@ -114,13 +114,13 @@ def regions(count: int = 6, size: int = 12, *, width: int = 90, height: int = 60
 
 
 @functools.cache
-def lxmert() -> tuple[Any, Any]:
+def lxmert(features: int = 12) -> tuple[Any, Any]:
     config = transformers.LxmertConfig(
         **{key: value for key, value in _encoder().items() if key not in {"num_hidden_layers", "pad_token_id"}},
         l_layers=1,
         x_layers=2,
         r_layers=1,
-        visual_feat_dim=12,
+        visual_feat_dim=features,
         visual_pos_dim=4,
     )
     return seeded(transformers.LxmertModel, config), tokenizer("wordpiece", begin=True, end=True, padding_side="right")

@@ -14,6 +14,7 @@ from attneval.errors import AttnevalError
 from attneval.export.read.reader import find_problems, open_export
 from attneval.extraction import transformers as hf
 from attneval.extraction.transformers.regions import Grid
+from attneval.groundtruth import open_ground_truth
 
 from . import others
 from .kit import llava, picture, seeded, text_config, tokenizer, torch, transformers, vision_config
@@ -367,3 +368,34 @@ def test_real_images_and_annotations(shared: Path, tmp_path: Path) -> None:
         assert done.check["places"]["passed"]
         result = assert_good(target, gt, **({"normalize": "minmax"} if name == "clip" else {}))
         assert result["ap"] > 0.2
+
+
+@pytest.mark.realdata
+def test_captions_and_boxes_of_coco(shared: Path, tmp_path: Path) -> None:
+    files = [shared / "annotation_formats" / "coco" / name for name in ("captions.json", "instances.json")]
+    source = open_ground_truth(files)
+    truth = source.read(source.image_ids()[:2])
+    for name, (width, height) in zip(truth.image_id, truth.image_size.tolist(), strict=True):
+        picture(width, height).save(tmp_path / f"COCO_val2014_{int(name):012d}.jpg")
+    target = tmp_path / "maps.npz"
+    hf.export(*llava(), hf.pairs(tmp_path, files, split=truth.image_id), target, check=False)
+    problems, _ = find_problems(target)
+    assert problems == []
+    assert open_export(target).image_id == truth.image_id
+
+
+@pytest.mark.realdata
+def test_features_of_a_bottom_up_file(shared: Path, tmp_path: Path) -> None:
+    from attneval.extraction.transformers.boxfiles import open_regions
+
+    folder = shared / "region_features" / "lxmert36"
+    regions = open_regions(next(folder.glob("*.tsv")))
+    photos = sorted(folder.rglob("*.jpg"))[:2]
+    model, words = others.lxmert(2048)
+    pairs = [hf.Pair(path.stem, path, ((0, "A man rides"),)) for path in photos]
+    hf.export(model, words, pairs, tmp_path / "maps.npz", boxes=regions)
+    assert find_problems(tmp_path / "maps.npz")[0] == []
+    with np.load(tmp_path / "maps.npz") as file:
+        assert file["region_offset"].tolist() == [0, 36, 72]
+    with pytest.raises(AttnevalError, match="features have 2048 numbers, LxmertModel takes 12"):
+        hf.export(*others.lxmert(), pairs, tmp_path / "maps.npz", boxes=regions)

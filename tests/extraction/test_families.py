@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,6 +117,24 @@ def test_left_padding_and_chat_templates() -> None:
         assert np.allclose(alone.weights, found.weights, atol=1e-5)
         assert np.array_equal(alone.span, found.span)
     assert adapter.about()["prompt"].endswith("ASSISTANT: {caption}")
+
+
+def test_half_precision_stays_close_and_is_normalised_in_single() -> None:
+    model, processor = llava()
+    image = picture()
+    reference = adapter_of(model, processor).maps(image, CAPTIONS)
+    half = copy.deepcopy(model).to(torch.bfloat16)
+    for one, other in zip(adapter_of(half, processor).maps(image, CAPTIONS), reference, strict=True):
+        assert np.allclose(one.weights.sum(-1), 1, atol=1e-6)
+        assert np.abs(one.weights - other.weights).max() < 0.05
+        assert one.mass is not None
+        assert other.mass is not None
+        assert np.abs(one.mass - other.mass).max() < 0.05
+
+
+def test_a_caption_with_a_placeholder_is_refused() -> None:
+    with pytest.raises(AttnevalError, match=r"cannot process the prompt|holds the image placeholder"):
+        adapter_of(*llava()).maps(picture(), ["A man <image> rides"])
 
 
 def test_channels_are_what_was_chosen() -> None:
@@ -355,10 +374,11 @@ def test_grounding_dino_scores_the_boxes_of_each_caption(name: str) -> None:
     maps = adapter.maps(image, CAPTIONS)
     shown = processor.image_processor(images=image, return_tensors="pt")
     for caption, found in zip(CAPTIONS, maps, strict=True):
-        encoded = processor.tokenizer(f"{caption} .", return_tensors="pt")
+        template = "{caption}" if caption.endswith(".") else "{caption} ."
+        encoded = processor.tokenizer(template.replace("{caption}", caption), return_tensors="pt")
         with torch.inference_mode():
             outputs = model(**encoded, **shown)
-        where = positions_by_hand(processor.tokenizer, caption, template="{caption} .")
+        where = positions_by_hand(processor.tokenizer, caption, template=template)
         assert difference(found, outputs.logits[0].sigmoid()[:, where].T[None]) < 1e-5
         x, y, w, h = outputs.pred_boxes[0].unbind(-1)
         reference = torch.stack([(x - w / 2) * 90, (y - h / 2) * 60, (x + w / 2) * 90, (y + h / 2) * 60], -1)

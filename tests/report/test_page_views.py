@@ -112,8 +112,9 @@ def test_the_verdict() -> None:
     found = verdict(source(), None, ())
     assert found is not None
     assert text(found.sentence).strip() == (
-        "Partly. 3 of 5 metrics lie above every floor. F1 is not one of them. At 45.0 % it is 1.3 points above attending "
-        "to everything, with an interval from \u22120.5 to +3.0. Attention mass is worse than looking at the centre."
+        "Partly. 3 of 5 metrics lie above every floor. F1 is not one of them. At 45.0 % it is 1.3 points above "
+        "attending to everything, with an interval from \u22120.5 to +3.0. Attention mass is worse than looking at "
+        "the centre."
     )
     assert (found.paired, found.unpaired) == (True, True)
     some = source().data["metrics"]

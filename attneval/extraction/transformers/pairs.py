@@ -131,7 +131,7 @@ class Pairs(Sequence[Pair]):
 
 def pairs(
     images: str | os.PathLike[str],
-    gt: str | os.PathLike[str],
+    gt: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     split: str | os.PathLike[str] | Iterable[str] | None = None,
     limit: int | None = None,
@@ -142,7 +142,8 @@ def pairs(
     Args:
         images: A folder; files are found by the image's id with any usual suffix, also one folder down, and by COCO's
             padded names.
-        gt: Annotations, as `attneval score` takes them.
+        gt: Annotations, as `attneval score` takes them; several files that belong together, such as captions and
+            instances of COCO.
         split: A file of image ids, one a line, or the ids: only these.
         limit: The first so many images alone.
         gt_format: The format of the annotations, `auto` to look.
@@ -150,11 +151,13 @@ def pairs(
     Raises:
         AttnevalError: An image or its annotation is missing; all are looked for before anything is computed.
     """
-    source = open_ground_truth(Path(gt), gt_format)
+    given = [Path(gt)] if isinstance(gt, (str, os.PathLike)) else [Path(path) for path in gt]
+    source = open_ground_truth(given, gt_format)
+    names = ", ".join(map(str, given))
     wanted = source.image_ids() if split is None else _ids(split)
     wanted = list(dict.fromkeys(wanted))[:limit]
     if unknown := source.missing(wanted):
-        raise AttnevalError(f"{gt}: {len(unknown)} images of the split are not annotated: {first_of(unknown)}")
+        raise AttnevalError(f"{names}: {len(unknown)} images of the split are not annotated: {first_of(unknown)}")
     folder = Path(images)
     files = _files(folder)
     if lacking := [name for name in wanted if name not in files]:
@@ -173,7 +176,7 @@ def pairs(
         width, height = truth.image_size[row].tolist()
         size = (width, height) if width > 0 and height > 0 else None
         made.append(Pair(name, files[name][0], captions, size, tuple(_spans(truth, k) for k in range(first, last))))
-    return Pairs([pair for pair in made if pair.captions], str(gt))
+    return Pairs([pair for pair in made if pair.captions], names)
 
 
 def _spans(truth: GroundTruth, caption: int) -> tuple[tuple[int, int], ...]:

@@ -42,7 +42,7 @@ FAINT = 0.1
 """A place where no token changes by this share of what is usual is not seen by the model: resampling alone leaks."""
 WHOLE = 0.9
 """Side of a larger square, for encoders that a small one does not move."""
-SMALLEST = 4
+SMALLEST = 2
 """Shortest side of the changed square in pixels."""
 
 

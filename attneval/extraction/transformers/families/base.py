@@ -240,7 +240,10 @@ class Adapter:
         Returns:
             float32[B, A, T, R].
         """
-        heads, parts = self.choices.heads, dict(layers)
+        heads = self.choices.heads
+        # Layers of a model that is spread over devices come from several.
+        device = next(iter(layers.values())).device
+        parts = {layer: weights.to(device) for layer, weights in layers.items()}
         if isinstance(heads, tuple):
             place = {layer: [head for number, head in heads if number == layer] for layer in parts}
             channels = list(heads)
@@ -277,13 +280,14 @@ def takes(function: Callable[..., Any], name: str) -> bool:
 
 def on_device(model: nn.Module, given: Mapping[str, Any]) -> dict[str, Any]:
     """Move inputs to the model's device, numbers with a point in its dtype, and drop what models do not take."""
-    first = next(model.parameters())
+    device = next(model.parameters()).device
+    # Quantised weights are whole numbers; what they are computed with is not.
+    dtype = next((one.dtype for one in model.parameters() if one.is_floating_point()), torch.float32)
     moved = {}
     for name, value in given.items():
-        if name in NOT_FOR_MODELS:
-            continue
-        tensor = isinstance(value, torch.Tensor)
-        moved[name] = value.to(first.device, first.dtype if value.is_floating_point() else None) if tensor else value
+        if name not in NOT_FOR_MODELS:
+            tensor = isinstance(value, torch.Tensor)
+            moved[name] = value.to(device, dtype if value.is_floating_point() else None) if tensor else value
     return moved
 
 
@@ -310,12 +314,19 @@ def encode_captions(
     Raises:
         AttnevalError: The tokenizer has no offsets, or a caption is too long.
     """
+    prompts = [Prompt(text, 0, text) if template is None else fill(template, text) for text in captions]
+    return encode_prompts(processor, prompts, longest=longest, pad_to_longest=pad_to_longest)
+
+
+def encode_prompts(
+    processor: Any, prompts: Sequence[Prompt], *, longest: int | None = None, pad_to_longest: bool = False
+) -> tuple[dict[str, Any], list[Tokens]]:
+    """Tokenise captions within texts; see `encode_captions`."""
     tokenizer = tokenizer_of(processor)
     if not getattr(tokenizer, "is_fast", False):
         raise AttnevalError(
             f"{type(tokenizer).__name__} cannot say where its tokens lie in the text", hint="load the fast tokenizer"
         )
-    prompts = [Prompt(text, 0, text) if template is None else fill(template, text) for text in captions]
     # Such models saw full padding in training: their processor says so, or their tokenizer gives no mask (SigLIP).
     defaults = getattr(processor, "text_kwargs", None)
     masked = "attention_mask" in getattr(tokenizer, "model_input_names", ["attention_mask"])

@@ -167,10 +167,10 @@ class Causal(Adapter):
                 return_text_replacement_offsets=True,
                 **named,
             )
-        except TypeError as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise AttnevalError(
-                f"{type(self.processor).__name__} cannot be called as processors of transformers are ({error})",
-                hint="give prepare() in an adapter",
+                f"{type(self.processor).__name__} cannot process the prompt {texts[0]!r} with the image ({error})",
+                hint="give the whole prompt, or prepare() in an adapter",
             ) from error
         if "offset_mapping" not in encoded:
             raise AttnevalError(
@@ -187,6 +187,12 @@ class Causal(Adapter):
         else:
             shown = self._laid_out(prompts, texts, images)
             replaced = encoded.get("text_replacement_offsets") or [[] for _ in captions]
+            last = max(int(torch.as_tensor(offsets).max()) for offsets in encoded["offset_mapping"])
+            if not any(replaced) and last > max(len(prompt.text) for prompt in shown):
+                raise AttnevalError(
+                    f"{type(self.processor).__name__} does not say what it wrote in place of the image",
+                    hint="install a newer transformers, or give prepare() in an adapter",
+                )
             places = [expanded(prompt, entries) for prompt, entries in zip(shown, replaced, strict=True)]
             tokens = [
                 tokens_of(offsets, place) for offsets, place in zip(encoded["offset_mapping"], places, strict=True)

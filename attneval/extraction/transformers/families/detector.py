@@ -15,13 +15,13 @@ from attneval.extraction.transformers.families.base import (
     Trait,
     encode_captions,
     encode_image,
+    encode_prompts,
     on_device,
     repeated,
     rows_of,
-    tokenizer_of,
 )
 from attneval.extraction.transformers.regions import Boxes
-from attneval.extraction.transformers.text import PLACE, Tokens
+from attneval.extraction.transformers.text import PLACE, Prompt, Tokens, fill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from attneval.extraction.transformers.regions import Regions
 
 DOTTED = f"{PLACE} ."
-"""Grounding DINO was trained on texts that end with a dot."""
+"""Grounding DINO was trained on texts that end with a dot; one that a caption has is enough."""
 
 
 class _Scores(Adapter):
@@ -68,11 +68,16 @@ class Detector(_Scores):
         ]
 
     def _encoded(self, captions: Sequence[str]) -> tuple[dict[str, Any], list[Tokens]]:
+        chosen = self.choices.prompt
+        prompts = [
+            Prompt(text, 0, text)
+            if chosen is None and text.rstrip().endswith(".")
+            else fill(chosen or self.prompt or DOTTED, text)
+            for text in captions
+        ]
         # The processor would merge a list of texts into one; the tokenizer does not.
         longest = getattr(self.model.config, "max_text_len", None)
-        return encode_captions(
-            tokenizer_of(self.processor), captions, self.choices.prompt or self.prompt, longest=longest
-        )
+        return encode_prompts(self.processor, prompts, longest=longest)
 
     def check_captions(self, captions: Sequence[str]) -> None:
         """Refuse captions that are longer than the text backbone."""
