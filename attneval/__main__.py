@@ -84,6 +84,10 @@ def _system_error(error: OSError) -> str:
     if error.filename is not None:
         return f"{error.filename}: {reason}"
     try:
+        os.getcwd()  # noqa: PTH109 - the very call that failed
+    except OSError:
+        return "the working directory does not exist any more"
+    try:
         sys.stdout.flush()
     except OSError:
         return f"stdout cannot be written ({reason})"

@@ -1,4 +1,4 @@
-"""Sets of row numbers, one after the other."""
+"""IndexSets of row numbers, one after the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class IndexSets:
-    """Sets of keys, one after the other.
+    """IndexSets of keys, one after the other.
 
     Attributes:
         offset: i8[E+1], first member of each set.

@@ -12,6 +12,8 @@ import click
 
 from attneval._version import __version__
 from attneval.cli import process
+from attneval.cli.command import show_help
+from attneval.cli.streams import say
 from attneval.errors import EXIT_CANNOT_EVALUATE, ConfigError, suggestion
 
 if TYPE_CHECKING:
@@ -78,6 +80,13 @@ class LazyGroup(click.Group):
         """Import a command; nothing of the process changes."""
         return COMMANDS[cmd_name].load() if cmd_name in COMMANDS else None
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """The option that shows the help, which says where stdout cannot be written."""
+        made = super().get_help_option(ctx)
+        if made is not None:
+            made.callback = show_help
+        return made
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -93,6 +102,13 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001, ARG001
+    """Show the version and leave."""
+    if value and not ctx.resilient_parsing:
+        say(f"attneval, version {__version__}\n")
+        ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
@@ -101,7 +117,14 @@ class LazyGroup(click.Group):
     epilog="Data goes to stdout, everything else to stderr. Exit codes: 0 done or gate passed, 1 gate failed, "
     "2 could not evaluate, 130 interrupted.",
 )
-@click.version_option(__version__, prog_name="attneval")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Measure what image-text models attend to: Attention Precision, Recall and F1, and retrieval Recall@K."""

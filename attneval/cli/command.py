@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GROUPS = ("Input", "Protocol", "Output", "Process")
-"""Headings of options, in the order of `--help`; options without one come first."""
+"""Headings of options, in the order of `--help`; a command's other ones stand in their midst, and none comes last."""
 OTHER_NAMES = {
     "--ground-truth": "--gt",
     "--annotations": "--gt",
@@ -46,14 +46,20 @@ class GroupedOption(click.Option):
     """An option that stands under a heading of the help.
 
     Args:
-        group: One of `GROUPS`, or nothing.
+        group: Its heading: one of `GROUPS`, another, or none.
         rare: Show it with `--help-all` alone.
+        brief: What `--help` says of it; all of `help` without.
         arguments: Those of `click.Option`.
     """
 
-    def __init__(self, *arguments: Any, group: str = "", rare: bool = False, **named: Any) -> None:
+    def __init__(self, *arguments: Any, group: str = "", rare: bool = False, brief: str = "", **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.group, self.rare = group, rare
+        self.group, self.rare, self.brief = group, rare, brief
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """What the help says of it."""
+        record = super().get_help_record(ctx)
+        return record if record is None or not self.brief or ctx.meta.get("help_all") else (record[0], self.brief)
 
 
 option = partial(click.option, cls=GroupedOption)
@@ -77,7 +83,7 @@ class Command(click.Command):
                 is_flag=True,
                 is_eager=True,
                 expose_value=False,
-                callback=_show_help,
+                callback=show_help,
                 help="Show this message with every option.",
             )
             self.params.append(show_all)
@@ -86,17 +92,18 @@ class Command(click.Command):
         """The option that shows the help, which says where stdout cannot be written."""
         made = super().get_help_option(ctx)
         if made is not None:
-            made.callback = _show_help
+            made.callback = show_help
         return made
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, group by group."""
-        groups: dict[str, list[tuple[str, str]]] = {name: [] for name in ("", *GROUPS)}
+        groups: dict[str, list[tuple[str, str]]] = {name: [] for name in ("", *GROUPS[:2])}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
+            record = None if isinstance(param, click.Argument) else param.get_help_record(ctx)
             if record is not None and (ctx.meta.get("help_all") or not getattr(param, "rare", False)):
-                groups[getattr(param, "group", "")].append(record)
+                groups.setdefault(getattr(param, "group", ""), []).append(record)
         last = groups.pop("")
+        groups |= {name: groups.pop(name) for name in GROUPS[2:] if name in groups}
         for name, records in (*groups.items(), ("Options" if not any(groups.values()) else "Other", last)):
             if records:
                 with formatter.section(name):
@@ -122,7 +129,7 @@ class Command(click.Command):
             raise click.UsageError(message, ctx) from error
 
 
-def _show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's interface
+def show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's interface
     """Show the help and leave."""
     if value and not ctx.resilient_parsing:
         ctx.meta["help_all"] = param.name == "help_all"

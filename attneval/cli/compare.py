@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SCORING,
     SETTINGS,
@@ -18,7 +19,8 @@ from attneval.cli.options import (
     scoring_options,
 )
 from attneval.cli.settings import config_option
-from attneval.cli.values import FILE
+from attneval.cli.values import FILE, MetricType, WholeNumber
+from attneval.config.options import ALPHA, TRIALS
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,17 +29,33 @@ if TYPE_CHECKING:
     from attneval.results.result import Result
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval compare base.json candidate.json -m f1 -m rsum",
+        "attneval compare base.npz candidate.npz --gt flickr30k_entities.zip -f latex",
+    ),
+)
 @click.argument("systems", type=FILE, nargs=-1)
-@click.option("--group", multiple=True, metavar="NAME=A,B", help="Several results of one system (seeds).")
-@click.option("-m", "--metric", multiple=True, metavar="M", help="Only these metrics. Repeatable.")
-@click.option("--intersect", is_flag=True, help="Compare on the images that all systems have.")
-@click.option("--allow-mismatch", is_flag=True, help="Compare under different protocols; the fields are shown.")
-@click.option("--trials", type=click.IntRange(1), default=10_000, show_default=True, help="Behind each p-value.")
-@click.option("--alpha", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Level of significance.")
+@option("--group", multiple=True, metavar="NAME=A,B", group="Input", help="Several results of one system (seeds).")
+@option("--intersect", is_flag=True, group="Input", help="Compare on the images that all systems have.")
+@option("--allow-mismatch", is_flag=True, group="Input", help="Compare under different protocols; fields are shown.")
 @scoring_options
 @protocol_options
 @output_options("compare")
+@option("-m", "--metric", type=MetricType(), multiple=True, metavar="M", group="Output", help="Only these. Repeatable.")
+@option(
+    "--trials", type=WholeNumber(1), default=TRIALS, show_default=True, group="Process", help="Behind each p-value."
+)
+@option(
+    "--alpha",
+    type=click.FloatRange(0, 1),
+    default=ALPHA,
+    show_default=True,
+    group="Process",
+    help="Level of significance.",
+)
 @config_option
 def compare(systems: tuple[Path, ...], **values: Any) -> None:
     """Compare SYSTEMS, the first one being the base: result files, or exports that are scored with --gt.

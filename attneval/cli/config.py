@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli import COMMANDS, cli
+from attneval.cli.command import Command, option
 from attneval.cli.options import PREFIX, SETTINGS
 from attneval.cli.settings import configuration, setting_default
 from attneval.cli.streams import say
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from attneval.config.settings import Config
 
 
-@click.command(context_settings=SETTINGS)
-@click.option("--config", metavar="FILE|none", help="Use this file.")
+@click.command(
+    cls=Command, context_settings=SETTINGS, examples=("attneval config", "attneval config --config attneval.toml")
+)
+@option("--config", metavar="FILE|none", help="Use this file.")
 def config(**values: str | None) -> None:
     """Show each setting and where it comes from: the environment, the nearest configuration file, or the default."""
     from attneval.config.settings import GATE, TOP

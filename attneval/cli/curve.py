@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=("attneval curve result.json", "attneval curve base.json candidate.json -o curves.csv"),
+)
 @click.argument("results", type=FILE, nargs=-1, required=True)
 @output_options("curve")
 @config_option

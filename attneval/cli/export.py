@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from attneval.cli import extra_needed
-from attneval.cli.options import SETTINGS, check_outputs, flags_given, quiet_option, verbose_option
-from attneval.cli.values import FILE
+from attneval.cli.command import Command, option
+from attneval.cli.options import GT_FORMATS, SETTINGS, check_outputs, flags_given, quiet_option, verbose_option
+from attneval.cli.streams import say, tell
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
-from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
+from attneval.report.table import safe
 from attneval.training.choices import ModelName
 
 if TYPE_CHECKING:
@@ -44,66 +46,92 @@ OF_TRANSFORMERS = (
 """Parameters that belong to one kind of model alone; the rest belong to both."""
 
 
+def checkpoint_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
+    """An option of checkpoints alone."""
+    return option(*flags, group="Checkpoints", **named)
+
+
+def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
+    """An option of models of transformers alone."""
+    return option(*flags, group="Models of transformers", **named)
+
+
 @click.command(
+    cls=Command,
     context_settings=SETTINGS,
-    epilog="Examples:  attneval export run/model_best.pt -o maps.npz  |  "
-    "attneval export llava-hf/llava-1.5-7b-hf --images flickr30k-images --gt flickr30k_entities -o maps.npz",
+    examples=(
+        "attneval export run/model_best.pt -o maps.npz",
+        "attneval export llava-hf/llava-1.5-7b-hf --images flickr30k-images \\",
+        "    --gt flickr30k_entities -o maps.npz",
+    ),
 )
 @click.argument("models", type=FILE, nargs=-1, required=True, metavar="MODEL...")
-@click.option("-o", "--output", type=FILE, required=True, help="The .npz to write, whole or not at all.")
-@click.option(
-    "--split", help="Checkpoints: which part of the data  [default: test]; else a file of image ids, one a line."
+@option("-o", "--output", type=FILE, required=True, group="Output", help="The .npz to write, whole or not at all.")
+@option(
+    "--split",
+    group="Input",
+    help="Checkpoints: which part of the data  [default: test]; else a file of image ids, one a line.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--data", type=FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
-@click.option("--vocab", type=FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
-@click.option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
-@click.option("--bottom-up", type=FILE, multiple=True, help="TSV with boxes and, if need be, features; repeatable.")
-@click.option("--maps/--no-maps", default=True, show_default=True, help="Attention of captions and their own images.")
-@click.option("--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions.")
-@click.option("--images", type=FILE, help="Folder of images, found by the ids of the annotations.")
-@click.option("--gt", type=FILE, multiple=True, help="Annotations, whose captions are exported; repeatable.")
-@click.option(
-    "--gt-format", type=click.Choice(("auto", *ANNOTATION_FORMATS)), default="auto", help="Force a format of theirs."
+@checkpoint_option("--data", type=FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
+@checkpoint_option("--vocab", type=FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
+@checkpoint_option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
+@checkpoint_option(
+    "--bottom-up", type=FILE, multiple=True, help="TSV with boxes and, if need be, features; repeatable."
 )
-@click.option("--limit", type=click.IntRange(1), help="The first so many images alone.")
-@click.option("--prompt", help="Text with {caption} in it, or a chat model's instruction.")
-@click.option("--rows", type=click.Choice(("token", "predict")), default="token", show_default=True, help="Row read.")
-@click.option("--layers", default="all", show_default=True, help="all, 8-24 or 14,20.")
-@click.option("--heads", default="mean", show_default=True, help="mean, max, all, or LAYER.HEAD of each: 14.3,16.7.")
-@click.option(
+@checkpoint_option(
+    "--maps/--no-maps", default=True, show_default=True, help="Attention of captions and their own images."
+)
+@checkpoint_option(
+    "--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions."
+)
+@transformers_option("--images", type=FILE, help="Folder of images, found by the ids of the annotations.")
+@transformers_option("--gt", type=FILE, multiple=True, help="Annotations, whose captions are exported; repeatable.")
+@transformers_option("--gt-format", type=click.Choice(GT_FORMATS), default="auto", help="Force a format of theirs.")
+@transformers_option("--limit", type=WholeNumber(1), help="The first so many images alone.")
+@transformers_option("--prompt", help="Text with {caption} in it, or a chat model's instruction.")
+@transformers_option(
+    "--rows", type=click.Choice(("token", "predict")), default="token", show_default=True, help="Row read."
+)
+@transformers_option("--layers", default="all", show_default=True, help="all, 8-24 or 14,20.")
+@transformers_option(
+    "--heads", default="mean", show_default=True, help="mean, max, all, or LAYER.HEAD of each: 14.3,16.7."
+)
+@transformers_option(
     "--over-layers", type=click.Choice(("none", "mean")), default="none", show_default=True, help="One map over them."
 )
-@click.option(
+@transformers_option(
     "--weights",
     type=click.Choice(("attention", "similarity", "detector", "gradcam")),
     help="What weighs regions.  [default: what the model has]",
 )
-@click.option("--boxes", type=FILE, help="TSV of boxes and features, for models that are given regions.")
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Captions of an image at once."
-)
-@click.option(
-    "--dtype",
-    type=click.Choice(("auto", "bfloat16", "float16", "float32")),
-    default="auto",
-    show_default=True,
-    help="Of the model; auto is its own on a GPU, float32 on a CPU.",
-)
-@click.option("--adapter", help="module:Class, for a model that no family serves.")
-@click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model.")
-@click.option("--revision", help="Branch, tag or commit of the hub.")
-@click.option("--yes", is_flag=True, help="Write however much it is.")
-@click.option("--shard-images", type=click.IntRange(1), default=50, show_default=True, help="Images written at a time.")
-@click.option(
+@transformers_option("--boxes", type=FILE, help="TSV of boxes and features, for models that are given regions.")
+@transformers_option("--adapter", help="module:Class, for a model that no family serves.")
+@transformers_option("--trust-remote-code", is_flag=True, help="Run code that comes with the model.")
+@transformers_option("--revision", help="Branch, tag or commit of the hub.")
+@transformers_option(
     "--errors",
     type=click.Choice(("stop", "skip")),
     default="stop",
     show_default=True,
     help="Images and captions that cannot be exported.",
 )
-@click.option("--check/--no-check", default=True, show_default=True, help="Try the maps out on the first image.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and stop.")
+@transformers_option("--check/--no-check", default=True, show_default=True, help="Try the maps out on the first image.")
+@transformers_option("--dry-run", is_flag=True, help="Say what would be written, and stop.")
+@transformers_option("--yes", is_flag=True, help="Write however much it is.")
+@transformers_option(
+    "--batch-size", type=WholeNumber(1), default=8, show_default=True, help="Captions of an image at once."
+)
+@transformers_option(
+    "--dtype",
+    type=click.Choice(("auto", "bfloat16", "float16", "float32")),
+    default="auto",
+    show_default=True,
+    help="Of the model; auto is its own on a GPU, float32 on a CPU.",
+)
+@transformers_option(
+    "--shard-images", type=WholeNumber(1), default=50, show_default=True, help="Images written at a time."
+)
+@option("--device", default="auto", show_default=True, group="Process", help="auto, cpu, cuda, cuda:1, ...")
 @quiet_option
 @verbose_option
 def export(
@@ -194,7 +222,7 @@ def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, qu
         trust_remote_code=values["trust_remote_code"],
         revision=values["revision"],
     )
-    with progress("exported captions", quiet=quiet, rate="captions/s") as tell:
+    with progress("exported captions", quiet=quiet, rate="captions/s") as on_progress:
         done = hf.export(
             model,
             processor,
@@ -203,7 +231,7 @@ def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, qu
             boxes=regions,
             limit=None if values["yes"] else hf.LIMIT,
             say=_speaker(quiet=quiet and not values["dry_run"], data=values["dry_run"]),
-            tell=tell,
+            tell=on_progress,
             about={"checkpoint": str(name)},
             **{
                 key: values[key]
@@ -224,9 +252,11 @@ def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, qu
             },
         )
     for line in done.skipped:
-        click.echo(f"skipped: {line}", err=True)
+        tell(f"skipped: {line}")
 
 
 def _speaker(*, quiet: bool, data: bool) -> Callable[[str], None] | None:
     """Where lines go: a dry run's are what was asked for, others are remarks."""
-    return None if quiet else lambda line: click.echo(line, err=not data)
+    if quiet:
+        return None
+    return (lambda line: say(f"{safe(line)}\n")) if data else tell

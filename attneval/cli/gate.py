@@ -8,37 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.command import Command, option
+from attneval.cli.options import SETTINGS, Output, output_options, rule_option
 from attneval.cli.settings import config_option
 from attneval.cli.streams import command_runner, tell
-from attneval.cli.values import FILE, RuleType
+from attneval.cli.values import FILE
 from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:
     from attneval.results.gate import Verdict
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval gate result.json --min f1=0.3 -o report.xml",
+        "attneval gate result.json --baseline main.json --max-drop f1=2% --only-significant",
+    ),
+)
 @click.argument("result", type=FILE)
-@click.option(
-    "--min", type=RuleType("min"), multiple=True, metavar="M=V", help="Metric M must be at least V. Repeatable."
-)
-@click.option("--max", type=RuleType("max"), multiple=True, metavar="M=V", help="Metric M must be at most V.")
-@click.option(
-    "--max-drop",
-    type=RuleType("max-drop"),
-    multiple=True,
-    metavar="M=V[%]",
-    help="M may be at most V worse than the baseline.",
-)
-@click.option("--baseline", type=FILE, help="The result that drops are measured from.")
-@click.option("--only-significant", is_flag=True, help="Drops within chance do not fail.")
-@click.option("--update-baseline", is_flag=True, help="Make RESULT the baseline; nothing is judged.")
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if a rule is broken.")
-@click.option(
+@rule_option("min", "Metric M must be at least V. Repeatable.")
+@rule_option("max", "Metric M must be at most V.")
+@rule_option("max-drop", "M may be at most V worse than the baseline.", metavar="M=V[%]")
+@option("--baseline", type=FILE, group="Input", help="The result that drops are measured from.")
+@option("--only-significant", is_flag=True, group="Protocol", help="Drops within chance do not fail.")
+@option("--update-baseline", is_flag=True, group="Output", help="Make RESULT the baseline; nothing is judged.")
+@option("--exit-zero", is_flag=True, group="Output", help="Exit with 0 even if a rule is broken.")
+@option(
     "--github",
     type=click.Choice(("auto", "on", "off")),
     default="auto",
+    group="Output",
     help="Step summary and annotations; auto: where GITHUB_ACTIONS is set.",
 )
 @output_options("gate")
@@ -48,7 +49,7 @@ def gate(result: Path, **values: Any) -> int:
 
     Rules come from the flags and, where no flag names a rule, from the configuration's table [gate].
     """
-    from attneval.results.gate import judge
+    from attneval.results.gate import gate as run
     from attneval.results.result import Result
 
     output = Output(values, "gate", inputs=[result])
@@ -57,7 +58,7 @@ def gate(result: Path, **values: Any) -> int:
         return _update(found, values["baseline"], quiet=output.quiet)
     rules = [*values["min"], *values["max"], *values["max_drop"]]
     baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
-    verdict = judge(found, rules, baseline, only_significant=values["only_significant"])
+    verdict = run(found, rules, baseline, only_significant=values["only_significant"])
     if values["github"] == "on" or (values["github"] == "auto" and os.environ.get("GITHUB_ACTIONS") == "true"):
         _tell_github(verdict)
     _emit(verdict, output)

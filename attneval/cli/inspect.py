@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.overlays import folders_of, overlay_options, write_overlays
 from attneval.cli.settings import config_option
-from attneval.cli.values import FILE
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ResultError
 
 if TYPE_CHECKING:
@@ -18,14 +19,21 @@ if TYPE_CHECKING:
     from attneval.results.items import ItemTable
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval inspect result.json -n 20 --type people",
+        "attneval inspect candidate.json --diff base.json",
+    ),
+)
 @click.argument("result", type=FILE)
-@click.option("-n", "--worst", type=click.IntRange(1), default=10, show_default=True, help="How many items.")
-@click.option("--diff", type=FILE, help="Another result: the items that are worst compared with it.")
-@click.option("--type", help="Only items of this phrase type.")
-@click.option("--word", help="Only items with this word.")
-@click.option("--image", help="Only items of this image.")
-@click.option("--kind", help="Only items with this kind of error.")
+@option("-n", "--worst", type=WholeNumber(1), default=10, show_default=True, group="Input", help="How many items.")
+@option("--diff", type=FILE, group="Input", help="Another result: the items that are worst compared with it.")
+@option("--type", group="Input", help="Only items of this phrase type.")
+@option("--word", group="Input", help="Only items with this word.")
+@option("--image", group="Input", help="Only items of this image.")
+@option("--kind", group="Input", help="Only items with this kind of error.")
 @overlay_options
 @output_options("inspect")
 @config_option

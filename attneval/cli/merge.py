@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.score import emit_result
 from attneval.cli.settings import config_option
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=("attneval merge part-*.json -o whole.json", "attneval merge a.json b.json --name both"),
+)
 @click.argument("results", type=FILE, nargs=-1, required=True)
-@click.option("--name", help="How the whole is called in tables.")
+@option("--name", group="Output", help="How the whole is called in tables.")
 @output_options("merge")
 @config_option
 def merge(results: tuple[Path, ...], name: str | None, **values: Any) -> None:

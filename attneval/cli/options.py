@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from attneval.cli.command import option
 from attneval.cli.streams import say, stdout_written
-from attneval.cli.values import FILE, BoxesType, FieldType, PresetType
+from attneval.cli.values import FILE, BoxesType, FieldType, PresetType, RuleType, WholeNumber
+from attneval.config.options import RESAMPLES, SEED
 from attneval.config.presets import preset
 from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
@@ -37,32 +39,39 @@ SCORING = ("split", "boxes_file", "preset", *(field.name for field in dataclasse
 """Parameters that say how an export is scored, and nothing else."""
 
 
+COMMON = ("unit", "iou", "overlap", "boxes", "threshold")
+"""Fields of the protocol that `--help` shows; `--help-all` shows the others, too."""
+
+
 def protocol_options(command: Command) -> Command:
     """One flag for each field of the protocol, in the protocol's order."""
     for field in reversed(dataclasses.fields(Protocol)):
-        if field.name == "boxes":
-            command = click.option(
-                "--boxes",
-                type=BoxesType(),
-                multiple=True,
-                metavar=f"[{'|'.join(BOX_RULES)}|FILE]",
-                help=f"{field.metadata['help']}  [default: {field.default}]; or a FILE of region boxes (.tsv, .npz, "
-                ".npy) for an export without any. Give it twice for both.",
-            )(command)
-            continue
-        choices = field.metadata.get("choices")
-        command = click.option(
-            f"--{field.name.replace('_', '-')}",
-            type=click.Choice(choices) if choices else FieldType(field),
-            default=None,
-            metavar=None
-            if choices
-            else field.metadata["form"].upper()
-            if len(field.metadata["form"]) < 12
-            else "VALUE",
-            help=f"{field.metadata['help']}  [default: {field.default}]",
-        )(command)
-    return command
+        command = _protocol_option(field)(command)
+    return option("--preset", type=PresetType(), group="Protocol", help=PRESET_HELP)(command)
+
+
+PRESET_HELP = "A named protocol to start from; see attneval explain --presets."
+
+
+def _protocol_option(field: dataclasses.Field[Any]) -> Callable[[Command], Command]:
+    """The flag of a field."""
+    shown = f"{field.metadata['help']}  [default: {field.default}]"
+    named: dict[str, Any] = {"group": "Protocol", "rare": field.name not in COMMON}
+    if "brief" in field.metadata:
+        named["brief"] = f"{field.metadata['brief']}  [default: {field.default}]"
+    if field.name == "boxes":
+        metavar = f"[{'|'.join(BOX_RULES)}|FILE]"
+        shown += "; or a FILE of region boxes (.tsv, .npz, .npy) for an export without any. Give it twice for both."
+        return option("--boxes", type=BoxesType(), multiple=True, metavar=metavar, help=shown, **named)
+    flag, form = f"--{field.name.replace('_', '-')}", field.metadata.get("form", "")
+    if "choices" in field.metadata:
+        return option(flag, type=click.Choice(field.metadata["choices"]), default=None, help=shown, **named)
+    metavar = form.upper() if len(form) < LONGEST_FORM else "VALUE"
+    return option(flag, type=FieldType(field), default=None, metavar=metavar, help=shown, **named)
+
+
+LONGEST_FORM = 12
+"""Characters of a value's form that stand beside its flag."""
 
 
 def protocol_from(values: dict[str, Any]) -> Protocol:
@@ -84,76 +93,109 @@ def protocol_from(values: dict[str, Any]) -> Protocol:
     return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
-def scoring_options(command: Command) -> Command:
-    """What scoring needs beside the protocol."""
-    for option in reversed(
-        (
-            click.option(
-                "--gt", type=FILE, help="Annotations: Flickr30k Entities directory or zip, or grounding JSON."
-            ),
-            click.option(
-                "--gt-format", type=click.Choice(("auto", *ANNOTATION_FORMATS)), default="auto", help="Force a format."
-            ),
-            click.option("--split", type=FILE, help="A list of image ids: only these count, and all must be there."),
-            click.option(
-                "--boxes-file", type=FILE, help="A file of region boxes; what --boxes FILE names takes its place."
-            ),
-            click.option(
-                "--preset", type=PresetType(), help="A named protocol to start from; see attneval explain --presets."
-            ),
-            click.option(
-                "--resamples", type=click.IntRange(0), default=1000, show_default=True, help="Behind each interval."
-            ),
-            click.option(
-                "--seed", type=click.IntRange(0), default=12345, show_default=True, help="Of resamples and trials."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+GT_FORMATS = ("auto", *ANNOTATION_FORMATS)
+"""What `--gt-format` takes: annotation formats, or `auto` to tell by looking."""
+
+gt_option = option(
+    "--gt",
+    type=FILE,
+    group="Input",
+    help="Annotations: Flickr30k Entities directory or zip, or grounding JSON.",
+)
+gt_format_option = option(
+    "--gt-format", type=click.Choice(GT_FORMATS), default="auto", group="Input", rare=True, help="Force a format."
+)
+split_option = option(
+    "--split", type=FILE, group="Input", help="A list of image ids: only these count, and all must be there."
+)
+boxes_file_option = option(
+    "--boxes-file",
+    type=FILE,
+    group="Input",
+    rare=True,
+    help="A file of region boxes; what --boxes FILE names takes its place.",
+)
+resamples_option = option(
+    "--resamples",
+    type=WholeNumber(0),
+    default=RESAMPLES,
+    show_default=True,
+    group="Process",
+    help="Behind each interval.",
+)
+seed_option = option(
+    "--seed",
+    type=WholeNumber(0),
+    default=SEED,
+    show_default=True,
+    group="Process",
+    rare=True,
+    help="Of resamples and trials.",
+)
+quiet_option = option("-q", "--quiet", is_flag=True, group="Output", help="No progress and no notes on stderr.")
+verbose_option = option("-v", "--verbose", is_flag=True, group="Process", help="A traceback for internal errors.")
 
 
-def output_options(name: str) -> Callable[[Command], Command]:
-    """`-f`, `-o`, `--digits`, `--color`, `-q` and `-v` of a command, which offers the formats of the table."""
+def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in this order."""
 
     def decorate(command: Command) -> Command:
-        known = ", ".join(by_suffix(name))
-        for option in reversed(
-            (
-                click.option(
-                    "-f",
-                    "--format",
-                    type=click.Choice(tuple(offered_by(name))),
-                    default=None,
-                    help="What goes to stdout: table on a terminal, plain elsewhere, unless you say.",
-                ),
-                click.option(
-                    "-o",
-                    "--output",
-                    type=FILE,
-                    metavar="FILE",
-                    multiple=True,
-                    help=f"Also write a file, whole or not at all; its suffix is its format ({known}). Repeatable.",
-                ),
-                click.option("--digits", type=click.IntRange(0, 15), default=1, show_default=True, help="Of tables."),
-                click.option(
-                    "--color",
-                    type=click.Choice(("auto", "always", "never")),
-                    default="auto",
-                    help="Colours and weights in tables; NO_COLOR is heeded.",
-                ),
-                quiet_option,
-                verbose_option,
-            )
-        ):
-            command = option(command)
+        for one in reversed(options):
+            command = one(command)
         return command
 
     return decorate
 
 
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="A traceback for internal errors.")
+scoring_options = together(gt_option, gt_format_option, split_option, boxes_file_option, resamples_option, seed_option)
+"""What scoring needs beside the protocol."""
+
+
+def rule_option(kind: str, help: str, metavar: str = "M=V") -> Callable[[Command], Command]:  # noqa: A002
+    """`--min`, `--max` or `--max-drop`: a rule of the gate."""
+    return option(f"--{kind}", type=RuleType(kind), multiple=True, metavar=metavar, group="Output", help=help)
+
+
+def output_options(name: str) -> Callable[[Command], Command]:
+    """`-f`, `-o`, `--digits`, `--color`, `-q` and `-v` of a command, which offers the formats of the table."""
+    return together(
+        option(
+            "-f",
+            "--format",
+            type=click.Choice(tuple(offered_by(name))),
+            default=None,
+            group="Output",
+            help="What goes to stdout.  [default: table on a terminal, plain elsewhere]",
+        ),
+        option(
+            "-o",
+            "--output",
+            type=FILE,
+            metavar="FILE",
+            multiple=True,
+            group="Output",
+            help=f"Also write a file, whole or not at all, as its suffix says ({', '.join(by_suffix(name))}).",
+        ),
+        option(
+            "--digits",
+            type=click.IntRange(0, 15),
+            default=1,
+            show_default=True,
+            group="Output",
+            rare=True,
+            help="Of tables.",
+        ),
+        option(
+            "--color",
+            type=click.Choice(("auto", "always", "never")),
+            default="auto",
+            group="Output",
+            rare=True,
+            help="Colours in tables; NO_COLOR is heeded.",
+        ),
+        quiet_option,
+        verbose_option,
+    )
 
 
 def flags_given(names: Iterable[str]) -> list[str]:
@@ -173,11 +215,11 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     taken = dict.fromkeys(map(os.path.realpath, inputs), "is read as well, and would be gone")
     for path in outputs:
         if path.is_dir() or not path.parent.is_dir():
-            flaw = "it is a directory" if path.is_dir() else f"there is no directory {path.parent}"
-            raise DataError(f"{path} cannot be written: {flaw}")
-        flaw = taken.setdefault(os.path.realpath(path), "")
-        if flaw:
-            raise ConfigError(f"-o {path} {flaw}", hint="name another file")
+            reason = "it is a directory" if path.is_dir() else f"there is no directory {path.parent}"
+            raise DataError(f"{path} cannot be written: {reason}")
+        harm = taken.setdefault(os.path.realpath(path), "")
+        if harm:
+            raise ConfigError(f"-o {path} {harm}", hint="name another file")
         taken[os.path.realpath(path)] = "is named twice"
 
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import option
+from attneval.cli.options import gt_format_option
+from attneval.cli.streams import tell
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError, DataError, first_of
 
@@ -29,17 +32,30 @@ LONGEST_NAME = 80
 
 def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What pictures of items need beside their result."""
-    for option in reversed(
+    for one in reversed(
         (
-            click.option("--images", type=FILE, metavar="DIR", help="The photographs, for -o DIR: a picture an item."),
-            click.option("--attn", type=FILE, multiple=True, help="The export that was scored: its maps are drawn."),
-            click.option("--boxes-file", type=FILE, help="The file of region boxes that it was scored with."),
-            click.option("--gt", type=FILE, help="Its annotations: their shapes are drawn. --attn needs them."),
-            click.option(
-                "--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format."
+            option(
+                "--images",
+                type=FILE,
+                group="Output",
+                metavar="DIR",
+                help="The photographs, for -o DIR: a picture an item.",
             ),
-            click.option(
+            option(
+                "--attn",
+                type=FILE,
+                group="Input",
+                multiple=True,
+                help="The export that was scored: its maps are drawn.",
+            ),
+            option("--boxes-file", type=FILE, group="Input", help="The file of region boxes that it was scored with."),
+            option(
+                "--gt", type=FILE, group="Input", help="Its annotations: their shapes are drawn. --attn needs them."
+            ),
+            gt_format_option,
+            option(
                 "--overlay-format",
+                group="Output",
                 type=click.Choice(("png", "svg")),
                 default="png",
                 show_default=True,
@@ -47,7 +63,7 @@ def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
         )
     ):
-        command = option(command)
+        command = one(command)
     return command
 
 
@@ -116,7 +132,7 @@ def write_overlays(
                 write_picture(draft / name, scene, photo)
             if photos is not None and lacking and not values["quiet"]:
                 text = f"note: {photos.folder} has no file of {len(lacking)} images ({first_of(sorted(lacking))})"
-                click.echo(text, err=True)
+                tell(text)
             draft.chmod(0o755)
             if folder.is_dir():
                 shutil.rmtree(folder)

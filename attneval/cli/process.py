@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from typing import TextIO
 
-LARGEST_KEPT = 31 * 2**20
-"""Bytes: just below the 32 MiB from which glibc never keeps a block."""
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def ready_for_scoring() -> None:
     """Set what commands that score and compare gain from; those that run models are left as they are."""
     use_one_thread_for_products()
-    keep_freed_memory()
     collect_garbage_rarely()
 
 
@@ -36,19 +33,10 @@ def use_one_thread_for_products() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def keep_freed_memory() -> None:
-    """Make glibc keep what is freed for the next arrays.
-
-    It does once a block of this size has been freed; before that, every array of some size comes from the system and
-    goes back to it, page by page. Gain: small none, large 4 %.
-    """
-    bytes(LARGEST_KEPT)
-
-
 def collect_garbage_rarely() -> None:
     """Look for cycles of garbage less often.
 
-    Much is made here that holds none: columns, lists of numbers, trees of annotations. Gain: small 4 %, large 1 %.
+    Much is made here that holds none: columns, lists of numbers, trees of annotations. Gain: small 4 %, large 1 to 5 %.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attneval.cli.options import SETTINGS, check_outputs, quiet_option, verbose_option
+from attneval.cli.command import Command, option
+from attneval.cli.options import SETTINGS, check_outputs, gt_format_option, quiet_option, verbose_option
 from attneval.cli.settings import config_option
-from attneval.cli.values import FILE
+from attneval.cli.streams import tell
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,17 +23,32 @@ if TYPE_CHECKING:
 ENDINGS = (".html", ".htm")
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval report result.json -o report.html",
+        "attneval report a.json b.json --attn maps.npz --gt entities/ --images photos/ -o report.html",
+    ),
+)
 @click.argument("results", type=FILE, nargs=-1, required=True)
-@click.option("-o", "--output", type=FILE, metavar="FILE", help="The page.  [default: report.html]")
-@click.option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.")
-@click.option("--attn", type=FILE, multiple=True, help="The export that was scored: its maps are drawn. Repeatable.")
-@click.option("--boxes-file", type=FILE, help="The file of region boxes that it was scored with.")
-@click.option("--gt", type=FILE, help="Its annotations: their shapes are drawn. --attn needs them.")
-@click.option("--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format.")
-@click.option("--cards", type=click.IntRange(0), help="At most so many items.  [default: what 3 MB hold]")
-@click.option("--intersect", is_flag=True, help="Compare on the images that all results have.")
-@click.option("--allow-mismatch", is_flag=True, help="Compare under different protocols; the fields are noted.")
+@option("-o", "--output", type=FILE, metavar="FILE", help="The page.  [default: report.html]", group="Output")
+@option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.", group="Output")
+@option(
+    "--attn",
+    type=FILE,
+    multiple=True,
+    help="The export that was scored: its maps are drawn. Repeatable.",
+    group="Input",
+)
+@option("--boxes-file", type=FILE, help="The file of region boxes that it was scored with.", group="Input")
+@option("--gt", type=FILE, help="Its annotations: their shapes are drawn. --attn needs them.", group="Input")
+@gt_format_option
+@option("--cards", type=WholeNumber(0), help="At most so many items.  [default: what 3 MB hold]", group="Output")
+@option("--intersect", is_flag=True, help="Compare on the images that all results have.", group="Input")
+@option(
+    "--allow-mismatch", is_flag=True, help="Compare under different protocols; the fields are noted.", group="Input"
+)
 @quiet_option
 @verbose_option
 @config_option
@@ -53,7 +70,7 @@ def report(results: tuple[Path, ...], **values: Any) -> None:
     text = build(list(results), values)
     write_text(output, text)
     if not values["quiet"]:
-        click.echo(f"{output}: {len(text.encode('utf-8', 'backslashreplace')) / 1e6:.2f} MB", err=True)
+        tell(f"{output}: {len(text.encode('utf-8', 'backslashreplace')) / 1e6:.2f} MB")
 
 
 def build(paths: list[Path], values: dict[str, Any]) -> str:

@@ -6,18 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SETTINGS,
     Output,
+    boxes_file_option,
+    gt_format_option,
+    gt_option,
     output_options,
     protocol_from,
     protocol_options,
-    scoring_options,
+    resamples_option,
+    rule_option,
+    seed_option,
+    split_option,
 )
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
-from attneval.cli.values import FILE, RuleType
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
+from attneval.evaluation.engines import ENGINES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,22 +33,49 @@ if TYPE_CHECKING:
     from attneval.results.result import Result
 
 
-@click.command(context_settings=SETTINGS)
-@click.argument("exports", type=FILE, nargs=-1)
-@click.option("--attn", type=FILE, help="The attention export; the same as the argument.")
-@click.option("--similarity", type=FILE, multiple=True, help="Scores for retrieval; several files are averaged.")
-@click.option("--name", help="How the system is called in tables.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first so many images; the result is marked PARTIAL.")
-@click.option(
-    "--jobs", type=click.IntRange(1), show_default="2 where that pays", help="Processes that share the images."
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval score maps.npz --gt flickr30k_entities.zip -o result.json",
+        "attneval score maps.npz --gt annotations/ --overlap iof --min f1=0.3",
+    ),
 )
-@click.option("--cache/--no-cache", default=True, show_default=True, help="Keep an index of parsed annotations.")
-@click.option("--items", is_flag=True, help="Keep items one by one beside each .json output, for attneval inspect.")
-@click.option("--min", type=RuleType("min"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is below V.")
-@click.option("--max", type=RuleType("max"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is above V.")
-@scoring_options
+@click.argument("exports", type=FILE, nargs=-1)
+@gt_option
+@gt_format_option
+@option("--attn", type=FILE, group="Input", help="The attention export; the same as the argument.")
+@option("--similarity", type=FILE, multiple=True, group="Input", help="Scores for retrieval; several are averaged.")
+@split_option
+@option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
+@boxes_file_option
 @protocol_options
 @output_options("score")
+@option("--items", is_flag=True, group="Output", help="Keep items beside .json outputs, for attneval inspect.")
+@option("--name", group="Output", help="How the system is called in tables.")
+@rule_option("min", "Exit with 1 if metric M is below V.")
+@rule_option("max", "Exit with 1 if metric M is above V.")
+@option(
+    "--jobs",
+    type=WholeNumber(1),
+    show_default="2 where that pays",
+    group="Process",
+    help="Processes that share images.",
+)
+@option(
+    "--engine",
+    type=click.Choice(("auto", *ENGINES)),
+    default="auto",
+    show_default=True,
+    group="Process",
+    rare=True,
+    help="What runs the work.",
+)
+@option(
+    "--cache/--no-cache", default=True, show_default=True, group="Process", rare=True, help="Keep annotations parsed."
+)
+@resamples_option
+@seed_option
 @config_option
 def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     """Score attention EXPORTS against annotations; several are shards of one.
@@ -75,6 +110,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 name=values["name"],
                 items=values["items"],
                 jobs=values["jobs"],
+                engine=values["engine"],
                 cache=values["cache"],
                 progress=on_progress,
             ),
@@ -82,9 +118,9 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     emit_result(result, output)
     if not rules:
         return 0
-    from attneval.results.gate import judge
+    from attneval.results.gate import gate
 
-    verdict = judge(result, rules)
+    verdict = gate(result, rules)
     for outcome in verdict.outcomes:
         if not (output.quiet and outcome.passed):
             tell(str(outcome))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import option
 from attneval.errors import AttnevalError, ConfigError
 
 if TYPE_CHECKING:
@@ -29,8 +30,14 @@ def config_option(command: Command) -> Command:
         ctx.default_map = {**(ctx.default_map or {}), **defaults}
         return value
 
-    return click.option(
-        "--config", metavar="FILE|none", is_eager=True, expose_value=False, callback=apply, help="A configuration file."
+    return option(
+        "--config",
+        metavar="FILE|none",
+        is_eager=True,
+        expose_value=False,
+        callback=apply,
+        group="Process",
+        help="A configuration file.",
     )(command)
 
 

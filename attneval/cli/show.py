@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SETTINGS,
+    boxes_file_option,
     check_outputs,
+    gt_format_option,
     protocol_from,
     protocol_options,
     quiet_option,
     verbose_option,
 )
 from attneval.cli.settings import config_option
-from attneval.cli.streams import say
-from attneval.cli.values import FILE, PresetType
+from attneval.cli.streams import say, tell
+from attneval.cli.values import FILE, PresetType, WholeNumber
 from attneval.errors import ConfigError, NothingToScoreError, first_of
 
 if TYPE_CHECKING:
@@ -32,20 +35,37 @@ WAYS = ("auto", "kitty", "iterm", "sixel", "blocks", "none")
 ENDINGS = (".png", ".svg")
 
 
-@click.command(context_settings=SETTINGS)
-@click.argument("export", type=FILE)
-@click.option("--image", required=True, metavar="ID", help="The image.")
-@click.option("--caption", type=click.IntRange(0), metavar="K", help="Which of its captions.  [default: any]")
-@click.option("--word", metavar="WORD", help="The item with this word.  [default: the one with the lowest F1]")
-@click.option("--gt", type=FILE, required=True, help="Annotations of the image.")
-@click.option("--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format.")
-@click.option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.")
-@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write a .png or .svg instead.")
-@click.option(
-    "--picture", type=click.Choice(WAYS), default="auto", show_default=True, help="How a terminal shows the picture."
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval show maps.npz --gt entities/ --image 36979 --word dog --images photos/",
+        "attneval show maps.npz --gt entities/ --image 36979 --caption 2 -o dog.svg",
+    ),
 )
-@click.option("--boxes-file", type=FILE, help="A file of region boxes; what --boxes FILE names takes its place.")
-@click.option("--preset", type=PresetType(), help="A named protocol to start from; see attneval explain --presets.")
+@click.argument("export", type=FILE)
+@option("--image", required=True, metavar="ID", help="The image.", group="Input")
+@option("--caption", type=WholeNumber(0), metavar="K", help="Which of its captions.  [default: any]", group="Input")
+@option("--word", metavar="WORD", help="The item with this word.  [default: the one with the lowest F1]", group="Input")
+@option("--gt", type=FILE, required=True, help="Annotations of the image.", group="Input")
+@gt_format_option
+@option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.", group="Output")
+@option("-o", "--output", type=FILE, metavar="FILE", help="Write a .png or .svg instead.", group="Output")
+@option(
+    "--picture",
+    type=click.Choice(WAYS),
+    default="auto",
+    show_default=True,
+    help="How a terminal shows the picture.",
+    group="Output",
+)
+@boxes_file_option
+@option(
+    "--preset",
+    type=PresetType(),
+    group="Protocol",
+    help="A named protocol to start from; see attneval explain --presets.",
+)
 @protocol_options
 @quiet_option
 @verbose_option
@@ -73,11 +93,11 @@ def show(export: Path, **values: Any) -> None:
     if output is not None:
         write_picture(output, scene, photo)
         if not values["quiet"]:
-            click.echo(str(output), err=True)
+            tell(str(output))
         return
     _print(scene, photo, values["picture"])
     if others and not values["quiet"]:
-        click.echo(f"other items of these captions: {first_of(others, show=20)}", err=True)
+        tell(f"other items of these captions: {first_of(others, show=20)}")
 
 
 def _chosen(export: Path, values: dict[str, Any]) -> tuple[Scene, list[str]]:

@@ -21,12 +21,14 @@ SIGNATURE_VERSION = 1
 DIRECTIONS = ("t2i", "i2t")
 
 
-def _choice(default: str, *others: str, help: str) -> Any:  # noqa: A002 - the word every command line uses
-    return field(default=default, metadata={"choices": (default, *others), "help": help})
+def _choice(default: str, *others: str, **texts: str) -> Any:
+    """A field with choices; `help` is what the command line says of it, and `brief` where that is too long."""
+    return field(default=default, metadata={"choices": (default, *others), **texts})
 
 
-def _free(default: Any, *, form: str, help: str) -> Any:  # noqa: A002
-    return field(default=default, metadata={"form": form, "help": help})
+def _free(default: Any, **texts: str) -> Any:
+    """A field with values of some `form`."""
+    return field(default=default, metadata=texts)
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,20 @@ class Protocol:
         "center",
         help="iou: intersection over union; iof: intersection over the region's own area, for patch grids; "
         "center: the region's centre lies in the box",
+        brief="how a region meets a box; iof is for patch grids",
     )
     boxes: str = _choice(
         "any",
         "merged",
         "union",
         help="a phrase with several boxes: any of them, their enclosing box, or the union of their areas",
+        brief="how several boxes of a phrase count; or a FILE of region boxes",
     )
     threshold: str = _free(
-        "uniform", form=thresholds.FORM, help=f"which weights count as attended: {thresholds.MEANING}"
+        "uniform",
+        form=thresholds.FORM,
+        help=f"which weights count as attended: {thresholds.MEANING}",
+        brief="which weights count as attended; see attneval explain threshold",
     )
     normalize: str = _choice(
         "sum",

@@ -11,7 +11,7 @@ import numpy as np
 from attneval.errors import NothingToScoreError
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MEAN
-from attneval.results.notes import REACHING, unreached
+from attneval.results.notes import REACHING, Note, only_first, unreached
 from attneval.results.result import Result
 from attneval.results.summary import summarise
 from attneval.statistics.image_sums import ImageSums
@@ -65,7 +65,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
     _refuse_nothing(headline, ranked, protocol, notes)
     partial = parts.selection.partial or ranked.partial
     if partial:
-        notes.append(f"PARTIAL: only the first {options.limit} images were scored")
+        notes.append(only_first(options.limit or 0))
     scores = _scores(sums, headline, ranked, protocol, options)
     channels = {}
     if len(sums.channels) > 1:
@@ -97,20 +97,20 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
     )
 
 
-def notes_of(parts: Parts, protocol: Protocol) -> list[str]:
-    """What a reader of the numbers has to know.
+def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
+    """Gather what a reader of the numbers has to know.
 
     Raises:
         AlignmentError: Captions or words are missing, and the protocol does not allow for that.
     """
     export, selection, sums = parts.export, parts.selection, parts.sums
-    notes = list(export.warnings) if export is not None else []
+    notes = list(map(Note, export.warnings if export is not None else ()))
     notes += [shortfall.note(protocol.missing) for shortfall in selection.shortfalls]
-    notes += [selection.reason] if selection.reason else []
+    notes += [selection.reason] if selection.reason is not None else []
     notes += parts.ranked.notes
     if export is not None:
-        notes += dict.fromkeys(sums.mismatches.warnings)  # an index tells every block of all of them
-        notes += sums.mismatches.disagreements(export.path, len(export.caption_image))
+        notes += map(Note, dict.fromkeys(sums.mismatches.warnings))  # an index tells every block of all of them
+        notes += map(Note, sums.mismatches.disagreements(export.path, len(export.caption_image)))
         notes += [shortfall.note(protocol.missing) for shortfall in shortfalls_of(export, sums)]
     return notes
 
@@ -121,7 +121,7 @@ def shortfalls_of(export: AttentionExport, sums: RunSums) -> list[Shortfall]:
     return [Shortfall(text, hint) for text, hint in missing]
 
 
-def _refuse_nothing(headline: ChannelSums | None, ranked: RankedQueries, protocol: Protocol, notes: list[str]) -> None:
+def _refuse_nothing(headline: ChannelSums | None, ranked: RankedQueries, protocol: Protocol, notes: list[Note]) -> None:
     if headline is not None and not headline.columns["items"].sum():
         if protocol.directions[0] == "i2t":
             raise NothingToScoreError(

@@ -23,8 +23,10 @@ from attneval.arrays.ragged import ranges
 from attneval.arrays.strings import Strings
 from attneval.evaluation.sum_items import item_chunks
 from attneval.evaluation.weight_reader import MEAN
-from attneval.metrics.hits import Judged
+from attneval.metrics.hits import Hits
+from attneval.metrics.populations import counted, scored
 from attneval.metrics.rankings import Rows, normalised
+from attneval.metrics.set_scores import set_scores
 from attneval.results.items import (
     MISSED,
     NARROW,
@@ -88,17 +90,17 @@ def tabulate_items(
     relevant = items.sets["relevant"]
     reached = relevant.size[items.own] > 0
     kind[~reached] = UNREACHABLE
-    present = items.given | (protocol.missing == "zero")
+    present = counted(items.given, protocol)
     bits: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
     for chunk in item_chunks(items, present & ~items.ranked):
         nothing = np.zeros((len(chunk), int(items.key_count[chunk[0]])), np.bool_)
         bits |= _packed(chunk, nothing, _as_bits(relevant, items.own[chunk], nothing.shape))
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
-        own = Judged(rows, np.arange(len(chunk)), relevant, items.own[chunk])
+        own = Hits(rows, np.arange(len(chunk)), relevant, items.own[chunk])
         tp = own.true_positives
-        precision, recall = tp / np.maximum(own.attended, 1), tp / np.maximum(own.relevant, 1)
-        scores[chunk] = np.stack((precision, recall, 2 * tp / np.maximum(own.attended + own.relevant, 1)), axis=1)
+        scores[chunk] = of_set = set_scores(tp, own.attended, own.relevant)
+        precision, recall, _ = of_set.T
         first = rows.weight.argmax(axis=1)
         top[chunk] = np.stack((first, rows.weight[np.arange(len(chunk)), first]), axis=1)
         kind[chunk[tp > 0]] = SPILLED
@@ -130,7 +132,7 @@ def tabulate_items(
         item_other=other[kept],
         attended=np.concatenate([none, *(a for a, _ in pairs)]),
         relevant=np.concatenate([none, *(r for _, r in pairs)]),
-        scored=(reached | (protocol.unreachable == "zero"))[kept],
+        scored=scored(reached, protocol)[kept],
     )
 
 
@@ -187,7 +189,7 @@ class _Context:
         other = items.other[ranges(items.other_offset[wrong], count)]
         place = np.repeat(np.arange(len(wrong)), count)
         row = np.searchsorted(chunk, wrong)[place]
-        hits = Judged(rows, row, items.sets["relevant"], other).true_positives
+        hits = Hits(rows, row, items.sets["relevant"], other).true_positives
         keys = items.caption[wrong][place] * max(len(self.entity_types), 1) + other
         where = np.minimum(np.searchsorted(self.topic, keys), max(len(self.topic) - 1, 0))
         mentioned = self.topic[where] == keys if len(self.topic) else np.zeros(len(keys), np.bool_)

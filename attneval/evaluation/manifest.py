@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from attneval.errors import DataError
 from attneval.export.read.reader import open_export
 from attneval.groundtruth import open_ground_truth
-from attneval.results.result import Input
+from attneval.results.scores import Input
 from attneval.storage.digests import Hashing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from attneval.config.protocol import Protocol
     from attneval.export.read.content import AttentionExport
@@ -90,7 +90,6 @@ class Manifest:
         split: str | Path | None = None,
         similarity: Sequence[str | Path] = (),
         gt_format: str = "auto",
-        begun: Mapping[Path, Hashing] | None = None,
     ) -> Manifest:
         """Name the files of a scoring.
 
@@ -101,7 +100,6 @@ class Manifest:
             split: See `attn`.
             similarity: See `attn`.
             gt_format: See `attn`.
-            begun: Digests that are being computed already.
 
         Raises:
             DataError: One of them is no file.
@@ -116,7 +114,7 @@ class Manifest:
             None if gt is None else Path(gt),
             gt_format,
         )
-        digests = tuple((role, path, (begun or {}).get(path) or Hashing(path)) for role, path in files)
+        digests = tuple((role, path, Hashing(path)) for role, path in files)
         return cls(paths, tuple(map(Path, similarity)), None if split is None else Path(split), digests)
 
     def split_ids(self) -> list[str] | None:
@@ -132,11 +130,6 @@ class Manifest:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{self.split} cannot be read as a list of image ids ({error})") from error
         return list(dict.fromkeys(lines))
-
-    def finish_begun(self, begun: Iterable[Hashing]) -> None:
-        """Wait for digests that are being computed: a process is best forked while it has no other thread."""
-        for digest in begun:
-            digest.hexdigest()
 
     def begin_digests(self) -> None:
         """Compute the digests beside other work."""

@@ -16,7 +16,7 @@ from attneval.evaluation.select_images import Selection
 from attneval.evaluation.sum_items import item_chunks
 from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
 from attneval.matching.phrases import ScoredPhrases
-from attneval.metrics.hits import Judged
+from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows, normalised
 from attneval.results.items import ItemTable
 
@@ -107,10 +107,10 @@ def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block
         rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
         weight |= dict(zip(chunk.tolist(), rows.weight, strict=True))
         place = np.arange(len(chunk))
-        judged = Judged(rows, place, items.sets["relevant"], items.own[chunk])
+        judged = Hits(rows, place, items.sets["relevant"], items.own[chunk])
         reached = judged.relevant > 0
         ap[chunk[reached]] = (judged.precision_at_hits() / np.maximum(judged.relevant, 1))[reached]
-        peak = Judged(rows, place, items.sets["pointing"], items.own[chunk])
+        peak = Hits(rows, place, items.sets["pointing"], items.own[chunk])
         pointing[chunk[reached]] = peak.within(1)[reached]
     phrase = items.phrase[kept]
     spans = np.stack(

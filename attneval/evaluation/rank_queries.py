@@ -10,6 +10,7 @@ from attneval.evaluation.select_images import choose_images
 from attneval.export.read.similarity import open_similarity, similarity_of
 from attneval.metrics.ranks import NonFiniteScoreError, retrieval_ranks
 from attneval.metrics.retrieval import retrieval_columns
+from attneval.results.notes import NO_SIMILARITIES, Note
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class RankedQueries:
     columns: dict[str, NDArray[np.float64]]
     ranks: dict[str, RankTable]
     partial: bool
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def rank_queries(
@@ -68,9 +69,7 @@ def rank_queries(
     if manifest.similarity:
         scores, assumed = open_similarity(manifest.similarity, export)
     if scores is None:
-        return RankedQueries(
-            [], 0, {}, {}, partial=False, notes=("retrieval was not scored: there are no similarities",)
-        )
+        return RankedQueries([], 0, {}, {}, partial=False, notes=(NO_SIMILARITIES,))
     rows, partial = choose_images(scores.image_id, split, limit)
     chosen = scores.of_images(rows)
     try:
@@ -85,7 +84,7 @@ def rank_queries(
         retrieval_columns(ranks, len(chosen.image_id)),
         {direction: RankTable(r.image, r.rank(), r.fold) for direction, r in ranks.items()},
         partial,
-        tuple(assumed),
+        tuple(map(Note, assumed)),
     )
 
 

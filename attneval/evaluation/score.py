@@ -51,16 +51,12 @@ def score(
         AttnevalError: The input cannot be read or does not fit together, or nothing in it can be scored.
     """
     protocol, options = protocol or Protocol(), options or Options()
-    manifest = Manifest.from_arguments(
-        attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format, begun=options.digests
-    )
+    manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format)
     ids = manifest.split_ids()
     export = manifest.paths.open_export()
     source = manifest.paths.open_for_maps(export, protocol)
     selection = select_images(export, source, ids, protocol, gt=manifest.paths.gt, limit=options.limit)
     annotations = through_index(source, selection.ids_in(export), use=options.cache and not selection.absent)
-    # A process is best forked while it has no other thread.
-    manifest.finish_begun(options.digests.values())
     jobs = choose_jobs(options.jobs, bytes_of_images(export, selection.rows))
     blocks = plan_blocks(export, selection, jobs)
     scorer = block_scorer(manifest.paths, export, annotations, protocol, keep_items=options.items)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
+from attneval.results.notes import NO_ANNOTATIONS, NO_MAPS, Note, left_out, scored_zero
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,8 @@ class Shortfall:
     text: str
     hint: str
 
-    def note(self, missing: str) -> str:
-        """What a reader has to know of it.
+    def note(self, missing: str) -> Note:
+        """Note what became of it.
 
         Args:
             missing: `Protocol.missing`.
@@ -43,7 +44,7 @@ class Shortfall:
         """
         if missing == "error":
             raise AlignmentError(self.text, hint=self.hint)
-        return f"{self.text}: {'left out' if missing == 'skip' else 'scored 0'}"
+        return left_out(self.text) if missing == "skip" else scored_zero(self.text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +56,14 @@ class Selection:
         absent: Ids of annotated images that the export lacks and that are scored 0.
         partial: Whether images were left out only to be done sooner.
         shortfalls: What is missing.
-        reason: Why nothing is scored; empty if it is.
+        reason: Why nothing is scored; None if it is.
     """
 
     rows: NDArray[np.int64]
     absent: tuple[str, ...] = ()
     partial: bool = False
     shortfalls: tuple[Shortfall, ...] = ()
-    reason: str = ""
+    reason: Note | None = None
 
     def ids_in(self, export: AttentionExport | None) -> list[str]:
         """The ids of the images that the export has."""
@@ -93,8 +94,7 @@ def select_images(
         NothingToScoreError: No image of the split is there.
     """
     if export is None or source is None:
-        lacking = "no annotations were given (--gt)" if gt is None else "there are no attention maps"
-        return Selection(np.zeros(0, np.int64), reason=f"attention was not scored: {lacking}")
+        return Selection(np.zeros(0, np.int64), reason=NO_ANNOTATIONS if gt is None else NO_MAPS)
     rows, partial = choose_images(export.image_id, split, limit)
     shortfalls = []
     unknown = set(source.missing([export.image_id[i] for i in rows.tolist()]))

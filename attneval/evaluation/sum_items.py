@@ -10,9 +10,19 @@ import numpy as np
 from attneval.arrays.ragged import distinct_values, ranges
 from attneval.config.breakdowns import AREAS, LENGTHS
 from attneval.evaluation.weight_reader import MEAN
-from attneval.metrics.hits import Judged
+from attneval.metrics.hits import Hits
+from attneval.metrics.populations import (
+    ITEMS,
+    POPULATIONS,
+    REACHED,
+    SCORED,
+    SHUFFLED,
+    SHUFFLED_F1,
+    populations,
+)
 from attneval.metrics.rankings import Rows, normalised
-from attneval.metrics.registry import Column, columns
+from attneval.metrics.registry import ATTENTION, Column, columns
+from attneval.metrics.set_scores import F1
 from attneval.metrics.sweep import CURVES, grid, sweep
 from attneval.metrics.totals import exact_total, in_units
 
@@ -85,15 +95,14 @@ def sum_items(
         channel: Which channel, or `MEAN`.
         center: For each image the regions nearest its centre; None where that means nothing.
     """
-    specs = columns("attention", "companion", "ceiling")
+    specs = columns(*ATTENTION)
     reachable = items.sets["relevant"].size[items.own] > 0
-    present = items.given | (protocol.missing == "zero")
-    counted = {"items": _float(present), "scored": _float(present & (reachable | (protocol.unreachable == "zero")))}
-    scored = _score(items, weights, protocol, specs, counted["scored"], images=images, channel=channel)
+    counted = populations(items.given, reachable, protocol)
+    scored = _score(items, weights, protocol, specs, counted[SCORED], images=images, channel=channel)
     # Shuffled attention is scored on the items that have something else to be held against.
     rest = {over: counted[over] * (scored.compared[over] > 0) for over in counted}
-    full = _counted(specs, scored.model, counted) | counted | {"reached": _float(present & reachable)}
-    full |= {"shuffled_f1": scored.shuffled["f1"] * rest["scored"], "shuffled_n": rest["scored"]}
+    full = _counted(specs, scored.model, counted) | counted | {REACHED: counted[ITEMS] * reachable}
+    full |= {SHUFFLED_F1: scored.shuffled[F1] * rest[SCORED], SHUFFLED: rest[SCORED]}
     shuffled = _counted(specs, scored.shuffled, rest)
     totals: Totals = {
         "sweep": {
@@ -121,17 +130,17 @@ def _score(
     """Rank the items' weights, chunk by chunk, and hold them against their own and against other entities."""
     count = len(items.own)
     model, shuffled = _without_weights(specs, items, protocol), _zeros(specs, count)
-    compared = {over: np.zeros(count) for over in ("items", "scored")}
+    compared = {over: np.zeros(count) for over in POPULATIONS}
     curves = np.zeros((len(CURVES), images, len(grid(protocol.rule))))
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights.read(chunk, channel), protocol.normalize), protocol.rule)
-        judged = _judged(items, rows, np.arange(len(chunk)), items.own[chunk])
-        for name, values in _evaluated(specs, judged):
+        hits = _hits(items, rows, np.arange(len(chunk)), items.own[chunk])
+        for name, values in _evaluated(specs, hits):
             model[name][chunk] = values
         low, high = int(items.image[chunk[0]]), int(items.image[chunk[-1]]) + 1
         group = np.where(scored[chunk] > 0, items.image[chunk] - low, -1)
-        curves[:, low:high] += sweep(judged["relevant"], protocol.rule, group, high - low)
-        means, numbers = _score_others(items, rows, chunk, specs, protocol.unreachable)
+        curves[:, low:high] += sweep(hits["relevant"], protocol.rule, group, high - low)
+        means, numbers = _score_others(items, rows, chunk, specs, protocol)
         for name, values in means.items():
             shuffled[name][chunk] = values
         for over, values in numbers.items():
@@ -170,8 +179,8 @@ def _constant_totals(
         image, row = np.unique(image_of[chosen], return_inverse=True)
         weight = np.full((1, n), 1 / n) if center is None else _center_rows(center, image, n)
         rows = Rows.rank(weight, protocol.rule)
-        judged = _judged(items, rows, row if center is not None else np.zeros_like(row), chosen)
-        for name, values in _evaluated(specs, judged):
+        hits = _hits(items, rows, row if center is not None else np.zeros_like(row), chosen)
+        for name, values in _evaluated(specs, hits):
             sums[name][chosen] = values
     counts = _counted(specs, sums, times).items()
     return {name: exact_total(np.bincount(image_of, values, images)) for name, values in counts}
@@ -187,7 +196,7 @@ def _counted(specs: dict[str, Column], values: Table, over: Table) -> Table:
 
 
 def _score_others(
-    items: Items, rows: Rows, chunk: NDArray[np.int64], specs: dict[str, Column], policy: str
+    items: Items, rows: Rows, chunk: NDArray[np.int64], specs: dict[str, Column], protocol: Protocol
 ) -> tuple[Table, Table]:
     """Hold each item against every other entity of its image.
 
@@ -198,23 +207,23 @@ def _score_others(
     other = items.other[ranges(items.other_offset[chunk], count)]
     row = np.repeat(np.arange(len(chunk)), count)
     reachable = items.sets["relevant"].size[other] > 0
-    valid = {"items": np.ones(len(other)), "scored": _float(reachable | (policy == "zero"))}
+    valid = populations(np.ones(len(other), np.bool_), reachable, protocol)
     compared = {over: np.asarray(np.bincount(row, mask, len(chunk)), np.float64) for over, mask in valid.items()}
     means: Table = {}
-    for name, values in _evaluated(specs, _judged(items, rows, row, other)):
+    for name, values in _evaluated(specs, _hits(items, rows, row, other)):
         over = specs[name].over
         means[name] = np.bincount(row, values * valid[over], len(chunk)) / np.maximum(compared[over], 1)
     return means, compared
 
 
-def _judged(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int64]) -> dict[str, Judged]:
+def _hits(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int64]) -> dict[str, Hits]:
     """Pairs held against each kind of sets; kinds that are the same sets share the work."""
-    made: dict[int, Judged] = {}
-    return {kind: made.setdefault(id(sets), Judged(rows, row, sets, of)) for kind, sets in items.sets.items()}
+    made: dict[int, Hits] = {}
+    return {kind: made.setdefault(id(sets), Hits(rows, row, sets, of)) for kind, sets in items.sets.items()}
 
 
-def _evaluated(specs: dict[str, Column], judged: dict[str, Judged]) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    return ((name, spec.of(judged[spec.against])) for name, spec in specs.items())
+def _evaluated(specs: dict[str, Column], hits: dict[str, Hits]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    return ((name, spec.values(hits[spec.against])) for name, spec in specs.items())
 
 
 def item_chunks(items: Items, usable: NDArray[np.bool_], *, whole: bool = False) -> Iterator[NDArray[np.int64]]:
@@ -266,15 +275,13 @@ def _by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> 
     return by
 
 
-def _float(values: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return values.astype(np.float64)
-
-
 def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol) -> Table:
     """What items have to which the model gave no weights: 0, but for what is of their sets alone."""
     every = np.zeros(len(items.own), np.int64)
-    judged = Judged(Rows.rank(np.zeros((0, 1)), protocol.rule), every, items.sets["relevant"], items.own)
-    return _zeros(specs, len(items.own)) | {name: spec.of(judged) for name, spec in specs.items() if spec.of_set_alone}
+    hits = Hits(Rows.rank(np.zeros((0, 1)), protocol.rule), every, items.sets["relevant"], items.own)
+    return _zeros(specs, len(items.own)) | {
+        name: spec.values(hits) for name, spec in specs.items() if spec.of_set_alone
+    }
 
 
 def _zeros(specs: dict[str, Column], count: int) -> Table:

@@ -63,6 +63,10 @@ def pack(paths: Sequence[Path], target: Path) -> list[str]:
         kind=export.header.kind,
         normalised_over=export.header.normalised_over,
         channels=[(int(layer), int(head)) for layer, head in export.channel],
+        channel_names=export.channel_name,
+        weights_dtype=export.header.weights_dtype or None,
+        # What is read has been checked.
+        check=False,
         dtype="float16" if export.maps and all(maps.itemsize == 2 for maps in export.maps.values()) else "float32",
     )
     with writer as out:
@@ -97,8 +101,10 @@ def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.i
     for direction, block in maps.items():
         check_maps(report, export, direction, rows, block)
     report.stop_if_broken()
-    offset = tokens.offset
+    offset, mass = tokens.offset, None
     padded = {direction: _padded(export, rows, block) for direction, block in maps.items()}
+    if export.mass is not None:
+        mass = _padded_masses(export, rows, export.mass.take(rows).flat)
     words = spans = None
     if export.token_text is not None:
         count = np.diff(offset)
@@ -114,14 +120,15 @@ def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.i
         spans=spans,
         tokens=words,
         attention_i2t=padded.get("i2t"),
+        mass=mass,
+        windows=None if export.caption_region is None else export.caption_region[rows],
     )
 
 
 def _padded(export: AttentionExport, rows: NDArray[np.int64], block: MapBlock) -> NDArray[np.floating]:
     """The maps of some captions as f[B, A, T, R], zeros where there is nothing."""
     tokens = export.token_offset[rows + 1] - export.token_offset[rows]
-    image = export.caption_image[rows]
-    regions = export.regions.offset[image + 1] - export.regions.offset[image]
+    regions = export.window(rows)[1]
     channels = len(export.channel)
     size = channels * tokens * regions
     padded = np.zeros((len(rows), channels, int(tokens.max(initial=0)), int(regions.max(initial=0))), block.flat.dtype)
@@ -130,4 +137,15 @@ def _padded(export: AttentionExport, rows: NDArray[np.int64], block: MapBlock) -
     per_channel = (tokens * regions)[caption]
     place = (caption, within // per_channel, within % per_channel // regions[caption], within % regions[caption])
     padded[place] = block.flat[ranges(block.start, size)]
+    return padded
+
+
+def _padded_masses(
+    export: AttentionExport, rows: NDArray[np.int64], mass: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """The masses f[sum A*T] of the rows of some captions as f[B, A, T], zeros where there is nothing."""
+    tokens = export.token_offset[rows + 1] - export.token_offset[rows]
+    padded = np.zeros((len(rows), len(export.channel), int(tokens.max(initial=0))), mass.dtype)
+    keep = np.arange(padded.shape[2]) < tokens[:, None, None]
+    padded[np.broadcast_to(keep, padded.shape)] = mass
     return padded

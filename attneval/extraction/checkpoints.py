@@ -18,20 +18,19 @@ from attneval.export.write.writer import ExportWriter
 from attneval.storage.digests import sha256_of
 from attneval.training.data.captions import EncodedCaptions
 from attneval.training.data.vocabulary import Vocabulary
-from attneval.training.models.similarity import MatchedMaps, mean_maps, similarity_matrix
+from attneval.training.models.similarity import CaptionMap, MatchedMaps, mean_maps, similarity_matrix
 from attneval.training.models.table import MODELS
 from attneval.training.run.checkpoint import read_checkpoint
 from attneval.training.run.config import to_dict
 from attneval.training.run.updates import resolve_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from attneval.training.data.precomputed import Split
     from attneval.training.models.matching import MatchingModel
-    from attneval.training.models.similarity import CaptionMap
     from attneval.training.run.checkpoint import Checkpoint
 
 PREPROCESS = "captions in lower case, split as nltk does, between <start> and <end>; precomputed region features"
@@ -197,7 +196,7 @@ def write_export(
     over = "regions" if "t2i" in directions else "tokens"
     with ExportWriter(path, normalised_over=over, **about) as out:
         out.add_images(split.image_ids, size=sizes, boxes=boxes)
-        numbers = _caption_numbers(split.caption_image)
+        numbers = caption_numbers(split.caption_image)
         names = [split.image_ids[image] for image in split.caption_image.tolist()]
         if maps is None:
             out.add_captions(names, None, indices=numbers, texts=split.captions)
@@ -214,6 +213,13 @@ def write_export(
                 )
         if similarity is not None:
             out.set_similarity(similarity())
+
+
+def even_maps(split: Split, captions: EncodedCaptions) -> Iterator[CaptionMap]:
+    """Maps in which each token attends to all regions alike, for what depends on tokens and regions alone."""
+    for caption, (tokens, image) in enumerate(zip(captions.tokens, split.caption_image.tolist(), strict=True)):
+        regions = len(split.regions.features(split.rows[image : image + 1])[0])
+        yield CaptionMap(caption, tokens, np.full((len(tokens), regions), 1 / regions, np.float32), None)
 
 
 def _regions(
@@ -241,8 +247,12 @@ def _regions(
     return boxes, size
 
 
-def _caption_numbers(caption_image: NDArray[np.int64]) -> list[int]:
-    """Number each caption among those of its image, from 0."""
+def caption_numbers(caption_image: NDArray[np.int64]) -> list[int]:
+    """Number each of N captions among those of its image, from 0.
+
+    Args:
+        caption_image: i8[N], the image of each caption.
+    """
     seen: Counter[int] = Counter()
     numbers = []
     for image in caption_image.tolist():

@@ -14,15 +14,17 @@ from attneval.errors import GroundTruthError
 from attneval.groundtruth.coco import captions_of
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry
-from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape, sizes_for, trimmed
+from attneval.groundtruth.image_sizes import sizes_for
+from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.spans import trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
     from attneval.groundtruth.documents import Document
     from attneval.groundtruth.entry import Size, Span
+    from attneval.groundtruth.image_sizes import Sizes
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.records import Sizes
     from attneval.groundtruth.registry import Files
 
 NO_CLASS = "_"

@@ -147,43 +147,6 @@ class GroundTruth:
             )
         return replace(self, image_size=size, box=box)
 
-    def without_crowds(self, crowd: str) -> GroundTruth:
-        """The same under a rule for shapes around groups of things.
-
-        Args:
-            crowd: `include`: they count as any shape; `drop`: they go, and phrases with no other shape have none;
-                `ignore`: phrases of an entity that has one have none.
-        """
-        if crowd == "include" or not (self.box_crowd.any() or self.mask_crowd.any()):
-            return self
-        entities = len(self.box_offset) - 1
-        box_owner = np.repeat(np.arange(entities), np.diff(self.box_offset))
-        mask_owner = np.repeat(np.arange(entities), np.diff(self.mask_offset))
-        drop_box, drop_mask = self.box_crowd, self.mask_crowd
-        if crowd == "ignore":
-            touched = np.zeros(entities, np.bool_)
-            touched[box_owner[drop_box]] = touched[mask_owner[drop_mask]] = True
-            drop_box, drop_mask = touched[box_owner], touched[mask_owner]
-        boxes, masks = np.flatnonzero(~drop_box), np.flatnonzero(~drop_mask)
-        box_count = np.bincount(box_owner[boxes], minlength=entities)
-        mask_count = np.bincount(mask_owner[masks], minlength=entities)
-        kept = box_count > 0
-        row = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)
-        mask_bytes = np.diff(self.mask_at)[masks]
-        return replace(
-            self,
-            phrase_entity=row[self.phrase_entity],
-            entity_offset=offsets_of(kept)[self.entity_offset],
-            box_offset=offsets_of(box_count[kept]),
-            box=self.box[boxes],
-            box_crowd=self.box_crowd[boxes],
-            mask_offset=offsets_of(mask_count[kept]),
-            mask=self.mask[ranges(self.mask_at[masks], mask_bytes)],
-            mask_at=offsets_of(mask_bytes),
-            mask_area=self.mask_area[masks],
-            mask_crowd=self.mask_crowd[masks],
-        )
-
     def caption_name(self, image: int, caption: int) -> str:
         """How a caption is called in messages: ``36979#2``."""
         return f"{self.image_id[image]}#{self.caption_index[caption]}"

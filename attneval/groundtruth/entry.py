@@ -21,6 +21,8 @@ LARGEST_SIZE = 2**20
 LARGEST = 2**63 - 1
 """Ids and counts, at most."""
 UNKNOWN_SIZE = (0, 0)
+LONGEST_SHOWN = 160
+"""Characters of a value in a message."""
 
 
 class Entry:
@@ -199,9 +201,10 @@ def entries(place: object, kind: str, values: Any, field: str = "id") -> list[En
 
 def _shown(value: Any) -> str:
     try:
-        return _SHORT.repr(value)
+        text = _SHORT.repr(value)
     except ValueError:  # Python writes no whole number of more than 4,300 digits
         return "a number of too many digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 _SHORT = reprlib.Repr()

@@ -6,19 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attneval.groundtruth.documents import only
-from attneval.groundtruth.entry import LARGEST_SIZE, Entry, entries
-from attneval.groundtruth.outlines import rasterised
-from attneval.groundtruth.records import (
-    Caption,
-    Categories,
-    Phrase,
-    Picture,
-    RecordSource,
-    Shape,
-    Sizes,
-    image_name,
-    sizes_for,
-)
+from attneval.groundtruth.entry import Entry, entries
+from attneval.groundtruth.image_names import image_name
+from attneval.groundtruth.image_sizes import Sizes, sizes_for
+from attneval.groundtruth.outlines import outline_size, rasterised
+from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -75,9 +67,7 @@ class CaptionMasks:
             for part, field, masks in _grounded(entry):
                 for mask in masks:
                     if isinstance(mask, dict) and "size" in mask:
-                        sides = part.as_list(mask["size"], field)
-                        height, width = (part.as_whole(side, field, 1, LARGEST_SIZE) for side in sides)
-                        return width, height
+                        return outline_size(part, field, mask)
         self._sizes.require([image_id], self.documents[0])
         return self._sizes.get(image_id)
 
@@ -105,10 +95,10 @@ def _span(part: Entry, text: str) -> list[tuple[int, int]]:
 
 def _shape(part: Entry, field: str, mask: Any, size: Size) -> Shape | None:
     """A mask and the box that encloses it; None if it has no pixel."""
-    from attneval.geometry.masks import bounds
+    from attneval.geometry.strips import Strips
 
     counts = rasterised(part, field, mask, size)
-    box = bounds(counts, size)
+    box = Strips.from_mask(counts, size[1]).bounds
     return None if box is None else Shape(box, partial(_kept, counts))
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry
-from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape, trimmed
+from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.spans import trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence

@@ -16,18 +16,11 @@ from attneval.groundtruth.columns import NO_TARGET
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entities import EDGE_SHIFT
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
+from attneval.groundtruth.image_names import coco_number
+from attneval.groundtruth.image_sizes import agreed_size
 from attneval.groundtruth.outlines import outline
-from attneval.groundtruth.records import (
-    Caption,
-    Phrase,
-    Picture,
-    RecordSource,
-    Shape,
-    agreed_size,
-    categories_of,
-    coco_number,
-    whole,
-)
+from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, categories_of
+from attneval.groundtruth.spans import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,16 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.groundtruth.documents import Lines, only
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry
-from attneval.groundtruth.records import (
-    Caption,
-    Categories,
-    Phrase,
-    Picture,
-    RecordSource,
-    Shape,
-    agreed_size,
-    image_name,
-)
+from attneval.groundtruth.image_names import image_name
+from attneval.groundtruth.image_sizes import agreed_size
+from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence

@@ -39,9 +39,7 @@ def rasterised(entry: Entry, field: str, value: Any, size: Size) -> bytes:
                 for polygon in entry.as_list(value, field)
             ]
             return from_polygons(polygons, size)
-        height, width = (
-            entry.as_whole(side, field, 1, LARGEST_SIZE) for side in entry.as_list(value.get("size"), field)
-        )
+        width, height = outline_size(entry, field, value)
         if (width, height) != size:
             entry.fail(f"{field} is of an image of {width} x {height}, and this one is {size[0]} x {size[1]}")
         counts = value.get("counts")
@@ -52,3 +50,16 @@ def rasterised(entry: Entry, field: str, value: Any, size: Size) -> bytes:
         return from_runs([entry.as_whole(run, field) for run in entry.as_list(counts, field)], size)
     except ValueError as error:
         entry.fail(f"{field}: {error}")
+
+
+def outline_size(entry: Entry, field: str, value: dict[str, Any]) -> Size:
+    """The width and height of the image that run lengths are of.
+
+    Raises:
+        GroundTruthError: They do not tell it.
+    """
+    sides = entry.as_list(value.get("size"), field)
+    if len(sides) != 2:
+        entry.fail(f"{field} has a size of {len(sides)} numbers instead of height and width")
+    height, width = (entry.as_whole(side, field, 1, LARGEST_SIZE) for side in sides)
+    return width, height

@@ -7,14 +7,17 @@ pixel are the number of its segment.
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
+from glob import escape
 from typing import TYPE_CHECKING
 
 from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.columns import PLURAL
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry, entries
-from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, categories_of, trimmed
+from attneval.groundtruth.label_images import read_labels
+from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, categories_of
+from attneval.groundtruth.spans import trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -57,6 +60,7 @@ class Narratives:
         self.documents = (document, panoptic)
         self.categories = categories_of(panoptic, panoptic.data)
         self._folders = folders
+        self._labels: tuple[str, NDArray[np.int64]] | None = None
         self._narratives: dict[str, list[Entry]] = {}
         for entry in entries(document, "narrative", document.data, ""):
             self._narratives.setdefault(entry.key("image_id"), []).append(entry)
@@ -141,28 +145,24 @@ class Narratives:
     def _mask(self, name: str, number: int, size: Size) -> bytes:
         from attneval.geometry.masks import from_pixels
 
-        labels = _labels(tuple(self._folders), name)
-        if labels.shape != (size[1], size[0]):
-            raise GroundTruthError(
-                f"{name} is {labels.shape[1]} x {labels.shape[0]}, and its image {size[0]} x {size[1]}"
-            )
-        return from_pixels(labels == number)
+        if self._labels is None or self._labels[0] != name:  # all segments of an image are asked for together
+            path = _label_image(self._folders, name)
+            labels = read_labels(path)
+            if labels.shape != (size[1], size[0]):
+                width, height = size
+                raise GroundTruthError(
+                    f"{path} is {labels.shape[1]} x {labels.shape[0]}, and its image {width} x {height}"
+                )
+            self._labels = name, labels
+        return from_pixels(self._labels[1] == number)
 
 
-@lru_cache(maxsize=2)  # all segments of an image are asked for together
-def _labels(folders: tuple[Path, ...], name: str) -> NDArray[np.int64]:
-    """The segment numbers i8[height, width] of a label image."""
-    from attneval.groundtruth.label_images import read_labels
-
-    if "/" not in name and "\\" not in name and name not in {"", ".", ".."}:
+def _label_image(folders: Sequence[Path], name: str) -> Path:
+    """The file of a label image, in one of the folders or up to two levels down."""
+    if not {"/", "\\", "\0"} & set(name) and name not in {"", ".", ".."}:
         for pattern in ("", "*/", "*/*/"):
             for folder in folders:
-                for path in folder.glob(f"{pattern}{_escaped(name)}"):
-                    return read_labels(path)
-    raise GroundTruthError(f"{', '.join(map(str, folders))} has no label image {name}")
-
-
-def _escaped(name: str) -> str:
-    from glob import escape
-
-    return escape(name)
+                path = next(folder.glob(pattern + escape(name)), None)
+                if path is not None:
+                    return path
+    raise GroundTruthError(f"{', '.join(map(str, folders))} has no label image {name[:80]!r}")

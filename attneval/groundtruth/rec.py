@@ -8,17 +8,10 @@ from attneval.groundtruth.columns import NO_TARGET
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
 from attneval.groundtruth.heads import head_span
-from attneval.groundtruth.records import (
-    Caption,
-    Categories,
-    Phrase,
-    Picture,
-    RecordSource,
-    Shape,
-    agreed_size,
-    image_name,
-    whole,
-)
+from attneval.groundtruth.image_names import image_name
+from attneval.groundtruth.image_sizes import agreed_size
+from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.spans import whole
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable

@@ -158,7 +158,9 @@ def expressions(candidate: Candidate) -> bool:
 
 def caption_masks(candidate: Candidate) -> bool:
     """Captions with grounded phrases as GLaMM writes them."""
-    return _has(candidate.data, "groundings") or (_has(candidate.data, "refs") and _has(candidate.data, "file_name"))
+    data = candidate.data
+    named = _has(data, "file_name") or _has(data, "img_file_name")
+    return _has(data, "groundings") or (_has(data, "refs") and named)
 
 
 def grounding_lines(candidate: Candidate) -> bool:

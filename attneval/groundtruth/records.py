@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,19 +11,19 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of
 from attneval.arrays.strings import Strings
 from attneval.config.breakdowns import TYPES
-from attneval.errors import GroundTruthError, first_of
+from attneval.errors import GroundTruthError
 from attneval.groundtruth.columns import GroundTruth
-from attneval.groundtruth.documents import Document
-from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
+from attneval.groundtruth.entry import entries
+from attneval.groundtruth.image_names import coco_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from attneval.groundtruth.documents import Document
     from attneval.groundtruth.entry import Box, Size, Span
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
 
     Rasterise = Callable[[Size], bytes]
     """From the size of an image to a mask as compressed run lengths."""
@@ -268,7 +267,7 @@ class _Masks:
                 self._crowd += [crowd for _, crowd in with_mask]
 
     def columns(self) -> dict[str, Any]:
-        from attneval.geometry.masks import mask_areas
+        from attneval.geometry.strips import mask_areas
 
         at = offsets_of(map(len, self._runs))
         mask = np.frombuffer(b"".join(self._runs), np.uint8)
@@ -287,107 +286,3 @@ def _column(values: Iterable[int]) -> NDArray[np.int64]:
 
 def _table(rows: list[Any], width: int, dtype: type[np.generic]) -> NDArray[Any]:
     return np.array(rows, dtype).reshape(-1, width)
-
-
-def coco_number(stem: str) -> str:
-    """The number in the name of a COCO file; other names as they are.
-
-    Args:
-        stem: A name without ending: `COCO_val2014_000000000285` or `000000000285`.
-    """
-    head, _, number = stem.rpartition("_")
-    named = head.startswith("COCO_") or (not head and len(number) == 12)
-    return number.lstrip("0") or "0" if named and number.isascii() and number.isdigit() else stem
-
-
-def image_name(file_name: str) -> str:
-    """The image that a file is of: its COCO number, or its name without folders and ending."""
-    return coco_number(PurePosixPath(file_name.replace("\\", "/")).stem)
-
-
-def trimmed(text: str, start: int, stop: int) -> tuple[int, int]:
-    """A span without what is neither a letter nor a digit at its ends; empty if there is nothing else."""
-    while start < stop and not text[start].isalnum():
-        start += 1
-    while start < stop and not text[stop - 1].isalnum():
-        stop -= 1
-    return start, stop
-
-
-def whole(text: str) -> list[Span]:
-    """The span of a text without blanks around it; none if there is nothing else."""
-    start = len(text) - len(text.lstrip())
-    return [(start, len(text.rstrip()))] if text.strip() else []
-
-
-def agreed_size(entry: Entry, known: Size | None, image_id: str) -> Size:
-    """The size that an entry gives of its image, refused if another entry gave another one."""
-    size = entry.size()
-    if known is not None and known != size:
-        entry.fail(f"it says that image {image_id} is {size}, and another entry says {known}")
-    return size
-
-
-class Sizes:
-    """Image sizes from files of several layouts, for formats that have none.
-
-    Args:
-        documents: A JSON of which `images` holds `id`, `width` and `height`, a list of entries with `image_id`, `width`
-            and `height`, or a dictionary by id.
-
-    Raises:
-        GroundTruthError: A file is none of these, or two sizes of an image differ.
-    """
-
-    def __init__(self, documents: Sequence[Document]) -> None:
-        self._size: dict[str, Size] = {}
-        for document in documents:
-            for image_id, size in _sizes_of(document):
-                known = self._size.setdefault(image_id, size)
-                if known != size:
-                    raise GroundTruthError(f"{document}: image {image_id} is {size} here and {known} elsewhere")
-
-    def get(self, image_id: str) -> Size:
-        """The size of an image; (0, 0) if it is not known."""
-        return self._size.get(image_id, UNKNOWN_SIZE)
-
-    def require(self, image_ids: Iterable[str], place: object) -> None:
-        """Refuse images whose size is not known.
-
-        Raises:
-            GroundTruthError: There are such images.
-        """
-        lacking = [image_id for image_id in image_ids if image_id not in self._size]
-        if lacking:
-            raise GroundTruthError(
-                f"{place} has no sizes of {len(lacking)} images (first: {first_of(lacking)})",
-                hint="name a file that has them with --gt-sizes: a COCO JSON, or image_data.json",
-            )
-
-
-def sizes_for(files: Files, reading: Reading) -> Sizes:
-    """The image sizes of files that were given for them.
-
-    Args:
-        files: Those of a format; the ones with the role `sizes` are read.
-        reading: Names others.
-    """
-    given = [candidate.document for candidate in files.get("sizes", [])]
-    return Sizes([*given, *map(Document, reading.sizes)])
-
-
-def _sizes_of(document: Document) -> Iterator[tuple[str, Size]]:
-    data = document.data
-    if isinstance(data, dict) and isinstance(data.get("images"), list):
-        data = data["images"]
-    if isinstance(data, list):
-        for entry in entries(document, "image", data):
-            name = "image_id" if "image_id" in entry else "id"
-            if "width" in entry or "height" in entry:
-                yield entry.key(name), entry.size()
-        return
-    if not isinstance(data, dict):
-        raise GroundTruthError(f"{document} holds no image sizes")
-    for image_id, value in data.items():
-        entry = Entry(document, "image", image_id, value)
-        yield entry.as_key(image_id, "its name"), entry.size()

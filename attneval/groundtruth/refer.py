@@ -13,8 +13,10 @@ from attneval.groundtruth.columns import NO_TARGET
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
 from attneval.groundtruth.heads import head_span
+from attneval.groundtruth.image_sizes import Sizes, sizes_for
 from attneval.groundtruth.instances import Instances
-from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, Sizes, sizes_for, whole
+from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.spans import whole
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable

@@ -7,17 +7,9 @@ from typing import TYPE_CHECKING
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry, entries
 from attneval.groundtruth.heads import head_span
-from attneval.groundtruth.records import (
-    Caption,
-    Categories,
-    Phrase,
-    Picture,
-    RecordSource,
-    Shape,
-    Sizes,
-    sizes_for,
-    whole,
-)
+from attneval.groundtruth.image_sizes import Sizes, sizes_for
+from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.spans import whole
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence

@@ -37,7 +37,7 @@ class Items:
         entry: i8[k], what is pooled into the item's row: tokens in direction t2i, the region in direction i2t.
         share: i8[k], how often each entry counts in the sum that is pooled.
         divisor: i8[m], what that sum is divided by.
-        sets: Sets of keys by what they stand for: `relevant`, and `pointing` where the protocol tells them apart.
+        sets: IndexSets of keys by what they stand for: `relevant`, and `pointing` where the protocol tells them apart.
         own: i8[m], the set of each item.
         other_offset: i8[m+1], first entry of each item in `other`.
         other: i8[o], for each item the sets of the other entities it could be about.

@@ -13,14 +13,16 @@ import numpy as np
 
 from attneval.arrays.ragged import distinct_values
 from attneval.metrics.fast_counting import counted_below
+from attneval.metrics.set_scores import SET_SCORES, set_f1, set_precision, set_recall
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.thresholds import Threshold
-    from attneval.metrics.hits import Judged
+    from attneval.metrics.hits import Hits
 
-CURVES = ("precision", "recall", "f1")
+CURVES = SET_SCORES
+"""The metrics that have a curve."""
 
 
 def grid(rule: Threshold) -> NDArray[np.float64]:
@@ -28,11 +30,11 @@ def grid(rule: Threshold) -> NDArray[np.float64]:
     return distinct_values(np.append(rule.sweep(), rule.value))
 
 
-def sweep(items: Judged, rule: Threshold, group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+def sweep(items: Hits, rule: Threshold, group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
     """Sum precision, recall and F1 over items, for every threshold of the grid.
 
     Args:
-        items: p items, each judged by the row at its own place.
+        items: p items, each paired with the row at its own place.
         rule: The threshold rule.
         group: i8[p], the group each item is summed into; -1 leaves it out.
         groups: How many groups there are.
@@ -48,10 +50,14 @@ def sweep(items: Judged, rule: Threshold, group: NDArray[np.int64], groups: int)
     survived[~counts] = 0
     survived += (np.maximum(group, 0) * (len(cutoffs) + 1))[:, None]
     key = survived.ravel()
-    attended, relevant = np.arange(1.0, items.keys + 1), np.maximum(items.relevant, 1.0)[:, None]
+    attended, relevant = np.arange(1.0, items.keys + 1), items.relevant[:, None]
     gain = items.gain_by_rank()
     hits = np.cumsum(gain, axis=1)
-    steps = (_steps(hits / attended), gain / relevant, _steps(hits / ((attended + relevant) / 2)))
+    steps = (
+        _steps(set_precision(hits, attended)),
+        set_recall(gain, relevant),  # a sum of gains divided is the sum of gains divided
+        _steps(set_f1(hits, attended, relevant)),
+    )
     sums = np.empty((len(CURVES), groups, len(cutoffs)))
     for curve, values in enumerate(steps):
         summed = np.bincount(key, values.ravel(), groups * (len(cutoffs) + 1)).reshape(groups, -1)

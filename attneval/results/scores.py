@@ -1,4 +1,4 @@
-"""Everything measured in one direction and channel."""
+"""What a result is made of: measured values, curves, and the sums that they were computed from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,28 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from attneval.metrics.populations import has_attention
+from attneval.metrics.retrieval import has_retrieval
+
 if TYPE_CHECKING:
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that went into a result.
+
+    Attributes:
+        role: `attn`, `gt`, `similarity`, `boxes` or `split`.
+        path: As it was given.
+        sha256: The digest of its bytes; for a directory, of the lines `sha256sum` prints for the files read, sorted by
+            name.
+    """
+
+    role: str
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -17,13 +36,16 @@ class Measured:
 
     Attributes:
         value: Unrounded; None where it is undefined.
-        n: What it is a mean over: items, queries or captions.
+        n: The number of items, queries or captions that it is a mean over.
         ci: The 95 % interval, None where there is none.
+        higher_is_better: The direction of what is good as a file has it, for a metric that this attneval does not
+            know; None for all others, of which the registry has it.
     """
 
     value: float | None
     n: int
     ci: tuple[float, float] | None = None
+    higher_is_better: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -83,3 +105,13 @@ class Scores:
     curve: Curve | None
     sums: ImageSums
     totals: Totals = field(default_factory=dict)
+
+    @property
+    def has_attention(self) -> bool:
+        """True if attention maps were scored."""
+        return has_attention(self.sums.columns)
+
+    @property
+    def has_retrieval(self) -> bool:
+        """True if similarities were scored."""
+        return has_retrieval(self.sums.columns)

@@ -1,30 +1,36 @@
-"""From sums to scores: the one place where sums become values, floors, ceilings, breakdowns and curves."""
+"""From sums to scores: the one place where sums become values, floors, ceilings, breakdowns and curves.
+
+A metric whose columns are not among the sums, since another attneval made them, has no value there.
+"""
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.config.breakdowns import AREAS, LENGTHS, TYPES
-from attneval.metrics.registry import columns, metrics
+from attneval.metrics.populations import SCORED
+from attneval.metrics.registry import ATTENTION, columns, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
 from attneval.results.scores import Curve, Measured, Scores
 from attneval.statistics.bootstrap import intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from attneval.config.protocol import Protocol
     from attneval.metrics.registry import Metric, Sums
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
 
-ATTENTION = ("attention", "companion", "ceiling")
-"""The groups of metrics that need maps; the others need similarities."""
-BASELINES = ("uniform", "center", "shuffled", "oracle")
+FLOORS = ("uniform", "center", "shuffled")
+"""The baselines whose columns are totals of a scoring."""
+BASELINES = (*FLOORS, "oracle")
 
 
 def summarise(
@@ -34,22 +40,24 @@ def summarise(
 
     Args:
         sums: Per-image sums of attention, of retrieval, or of both.
-        totals: As in `attneval.evaluation.sum_items.Scored`; empty without attention.
+        totals: Sums over all images: `sweep`, the curves; the floors, each with its columns; `by`, columns by kind and
+            name of a group of items. Empty without attention.
         protocol: What they were computed under.
         resamples: How many bootstrap resamples the intervals take.
         seed: Of the resamples.
-        with_intervals: Whether to compute intervals at all.
+        with_intervals: False to compute no intervals at all.
     """
-    wanted = [metric for metric in metrics() if ("items" if metric.group in ATTENTION else "i2t_n") in sums.columns]
     totals = _in_order(totals)
     total = _totalled(sums, totals)
+    values = measure_all(metrics(), total)
+    wanted = [metric for metric in metrics() if metric.name in values]
     bounds = intervals(wanted, sums, resamples=resamples, seed=seed) if with_intervals else {}
     curve = None
-    if totals and total["scored"] > 0:
-        sweep = {name: (total[f"sweep_{name}"] / total["scored"]).tolist() for name in CURVES}
+    if totals and total[SCORED] > 0:
+        sweep = {name: (total[f"sweep_{name}"] / total[SCORED]).tolist() for name in CURVES}
         curve = Curve(protocol.rule.rule, grid(protocol.rule).tolist(), **sweep)
     return Scores(
-        metrics={metric.name: measure(metric, total, bounds.get(metric.name)) for metric in wanted},
+        metrics={name: replace(measured, ci=bounds.get(name)) for name, measured in values.items()},
         baselines=_baselines(total, totals, protocol),
         by=_breakdown(totals),
         curve=curve,
@@ -64,25 +72,26 @@ def _totalled(sums: ImageSums, totals: Totals) -> Sums:
     return {**sums.total(), **{f"sweep_{name}": np.array(values) / UNIT for name, values in sweep.items()}}
 
 
-def measure(metric: Metric, sums: Sums, ci: tuple[float, float] | None = None) -> Measured:
-    """One metric from summed columns."""
-    value = float(metric.value(sums))
-    count = round(float(sums[metric.per]))
-    return Measured(value if math.isfinite(value) else None, count, ci)
+def measure_all(chosen: Iterable[Metric], sums: Sums) -> dict[str, Measured]:
+    """Compute those of some metrics whose columns are among the sums, by name."""
+    measured: dict[str, Measured] = {}
+    for metric in chosen:
+        with suppress(KeyError):
+            value = float(metric.value(sums))
+            count = round(float(sums[metric.per]))
+            measured[metric.name] = Measured(value if math.isfinite(value) else None, count)
+    return measured
 
 
 def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dict[str, Measured]]:
     if not totals:
         return {}
     comparable = [metric for metric in metrics(*ATTENTION) if metric.baseline]
-    found = {name: _measured(comparable, totals[name]) for name in BASELINES if name in totals}
-    # Attending to exactly the relevant regions is right wherever there is one. How evenly it does is not said, nor
-    # whether the centres of relevant regions lie in boxes.
-    specs = columns(*ATTENTION)
-    sums = dict(total) | {name: total["relevant" if spec.counts_keys else "reached"] for name, spec in specs.items()}
-    unsaid = {"entropy"} if protocol.pointing == "region" else {"entropy", "pointing"}
-    perfect = {metric.name: measure(metric, sums) for metric in comparable if metric.name not in unsaid}
-    return found | {"oracle": perfect}
+    floors = {name: _measured(comparable, totals[name]) for name in FLOORS if name in totals}
+    # Attending to exactly the relevant regions is right wherever there is one.
+    specs = columns(*ATTENTION).items()
+    perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if name in total}
+    return floors | {"oracle": measure_all((m for m in comparable if m.has_oracle(protocol)), perfect)}
 
 
 def _breakdown(totals: Totals) -> dict[str, dict[str, dict[str, Measured]]]:
@@ -107,4 +116,4 @@ def _in_order(totals: Totals) -> Totals:
 def _measured(chosen: Sequence[Metric], columns: Any) -> dict[str, Measured]:
     """Some metrics from exact totals of columns."""
     sums = {name: np.asarray(value / UNIT) for name, value in columns.items()}
-    return {metric.name: measure(metric, sums) for metric in chosen}
+    return measure_all(chosen, sums)

@@ -26,12 +26,12 @@ DRAWN_AT_ONCE = 2**19
 
 
 def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
-    """How often each image is drawn: f8[resamples, images], whole numbers; the same for everybody with this seed."""
+    """Draw how often each image counts: f8[resamples, images], whole numbers; the same for everybody with this seed."""
     return np.concatenate(list(repeats_in_blocks(images, resamples, seed)))
 
 
 def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """The rows of `bootstrap_repeats`, some at a time."""
+    """Yield the rows of `bootstrap_repeats`, some at a time: f8[b, images]."""
     random = np.random.default_rng(seed)
     at_once = max(DRAWN_AT_ONCE // images, 1)
     for first in range(0, resamples, at_once):
@@ -44,7 +44,7 @@ def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArra
 def intervals(
     metrics: Iterable[Metric], sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[str, tuple[float, float]]:
-    """Percentile cluster-bootstrap intervals (95 %), by metric.
+    """Compute percentile cluster-bootstrap intervals (95 %), by metric.
 
     Metrics whose value is tuned on the data have none, nor has anything measured on a single image. Resamples in
     which a metric is undefined are left out.
@@ -61,7 +61,11 @@ def intervals(
 
 
 def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:
-    """The interval that holds the middle 95 % of resampled values; None if none is defined."""
+    """Find the interval that holds the middle 95 % of resampled values; None if none is defined.
+
+    Args:
+        values: f8[b].
+    """
     defined = values[np.isfinite(values)]
     if not len(defined):
         return None

@@ -55,6 +55,9 @@ class Members(Protocol):
     def dtype(self, name: str) -> np.dtype[Any]:
         """The declared type of a member."""
 
+    def source_dtype(self, name: str) -> str:
+        """The name of the type that a member's numbers had in the file, also where numpy lacks it."""
+
     def array(self, name: str) -> NDArray[Any]:
         """A whole member."""
 
@@ -109,6 +112,10 @@ class Archive:
     def dtype(self, name: str) -> np.dtype[Any]:
         """The declared type of a member."""
         return self._entries[name].layout.dtype
+
+    def source_dtype(self, name: str) -> str:
+        """The name of a member's type."""
+        return str(self.dtype(name).name)
 
     def array(self, name: str) -> NDArray[Any]:
         """A whole member: mapped if it is stored, inflated once and kept if it is deflated."""
@@ -217,10 +224,12 @@ class Arrays:
     Args:
         path: The file they came from, for messages.
         arrays: The arrays by name.
+        dtypes: The types that some of them had in the file, where numpy lacks these.
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, path: Path, arrays: Mapping[str, NDArray[Any]], dtypes: Mapping[str, str] | None = None) -> None:
         self.path = path
+        self._dtypes = dict(dtypes or {})
         self._arrays = dict(arrays)
 
     @property
@@ -235,6 +244,10 @@ class Arrays:
     def dtype(self, name: str) -> np.dtype[Any]:
         """The type of a member."""
         return self._arrays[name].dtype
+
+    def source_dtype(self, name: str) -> str:
+        """The name of the type that a member had in the file."""
+        return self._dtypes.get(name, str(self.dtype(name).name))
 
     def array(self, name: str) -> NDArray[Any]:
         """A whole member."""

@@ -18,13 +18,21 @@ Negatives = Literal["hardest", "all"]
 Select = Literal["rsum", "f1"]
 """Measure that decides the best epoch: the sum of recalls, or attention F1."""
 
-Constraint = Literal["ccr", "ccs"]
+Constraint = Literal["ccr", "ccs", "supervised"]
+"""Losses on attention: CCR and CCS need images and captions alone, `supervised` annotations of the training images."""
 
-Swap = Literal["random", "hardest"]
-"""Choice of q' of CCS among the queries of other items: any of them, or the one most similar to the information."""
+Reversal = Literal["complement", "inverse", "unattended"]
+"""Reversed weights of CCR: 1 - w, about 1 / w, or the same on all that is not above the mean."""
+
+Swap = Literal["random", "hardest", "item"]
+"""Choice of q' of CCS: any query of other items, the one of them most similar to the attended information, or another
+query of the same item (another word of the caption)."""
 
 Tokens = Literal["words", "content"]
 """Words that the constraints look at: all, or content words only."""
 
-Through = Literal["all", "weights"]
+Fit = Literal["cosine", "model"]
+"""Similarity of a query and attended information in the constraints: the cosine, or what the model compares by."""
+
+Through = Literal["everything", "weights"]
 """Reach of the constraints: everything, or the attention weights alone, with queries and keys taken as given."""

@@ -15,7 +15,7 @@ import pytest
 from commands import attneval
 from worlds import World, make_world
 
-from attneval import Options, Protocol, load_export, score
+from attneval import Options, Protocol, open_export, score
 from attneval.errors import AlignmentError, AttnevalError, ExportError
 from attneval.evaluation import block_scorer, plan_blocks
 from attneval.evaluation.engines import choose_jobs, processes
@@ -207,7 +207,7 @@ def test_two_processes_by_default_where_that_pays(
 ) -> None:
     monkeypatch.setattr(processes, "processors", lambda: processors)
     monkeypatch.setattr(processes, "can_fork", lambda: forks)
-    export = load_export(FIXTURES / "good.npz")
+    export = open_export(FIXTURES / "good.npz")
     size = bytes_of_images(export, np.arange(len(export.image_id)))
     assert size == sum(int((maps.size * maps.itemsize).sum()) for maps in export.maps.values())
     assert choose_jobs(None, size) == 1  # too little to share
@@ -220,7 +220,7 @@ def test_two_processes_by_default_where_that_pays(
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_processes_get_equally_many_blocks(monkeypatch: pytest.MonkeyPatch, at_once: int, jobs: int) -> None:
     monkeypatch.setattr(plan_blocks, "IMAGES_AT_ONCE", at_once)
-    export = load_export(FIXTURES / "good.npz")
+    export = open_export(FIXTURES / "good.npz")
     images = np.arange(len(export.image_id))
     planned = plan_blocks.plan_blocks(export, Selection(images), jobs)
     assert np.concatenate([block.images for block in planned]).tolist() == images.tolist()

@@ -25,9 +25,8 @@ from attneval.evaluation import plan_blocks as blocks
 from attneval.evaluation import sum_items as scoring
 from attneval.geometry import overlap
 from attneval.metrics import ranks as retrieval
-from attneval.metrics.registry import GROUPS, REGISTRY, Metric, metrics
+from attneval.metrics.registry import ATTENTION, GROUPS, REGISTRY, Metric, metrics
 from attneval.results.merge import merge
-from attneval.results.summary import ATTENTION
 
 METRICS = metrics()
 QUICK = settings(max_examples=15, deadline=None, derandomize=True)

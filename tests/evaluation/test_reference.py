@@ -20,8 +20,7 @@ from worlds import THRESHOLDS, Phrase, Scene, Shown, World, cases, make_world, s
 
 from attneval import Options, Protocol, Result, score
 from attneval.errors import NothingToScoreError
-from attneval.metrics.registry import metrics
-from attneval.results.summary import ATTENTION
+from attneval.metrics.registry import ATTENTION, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,17 +10,9 @@ import pytest
 from mask_reference import compressed_runs, overlap, pixels_of, polygons_pixels, runs_pixels
 
 from attneval.arrays.ragged import offsets_of
-from attneval.geometry.masks import (
-    Strips,
-    from_compressed,
-    from_pixels,
-    from_polygons,
-    from_runs,
-    mask_areas,
-    overlap_with_masks,
-    run_lengths,
-    union,
-)
+from attneval.geometry.mask_overlap import overlap_with_masks
+from attneval.geometry.masks import from_compressed, from_pixels, from_polygons, from_runs, union
+from attneval.geometry.strips import Strips, mask_areas, run_lengths
 
 if TYPE_CHECKING:
     from pathlib import Path

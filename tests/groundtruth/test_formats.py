@@ -90,8 +90,8 @@ def assert_same(truth: GroundTruth, other: GroundTruth, *, by_image: bool) -> No
     assert list(truth.text) == list(other.text)
 
 
-def read_all(paths: Sequence[Path], **choices: Any) -> GroundTruth:
-    source = open_ground_truth(paths, reading=Reading(masks=True, **choices))
+def read_all(paths: Sequence[Path], *, masks: bool = True, **choices: Any) -> GroundTruth:
+    source = open_ground_truth(paths, reading=Reading(masks=masks, **choices))
     return source.read(source.image_ids())
 
 
@@ -210,7 +210,7 @@ def test_real_samples(shared: Path, name: str) -> None:
     names, read_slowly = SAMPLES[name]
     files = [shared / "annotation_formats" / file for file in names]
     masks = name != "coco"  # drawn slowly in the tests of masks
-    assert_agrees(read_all(files), read_slowly(*files), masks=masks)
+    assert_agrees(read_all(files, masks=masks), read_slowly(*files), masks=masks)
 
 
 @pytest.mark.realdata
@@ -219,7 +219,7 @@ def test_lvis_with_the_captions_of_coco(shared: Path, tmp_path: Path) -> None:
     captions = tmp_path / "captions.json"
     captions.write_bytes(lzma.decompress((folder / "coco/captions_val2017_full.json.xz").read_bytes()))
     files = [captions, folder / "lvis/lvis_val.json"]
-    truth = read_all(files)
+    truth = read_all(files, masks=False)
     assert (len(truth.image_id), len(truth.categories)) == (30, 1230)
     assert_agrees(truth, reference.coco(captions, folder / "lvis/lvis_val.json", None, masks=False), masks=False)
 

@@ -21,7 +21,7 @@ from attneval.report.delimited import render_csv
 from attneval.report.latex import render_latex
 from attneval.report.markdown import render_markdown
 from attneval.report.plain import render_plain
-from attneval.results.compare import DEFAULT_METRICS, Comparison, Line, System, compare
+from attneval.results.compare import Comparison, Line, System, compare
 from attneval.statistics.bootstrap import intervals
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_checkpoints_of_equal_quality_do_not(three: Comparison) -> None:
 
 
 def test_what_is_compared_by_default(three: Comparison) -> None:
-    assert [line.metric for line in three.lines] == [m.name for m in metrics() if m.name in DEFAULT_METRICS]
+    assert [line.metric for line in three.lines] == [m.name for m in metrics() if m.compared]
     assert (three.images, three.trials, three.alpha) == (60, 10_000, 0.05)
     assert three.signature == Protocol().signature()
     assert three.notes == ()

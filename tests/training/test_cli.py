@@ -60,7 +60,7 @@ def test_an_export_scores_what_training_scored(here: Here, toy: Path, tmp_path: 
         "run",
         *SMALL,
         "--negatives",
-        "all",
+        "everything",
     )
     done = here(*arguments, "--constraints", "ccr,ccs", "--weight-ccr", "0.1", "--epochs", "3", "--select", "f1")
     assert (done.code, done.out) == (0, "run/best.pth.tar\n")
@@ -321,7 +321,7 @@ def test_export_of_an_authors_checkpoint(here: Here, tmp_path: Path) -> None:
     assert "image 11 has no boxes" in here.refused(*base, "--vocab", "vocab.json")
     assert not (tmp_path / "maps.npz").exists()
     assert here(*base, "--vocab", "vocab.json", "--no-maps") == NOTHING
-    assert attneval.load_export(tmp_path / "maps.npz").header.about["model"] == "sgr + saf"
+    assert attneval.open_export(tmp_path / "maps.npz").header.about["model"] == "sgr + saf"
     both, single = np.load(tmp_path / "maps.npz")["similarity"], []
     for name in ("sgr", "saf"):
         arguments = (f"{name}.tar", "--data", folder, "--vocab", "vocab.json", "--no-maps", "-o", f"{name}.npz")

@@ -24,13 +24,19 @@ def open_members_of(path: Path) -> Members:
         ExportError: It cannot be read, or the package that reads it is not installed.
     """
     if path.suffix == ".safetensors":
-        return Arrays(path, _with_meta(path, _safetensors(path)))
+        return _arrays_of(path, _safetensors(path))
     if path.suffix in {".pt", ".pth"}:
-        return Arrays(path, _with_meta(path, _torch(path)))
+        return _arrays_of(path, _torch(path))
     return Archive(path)
 
 
-def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
+def _arrays_of(path: Path, arrays: dict[str, tuple[NDArray[Any], str]]) -> Arrays:
+    """The members, each of which is given with the name of the type it had if numpy lacks that."""
+    dtypes = {name: dtype for name, (_, dtype) in arrays.items() if dtype}
+    return Arrays(path, _with_meta(path, {name: array for name, (array, _) in arrays.items()}), dtypes)
+
+
+def _safetensors(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
     try:
         from safetensors import deserialize
     except ImportError as error:
@@ -44,7 +50,9 @@ def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
     strange = [f"{name} ({tensor['dtype']})" for name, tensor in tensors.items() if tensor["dtype"] not in _DTYPES]
     if strange:
         raise ExportError(f"{path}: {first_of(strange)} has a type that numpy lacks")
-    return {name: _array_of(tensor) for name, tensor in tensors.items()}
+    return {
+        name: (_array_of(tensor), "bfloat16" if tensor["dtype"] == "BF16" else "") for name, tensor in tensors.items()
+    }
 
 
 def _array_of(tensor: dict[str, Any]) -> NDArray[Any]:
@@ -57,7 +65,7 @@ _DTYPES = {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for si
 _DTYPES |= {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?", "BF16": "<u2"}
 
 
-def _torch(path: Path) -> dict[str, NDArray[Any]]:
+def _torch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
     try:
         import torch
     except ImportError as error:
@@ -85,7 +93,8 @@ def _torch(path: Path) -> dict[str, NDArray[Any]]:
     objects = [name for name, array in arrays.items() if array.dtype.hasobject]
     if objects:
         raise ExportError(f"{path}: {first_of(objects)} is a list of unequal or foreign things")
-    return arrays
+    brain = [name for name, value in values.items() if str(getattr(value, "dtype", "")) == "torch.bfloat16"]
+    return {name: (array, "bfloat16" if name in brain else "") for name, array in arrays.items()}
 
 
 def _plain(where: str, value: Any) -> NDArray[Any]:

@@ -11,8 +11,10 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import first_of
-from attneval.export.read.content import AttentionExport, Header, Maps, Scores, caption_name
-from attneval.export.read.packed import check_captions, read_header
+from attneval.export.read.caption_ids import check_captions
+from attneval.export.read.content import AttentionExport, Header, caption_name
+from attneval.export.read.header import read_header, with_dtype
+from attneval.export.read.maps import Maps, Scores
 from attneval.export.read.regions import Regions
 from attneval.geometry.grids import cell_offset
 
@@ -87,7 +89,7 @@ def load_padded(columns: Columns) -> AttentionExport:
     report.stop_if_broken()
     return AttentionExport(
         path=members.path,
-        header=header,
+        header=with_dtype(header, members.source_dtype("attn") if maps else ""),
         image_id=image_id,
         image_size=size,
         regions=regions,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.training.data.precomputed import Split
+    from attneval.training.data.relevant import RelevantRegions
     from attneval.training.run.config import TrainConfig
 
 
@@ -32,6 +33,7 @@ class RunData:
         vocabulary: Words.
         train_captions: Encoded, cut if the configuration says so.
         dev_captions: Encoded, never cut.
+        relevant: Annotated relevant regions of the training captions, where attention is supervised.
     """
 
     train: Split
@@ -39,6 +41,7 @@ class RunData:
     vocabulary: Vocabulary
     train_captions: EncodedCaptions
     dev_captions: EncodedCaptions
+    relevant: RelevantRegions | None = None
 
     @classmethod
     def open(cls, config: TrainConfig) -> RunData:

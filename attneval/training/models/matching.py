@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attneval.errors import DataError, first_of
+from attneval.training.losses.swapping import cosine
 from attneval.training.models.encoders import ImageEncoder, TextEncoder
 
 if TYPE_CHECKING:
@@ -71,6 +72,19 @@ class MatchingModel(nn.Module, ABC):
     @abstractmethod
     def similarity(self, pairs: Pairs, maps: AttentionMaps) -> Tensor:
         """[M, N] or, for matched pairs, [B] retrieval scores, given the attention of the same pairs."""
+
+    def fragment_similarity(self, queries: Tensor, attended: Tensor, *, fixed: bool = False) -> Tensor:  # noqa: ARG002
+        """Compare queries with what they attend to, as the model does: the cosine, unless it has learned another.
+
+        Args:
+            queries: f[.., D] word or region vectors.
+            attended: f[.., D] attended information, broadcastable against the queries.
+            fixed: Pass no gradient to what the similarity has learned.
+
+        Returns:
+            f[..] similarities.
+        """
+        return cosine(queries, attended)
 
     def numbers_per_pair(self, words: int, regions: int) -> int:
         """Count the numbers that one image-caption pair takes at the peak of `attend` and `similarity`."""

@@ -239,6 +239,15 @@ class _Sgraf(MatchingModel):
         score: Tensor = self.sim_enc.sim_eval_w(self.reasoned(nodes, mask, pairs)).squeeze(-1)
         return score.sigmoid()
 
+    def fragment_similarity(self, queries: Tensor, attended: Tensor, *, fixed: bool = False) -> Tensor:
+        """The score of a similarity vector by itself, in 0..1, without graph or gates."""
+        learned = (self.sim_enc.sim_tranloc_w, self.sim_enc.sim_eval_w)
+        (local, local_bias), (last, last_bias) = (
+            (layer.weight.detach(), layer.bias.detach()) if fixed else (layer.weight, layer.bias) for layer in learned
+        )
+        vector = l2norm(functional.linear((l2norm(attended) - queries).square(), local, local_bias))
+        return functional.linear(vector, last, last_bias).squeeze(-1).sigmoid()
+
     @abstractmethod
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
         """One similarity vector [.., S] from the nodes [.., T + 1, S], of which [N, T + 1] are real."""

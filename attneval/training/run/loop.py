@@ -30,10 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from attneval.training.data.captions import EncodedCaptions
+    from attneval.training.data.precomputed import Split
+    from attneval.training.data.relevant import RelevantRegions
     from attneval.training.run.config import TrainConfig
 
     Listener = Callable[[dict[str, Any]], None]
     AttentionScores = Callable[[MatchedMaps], Mapping[str, float]]
+    AnnotatedRegions = Callable[[Split, EncodedCaptions], RelevantRegions]
 
 LAST, BEST, LOG, VOCABULARY = "last.pth.tar", "best.pth.tar", "log.jsonl", "vocabulary.json"
 
@@ -59,6 +63,7 @@ def train(
     *,
     resume: bool = True,
     attention_scores: AttentionScores | None = None,
+    relevant_regions: AnnotatedRegions | None = None,
     listener: Listener | None = None,
 ) -> TrainResult:
     """Train a model, or go on with a run that was interrupted.
@@ -69,6 +74,8 @@ def train(
         resume: Go on from `last.pth.tar` if there is one; otherwise its presence is an error.
         attention_scores: Scores the attention of the dev captions, before training and after each epoch; gives
             numbers by name. `f1` decides the best epoch where the configuration says so.
+        relevant_regions: Gives the annotated relevant regions of the training captions; called, once, where attention
+            is supervised.
         listener: Called with each event of the log, and with events that are not logged: `resume`, `tick` after each
             step, and `validating` while a validation goes on.
 
@@ -77,7 +84,16 @@ def train(
         DataError: The data cannot be used.
         AttnevalError: A loss is infinite or not a number.
     """
-    return _Trainer(config, output, RunData.open(config), attention_scores, listener).run(resume=resume)
+    data = RunData.open(config)
+    if "supervised" in config.constraints.use:
+        if relevant_regions is None:
+            raise ConfigError(
+                "attention cannot be supervised without annotations of the training images", hint="name them with --gt"
+            )
+        data = replace(data, relevant=relevant_regions(data.train, data.train_captions))
+        if not data.relevant:
+            raise DataError(f"{data.train.source}: no region is relevant for an annotated word of these captions")
+    return _Trainer(config, output, data, attention_scores, listener).run(resume=resume)
 
 
 class _Trainer:
@@ -167,15 +183,16 @@ class _Trainer:
             moment = progress.epoch + progress.step / len(batches)
             strength = config.constraints.strength(moment)
             negatives = "all" if moment < config.easy_epochs else config.negatives
-            losses = self.updater.step(batches[progress.step], negatives, strength)
+            logged = bool(config.log_steps) and (progress.steps + 1) % config.log_steps == 0
+            losses, seen = self.updater.step(batches[progress.step], negatives, strength, observe=logged)
             _check_finite(losses, f"epoch {progress.epoch}, step {progress.step}")
-            progress.add(losses)
+            progress.add(losses, seen)
             progress.seconds += time.perf_counter() - started
             where = {"epoch": progress.epoch, "step": progress.step, "of": len(batches)}
             self.log.show({"event": "tick", **where})
-            if config.log_steps and progress.steps % config.log_steps == 0:
+            if logged:
                 rates = {"learning_rate": rate, "strength": strength, "seconds": progress.seconds}
-                self.log.write({"event": "step", **where, **losses, **rates})
+                self.log.write({"event": "step", **where, **losses, **seen, **rates})
             if config.checkpoint_steps and progress.steps % config.checkpoint_steps == 0:
                 self._save(LAST)
 

@@ -206,7 +206,7 @@ def test_never_nan(case: str, dtype: torch.dtype, swap: str) -> None:
 )
 def test_nothing_to_contrast_is_zero(case: str, zero: str) -> None:
     queries, keys, weights, query_mask, key_mask = hostile(case)
-    loss = {"ccr": ccr_loss, "ccs": ccs_loss}[zero]
+    loss: Any = {"ccr": ccr_loss, "ccs": ccs_loss}[zero]
     assert loss(queries, keys, weights, query_mask=query_mask, key_mask=key_mask, margin=9.0).item() == 0.0
 
 
@@ -306,7 +306,7 @@ def test_any_similarity() -> None:
 
 def test_hardest_swap_with_an_unknown_similarity_is_that_of_the_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
     queries, keys, weights, *_ = problem(batch=5)
-    monkeypatch.setattr("attneval.training.losses.constraints._CHUNK", 200)  # several blocks
+    monkeypatch.setattr("attneval.training.losses.swapping._CHUNK", 200)  # several blocks
     known = ccs_loss(queries, keys, weights, margin=1.0, swap="hardest")
     unknown = ccs_loss(queries, keys, weights, margin=1.0, swap="hardest", similarity=partial(cosine))
     torch.testing.assert_close(known, unknown)
@@ -342,7 +342,7 @@ def test_weights_of_the_module() -> None:
     ccr = ccr_loss(queries, keys, weights, margin=0.7)
     ccs = ccs_loss(queries, keys, weights, margin=0.9, swap="hardest")
     torch.testing.assert_close(both(queries, keys, weights), 0.5 * ccr + 2 * ccs)
-    assert set(ContrastiveConstraints(weight_ccr=0).terms(queries, keys, weights)) == {"ccs"}
+    assert set(ContrastiveConstraints(weight_ccr=0).contrasted(queries, keys, weights)) == {"ccs"}
     assert ContrastiveConstraints(weight_ccr=0, weight_ccs=0)(queries, keys, weights).item() == 0.0
 
 
@@ -389,7 +389,7 @@ def test_refuses_what_does_not_fit(change: dict[str, Tensor], message: str) -> N
 
 
 def test_refuses_an_unknown_swap() -> None:
-    with pytest.raises(ConfigError, match="random, hardest"):
+    with pytest.raises(ConfigError, match="random, hardest, item"):
         ContrastiveConstraints(swap="nearest")  # type: ignore[arg-type]
 
 

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 import torch
 from training.toy import small_captions, small_images, small_model
 
 from attneval.training.losses.constraints import ccr_loss, ccs_loss
-from attneval.training.losses.objective import constraint_terms, make_constraints, matching_loss
+from attneval.training.losses.objective import AttentionObjective, matching_loss
 from attneval.training.models.attention import Pairs
 from attneval.training.run.config import ConstraintConfig
+
+if TYPE_CHECKING:
+    from attneval.training.losses.objective import AttentionLosses
+    from attneval.training.models.attention import AttentionMaps
+    from attneval.training.models.matching import MatchingModel
 
 SCORES = torch.tensor([[0.9, 0.8, 0.1], [0.3, 0.5, 0.45], [0.6, 0.2, 0.7]])
 
@@ -42,9 +49,8 @@ def test_constraints_of_each_direction(name: str) -> None:
     query_words = torch.ones(30, dtype=torch.bool)
     query_words[:10] = False
     images = torch.tensor([0, 1, 1])
-    terms = constraint_terms(
-        make_constraints(config), pairs, maps, ids=captions.ids, images=images, query_words=query_words
-    )
+    objective = AttentionObjective(config, model)
+    terms = objective.losses(pairs, maps, ids=captions.ids, images=images, query_words=query_words).terms
     words, regions = pairs.words, pairs.regions
     queries = captions.mask & (captions.ids >= 10)
     ccr, ccs = torch.zeros(()), torch.zeros(())
@@ -73,56 +79,58 @@ def test_constraints_of_each_direction(name: str) -> None:
 
 def test_constraints_reach_the_encoders() -> None:
     model = small_model("scan-t2i")
-    captions = small_captions([4, 7, 3])
-    pairs = Pairs(model.encode_images(small_images(3)), model.encode_captions(captions), matched=True)
-    constraints = make_constraints(ConstraintConfig(use=("ccr",), margin_ccr=1.0))
-    terms = constraint_terms(
-        constraints,
-        pairs,
-        model.attend(pairs),
-        ids=captions.ids,
-        images=torch.arange(3),
-        query_words=torch.ones(30, dtype=torch.bool),
-    )
-    assert set(terms) == {"ccr"}
-    torch.autograd.backward(constraints.total(terms))
+    config = ConstraintConfig(use=("ccr",), margin_ccr=1.0)
+    *_, losses = on_attention(config, model)
+    assert set(losses.terms) == {"ccr"}
+    torch.autograd.backward(AttentionObjective(config, model).total(losses))
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert np.isfinite(parameter.grad.abs().sum().item())
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_weights_of_a_run() -> None:
-    constraints = make_constraints(ConstraintConfig(use=("ccs",), weight_ccr=3.0, weight_ccs=0.5, margin_ccs=0.3))
-    assert (constraints.weight_ccr, constraints.weight_ccs, constraints.margin_ccs) == (0.0, 0.5, 0.3)
-
-
-def test_constraints_through_the_weights_alone() -> None:
-    model = small_model("scan-t2i")
+def on_attention(config: ConstraintConfig, model: MatchingModel) -> tuple[Pairs, AttentionMaps, AttentionLosses]:
+    """The losses of three matched pairs."""
     captions = small_captions([4, 7, 3])
     pairs = Pairs(model.encode_images(small_images(3)), model.encode_captions(captions), matched=True)
     maps = model.attend(pairs)
-    assert maps.t2i is not None
-    constraints = make_constraints(ConstraintConfig(use=("ccr",), margin_ccr=1.0))
-    terms = {
-        through: constraint_terms(
-            constraints,
-            pairs,
-            maps,
-            ids=captions.ids,
-            images=torch.arange(3),
-            query_words=torch.ones(30, dtype=torch.bool),
-            through=through,
-        )["ccr"]
-        for through in ("all", "weights")
-    }
-    assert terms["all"].item() == terms["weights"].item()
-    vectors = pairs.words.vectors
-    for through, expected in (("all", True), ("weights", False)):
-        # The weights were made of the vectors too; cut there, only the direct way is left.
-        direct = torch.autograd.grad(
-            terms[through], (maps.t2i, vectors), retain_graph=True, allow_unused=True, materialize_grads=True
+    losses = AttentionObjective(config, model).losses(
+        pairs, maps, ids=captions.ids, images=torch.arange(3), query_words=torch.ones(30, dtype=torch.bool)
+    )
+    return pairs, maps, losses
+
+
+def test_weights_of_a_run() -> None:
+    config = ConstraintConfig(use=("ccs",), weight_ccr=3.0, weight_ccs=0.5, margin_ccs=0.3)
+    objective = AttentionObjective(config, small_model("scan-t2i"))
+    assert objective.weights == {"ccs": 0.5}
+    assert objective.constraints.weights == {"ccr": 0.0, "ccs": 0.5}
+    assert objective.constraints.margins["ccs"] == 0.3
+    *_, losses = on_attention(config, small_model("scan-t2i"))
+    assert set(losses.terms) == {"ccs"}
+    assert objective.total(losses).item() == pytest.approx(0.5 * losses.terms["ccs"].item())
+
+
+@pytest.mark.parametrize("name", ["scan-t2i", "bfan-equal", "saf"])
+@pytest.mark.parametrize("use", ["ccr", "ccs"])
+@pytest.mark.parametrize("fit", ["cosine", "model"])
+def test_constraints_through_the_weights_alone(name: str, use: Any, fit: Any) -> None:
+    """Cut at the attention weights, nothing is left of the gradient, neither at the vectors nor at any parameter."""
+    values = []
+    for through in ("everything", "weights"):
+        model = small_model(name)
+        config = ConstraintConfig(use=(use,), margin_ccr=1.0, margin_ccs=1.0, swap="hardest", through=through, fit=fit)
+        pairs, maps, losses = on_attention(config, model)
+        total = losses.terms[use]
+        values.append(total.item())
+        weights = [each for each in (maps.t2i, maps.i2t) if each is not None]
+        inputs = [*weights, pairs.words.vectors, pairs.regions.vectors, *model.parameters()]
+        whole = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True, materialize_grads=True)
+        at_weights, rest = whole[: len(weights)], whole[len(weights) :]
+        assert all(each.abs().sum() > 0 for each in at_weights)
+        by_way_of_weights = torch.autograd.grad(
+            weights, inputs[len(weights) :], at_weights, retain_graph=True, allow_unused=True, materialize_grads=True
         )
-        without = torch.autograd.grad(maps.t2i, vectors, grad_outputs=direct[0], retain_graph=True)[0]
-        assert direct[0].abs().sum() > 0
-        assert bool((direct[1] - without).abs().sum() > 1e-4) is expected
+        left = sum((one - other).abs().sum().item() for one, other in zip(rest, by_way_of_weights, strict=True))
+        assert (left > 1e-3) is (through == "everything")
+    assert values[0] == pytest.approx(values[1], rel=1e-6)

@@ -42,7 +42,7 @@ def test_a_step_is_adam_on_the_sum_over_the_batch(toy: Path) -> None:
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()
     assert norm > 0.5
-    found = ours.step(BATCH, "hardest", 1.0)
+    found, _ = ours.step(BATCH, "hardest", 1.0)
     assert found["loss"] == found["matching"] == pytest.approx(loss.item())
     assert found["gradient"] == pytest.approx(norm.item(), rel=1e-5)
     # The first step of Adam moves each weight by the learning rate against the sign of its gradient.
@@ -57,7 +57,7 @@ def test_a_step_is_adam_on_the_sum_over_the_batch(toy: Path) -> None:
 def test_strength_scales_the_constraints(toy: Path) -> None:
     constraints = ConstraintConfig(use=("ccr", "ccs"), weight_ccr=2.0, weight_ccs=3.0, swap="hardest")
     none, half, full = (
-        updater(toy, constraints=constraints).step(BATCH, "hardest", strength) for strength in (0.0, 0.5, 1.0)
+        updater(toy, constraints=constraints).step(BATCH, "hardest", strength)[0] for strength in (0.0, 0.5, 1.0)
     )
     assert set(none) == {"loss", "matching", "gradient"}
     assert none["loss"] == none["matching"] == half["matching"]
