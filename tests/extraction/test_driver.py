@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from annotations import annotation, thing, write_entities
 
-from attneval import ExportWriter, Options, Protocol, score
+from attneval import Options, Protocol, score
 from attneval.errors import AttnevalError
 from attneval.export.read.reader import find_problems, open_export
 from attneval.extraction import transformers as hf
@@ -335,12 +334,6 @@ def test_a_model_of_its_own_kind_exports_by_a_ten_line_adapter(tmp_path: Path) -
     assert find_problems(tmp_path / "maps.npz")[0] == []
 
 
-needs_1_1 = pytest.mark.skipif(
-    "mass" not in inspect.signature(ExportWriter.add_caption).parameters, reason="the writer has no mass yet"
-)
-
-
-@needs_1_1
 def test_detectors_write_the_boxes_of_each_caption(world: tuple[Path, Path], tmp_path: Path) -> None:
     images, gt = world
     target = tmp_path / "maps.npz"
@@ -355,7 +348,6 @@ def test_detectors_write_the_boxes_of_each_caption(world: tuple[Path, Path], tmp
     assert header["regions"] == "boxes predicted for each caption"
 
 
-@needs_1_1
 def test_the_mass_of_every_row_is_written(tmp_path: Path) -> None:
     model, processor = llava()
     adapter, _ = hf.choose_adapter(model, processor, hf.Choices.checked(heads="max"))
@@ -369,7 +361,6 @@ def test_the_mass_of_every_row_is_written(tmp_path: Path) -> None:
         assert np.allclose(file["attention"][: expected[0].weights.size], expected[0].weights.ravel(), atol=1e-3)
 
 
-@needs_1_1
 def test_undefined_rows_are_written_as_such(tmp_path: Path) -> None:
     """In a sliding window the last words of a long caption see no cell any more."""
     _, processor = llava()
