@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import textwrap
 from typing import TYPE_CHECKING
@@ -34,7 +33,7 @@ def explain(name: str | None, *, presets: bool) -> None:
     from attneval.metrics.registry import find_metric, metrics
 
     table = {metric.name: metric for metric in metrics()}
-    fields = {field.name: field for field in dataclasses.fields(Protocol)}
+    fields = {field.name: field for field in Protocol.choices()}
     if presets:
         say("\n\n".join(_paragraphs(_preset(preset)) for preset in PRESETS.values()) + "\n")
         return
