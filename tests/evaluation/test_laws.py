@@ -24,7 +24,7 @@ from attneval.config.protocol import Threshold
 from attneval.evaluation import score_block as blocks
 from attneval.evaluation import sum_items as scoring
 from attneval.geometry import overlap
-from attneval.metrics import retrieval
+from attneval.metrics import ranks as retrieval
 from attneval.metrics.registry import ATTENTION, GROUPS, REGISTRY, Metric, metrics
 from attneval.results.merge import merge
 
