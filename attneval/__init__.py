@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # For tools that read types; a test holds these names to the table below.
     from attneval.config.options import Options as Options
     from attneval.config.protocol import Protocol as Protocol
-    from attneval.config.protocol import Threshold as Threshold
+    from attneval.config.thresholds import Threshold as Threshold
     from attneval.errors import AttnevalError as AttnevalError
     from attneval.evaluation.score import score as score
     from attneval.export.read.content import AttentionExport as AttentionExport
@@ -41,7 +41,7 @@ _HOMES = {
     "merge": "attneval.results.merge",
     "gate": "attneval.results.gate",
     "Protocol": "attneval.config.protocol",
-    "Threshold": "attneval.config.protocol",
+    "Threshold": "attneval.config.thresholds",
     "Options": "attneval.config.options",
     "Result": "attneval.results.result",
     "System": "attneval.results.compare",

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attneval.cli.options import SETTINGS, say
+from attneval.cli.command import Command, option
+from attneval.cli.options import SETTINGS
+from attneval.cli.streams import say
 from attneval.config.protocol import Protocol
+from attneval.config.thresholds import RULES
 from attneval.errors import ProtocolError, suggestion
 
 if TYPE_CHECKING:
@@ -21,12 +24,13 @@ if TYPE_CHECKING:
 WIDEST = 88
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(cls=Command, context_settings=SETTINGS, examples=("attneval explain f1", "attneval explain threshold"))
 @click.argument("name", required=False)
-@click.option("--presets", is_flag=True, help="List the presets and what each reproduces.")
+@option("--presets", is_flag=True, help="List the presets and what each reproduces.")
 def explain(name: str | None, *, presets: bool) -> None:
     """Say what NAME means, a metric, a field of the protocol or a preset; without NAME, list all."""
     from attneval.config.presets import PRESETS
+    from attneval.metrics.names import meant_by
     from attneval.metrics.registry import find_metric, metrics
 
     table = {metric.name: metric for metric in metrics()}
@@ -45,13 +49,20 @@ def explain(name: str | None, *, presets: bool) -> None:
         field = fields[name.replace("-", "_")]
         form = " | ".join(field.metadata.get("choices", ())) or field.metadata["form"]
         head = f"{field.name}: {form} (default {field.default})"
-        say(_paragraphs([head, f"{field.metadata['help'].capitalize()}."]) + "\n")
+        say("\n".join([_paragraphs([head, f"{field.metadata['help'].capitalize()}."]), *_forms(field.name)]) + "\n")
     elif name in PRESETS:
         say(_paragraphs(_preset(PRESETS[name])) + "\n")
     else:
+        meant = " or ".join(meant_by(name, table))
         aliases = [alias for metric in table.values() for alias in metric.aliases]
-        hint = suggestion(name, [*table, *aliases, *fields, *PRESETS], "attneval explain lists all")
+        others = suggestion(name, [*table, *aliases, *fields, *PRESETS], "attneval explain lists all")
+        hint = f"did you mean {meant}?" if meant else others
         raise ProtocolError(f"there is no metric, protocol field or preset {name!r}", hint=hint)
+
+
+def _forms(field: str) -> list[str]:
+    """A line for each form of a threshold rule; other fields say all in their help."""
+    return [_line(*pair) for rule in RULES.values() for pair in rule.attended] if field == "threshold" else []
 
 
 def _metric(metric: Metric) -> list[str]:
@@ -64,7 +75,7 @@ def _metric(metric: Metric) -> list[str]:
 
 def _preset(preset: Preset) -> list[str]:
     changes = preset.protocol.differences(Protocol())
-    fields = ", ".join(f"{name}={own}" for name, (own, _) in changes.items()) or "all fields at their defaults"
+    fields = ", ".join(f"{name}={value}" for name, (value, _) in changes.items()) or "all fields at their defaults"
     return [f"{preset.name}: {preset.source}", fields, preset.reproduces]
 
 

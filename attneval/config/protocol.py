@@ -7,12 +7,12 @@ Two results can be compared when their protocols agree. The protocol is therefor
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from attneval.config import thresholds
 from attneval.errors import ProtocolError, suggestion
 
 SIGNATURE_VERSION = 1
@@ -21,60 +21,14 @@ SIGNATURE_VERSION = 1
 DIRECTIONS = ("t2i", "i2t")
 
 
-def _choice(default: str, *others: str, help: str) -> Any:  # noqa: A002 - the word every command line uses
-    return field(default=default, metadata={"choices": (default, *others), "help": help})
+def _choice(default: str, *others: str, **texts: str) -> Any:
+    """A field with choices; `help` is what the command line says of it, and `brief` where that is too long."""
+    return field(default=default, metadata={"choices": (default, *others), **texts})
 
 
-def _free(default: Any, *, form: str, help: str) -> Any:  # noqa: A002
-    return field(default=default, metadata={"form": form, "help": help})
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """How a row of weights becomes the set of attended keys.
-
-    Attributes:
-        rule: `uniform`, `abs`, `max`, `top` or `mass`.
-        value: The rule's parameter. `uniform` takes weights above `value / n` for n keys, and is plain `uniform`
-            when `value` is 1.
-    """
-
-    rule: str
-    value: float
-
-    @classmethod
-    def parse(cls, text: str) -> Threshold:
-        """Read `uniform`, `abs:t`, `max:f`, `top:k` or `mass:m`.
-
-        Raises:
-            ProtocolError: The rule does not exist or its parameter is out of range.
-        """
-        rule, _, raw = text.partition(":")
-        if rule == "uniform" and not raw and ":" not in text:
-            return cls("uniform", 1.0)
-        try:
-            value = float(raw)
-        except ValueError:
-            value = math.nan
-        in_range = {
-            "uniform": 0 <= value < math.inf,
-            "abs": 0 <= value < math.inf,
-            "max": 0 <= value <= 1,
-            "top": value >= 1 and value.is_integer(),
-            "mass": 0 < value <= 1,
-        }
-        if not in_range.get(rule, False):
-            raise ProtocolError(
-                f"threshold {text!r} is not a rule",
-                hint="use uniform, uniform:c (weight > c/n), abs:t (weight > t), max:f with f in [0, 1], "
-                "top:k with a whole k >= 1, or mass:m with m in (0, 1]",
-            )
-        return cls(rule, value)
-
-    def __str__(self) -> str:
-        if self.rule == "uniform" and self.value == 1:
-            return "uniform"
-        return f"{self.rule}:{_text(self.value)}"
+def _free(default: Any, **texts: str) -> Any:
+    """A field with values of some `form`."""
+    return field(default=default, metadata=texts)
 
 
 @dataclass(frozen=True)
@@ -98,18 +52,20 @@ class Protocol:
         "center",
         help="iou: intersection over union; iof: intersection over the region's own area, for patch grids; "
         "center: the region's centre lies in the box",
+        brief="how a region meets a box; iof is for patch grids",
     )
     boxes: str = _choice(
         "any",
         "merged",
         "union",
         help="a phrase with several boxes: any of them, their enclosing box, or the union of their areas",
+        brief="how several boxes of a phrase count; or a FILE of region boxes",
     )
     threshold: str = _free(
         "uniform",
-        form="uniform[:c] | abs:t | max:f | top:k | mass:m",
-        help="which weights count as attended: uniform: > 1/n; abs:t: > t; max:f: >= f times the largest; "
-        "top:k: the k largest; mass:m: the smallest set that holds mass m",
+        form=thresholds.FORM,
+        help=f"which weights count as attended: {thresholds.MEANING}",
+        brief="which weights count as attended; see attneval explain threshold",
     )
     normalize: str = _choice(
         "sum",
@@ -140,9 +96,27 @@ class Protocol:
     )
     edges: str = _choice(
         "pixel",
+        "raw",
         "corner",
         help="Flickr30k Entities boxes: pixel: the last pixel is inside (xmin-1, ymin-1, xmax, ymax); "
-        "corner: coordinates are corners, all minus 1, as MDETR's evaluator reads them",
+        "raw: coordinates as they stand; corner: all minus 1",
+    )
+    geometry: str = _choice(
+        "box",
+        "mask",
+        help="what an annotation covers: its box, or its mask, which belongs with grids and overlap iof",
+    )
+    crowd: str = _choice(
+        "include",
+        "ignore",
+        "drop",
+        help="shapes around groups of things count as others do, leave their phrase without a shape, or are dropped",
+    )
+    expression: str = _choice(
+        "whole", "head", help="what of a referring expression is the phrase: all of it, or its head noun"
+    )
+    mentions: str = _choice(
+        "present", "all", help="words that name a category: only if the image has it, or all, the others without a box"
     )
 
     def __post_init__(self) -> None:
@@ -164,9 +138,9 @@ class Protocol:
         object.__setattr__(self, "threshold", str(self.rule))
 
     @property
-    def rule(self) -> Threshold:
+    def rule(self) -> thresholds.Threshold:
         """The parsed threshold."""
-        return Threshold.parse(self.threshold)
+        return thresholds.Threshold.parse(self.threshold)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -199,7 +173,7 @@ class Protocol:
 
     def signature(self) -> str:
         """The whole protocol on one line, every field spelled out: ``attneval:1|unit:word|...``."""
-        fields = (f"{name}:{_text(value)}" for name, value in self.to_dict().items())
+        fields = (f"{name}:{thresholds.shortest(value)}" for name, value in self.to_dict().items())
         return "|".join((f"attneval:{SIGNATURE_VERSION}", *fields))
 
     @classmethod
@@ -225,8 +199,8 @@ class Protocol:
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """The fields in which two protocols differ, with both values."""
-        mine, theirs = self.to_dict(), other.to_dict()
-        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+        first, second = self.to_dict(), other.to_dict()
+        return {name: (first[name], second[name]) for name in first if first[name] != second[name]}
 
 
 def _converted(value: Any, kind: type) -> Any:
@@ -239,8 +213,3 @@ def _converted(value: Any, kind: type) -> Any:
     if isinstance(value, bool) or (kind is int and isinstance(value, float) and not value.is_integer()):
         raise TypeError(value)
     return kind(value)
-
-
-def _text(value: Any) -> str:
-    """The shortest text that reads back as the same value: `1`, not `1.0`."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -22,6 +22,7 @@ import numpy as np
 from attneval.arrays.ragged import ranges
 from attneval.arrays.strings import Strings
 from attneval.evaluation.sum_items import item_chunks
+from attneval.evaluation.weight_reader import MEAN
 from attneval.metrics.hits import Hits
 from attneval.metrics.populations import counted, scored
 from attneval.metrics.rankings import Rows, normalised
@@ -40,37 +41,48 @@ from attneval.results.items import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
-    from attneval.evaluation.sum_items import Weights
+    from attneval.evaluation.caption_block import CaptionBlock
+    from attneval.evaluation.read_regions import BlockRegions
+    from attneval.evaluation.weight_reader import Weights
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
     from attneval.matching.items import Items
-    from attneval.matching.phrases import Mentions
+    from attneval.matching.phrases import ScoredPhrases
 
 
-def examine(
+def examine_items(
+    captions: CaptionBlock, phrases: ScoredPhrases, items: Items, weights: Weights, protocol: Protocol
+) -> ItemTable:
+    """Look at the items of a block in direction t2i, one by one, under the mean of all channels."""
+    return tabulate_items(
+        captions.truth, captions.alignment, phrases, items, weights, protocol=protocol, regions=captions.regions
+    )
+
+
+def tabulate_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: Mentions,
+    phrases: ScoredPhrases,
     items: Items,
     weights: Weights,
     *,
     protocol: Protocol,
-    regions: tuple[NDArray[np.int64], NDArray[np.float64]],
+    regions: BlockRegions,
 ) -> ItemTable:
-    """Look at the items of a block in direction t2i, one by one.
+    """Look at items one by one.
 
     Args:
         truth: The annotations.
         alignment: Their words.
-        mentions: The annotated words.
+        phrases: The annotated words.
         items: The items; those without weights attend to nothing, and are left out unless they count as 0.
-        weights: Their rows of weights.
-        protocol: How they are judged.
-        regions: i8[I+1] and f8[sum R, 4], the regions that count.
+        weights: Their weights.
+        protocol: How they are scored.
+        regions: The regions that count.
     """
-    context = _Context.of(truth, mentions)
+    context = _Context.from_phrases(truth, phrases)
     m = len(items.own)
     kind = np.full(m, MISSED, np.uint8)
     scores, top = np.zeros((m, 3), np.float32), np.tile(np.array([-1, 0], np.float32), (m, 1))
@@ -84,7 +96,7 @@ def examine(
         nothing = np.zeros((len(chunk), int(items.key_count[chunk[0]])), np.bool_)
         bits |= _packed(chunk, nothing, _as_bits(relevant, items.own[chunk], nothing.shape))
     for chunk in item_chunks(items, items.ranked):
-        rows = Rows.rank(normalised(weights(chunk), protocol.normalize), protocol.rule)
+        rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
         own = Hits(rows, np.arange(len(chunk)), relevant, items.own[chunk])
         tp = own.true_positives
         scores[chunk] = of_set = set_scores(tp, own.attended, own.relevant)
@@ -104,13 +116,13 @@ def examine(
     none = np.zeros(0, np.uint8)
     captions = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))
     return ItemTable(
-        image_id=Strings.of(truth.image_id),
+        image_id=Strings.from_texts(truth.image_id),
         caption_image=captions.astype(np.int32),
         caption_index=truth.caption_index.astype(np.int16),
         caption_text=truth.text,
-        types=Strings.of(truth.types),
-        region_offset=regions[0],
-        region_box=regions[1].astype(np.float32),
+        types=Strings.from_texts(truth.types),
+        region_offset=regions.offset,
+        region_box=regions.box.astype(np.float32),
         item_caption=items.caption[kept].astype(np.int32),
         item_span=_spans(truth, alignment, items)[kept],
         item_types=items.types[kept].astype(np.int32),
@@ -124,8 +136,8 @@ def examine(
     )
 
 
-def _as_bits(sets: Sets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Sets of keys as b[m, n]."""
+def _as_bits(sets: IndexSets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """IndexSets of keys as b[m, n]."""
     member = np.zeros(shape, np.bool_)
     size = sets.size[of]
     member[np.repeat(np.arange(len(of)), size), sets.member[ranges(sets.offset[of], size)]] = True
@@ -160,14 +172,14 @@ class _Context:
     topic_span: NDArray[np.int64]  # the first span of the entity's first phrase in the caption
 
     @classmethod
-    def of(cls, truth: GroundTruth, mentions: Mentions) -> _Context:
+    def from_phrases(cls, truth: GroundTruth, phrases: ScoredPhrases) -> _Context:
         entities = len(truth.box_offset) - 1
         types = np.zeros(entities, np.int64)
         known = truth.phrase_entity >= 0
         np.bitwise_or.at(types, truth.phrase_entity[known], truth.phrase_types[known])
-        keys = mentions.caption * max(entities, 1) + truth.phrase_entity[mentions.phrase]
+        keys = phrases.caption * max(entities, 1) + truth.phrase_entity[phrases.phrase]
         topic, first = np.unique(keys, return_index=True)
-        return cls(types, topic, truth.span[truth.span_offset[mentions.phrase[first]]])
+        return cls(types, topic, truth.span[truth.span_offset[phrases.phrase[first]]])
 
     def mistaken(
         self, items: Items, rows: Rows, chunk: NDArray[np.int64], wrong: NDArray[np.int64]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
-    from attneval.matching.phrases import Mentions
+    from attneval.matching.phrases import ScoredPhrases
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,8 @@ class Items:
         entry: i8[k], what is pooled into the item's row: tokens in direction t2i, the region in direction i2t.
         share: i8[k], how often each entry counts in the sum that is pooled.
         divisor: i8[m], what that sum is divided by.
-        sets: Sets of keys by what they stand for: `relevant`, and `pointing` where the protocol tells them apart.
+        sets: IndexSets of keys by what they stand for: `relevant`; `pointing`, where the protocol tells them apart;
+            `area`, every region that shares an area with the shapes, with the share of it that lies inside.
         own: i8[m], the set of each item.
         other_offset: i8[m+1], first entry of each item in `other`.
         other: i8[o], for each item the sets of the other entities it could be about.
@@ -55,7 +56,7 @@ class Items:
     entry: NDArray[np.int64]
     share: NDArray[np.int64]
     divisor: NDArray[np.int64]
-    sets: dict[str, Sets]
+    sets: dict[str, IndexSets]
     own: NDArray[np.int64]
     other_offset: NDArray[np.int64]
     other: NDArray[np.int64]
@@ -77,9 +78,9 @@ class Items:
 def word_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: Mentions,
+    mentions: ScoredPhrases,
     *,
-    sets: dict[str, Sets],
+    sets: dict[str, IndexSets],
     region_count: NDArray[np.int64],
     protocol: Protocol,
 ) -> Items:
@@ -160,9 +161,9 @@ def _others(
 def region_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: Mentions,
+    mentions: ScoredPhrases,
     *,
-    covering: Sets,
+    covering: IndexSets,
     key_count: NDArray[np.int64],
     key_of_token: NDArray[np.int64],
 ) -> Items:
@@ -186,7 +187,7 @@ def region_items(
     token = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
     width = int(key_count.max(initial=0)) + 1
     pairs = distinct_values(np.repeat(word_topic, tokens_of) * width + key_of_token[token])
-    topic_sets = Sets(np.searchsorted(pairs // width, np.arange(len(topics) + 1)), pairs % width)
+    topic_sets = IndexSets(np.searchsorted(pairs // width, np.arange(len(topics) + 1)), pairs % width)
     # An item is a caption and a region that covers one of its topics.
     covered = covering.size[topic_entity]
     region = covering.member[ranges(covering.offset[:-1][topic_entity], covered)]
@@ -195,6 +196,8 @@ def region_items(
     cells, cell_of = np.unique(topic_caption[topic] * regions + region, return_inverse=True)
     caption = cells // regions
     sets, own = _joined(topic_sets, cell_of, topic, len(cells))
+    # A token lies inside a phrase or outside.
+    whole = IndexSets(sets.offset, sets.member, np.ones(len(sets.member)))
     first_topic = np.searchsorted(topic_caption, np.arange(len(truth.text) + 1))
     count = np.diff(first_topic)[caption]
     every = ranges(first_topic[caption], count)
@@ -216,7 +219,7 @@ def region_items(
         entry=(cells % regions)[given],
         share=np.ones(int(given.sum()), np.int64),
         divisor=np.ones(len(cells), np.int64),
-        sets={"relevant": sets, "pointing": sets},
+        sets={"relevant": sets, "pointing": sets, "area": whole},
         own=own,
         other_offset=offsets_of(np.bincount(cell[foreign], minlength=len(cells))),
         other=every[foreign],
@@ -227,13 +230,13 @@ def region_items(
 
 
 def _joined(
-    sets: Sets, cell: NDArray[np.int64], topic: NDArray[np.int64], cells: int
-) -> tuple[Sets, NDArray[np.int64]]:
+    sets: IndexSets, cell: NDArray[np.int64], topic: NDArray[np.int64], cells: int
+) -> tuple[IndexSets, NDArray[np.int64]]:
     """The topics' sets, followed by the union of each cell's topics; and where the cells' sets are."""
     size = sets.size[topic]
     width = int(sets.member.max(initial=0)) + 1
     members = sets.member[ranges(sets.offset[:-1][topic], size)]
     pairs = distinct_values(np.repeat(cell, size) * width + members)
     offset = np.searchsorted(pairs // width, np.arange(cells + 1)) + sets.offset[-1]
-    joined = Sets(np.concatenate((sets.offset[:-1], offset)), np.concatenate((sets.member, pairs % width)))
+    joined = IndexSets(np.concatenate((sets.offset[:-1], offset)), np.concatenate((sets.member, pairs % width)))
     return joined, np.arange(cells) + len(sets.size)

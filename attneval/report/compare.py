@@ -6,11 +6,11 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from attneval.metrics.registry import metric_named
-from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Page, Row, Table, interval, number
 
 if TYPE_CHECKING:
     from attneval.metrics.registry import Metric
+    from attneval.report.delimited import Lines
     from attneval.results.compare import Comparison, Difference, Line
 
 
@@ -113,8 +113,8 @@ def _line_dict(comparison: Comparison, line: Line) -> dict[str, Any]:
     }
 
 
-def compare_csv(comparison: Comparison) -> str:
-    """Write one line per system and metric, unrounded."""
+def compare_lines(comparison: Comparison) -> Lines:
+    """Lines of a table: one per system and metric, unrounded."""
     header = ("metric", "system", "value", "ci_low", "ci_high", "delta", "delta_low", "delta_high", "p", "p_holm")
     rows = []
     for line in comparison.lines:
@@ -127,4 +127,4 @@ def compare_csv(comparison: Comparison) -> str:
                 counts = (difference.wins, difference.ties, difference.losses)
                 tail = (difference.delta, *bounds, difference.p, difference.p_holm, *counts)
             rows.append((line.metric, name, line.values[system], low, high, *tail))
-    return to_csv((*header, "wins", "ties", "losses"), rows)
+    return (*header, "wins", "ties", "losses"), rows

@@ -6,21 +6,21 @@ import math
 import string
 from typing import TYPE_CHECKING, Any
 
+from attneval.config.thresholds import RULES
 from attneval.errors import NothingToScoreError
 from attneval.metrics.registry import metrics
-from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Page, Row, Table, number, safe
 from attneval.results.comparability import distinct
 
 if TYPE_CHECKING:
     from attneval.metrics.registry import Metric
+    from attneval.report.delimited import Lines
     from attneval.results.result import Result
     from attneval.results.scores import Curve
 
 HEIGHT, WIDTH = 16, 66
 LINE = 80
-SCALES = {"uniform": ", log scale", "abs": ", square-root scale"}
-"""How thresholds are spaced where they are not spaced evenly, as `attneval.metrics.sweep.grid` has them."""
+
 MARKS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 """One character for each of several systems, in the plot and in the table below it."""
 
@@ -53,17 +53,18 @@ def curve_page(results: list[Result], digits: int = 1) -> Page:
         rows.append(Row([Cell(f"{mark}  {name}"), *(Cell(text) for text in cells)]))
     header = ["", "area under P/R", "best F1", "at", "protocol's F1", "at"]
     notes = ["Best F1 is tuned on the data it is reported on."]
-    return Page([Table("Curves, in %", header, rows, notes, optional=(5, 1))], [f"signature: {results[0].signature}"])
+    table = Table("Curves, in %", header, rows, notes, optional=(5, 1))
+    return Page([table], [f"signature: {results[0].signature}"], curve_text(results))
 
 
-def curve_csv(results: list[Result]) -> str:
-    """Write one line per result and threshold."""
+def curve_lines(results: list[Result]) -> Lines:
+    """Lines of a table: one per result and threshold."""
     rows = [
         (name, curve.rule, *values)
         for name, curve in _curves(results).items()
         for values in zip(curve.parameter, *(getattr(curve, metric.name) for metric in _drawn()), strict=True)
     ]
-    return to_csv(("system", "rule", "threshold", *(metric.name for metric in _drawn())), rows)
+    return ("system", "rule", "threshold", *(metric.name for metric in _drawn())), rows
 
 
 def curve_dict(results: list[Result]) -> dict[str, Any]:
@@ -131,6 +132,6 @@ def _plot(series: dict[str, list[float]], curve: Curve, threshold: float) -> lis
             grid[row][column] = mark if grid[row][column] in {" ", "|", mark} else "*"
     lines = [f"{100 * (HEIGHT - 1 - r) / (HEIGHT - 1):5.0f} |{''.join(line).rstrip()}" for r, line in enumerate(grid)]
     low, high = f"{curve.parameter[0]:.3g}", f"{curve.parameter[-1]:.3g}"
-    middle = f"threshold {curve.rule}:c{SCALES.get(curve.rule, '')}"
+    middle = f"threshold {curve.rule}:c{RULES[curve.rule].scale}"
     axis = low + middle.center(WIDTH - len(low) - len(high)) + high
     return ["    %", *lines, f"      +{'-' * WIDTH}", f"       {axis}"]

@@ -6,9 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
+from attneval.config.options import ALPHA
 from attneval.report.compare import p_text
 from attneval.report.table import Cell, Page, Row, Table, safe
-from attneval.results.compare import ALPHA
 
 if TYPE_CHECKING:
     from attneval.results.gate import Outcome, Verdict

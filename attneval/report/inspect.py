@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attneval.metrics.set_scores import F1, SET_SCORES
-from attneval.report.delimited import to_csv
 from attneval.report.table import Cell, Entries, Page, Row, Table, number
 from attneval.results.error_costs import costs
 from attneval.results.items import KINDS
 
 if TYPE_CHECKING:
+    from attneval.report.delimited import Lines
     from attneval.results.items import ItemTable
 
 BOXES_SHOWN = 3
@@ -129,8 +129,8 @@ def inspect_rows(table: ItemTable, items: list[int], other: ItemTable | None = N
     return rows
 
 
-def inspect_csv(table: ItemTable, items: list[int], other: ItemTable | None = None) -> str:
-    """Write one line per item; what only JSON can hold is left out."""
+def inspect_lines(table: ItemTable, items: list[int], other: ItemTable | None = None) -> Lines:
+    """Lines of a table: one per item; what only JSON can hold is left out."""
     scores = (*SET_SCORES, *(() if other is None else (OTHER_F1,)))
     rows = [
         (
@@ -145,4 +145,4 @@ def inspect_csv(table: ItemTable, items: list[int], other: ItemTable | None = No
         )
         for row in inspect_rows(table, items, other)
     ]
-    return to_csv(("caption", "words", "types", "kind", *scores, "instead", "attended", "relevant"), rows)
+    return ("caption", "words", "types", "kind", *scores, "instead", "attended", "relevant"), rows

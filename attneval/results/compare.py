@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.config.options import RESAMPLES, SEED
+from attneval.config.options import ALPHA, RESAMPLES, SEED, TRIALS
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
 from attneval.metrics.registry import find_metric, metrics
 from attneval.results.comparability import check_protocols, common_images, distinct, restricted
@@ -22,7 +22,7 @@ from attneval.results.result import Result
 from attneval.statistics.bootstrap import bootstrap_repeats, percentile_bounds
 from attneval.statistics.holm import holm
 from attneval.statistics.image_sums import ImageSums, mean_sums, resampled_runs
-from attneval.statistics.randomization import EQUAL, TRIALS, swap_p_values, value_of
+from attneval.statistics.randomization import EQUAL, swap_p_values, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.registry import Metric, Sums
-
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)

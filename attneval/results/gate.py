@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from attneval.config.options import ALPHA
 from attneval.errors import EXIT_GATE_FAILED, EXIT_OK, MismatchError, ProtocolError
 from attneval.metrics.registry import metric_named
 from attneval.results.comparability import check_protocols
-from attneval.results.compare import ALPHA, System, compare
+from attneval.results.compare import System, compare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

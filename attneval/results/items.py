@@ -223,9 +223,9 @@ class ItemTable:
         for field in fields(cls):
             parts = [getattr(table, field.name) for table in tables]
             if field.name == "types":
-                values["types"] = Strings.of(names)
+                values["types"] = Strings.from_texts(names)
             elif field.name in _TEXT:
-                values[field.name] = Strings.of([text for part in parts for text in part])
+                values[field.name] = Strings.from_texts([text for part in parts for text in part])
             elif field.name == "region_offset":
                 shifted = [part[:-1] + shift for part, shift in zip(parts, boxes[:-1], strict=True)]
                 values["region_offset"] = np.concatenate([*shifted, boxes[-1:]])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.config.options import SEED
+from attneval.config.options import SEED, TRIALS
 from attneval.metrics.registry import columns_used
 from attneval.statistics.swapped_medians import SwappedMedians
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from attneval.metrics.registry import Metric, Sums
     from attneval.statistics.image_sums import ImageSums
 
-TRIALS = 10_000
 TRIALS_AT_ONCE = 250
 EQUAL = 1e-12
 """Differences that are closer than this are equal, whatever order they were summed in."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval import ExportWriter, open_ground_truth
-from attneval.evaluation.score_block import IMAGES_AT_ONCE
+from attneval.evaluation.plan_blocks import IMAGES_AT_ONCE
 from attneval.groundtruth.index import Cached, cache_folder
 
 from .made import AT_ONCE, SENTENCES, write_entities, write_export

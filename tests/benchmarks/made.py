@@ -121,9 +121,11 @@ def _add_captions(
         batch = slice(first, first + AT_ONCE)
         longest = max(map(len, spans[batch]))
         chosen = random.integers(0, len(rows), (len(texts[batch]), channels, longest))
+        maps = rows[chosen]
+        maps[np.broadcast_to(np.arange(longest) >= np.array([[[len(own)]] for own in spans[batch]]), chosen.shape)] = 0
         out.add_captions(
             [truth.image_id[i] for i in image[batch]],
-            rows[chosen],
+            maps,
             indices=truth.caption_index[batch].tolist(),
             texts=texts[batch],
             spans=spans[batch],

@@ -20,8 +20,8 @@ from worlds import Scene, World, cases, differences, make_world, numbers, scored
 
 from attneval import Protocol, Result
 from attneval.cli.explain import explain
-from attneval.config.protocol import Threshold
-from attneval.evaluation import score_block as blocks
+from attneval.config.thresholds import Threshold
+from attneval.evaluation import plan_blocks as blocks
 from attneval.evaluation import sum_items as scoring
 from attneval.geometry import overlap
 from attneval.metrics import ranks as retrieval

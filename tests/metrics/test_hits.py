@@ -13,9 +13,9 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of
-from attneval.config.protocol import Threshold
+from attneval.config.thresholds import Threshold
 from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows
 from attneval.metrics.registry import columns
@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 def judged(pairs: list[Pair], threshold: str = "uniform") -> Hits:
     """Each row with its own set."""
-    sets = Sets(
+    sets = IndexSets(
         offsets_of([len(pair.relevant) for pair in pairs]),
         np.array([key for pair in pairs for key in sorted(pair.relevant)], np.int64),
     )
@@ -89,7 +89,7 @@ def test_by_hand() -> None:
 
 
 def test_a_row_may_have_several_sets_and_none() -> None:
-    sets = Sets(np.array([0, 1, 1, 3]), np.array([2, 0, 1]))
+    sets = IndexSets(np.array([0, 1, 1, 3]), np.array([2, 0, 1]))
     rows = Rows.rank(np.array([[0.6, 0.3, 0.1], [0.0, 0.5, 0.5]]), Threshold.parse("abs:0.2"))
     items = Hits(rows, np.array([0, 0, 1, 1, 0]), sets, np.array([0, 1, 0, 2, 2]))
     assert items.relevant.tolist() == [1, 0, 1, 2, 2]

@@ -8,9 +8,9 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of
-from attneval.config.protocol import Threshold
+from attneval.config.thresholds import Threshold
 from attneval.metrics.fast_counting import counted_below
 from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows
@@ -32,7 +32,7 @@ def world(seed: int, count: int, keys: int) -> tuple[np.ndarray[tuple[int, int],
 
 
 def judged(weights: np.ndarray[tuple[int, int], np.dtype[np.float64]], relevant: list[set[int]], rule: str) -> Hits:
-    sets = Sets(
+    sets = IndexSets(
         offsets_of(list(map(len, relevant))), np.array([key for own in relevant for key in sorted(own)], np.int64)
     )
     every = np.arange(len(relevant))

@@ -16,7 +16,8 @@ from results import image_sums, made, of_f1, scored
 from attneval import Protocol
 from attneval.errors import MismatchError, NothingToScoreError
 from attneval.metrics.registry import metrics
-from attneval.report.compare import compare_csv, compare_dict, compare_page, letter, p_text
+from attneval.report.compare import compare_dict, compare_lines, compare_page, letter, p_text
+from attneval.report.delimited import render_csv
 from attneval.report.latex import render_latex
 from attneval.report.markdown import render_markdown
 from attneval.report.plain import render_plain
@@ -422,7 +423,7 @@ def test_json_is_unrounded_and_whole(three: Comparison) -> None:
 
 
 def test_csv_parses_back(three: Comparison) -> None:
-    rows = list(csv.DictReader(io.StringIO(compare_csv(three))))
+    rows = list(csv.DictReader(io.StringIO(render_csv(compare_lines(three)))))
     assert len(rows) == 3 * len(three.lines)
     for row in rows:
         line, system = line_of(three, row["metric"]), three.names.index(row["system"])

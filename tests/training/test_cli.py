@@ -24,10 +24,9 @@ from attneval.cli.train import View
 from attneval.training.models.table import MODELS, model_config
 from attneval.training.run.checkpoint import read_checkpoint
 from attneval.training.run.config import ConstraintConfig, TrainConfig
-
-from .authors import V, author_checkpoint
-from .test_loop import assert_same_runs
-from .toy import write_toy
+from training.authors import V, author_checkpoint
+from training.runs import assert_same_runs
+from training.toy import write_toy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +60,7 @@ def test_an_export_scores_what_training_scored(here: Here, toy: Path, tmp_path: 
         "run",
         *SMALL,
         "--negatives",
-        "all",
+        "everything",
     )
     done = here(*arguments, "--constraints", "ccr,ccs", "--weight-ccr", "0.1", "--epochs", "3", "--select", "f1")
     assert (done.code, done.out) == (0, "run/best.pth.tar\n")
@@ -294,7 +293,7 @@ def test_train_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
     assert "seed must be at most" in here.refused(*base, "--seed", "1" + "0" * 25)
     assert "no device 'meta'" in here.refused(*base, "--device", "meta")
     (tmp_path / "file").write_bytes(b"")
-    assert "file/log.jsonl cannot be written" in here.refused(*base[:-1], "file", *SMALL)
+    assert "file/.lock cannot be written" in here.refused(*base[:-1], "file", *SMALL)
     (tmp_path / "entities" / "Annotations").mkdir(parents=True)
     (tmp_path / "entities" / "Sentences").mkdir()
     assert f"20 of 20 images of {toy}/dev are not" in here.refused(*base, "--gt", "entities")

@@ -29,7 +29,7 @@ EPS = 1e-8  # the originals' guard in every normalisation
 
 
 class Direction(NamedTuple):
-    """Which axis of [.., words, regions] asks and which one is attended to."""
+    """Query axis and context axis of [.., words, regions]."""
 
     name: str
     query: int
@@ -45,7 +45,7 @@ class Fragments:
     """Encoded regions of images or words of captions.
 
     Args:
-        vectors: [N, L, D] region or word vectors; zero where `mask` is false (`Fragments.of` sees to it).
+        vectors: [N, L, D] region or word vectors; zero where `mask` is false (`Fragments.masked` sees to it).
         mask: [N, L], true where a fragment is real.
         whole: [N, D] one vector for the whole image or caption, for models that have one (SGRAF).
     """
@@ -55,7 +55,7 @@ class Fragments:
     whole: Tensor | None = None
 
     @classmethod
-    def of(cls, vectors: Tensor, mask: Tensor) -> Fragments:
+    def masked(cls, vectors: Tensor, mask: Tensor) -> Fragments:
         """Fragments with padding set to zero, in single precision whatever precision encoded them."""
         vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
         return cls(vectors.masked_fill(~mask[..., None], 0), mask)
@@ -89,7 +89,7 @@ class Fragments:
 
     @cached_property
     def ragged(self) -> bool:
-        """Whether anything is padding."""
+        """True where anything is padding."""
         return not bool(self.mask.all())
 
 
@@ -117,18 +117,18 @@ class Pairs:
     @property
     def region_mask(self) -> Tensor:
         """[.., 1, regions], broadcastable against the scores."""
-        return self.of_images(self.regions.mask)[..., None, :]
+        return self.by_image(self.regions.mask)[..., None, :]
 
     @property
     def word_mask(self) -> Tensor:
         """[.., words, 1], broadcastable against the scores."""
-        return self.of_captions(self.words.mask)[..., :, None]
+        return self.by_caption(self.words.mask)[..., :, None]
 
-    def of_images(self, values: Tensor) -> Tensor:
+    def by_image(self, values: Tensor) -> Tensor:
         """A tensor [M, ...] of the images, broadcastable against [M, N, ...] or [B, ...]."""
         return values if self.matched else values[:, None]
 
-    def of_captions(self, values: Tensor) -> Tensor:
+    def by_caption(self, values: Tensor) -> Tensor:
         """A tensor [N, ...] of the captions, broadcastable against [M, N, ...] or [B, ...]."""
         return values if self.matched else values[None]
 
@@ -158,10 +158,10 @@ class Pairs:
         dot = (weights * self.scores).sum(direction.context)
         if direction is T2I:
             spread = self.einsum("mntr,mrs->mnts", weights, self.regions.gram)
-            norms = self.of_captions(self.words.norms)
+            norms = self.by_caption(self.words.norms)
         else:
             spread = self.einsum("mntr,nts->mnsr", weights, self.words.gram)
-            norms = self.of_images(self.regions.norms)
+            norms = self.by_image(self.regions.norms)
         # The clamp keeps the gradient of the root finite where nothing is attended to.
         length = (spread * weights).sum(direction.context).clamp_min(EPS**2).sqrt()
         return dot / (norms * length).clamp_min(EPS)
@@ -191,7 +191,7 @@ class Contrast(NamedTuple):
 
 
 def contrasts(pairs: Pairs, maps: AttentionMaps, word_queries: Tensor) -> dict[str, Contrast]:
-    """What the constraints CCR and CCS act on, for each direction that the model has.
+    """Input of the constraints CCR and CCS for each direction that the model has.
 
     Args:
         pairs: Matched pairs.
@@ -200,12 +200,16 @@ def contrasts(pairs: Pairs, maps: AttentionMaps, word_queries: Tensor) -> dict[s
             weights of a region sum to 1 over all of them.
     """
     words, regions = pairs.words, pairs.regions
-    found = {}
+    by_direction = {}
     if maps.t2i is not None:
-        found[T2I.name] = Contrast(words.vectors, regions.vectors, maps.t2i, words.mask & word_queries, regions.mask)
+        by_direction[T2I.name] = Contrast(
+            words.vectors, regions.vectors, maps.t2i, words.mask & word_queries, regions.mask
+        )
     if maps.i2t is not None:
-        found[I2T.name] = Contrast(regions.vectors, words.vectors, maps.i2t.transpose(1, 2), regions.mask, words.mask)
-    return found
+        by_direction[I2T.name] = Contrast(
+            regions.vectors, words.vectors, maps.i2t.transpose(1, 2), regions.mask, words.mask
+        )
+    return by_direction
 
 
 def attention_weights(

@@ -94,7 +94,7 @@ class PositionImageEncoder(nn.Module):
         share = (block_weights * fit).softmax(-1)
         position = torch.einsum("mrk,mrkd->mrd", share, blocks)
         vectors = self.fc(torch.cat([features, position], dim=-1))
-        return Fragments.of(l2norm(vectors) if self.normalise else vectors, mask)
+        return Fragments.masked(l2norm(vectors) if self.normalise else vectors, mask)
 
 
 class _Positioned(MatchingModel):
