@@ -60,8 +60,8 @@ def test_every_metric_says_what_it_is(metric: Metric) -> None:
     if metric.citation:
         assert re.search(r"(19|20)\d\d|scikit-learn", metric.citation)
     else:
-        assert metric.name in {"best_f1", "entropy", "coverage", "specificity"}
-    assert (metric.lower, metric.name == "specificity") in {(0, False), (-1, True)}
+        assert metric.name in {"best_f1", "entropy", "coverage", "specificity", "f1_lift", "ap_lift"}
+    assert (metric.lower, metric.name in {"specificity", "f1_lift", "ap_lift"}) in {(0, False), (-1, True)}
     assert metric.upper > 0
     assert metric.unit in {"share", "rank", "nats"}
 
@@ -73,7 +73,8 @@ def test_titles_are_no_two_metrics() -> None:
 def test_the_names_are_those_of_the_documents() -> None:
     named = (
         "precision recall f1 micro_precision micro_recall micro_f1 ap best_f1 pointing r@1 r@5 r@10 mass "
-        "rank_accuracy entropy coverage specificity i2t_r@1 i2t_r@5 i2t_r@10 i2t_medr i2t_meanr t2i_r@1 t2i_r@5 "
+        "rank_accuracy entropy coverage specificity f1_lift ap_lift area_mass auc "
+        "i2t_r@1 i2t_r@5 i2t_r@10 i2t_medr i2t_meanr t2i_r@1 t2i_r@5 "
         "t2i_r@10 t2i_medr t2i_meanr rsum"
     )
     assert set(named.split()) == set(REGISTRY)
