@@ -67,8 +67,9 @@ def _forms(field: str) -> list[str]:
 def _metric(metric: Metric) -> list[str]:
     better = "higher is better" if metric.higher_is_better else "lower is better"
     bounds = "no upper bound" if metric.upper == float("inf") else f"{metric.lower:g} to {metric.upper:g}"
-    names = " or ".join((metric.name, *metric.aliases))
-    parts = [f"{names}: {metric.title} ({bounds}, {better})", metric.definition]
+    parts = [f"{metric.name}: {metric.title} ({bounds}, {better})", metric.definition]
+    if metric.aliases:
+        parts.append(f"Also found as {', '.join(metric.aliases)}.")
     return parts + ([f"Source: {metric.citation}."] if metric.citation else [])
 
 
