@@ -46,7 +46,7 @@ def score_absent(
     row = np.full(len(truth.text), ABSENT, np.int64)
     alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [])
     phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
-    sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing)
+    sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing, np.zeros(0))
     statistics: dict[tuple[int, str], Statistics] = {}
     table = None
     for direction in protocol.directions:
@@ -55,7 +55,7 @@ def score_absent(
             alignment,
             # In direction i2t the items are regions, of which an absent image has none.
             phrases if direction == "t2i" else phrases.none(),
-            sets={"relevant": sets, "pointing": sets},
+            sets={"relevant": sets, "pointing": sets, "area": sets},
             region_count=np.zeros(len(image_id), np.int64),
             protocol=protocol,
         )

@@ -72,4 +72,5 @@ def read_captions(block: Block, export: AttentionExport, annotations: Reader, pr
     image = np.searchsorted(block.images, export.caption_image[block.captions])
     alignment = align(truth, tokens, image, export.caption_index[block.captions])
     return CaptionBlock(
-        export, truth, as_read, block.captions, image, tokens, TokenKeys.from_tokens(tokens), alignment, regions)
+        export, truth, as_read, block.captions, image, tokens, TokenKeys.from_tokens(tokens), alignment, regions
+    )

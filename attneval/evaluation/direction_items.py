@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.geometry.inside import shares_inside
 from attneval.geometry.overlap import relevant_regions
 from attneval.matching.items import region_items, word_items
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
     from attneval.evaluation.caption_block import CaptionBlock
+    from attneval.geometry.mask_overlap import MaskOverlap
     from attneval.matching.items import Items
     from attneval.matching.phrases import ScoredPhrases
 
@@ -26,7 +28,8 @@ def direction_items(direction: str, captions: CaptionBlock, phrases: ScoredPhras
         phrases: The annotated words.
         protocol: What is relevant, and what one item is.
     """
-    relevant = _relevant(captions, protocol, overlap=protocol.overlap, threshold=protocol.iou)
+    shapes = _Masks(captions, protocol) if protocol.geometry == "mask" else _Boxes(captions, protocol)
+    relevant = shapes.relevant(protocol.overlap, protocol.iou)
     if direction == "i2t":
         keys = captions.keys
         return region_items(
@@ -37,45 +40,65 @@ def direction_items(direction: str, captions: CaptionBlock, phrases: ScoredPhras
             key_count=np.append(np.diff(keys.offset), 0)[captions.alignment.row],
             key_of_token=keys.number,
         )
-    pointing = relevant
-    if protocol.pointing == "center":
-        pointing = _relevant(captions, protocol, overlap="center", threshold=1.0)
+    pointing = shapes.relevant("center", 1.0) if protocol.pointing == "center" else relevant
     return word_items(
         captions.truth,
         captions.alignment,
         phrases,
-        sets={"relevant": relevant, "pointing": pointing},
+        sets={"relevant": relevant, "pointing": pointing, "area": shapes.inside()},
         region_count=captions.regions.count,
         protocol=protocol,
     )
 
 
-def _relevant(captions: CaptionBlock, protocol: Protocol, *, overlap: str, threshold: float) -> IndexSets:
-    truth, regions = captions.truth, captions.regions
-    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset))
-    if protocol.geometry == "mask":
-        # What few need is imported for them alone.
-        from attneval.geometry.mask_overlap import regions_on_masks
+class _Boxes:
+    """The boxes of a block's entities, held against the regions of their images."""
 
-        return regions_on_masks(
-            truth.mask,
-            truth.mask_at,
-            truth.mask_offset,
-            image=image,
-            image_size=truth.image_size,
-            region=regions.box,
-            region_offset=regions.offset,
-            overlap=overlap,
-            boxes=protocol.boxes,
-            threshold=threshold,
-        )
-    return relevant_regions(
-        truth.box,
-        truth.box_offset,
-        regions.box,
-        regions.offset,
-        image,
-        overlap=overlap,
-        boxes=protocol.boxes,
-        threshold=threshold,
-    )
+    def __init__(self, captions: CaptionBlock, protocol: Protocol) -> None:
+        self._boxes, truth, regions = protocol.boxes, captions.truth, captions.regions
+        image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset))
+        self._columns = truth.box, truth.box_offset, regions.box, regions.offset, image
+
+    def relevant(self, overlap: str, threshold: float) -> IndexSets:
+        """The regions whose overlap with each entity reaches a threshold."""
+        return relevant_regions(*self._columns, overlap=overlap, boxes=self._boxes, threshold=threshold)
+
+    def inside(self) -> IndexSets:
+        """The regions that share an area with each entity, with the share of it."""
+        return shares_inside(*self._columns)
+
+
+class _Masks:
+    """The masks of a block's entities, held against the regions of their images."""
+
+    def __init__(self, captions: CaptionBlock, protocol: Protocol) -> None:
+        self._truth, self._regions, self._boxes = captions.truth, captions.regions, protocol.boxes
+        self._known: dict[str, MaskOverlap] = {}
+
+    def _overlap(self, overlap: str) -> MaskOverlap:
+        # What few need is imported for them alone.
+        from attneval.geometry.mask_overlap import overlap_with_masks
+
+        if overlap not in self._known:
+            truth = self._truth
+            self._known[overlap] = overlap_with_masks(
+                truth.mask,
+                truth.mask_at,
+                truth.mask_offset,
+                image=np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset)),
+                image_size=truth.image_size,
+                region=self._regions.box,
+                region_offset=self._regions.offset,
+                overlap=overlap,
+                boxes=self._boxes,
+            )
+        return self._known[overlap]
+
+    def relevant(self, overlap: str, threshold: float) -> IndexSets:
+        """The regions whose overlap with each entity reaches a threshold."""
+        return self._overlap(overlap).reaching(threshold)
+
+    def inside(self) -> IndexSets:
+        """The regions that share an area with each entity, with the share of it."""
+        measured = next(iter(self._known), "iof")
+        return self._overlap(measured).inside()
