@@ -12,6 +12,7 @@ from attneval.evaluation.engines import choose_jobs, engine
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import bytes_of_images, plan_blocks
 from attneval.evaluation.select_images import select_images
+from attneval.evaluation.stated import as_stated
 from attneval.groundtruth.index import digest_and_keep, through_index
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def score(
     protocol, options = protocol or Protocol(), options or Options()
     manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format)
     ids = manifest.split_ids()
-    export = manifest.paths.open_export()
+    protocol, export = as_stated(protocol, manifest.paths.open_export())
     source = manifest.paths.open_for_maps(export, protocol)
     selection = select_images(export, source, ids, protocol, gt=manifest.paths.gt, limit=options.limit)
     annotations = through_index(source, selection.ids_in(export), use=options.cache and not selection.absent)
