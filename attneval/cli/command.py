@@ -39,7 +39,7 @@ OTHER_NAMES = {
     "--reference": "--baseline",
     "--level": "--alpha",
 }
-"""What other programs call an option."""
+"""Options by the names that other programs give them."""
 
 
 class GroupedOption(click.Option):
@@ -57,7 +57,7 @@ class GroupedOption(click.Option):
         self.group, self.rare, self.brief = group, rare, brief
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """What the help says of it."""
+        """The line of the help: the flag and a text."""
         record = super().get_help_record(ctx)
         return record if record is None or not self.brief or ctx.meta.get("help_all") else (record[0], self.brief)
 

@@ -93,7 +93,7 @@ def _refuse_idle(flags: list[str], paths: list[Path]) -> None:
 
 
 def _groups(texts: tuple[str, ...]) -> list[tuple[str, list[Path]]]:
-    """What `--group` names: systems, and the files of each."""
+    """Read `--group`: systems, and the files of each."""
     groups = []
     for text in texts:
         name, _, files = text.partition("=")
@@ -110,20 +110,20 @@ def _systems(
     from attneval.results.comparability import distinct
     from attneval.results.compare import System
 
-    found = []
+    systems = []
     for path in paths:
         result = load_or_score(path, protocol, values)
-        found.append(System(result.name, (result,)))
+        systems.append(System(result.name, (result,)))
     for name, files in groups:
-        found.append(System(name, tuple(load_or_score(path, protocol, values) for path in files)))
+        systems.append(System(name, tuple(load_or_score(path, protocol, values) for path in files)))
     # Results of one model in several directories are told apart by the directories.
     paths_of = [*map(str, paths), *(name for name, _ in groups)]
-    names = distinct([system.name for system in found], paths_of)
-    return [System(name, system.runs) for name, system in zip(names, found, strict=True)]
+    names = distinct([system.name for system in systems], paths_of)
+    return [System(name, system.runs) for name, system in zip(names, systems, strict=True)]
 
 
 def is_result(path: Path) -> bool:
-    """Whether a path stands for a result, and not for an export."""
+    """Tell whether a path stands for a result, and not for an export."""
     return path.suffix == ".json" or not path.exists()
 
 

@@ -33,13 +33,13 @@ def curve(results: tuple[Path, ...], **values: Any) -> None:
     output = Output(values, "curve", inputs=results)
     loaded = [Result.load(path) for path in results]
     names = distinct([result.name for result in loaded], list(map(str, results)))
-    found = [dataclasses.replace(result, name=name) for name, result in zip(names, loaded, strict=True)]
-    check_protocols([(result.name, result) for result in found])
+    named = [dataclasses.replace(result, name=name) for name, result in zip(names, loaded, strict=True)]
+    check_protocols([(result.name, result) for result in named])
 
     output.emit(
         {
-            "page": lambda: curve_page(found, output.digits),
-            "values": lambda: curve_dict(found),
-            "lines": lambda: curve_lines(found),
+            "page": lambda: curve_page(named, output.digits),
+            "values": lambda: curve_dict(named),
+            "lines": lambda: curve_lines(named),
         }
     )

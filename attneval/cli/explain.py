@@ -75,7 +75,7 @@ def _metric(metric: Metric) -> list[str]:
 
 def _preset(preset: Preset) -> list[str]:
     changes = preset.protocol.differences(Protocol())
-    fields = ", ".join(f"{name}={own}" for name, (own, _) in changes.items()) or "all fields at their defaults"
+    fields = ", ".join(f"{name}={value}" for name, (value, _) in changes.items()) or "all fields at their defaults"
     return [f"{preset.name}: {preset.source}", fields, preset.reproduces]
 
 

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     context_settings=SETTINGS,
     examples=(
         "attneval gate result.json --min f1=0.3 -o report.xml",
-        "attneval gate result.json --baseline main.json --max-drop f1=2% --only-significant",
+        "attneval gate result.json --baseline main.json --max-drop f1=2%",
     ),
 )
 @click.argument("result", type=FILE)
-@rule_option("min", "Metric M must be at least V. Repeatable.")
-@rule_option("max", "Metric M must be at most V.")
-@rule_option("max-drop", "M may be at most V worse than the baseline.", metavar="M=V[%]")
+@rule_option("min", "Metric M must be at least V. Repeatable.", group="Input")
+@rule_option("max", "Metric M must be at most V.", group="Input")
+@rule_option("max-drop", "M may be at most V worse than the baseline.", metavar="M=V[%]", group="Input")
 @option("--baseline", type=FILE, group="Input", help="The result that drops are measured from.")
 @option("--only-significant", is_flag=True, group="Protocol", help="Drops within chance do not fail.")
-@option("--update-baseline", is_flag=True, group="Output", help="Make RESULT the baseline; nothing is judged.")
+@option("--update-baseline", is_flag=True, group="Output", help="Make RESULT the baseline; no rule is applied.")
 @option("--exit-zero", is_flag=True, group="Output", help="Exit with 0 even if a rule is broken.")
 @option(
     "--github",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @output_options("gate")
 @config_option
 def gate(result: Path, **values: Any) -> int:
-    """Judge a RESULT file by rules: exit with 1 if one is broken, with 2 if that cannot be told.
+    """Apply rules to a RESULT file: exit with 1 if one is broken, with 2 if that cannot be decided.
 
     Rules come from the flags and, where no flag names a rule, from the configuration's table [gate].
     """
@@ -53,12 +53,12 @@ def gate(result: Path, **values: Any) -> int:
     from attneval.results.result import Result
 
     output = Output(values, "gate", inputs=[result])
-    found = Result.load(result)
+    loaded = Result.load(result)
     if values["update_baseline"]:
-        return _update(found, values["baseline"], quiet=output.quiet)
+        return _update(loaded, values["baseline"], quiet=output.quiet)
     rules = [*values["min"], *values["max"], *values["max_drop"]]
     baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
-    verdict = run(found, rules, baseline, only_significant=values["only_significant"])
+    verdict = run(loaded, rules, baseline, only_significant=values["only_significant"])
     if values["github"] == "on" or (values["github"] == "auto" and os.environ.get("GITHUB_ACTIONS") == "true"):
         _tell_github(verdict)
     _emit(verdict, output)

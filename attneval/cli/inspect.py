@@ -74,8 +74,8 @@ def _load(path: Path) -> ItemTable:
     from attneval.results.items import ItemTable
     from attneval.results.result import Result, items_path
 
-    own = items_path(path)
-    table = ItemTable.load(own)
-    if own != path and path.is_file() and not belong(table, Result.load(path)):
-        raise ResultError(f"{own} holds the items of another result than {path}", hint="score the export again")
+    beside = items_path(path)
+    table = ItemTable.load(beside)
+    if beside != path and path.is_file() and not belong(table, Result.load(path)):
+        raise ResultError(f"{beside} holds the items of another result than {path}", hint="score the export again")
     return table

@@ -94,7 +94,7 @@ def protocol_from(values: dict[str, Any]) -> Protocol:
 
 
 GT_FORMATS = ("auto", *ANNOTATION_FORMATS)
-"""What `--gt-format` takes: annotation formats, or `auto` to tell by looking."""
+"""Values of `--gt-format`: annotation formats, or `auto` to recognise the format by its content."""
 
 gt_option = option(
     "--gt",
@@ -103,7 +103,13 @@ gt_option = option(
     help="Annotations: Flickr30k Entities directory or zip, or grounding JSON.",
 )
 gt_format_option = option(
-    "--gt-format", type=click.Choice(GT_FORMATS), default="auto", group="Input", rare=True, help="Force a format."
+    "--gt-format",
+    type=click.Choice(GT_FORMATS),
+    default="auto",
+    metavar="FORMAT",
+    group="Input",
+    rare=True,
+    help=f"Force a format: {', '.join(GT_FORMATS)}.",
 )
 split_option = option(
     "--split", type=FILE, group="Input", help="A list of image ids: only these count, and all must be there."
@@ -148,12 +154,18 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 scoring_options = together(gt_option, gt_format_option, split_option, boxes_file_option, resamples_option, seed_option)
-"""What scoring needs beside the protocol."""
+"""Options of scoring beside the protocol."""
 
 
-def rule_option(kind: str, help: str, metavar: str = "M=V") -> Callable[[Command], Command]:  # noqa: A002
+def rule_option(
+    kind: str,
+    help: str,  # noqa: A002 - the word of every option
+    *,
+    metavar: str = "M=V",
+    group: str = "Output",
+) -> Callable[[Command], Command]:
     """`--min`, `--max` or `--max-drop`: a rule of the gate."""
-    return option(f"--{kind}", type=RuleType(kind), multiple=True, metavar=metavar, group="Output", help=help)
+    return option(f"--{kind}", type=RuleType(kind), multiple=True, metavar=metavar, group=group, help=help)
 
 
 def output_options(name: str) -> Callable[[Command], Command]:
@@ -199,7 +211,7 @@ def output_options(name: str) -> Callable[[Command], Command]:
 
 
 def flags_given(names: Iterable[str]) -> list[str]:
-    """Those of some parameters that were typed on the command line, as flags."""
+    """Flags of the parameters that were typed on the command line, among some."""
     context = click.get_current_context()
     typed = (name for name in names if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE)
     return [f"--{name.replace('_', '-')}" for name in typed]
@@ -226,11 +238,11 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 def _paths(values: dict[str, Any]) -> Iterator[Path]:
     """The files among a command's parameters."""
     for value in values.values():
-        yield from (own for own in (value if isinstance(value, tuple) else (value,)) if isinstance(own, Path))
+        yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path))
 
 
 class Output:
-    """Where a command's text goes: stdout in one format, files in others.
+    """A command's output: stdout in one format, files in others.
 
     Args:
         values: The command's parameters; those of `output_options` are taken out.

@@ -29,7 +29,7 @@ def progress(what: str, *, quiet: bool, rate: str = "") -> Iterator[Callable[[in
     started = time.monotonic()
     bar = None
 
-    def tell(done: int, total: int) -> None:
+    def on_progress(done: int, total: int) -> None:
         nonlocal bar
         if bar is None and time.monotonic() - started > PATIENCE and done < total:
             from rich.console import Console
@@ -44,7 +44,7 @@ def progress(what: str, *, quiet: bool, rate: str = "") -> Iterator[Callable[[in
             bar.update(bar.task_ids[0], completed=done, total=total, rate=speed)
 
     try:
-        yield tell
+        yield on_progress
     finally:
         if bar is not None:
             bar.stop()

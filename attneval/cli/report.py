@@ -17,6 +17,7 @@ from attneval.errors import ConfigError
 if TYPE_CHECKING:
     from attneval.report.html.gallery import Gallery
     from attneval.report.overlay.photos import Photos
+    from attneval.report.overlay.scenes import Scenes
     from attneval.results.items import ItemTable
     from attneval.results.result import Result
 
@@ -28,7 +29,7 @@ ENDINGS = (".html", ".htm")
     context_settings=SETTINGS,
     examples=(
         "attneval report result.json -o report.html",
-        "attneval report a.json b.json --attn maps.npz --gt entities/ --images photos/ -o report.html",
+        "attneval report a.json b.json --attn maps.npz --gt entities/ --images photos/",
     ),
 )
 @click.argument("results", type=FILE, nargs=-1, required=True)
@@ -117,41 +118,65 @@ class _Items:
         self.result, self.values = result, values
         self.table: ItemTable | None = stored_items(path, result)
         self.photos: Photos | None = None if values["images"] is None else Photos(values["images"])
-        self._scenes: Any = None
+        self._scenes: Scenes | None = None
+        self._chosen: list[str] = []
         self._sources: dict[str, str | None] = {}
 
     def gallery(self, budget: int) -> Gallery | None:
         """The items to show, within some bytes."""
-        from attneval.report.html.chosen import choose_images
         from attneval.report.html.gallery import gallery
 
         if self.table is None and not self.values["attn"]:
             return None
         if self._scenes is None:
-            self._scenes = self._read()
+            self._scenes, self._chosen = self._read()
         scenes = self._scenes
         every = scenes.table if self.table is None else self.table
-        chosen = choose_images(scenes.table, self._shown(scenes.image_id))
-        ranks = caption_ranks(self.result, scenes.table)
         return gallery(
             scenes,
             self._photo,
-            images=chosen,
+            images=self._chosen,
             total=len(every),
             all_images=len(every.image_id),
-            ranks=ranks,
+            ranks=caption_ranks(self.result, scenes.table),
             cards=self.values["cards"],
             budget=budget,
         )
 
-    def _shown(self, image_id: list[str]) -> list[str]:
+    def _read(self) -> tuple[Scenes, list[str]]:
+        """The items as scenes, and the images that are shown."""
+        from attneval.report.html.chosen import choose_images
+        from attneval.report.overlay.scenes import Scenes
+
+        chosen = None
+        if self.table is not None:
+            chosen = choose_images(self.table, self._shown(self.table))
+            if not self.values["attn"]:
+                sizes = {} if self.photos is None else self.photos.sizes(chosen)
+                return Scenes(self.table, sizes=sizes), chosen
+        from attneval.cli.maps import pictures_of
+
+        pictures = pictures_of(
+            self.values["attn"],
+            self.values["gt"],
+            self.result,
+            self.table,
+            boxes=self.values["boxes_file"],
+            gt_format=self.values["gt_format"],
+            image_id=chosen,
+        )
+        scenes = Scenes(pictures.table, pictures)
+        return scenes, chosen or choose_images(scenes.table, self._shown(scenes.table))
+
+    def _shown(self, table: ItemTable) -> list[str]:
         """The images that can be shown: those with photographs, where there are any."""
+        names = [str(name) for name in table.image_id]
         if self.photos is None:
-            return image_id
-        found = [name for name in image_id if self.photos.find(name) is not None]
+            return names
+        found = [name for name in names if self.photos.find(name) is not None]
         if not found:
             raise ConfigError(
-                f"{self.photos.folder} has none of the {len(image_id)} images (first: {image_id[0]})",
+                f"{self.photos.folder} has none of the {len(names)} images (first: {names[0]})",
                 hint="files are named by the ids of images, such as 36979.jpg, or as COCO names them",
             )
         return found
@@ -165,33 +190,6 @@ class _Items:
             photo = self.photos.read(name, size)
             self._sources[name] = None if photo is None else as_data_uri(shrunk(photo))
         return self._sources[name]
-
-    def _read(self) -> Any:
-        from attneval.report.html.chosen import choose_images
-        from attneval.report.overlay.scenes import Scenes
-
-        if not self.values["attn"]:
-            names = [] if self.table is None else list(map(str, self.table.image_id))
-            sizes = {} if self.photos is None else self.photos.sizes(names)
-            return Scenes(self.table, sizes=sizes)  # type: ignore[arg-type]  # there is a table without an export
-        from attneval.cli.maps import pictures_of
-
-        wanted = None
-        if self.table is not None:
-            names = [str(name) for name in self.table.image_id]
-            wanted = choose_images(self.table, self._shown(names))
-        return Scenes(
-            self.table,  # type: ignore[arg-type]  # pictures have a table
-            pictures_of(
-                self.values["attn"],
-                self.values["gt"],
-                self.result,
-                self.table,
-                boxes=self.values["boxes_file"],
-                gt_format=self.values["gt_format"],
-                image_id=wanted,
-            ),
-        )
 
 
 def stored_items(path: Path, result: Result) -> ItemTable | None:

@@ -19,12 +19,12 @@ def config_option(command: Command) -> Command:
     """`--config`, read before the other options so that it can give their defaults."""
 
     def apply(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
-        found = configuration(value)
-        settings = found.top | (found.gate if ctx.info_name == "gate" else {})
+        config = configuration(value)
+        settings = config.top | (config.gate if ctx.info_name == "gate" else {})
         defaults = {
-            str(own.name): setting_default(found, own, name, settings[name])
-            for own in ctx.command.params
-            for name in (flag.lstrip("-") for flag in own.opts)
+            str(flagged.name): setting_default(config, flagged, name, settings[name])
+            for flagged in ctx.command.params
+            for name in (flag.lstrip("-") for flag in flagged.opts)
             if name in settings
         }
         ctx.default_map = {**(ctx.default_map or {}), **defaults}
@@ -48,17 +48,17 @@ def configuration(value: str | None) -> Config:
     return NOTHING if value == "none" else load(Path(value) if value else find())
 
 
-def setting_default(found: Config, param: click.Parameter, name: str, value: Any) -> Any:
+def setting_default(config: Config, param: click.Parameter, name: str, value: Any) -> Any:
     """A setting as the default of a parameter, held against what the flag takes.
 
     Raises:
         ConfigError: The flag does not take that.
     """
     values = value if param.multiple and isinstance(value, list) else [value]
-    for own in values:
-        reason = _reason_to_refuse(param.type, own)
+    for one in values:
+        reason = _reason_to_refuse(param.type, one)
         if reason:
-            raise ConfigError(f"{found.path}: {name} = {own!r} cannot be used: {reason.rstrip('.')}")
+            raise ConfigError(f"{config.path}: {name} = {one!r} cannot be used: {reason.rstrip('.')}")
     return values if param.multiple else value
 
 

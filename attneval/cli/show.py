@@ -22,7 +22,7 @@ from attneval.cli.options import (
 )
 from attneval.cli.settings import config_option
 from attneval.cli.streams import say, tell
-from attneval.cli.values import FILE, PresetType, WholeNumber
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError, NothingToScoreError, first_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ ENDINGS = (".png", ".svg")
     cls=Command,
     context_settings=SETTINGS,
     examples=(
-        "attneval show maps.npz --gt entities/ --image 36979 --word dog --images photos/",
+        "attneval show maps.npz --gt entities/ --image 36979 --word dog --images jpg/",
         "attneval show maps.npz --gt entities/ --image 36979 --caption 2 -o dog.svg",
     ),
 )
@@ -60,12 +60,6 @@ ENDINGS = (".png", ".svg")
     group="Output",
 )
 @boxes_file_option
-@option(
-    "--preset",
-    type=PresetType(),
-    group="Protocol",
-    help="A named protocol to start from; see attneval explain --presets.",
-)
 @protocol_options
 @quiet_option
 @verbose_option

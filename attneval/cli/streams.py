@@ -1,4 +1,4 @@
-"""What goes to stdout and stderr, and what becomes of errors on the way."""
+"""The two streams: data on stdout, lines for people on stderr, and refusals where they cannot be written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from attneval.errors import DataError
-from attneval.report.table import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +38,8 @@ def say(text: str) -> None:
 
 def tell(text: str) -> None:
     """Write a line for people to stderr, in which names of files and systems can do no harm."""
+    from attneval.report.table import safe
+
     click.echo(safe(text), err=True)
 
 

@@ -79,7 +79,7 @@ def _type(hint: Any) -> Any:
     context_settings=SETTINGS,
     examples=(
         "attneval train --model scan-t2i --data f30k_precomp -o runs/scan",
-        "attneval train --like runs/scan/best.pt --constraints ccr,ccs -o runs/scan-constrained",
+        "attneval train --like runs/scan/best.pth.tar --constraints ccr -o runs/ccr",
     ),
 )
 @option("--model", type=click.Choice(get_args(ModelName)), group="Input", help="The base model.")
@@ -207,7 +207,8 @@ def relevant_regions(gt: Path, split: Split, captions: EncodedCaptions) -> Relev
     Raises:
         DataError: The images have no boxes, or the annotations do not fit.
     """
-    from attneval.evaluation.score import Options, score
+    from attneval.config.options import Options
+    from attneval.evaluation.score import score
     from attneval.extraction.checkpoints import caption_numbers, even_maps, write_export
     from attneval.training.data.relevant import relevant_tokens
 

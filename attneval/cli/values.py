@@ -1,4 +1,4 @@
-"""What flags take beyond plain text and numbers; what cannot be read is refused in the words of the library."""
+"""Types of flags beyond plain text and numbers; values that cannot be read are refused in the library's words."""
 
 from __future__ import annotations
 

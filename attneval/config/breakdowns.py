@@ -42,7 +42,7 @@ class Breakdown:
     labels: dict[str, str] = field(default_factory=dict)
 
     def label(self, group: str) -> str:
-        """What a group is called in tables."""
+        """The name of a group in tables."""
         return self.labels.get(group, group)
 
     def ordered(self, groups: set[str]) -> list[str]:

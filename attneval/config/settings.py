@@ -58,16 +58,16 @@ def find(start: Path | None = None) -> Path | None:
         except OSError:
             return None
     for folder in (start, *start.parents):
-        own, project = folder / "attneval.toml", folder / "pyproject.toml"
-        if os.path.isfile(own):  # noqa: PTH113 - unlike the method of paths it never raises
-            return own
+        file, project = folder / "attneval.toml", folder / "pyproject.toml"
+        if os.path.isfile(file):  # noqa: PTH113 - unlike the method of paths it never raises
+            return file
         if os.path.isfile(project) and _tool_table(_read(project)) is not None:  # noqa: PTH113
             return project
     return None
 
 
 def _tool_table(values: dict[str, Any]) -> Any:
-    """What a project's file says under `tool.attneval`; None where it says nothing."""
+    """The settings under `tool.attneval` of a project's file; None where it has none."""
     tool = values.get("tool")
     return tool.get("attneval") if isinstance(tool, dict) else None
 
@@ -100,12 +100,12 @@ def _with_boxes_file(path: Path, top: dict[str, Any]) -> dict[str, Any]:
     """
     boxes = top.get("boxes", [])
     named = boxes if isinstance(boxes, list) else [boxes]
-    files = [own for own in named if isinstance(own, str) and own not in BOX_RULES]
+    files = [one for one in named if isinstance(one, str) and one not in BOX_RULES]
     if len(files) + ("boxes-file" in top) > 1:
         raise ConfigError(f"{path}: boxes = {boxes!r} names a second file of region boxes", hint="name one of them")
     if files:
         top = top | {"boxes-file": _path(path, "boxes", files[0])}
-        top["boxes"] = [own for own in named if own not in files]
+        top["boxes"] = [one for one in named if one not in files]
     return top
 
 

@@ -27,7 +27,7 @@ ROUNDING = 1e-12
 MASS_ROUNDING = 1e-9
 """The same for sums of weights."""
 POINTS = 101
-"""How many thresholds a rule is swept over, beside the protocol's own."""
+"""Thresholds of a sweep, beside the protocol's own."""
 
 
 def _as_they_are(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:  # noqa: ARG001

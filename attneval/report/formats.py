@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Sources = Mapping[str, Callable[[], Any]]
-    """What a command can show, by kind, made when a format asks for it."""
+    """Things that a command can show, by kind, made when a format asks for them."""
 
 TERMINAL = "table"
 """The one format that is no text but printed, since it depends on the terminal."""
 PIPE = "plain"
-"""What stdout shows where it is no terminal."""
+"""The format of a stdout that is no terminal."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ReportFormat:
         return function
 
     def text(self, sources: Sources) -> str:
-        """What a command shows, in this format."""
+        """Show what a command has to show, in this format."""
         return str(self.load()(sources[self.shows]()))
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNDEFINED = "-"
-"""What stands for a value that is undefined."""
+"""The sign for a value that is undefined."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Entries:
 
 @dataclass(frozen=True)
 class Page:
-    """What a command shows.
+    """A page of a report.
 
     Attributes:
         tables: Tables and entries.

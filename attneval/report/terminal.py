@@ -106,7 +106,7 @@ def _build(table: Table, console: Console, hidden: set[int]) -> RichTable:
         if row.rule and place:
             made.add_section()
         cells = zip(row.cells, marks, strict=True)
-        made.add_row(*(_cell(own, width, console) for n, (own, width) in enumerate(cells) if n not in hidden))
+        made.add_row(*(_cell(cell, width, console) for n, (cell, width) in enumerate(cells) if n not in hidden))
     return made
 
 

@@ -16,7 +16,10 @@ from here import Here
 from pages import FIXTURES, GT, Node, data_of, many_headed, photographs, read_page, sizes_of
 from PIL import Image
 
+from attneval.arrays.strings import Strings
+from attneval.report.html.chosen import choose_images
 from attneval.report.html.page import LARGEST, as_json
+from attneval.results.items import ItemTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,3 +272,51 @@ def test_results_that_cannot_be_compared_are_refused(here: Here, result: Path) -
     assert "iou" in here.refused("report", result, "other.json")
     assert here("report", result, "other.json", "--allow-mismatch", "-o", "page.html").code == 0
     assert "iou" in read_page(Path("page.html")).one("section", id="systems").text
+
+
+def test_images_are_chosen_in_rounds() -> None:
+    """Each time the one with the rarest pair that is not shown yet: as a slow search finds."""
+    random = np.random.default_rng(5)
+    for _ in range(30):
+        images, items = int(random.integers(1, 12)), int(random.integers(1, 60))
+        caption = np.sort(random.integers(0, images, items))
+        table = made_table(images, caption, random.integers(0, 3, items), 1 << random.integers(0, 3, items))
+        names = [str(name) for name in table.image_id]
+        known = [name for name in names if random.random() < 0.8]
+        most = int(random.integers(1, 12))
+        pairs = list(zip(table.item_kind.tolist(), table.item_types.tolist(), strict=True))
+        of = {n: {p for p, c in zip(pairs, caption, strict=True) if names[c] == n} for n in known}
+        left, wanted = sorted(n for n in known if of[n]), set[Any]()
+        expected: list[str] = []
+        while left and len(expected) < most:
+            if not any(of[n] & wanted for n in left):
+                wanted = {pair for n in left for pair in of[n]}
+            best = min(left, key=lambda n: (min((pairs.count(p) for p in of[n] & wanted), default=10**9), n))
+            left.remove(best)
+            wanted -= of[best]
+            expected.append(best)
+        assert choose_images(table, known, most) == expected
+
+
+def made_table(images: int, caption: Any, kind: Any, types: Any) -> ItemTable:
+    """Items of images with a caption and a region each."""
+    m = len(caption)
+    return ItemTable(
+        image_id=Strings.from_texts([f"{k * 7 % 13:02d}" for k in range(images)]),
+        caption_image=np.arange(images, dtype=np.int32),
+        caption_index=np.zeros(images, np.int16),
+        caption_text=Strings.from_texts(["dog"] * images),
+        types=Strings.from_texts(["a", "b", "c"]),
+        region_offset=np.arange(images + 1),
+        region_box=np.tile(np.array([[0, 0, 1, 1]], np.float32), (images, 1)),
+        item_caption=np.asarray(caption, np.int32),
+        item_span=np.tile(np.array([[0, 3]], np.int32), (m, 1)),
+        item_types=np.asarray(types, np.int32),
+        item_kind=np.asarray(kind, np.uint8),
+        item_scores=np.zeros((m, 3), np.float32),
+        item_top=np.zeros((m, 2), np.float32),
+        item_other=np.full((m, 2), -1, np.int32),
+        attended=np.zeros(m, np.uint8),
+        relevant=np.zeros(m, np.uint8),
+        scored=np.ones(m, np.bool_),
+    )

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from attneval.report.overlay.scenes import Scenes
     from attneval.results.items import ItemTable
 
-MOST_IMAGES = 40
+MOST_IMAGES = 400
+
+Pair = tuple[int, int]
+"""A kind of error and the phrase types of an item, as bits."""
 
 
 def choose_images(table: ItemTable, known: list[str] | None = None, most: int = MOST_IMAGES) -> list[str]:
@@ -25,25 +28,44 @@ def choose_images(table: ItemTable, known: list[str] | None = None, most: int = 
         most: How many at most.
     """
     names = [str(name) for name in table.image_id]
-    of_image: dict[int, set[tuple[int, int]]] = defaultdict(set)
-    count: Counter[tuple[int, int]] = Counter()
+    shown = set(names) if known is None else set(known)
+    of_image: dict[str, set[Pair]] = defaultdict(set)
+    count: Counter[Pair] = Counter()
     images = table.caption_image[table.item_caption].tolist()
     for image, kind, types in zip(images, table.item_kind.tolist(), table.item_types.tolist(), strict=True):
-        pair = (kind, types)
-        count[pair] += 1
-        of_image[image].add(pair)
-    shown = None if known is None else set(known)
-    left = sorted((i for i in of_image if shown is None or names[i] in shown), key=lambda i: names[i])
-    chosen: list[str] = []
-    wanted: set[tuple[int, int]] = set()
-    while left and len(chosen) < most:
-        if not any(of_image[i] & wanted for i in left):
-            wanted = set().union(*(of_image[i] for i in left))
-        best = min(left, key=lambda i: (min((count[p] for p in of_image[i] & wanted), default=len(images)), names[i]))
-        left.remove(best)
+        count[kind, types] += 1
+        if names[image] in shown:
+            of_image[names[image]].add((kind, types))
+    with_pair: dict[Pair, list[str]] = defaultdict(list)
+    for name in sorted(of_image, reverse=True):
+        for pair in of_image[name]:
+            with_pair[pair].append(name)
+    chosen: dict[str, None] = {}
+    wanted: set[Pair] = set()
+    while len(chosen) < min(most, len(of_image)):
+        best = _rarest(wanted, with_pair, chosen, count)
+        if best is None:
+            wanted = set(with_pair)
+            continue
+        chosen[best] = None
         wanted -= of_image[best]
-        chosen.append(names[best])
-    return chosen
+    return list(chosen)
+
+
+def _rarest(
+    wanted: set[Pair], with_pair: dict[Pair, list[str]], chosen: dict[str, None], count: Counter[Pair]
+) -> str | None:
+    """The first image, by id, with the rarest of the pairs wanted; None if no image has any of them."""
+    found: list[tuple[int, str]] = []
+    for pair in list(wanted):
+        names = with_pair[pair]
+        while names and names[-1] in chosen:
+            names.pop()
+        if names:
+            found.append((count[pair], names[-1]))
+        else:
+            wanted.discard(pair)
+    return min(found)[1] if found else None
 
 
 def deal_items(

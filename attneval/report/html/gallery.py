@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.report.html.chosen import deal_items
+from attneval.report.html.chosen import MOST_IMAGES, deal_items
 from attneval.report.html.entries import defined, entry_of, image_of
 from attneval.report.html.number import Number
 from attneval.report.overlay.picture import drawn
@@ -174,7 +174,7 @@ def _left_out(shown: int, total: int, cards: int | None, photographed: bool) -> 
     if cards is not None and shown == cards:
         why = f"What is beyond --cards {cards}"
     else:
-        why = "What a page of 3 MB does not hold"
+        why = f"What a page of 3 MB or {MOST_IMAGES} images does not hold"
         if photographed:
             why = f"Images without a photograph are left out. {why}"
     return f"{why} is left out; attneval inspect lists it."
