@@ -36,8 +36,8 @@ SPREAD = (
 )
 """Places as fractions of what the model sees, and how far outwards from the centre of a cell, in cells.
 
-Two lie in every quarter and, of three rows or columns of tiles, half in the middle one: few tiles stay where they are in
-another order. A wrong scale shows off the centres first, if it is too small on one side, if it is too large on the other.
+Two lie in every quarter and, of three rows or columns of tiles, half in the middle one: few tiles stay where they are
+in another order. A wrong scale shows off the centres first, on one side if it is too small, on the other if too large.
 """
 SQUARE = 0.3
 """Side of the changed square, in cells."""
