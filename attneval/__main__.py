@@ -12,7 +12,6 @@ import click
 from attneval.cli import process, run
 from attneval.cli.streams import stdout_written
 from attneval.errors import EXIT_BROKEN_PIPE, EXIT_CANNOT_EVALUATE, EXIT_INTERRUPTED, EXIT_OK, AttnevalError
-from attneval.report.table import safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +99,8 @@ def _usage_hint(error: click.ClickException) -> str:
 
 
 def _complain(message: str, hint: str = "") -> None:
+    from attneval.report.table import safe
+
     text = safe(f"{message.rstrip('.')}; {hint}" if hint else message)
     encoding = sys.stderr.encoding or "ascii"
     with suppress(OSError):  # the exit code says it, too

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -23,8 +22,7 @@ EXTRAS = {"train": ("torch", "PyTorch")}
 """Extras of the package that commands need: the module that shows whether one is installed, and its name."""
 
 
-@dataclass(frozen=True)
-class CommandRow:
+class CommandRow(NamedTuple):
     """A row of the commands' table.
 
     Attributes:

@@ -86,7 +86,9 @@ def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
 )
 @transformers_option("--images", type=FILE, help="Folder of images, found by the ids of the annotations.")
 @transformers_option("--gt", type=FILE, multiple=True, help="Annotations, whose captions are exported; repeatable.")
-@transformers_option("--gt-format", type=click.Choice(GT_FORMATS), default="auto", help="Force a format of theirs.")
+@transformers_option(
+    "--gt-format", type=click.Choice(GT_FORMATS), default="auto", metavar="FORMAT", help="Force a format."
+)
 @transformers_option("--limit", type=WholeNumber(1), help="The first so many images alone.")
 @transformers_option("--prompt", help="Text with {caption} in it, or a chat model's instruction.")
 @transformers_option(

@@ -103,7 +103,13 @@ gt_option = option(
     help="Annotations: Flickr30k Entities directory or zip, or grounding JSON.",
 )
 gt_format_option = option(
-    "--gt-format", type=click.Choice(GT_FORMATS), default="auto", group="Input", rare=True, help="Force a format."
+    "--gt-format",
+    type=click.Choice(GT_FORMATS),
+    default="auto",
+    metavar="FORMAT",
+    group="Input",
+    rare=True,
+    help=f"Force a format: {', '.join(GT_FORMATS)}.",
 )
 split_option = option(
     "--split", type=FILE, group="Input", help="A list of image ids: only these count, and all must be there."

@@ -29,7 +29,7 @@ ENDINGS = (".html", ".htm")
     context_settings=SETTINGS,
     examples=(
         "attneval report result.json -o report.html",
-        "attneval report a.json b.json --attn maps.npz --gt entities/ --images photos/ -o report.html",
+        "attneval report a.json b.json --attn maps.npz --gt entities/ --images photos/",
     ),
 )
 @click.argument("results", type=FILE, nargs=-1, required=True)

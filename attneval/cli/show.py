@@ -39,7 +39,7 @@ ENDINGS = (".png", ".svg")
     cls=Command,
     context_settings=SETTINGS,
     examples=(
-        "attneval show maps.npz --gt entities/ --image 36979 --word dog --images photos/",
+        "attneval show maps.npz --gt entities/ --image 36979 --word dog --images jpg/",
         "attneval show maps.npz --gt entities/ --image 36979 --caption 2 -o dog.svg",
     ),
 )

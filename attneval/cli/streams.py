@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from attneval.errors import DataError
-from attneval.report.table import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +38,8 @@ def say(text: str) -> None:
 
 def tell(text: str) -> None:
     """Write a line for people to stderr, in which names of files and systems can do no harm."""
+    from attneval.report.table import safe
+
     click.echo(safe(text), err=True)
 
 

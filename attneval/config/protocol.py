@@ -96,9 +96,27 @@ class Protocol:
     )
     edges: str = _choice(
         "pixel",
+        "raw",
         "corner",
         help="Flickr30k Entities boxes: pixel: the last pixel is inside (xmin-1, ymin-1, xmax, ymax); "
-        "corner: coordinates are corners, all minus 1, as MDETR's evaluator reads them",
+        "raw: coordinates as they stand; corner: all minus 1",
+    )
+    geometry: str = _choice(
+        "box",
+        "mask",
+        help="what an annotation covers: its box, or its mask, which belongs with grids and overlap iof",
+    )
+    crowd: str = _choice(
+        "include",
+        "ignore",
+        "drop",
+        help="shapes around groups of things count as others do, leave their phrase without a shape, or are dropped",
+    )
+    expression: str = _choice(
+        "whole", "head", help="what of a referring expression is the phrase: all of it, or its head noun"
+    )
+    mentions: str = _choice(
+        "present", "all", help="words that name a category: only if the image has it, or all, the others without a box"
     )
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
+from attneval.evaluation.read_annotations import as_scored
 from attneval.evaluation.read_regions import BlockRegions
 from attneval.evaluation.score_block import BlockSums
 from attneval.evaluation.sum_items import sum_items
@@ -39,13 +40,13 @@ def score_absent(
     Which items regions could have reached is unknown, so all of them count.
     """
     protocol = replace(protocol, missing="zero", unreachable="zero")
-    truth = annotations.read(image_id)
+    truth = as_scored(annotations.read(image_id), protocol, None)
     words = Words.from_texts(truth.text)
     nothing = np.zeros(0, np.int64)
     row = np.full(len(truth.text), ABSENT, np.int64)
     alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [])
     phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
-    sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing)
+    sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing, np.zeros(0))
     statistics: dict[tuple[int, str], Statistics] = {}
     table = None
     for direction in protocol.directions:
@@ -54,7 +55,7 @@ def score_absent(
             alignment,
             # In direction i2t the items are regions, of which an absent image has none.
             phrases if direction == "t2i" else phrases.none(),
-            sets={"relevant": sets, "pointing": sets},
+            sets={"relevant": sets, "pointing": sets, "area": sets},
             region_count=np.zeros(len(image_id), np.int64),
             protocol=protocol,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from attneval.matching.mismatches import Mismatches
 from attneval.metrics.totals import add_totals
+from attneval.statistics.image_sums import ImageRows, joined_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth import GroundTruth
     from attneval.metrics.totals import Table, Totals
     from attneval.results.items import ItemTable
+    from attneval.statistics.image_sums import GroupSums
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +28,12 @@ class ChannelSums:
     Attributes:
         columns: f8[I] by name, the sums of each image.
         totals: See `attneval.evaluation.sum_items.Statistics`.
+        by: By kind and name of a group, the sums of the images that have items of it.
     """
 
     columns: Table
     totals: Totals
+    by: GroupSums
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,4 +98,13 @@ def _channel(blocks: list[BlockSums], key: tuple[int, str]) -> ChannelSums:
     totals: Totals = {}
     for part in parts:
         totals = add_totals(totals, part.totals)
-    return ChannelSums(columns, totals)
+    first = np.cumsum([0, *(len(block.image_id) for block in blocks)])[:-1].tolist()
+    by = joined_groups([_shifted(part.by, shift) for part, shift in zip(parts, first, strict=True)])
+    return ChannelSums(columns, totals, by)
+
+
+def _shifted(groups: GroupSums, shift: int) -> GroupSums:
+    return {
+        kind: {name: ImageRows(rows.row + shift, rows.columns) for name, rows in named.items()}
+        for kind, named in groups.items()
+    }

@@ -11,7 +11,7 @@ import numpy as np
 from attneval.errors import NothingToScoreError
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MEAN
-from attneval.results.notes import REACHING, Note, only_first, unreached
+from attneval.results.notes import REACHING, Note, computed_notes, only_first
 from attneval.results.result import Result
 from attneval.results.summary import summarise
 from attneval.statistics.image_sums import ImageSums
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from attneval.export.read.content import AttentionExport
     from attneval.results.items import ItemTable
     from attneval.results.scores import Scores
+    from attneval.statistics.image_sums import GroupSums
     from attneval.statistics.ranks import RankTable
 
 
@@ -88,7 +89,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         channels=channels,
         inputs=manifest.inputs(parts.annotations_sha256),
         model=parts.export.header.about if parts.export is not None else {},
-        notes=notes + unreached(counts, protocol),
+        notes=notes + computed_notes(scores.metrics, counts, protocol),
         partial=partial,
         ground_truth=parts.ground_truth,
         resamples=options.resamples,
@@ -155,12 +156,16 @@ def _scores(
         for column, values in table.items():
             columns[column] = np.zeros(len(image_id))
             columns[column][place] = values
+    by: GroupSums = {}
+    if channel is not None:
+        place = np.array([row[name] for name in sums.image_id], np.int64)
+        by = {kind: {name: rows.moved(place) for name, rows in named.items()} for kind, named in channel.by.items()}
     ranks: dict[str, RankTable] = {}
     if ranked.image_id:
         place = np.array([row[name] for name in ranked.image_id], np.int64)
         ranks = {d: dataclasses.replace(table, image=place[table.image]) for d, table in ranked.ranks.items()}
     return summarise(
-        ImageSums(image_id, columns, ranks),
+        ImageSums(image_id, columns, ranks, by),
         {} if channel is None else channel.totals,
         protocol,
         resamples=options.resamples,

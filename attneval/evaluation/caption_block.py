@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.evaluation.read_annotations import as_scored
 from attneval.evaluation.read_regions import read_regions
 from attneval.evaluation.read_tokens import read_tokens
 from attneval.matching.alignment import align
@@ -15,6 +16,7 @@ from attneval.matching.token_keys import TokenKeys
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from attneval.config.protocol import Protocol
     from attneval.evaluation.plan_blocks import Block
     from attneval.evaluation.read_regions import BlockRegions
     from attneval.export.read.content import AttentionExport, TokenBlock
@@ -29,7 +31,8 @@ class CaptionBlock:
 
     Attributes:
         export: The export.
-        truth: The annotations.
+        truth: The annotations, as the protocol has them.
+        as_read: The annotations, as they were read.
         rows: i8[c], the captions' rows in the export.
         image: i8[c], the row of each caption's image in the block.
         tokens: Their tokens.
@@ -40,6 +43,7 @@ class CaptionBlock:
 
     export: AttentionExport
     truth: GroundTruth
+    as_read: GroundTruth
     rows: NDArray[np.int64]
     image: NDArray[np.int64]
     tokens: TokenBlock
@@ -48,21 +52,25 @@ class CaptionBlock:
     regions: BlockRegions
 
 
-def read_captions(block: Block, export: AttentionExport, annotations: Reader) -> CaptionBlock:
+def read_captions(block: Block, export: AttentionExport, annotations: Reader, protocol: Protocol) -> CaptionBlock:
     """Read what a block needs beside its weights, and align tokens with annotated words.
 
     Args:
         block: The images and their captions.
         export: The export.
         annotations: Where their annotations are read from.
+        protocol: What shapes of theirs count.
 
     Raises:
         ExportError: Boxes or spans break the format.
         GroundTruthError: Annotations cannot be read.
     """
-    truth = annotations.read([export.image_id[row] for row in block.images.tolist()])
+    as_read = annotations.read([export.image_id[row] for row in block.images.tolist()])
+    truth = as_scored(as_read, protocol, None if export.image_size is None else export.image_size[block.images])
     regions = read_regions(export, block.images, truth)
     tokens = read_tokens(export, block.captions)
     image = np.searchsorted(block.images, export.caption_image[block.captions])
     alignment = align(truth, tokens, image, export.caption_index[block.captions])
-    return CaptionBlock(export, truth, block.captions, image, tokens, TokenKeys.from_tokens(tokens), alignment, regions)
+    return CaptionBlock(
+        export, truth, as_read, block.captions, image, tokens, TokenKeys.from_tokens(tokens), alignment, regions
+    )

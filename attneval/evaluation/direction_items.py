@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.geometry.inside import shares_inside
 from attneval.geometry.overlap import relevant_regions
 from attneval.matching.items import region_items, word_items
 
@@ -26,7 +27,7 @@ def direction_items(direction: str, captions: CaptionBlock, phrases: ScoredPhras
         phrases: The annotated words.
         protocol: What is relevant, and what one item is.
     """
-    relevant = _relevant(captions, overlap=protocol.overlap, boxes=protocol.boxes, threshold=protocol.iou)
+    relevant = _relevant(captions, protocol, overlap=protocol.overlap, threshold=protocol.iou)
     if direction == "i2t":
         keys = captions.keys
         return region_items(
@@ -39,20 +40,54 @@ def direction_items(direction: str, captions: CaptionBlock, phrases: ScoredPhras
         )
     pointing = relevant
     if protocol.pointing == "center":
-        pointing = _relevant(captions, overlap="center", boxes=protocol.boxes, threshold=1.0)
+        pointing = _relevant(captions, protocol, overlap="center", threshold=1.0)
     return word_items(
         captions.truth,
         captions.alignment,
         phrases,
-        sets={"relevant": relevant, "pointing": pointing},
+        sets={"relevant": relevant, "pointing": pointing, "area": _inside(captions, protocol)},
         region_count=captions.regions.count,
         protocol=protocol,
     )
 
 
-def _relevant(captions: CaptionBlock, *, overlap: str, boxes: str, threshold: float) -> IndexSets:
+def _inside(captions: CaptionBlock, protocol: Protocol) -> IndexSets:
     truth, regions = captions.truth, captions.regions
     image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset))
+    if protocol.geometry == "mask":
+        from attneval.geometry.mask_overlap import shares_of_masks
+
+        return shares_of_masks(
+            truth.mask,
+            truth.mask_at,
+            truth.mask_offset,
+            image=image,
+            image_size=truth.image_size,
+            region=regions.box,
+            region_offset=regions.offset,
+        )
+    return shares_inside(truth.box, truth.box_offset, regions.box, regions.offset, image)
+
+
+def _relevant(captions: CaptionBlock, protocol: Protocol, *, overlap: str, threshold: float) -> IndexSets:
+    truth, regions = captions.truth, captions.regions
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset))
+    if protocol.geometry == "mask":
+        # What few need is imported for them alone.
+        from attneval.geometry.mask_overlap import regions_on_masks
+
+        return regions_on_masks(
+            truth.mask,
+            truth.mask_at,
+            truth.mask_offset,
+            image=image,
+            image_size=truth.image_size,
+            region=regions.box,
+            region_offset=regions.offset,
+            overlap=overlap,
+            boxes=protocol.boxes,
+            threshold=threshold,
+        )
     return relevant_regions(
         truth.box,
         truth.box_offset,
@@ -60,6 +95,6 @@ def _relevant(captions: CaptionBlock, *, overlap: str, boxes: str, threshold: fl
         regions.offset,
         image,
         overlap=overlap,
-        boxes=boxes,
+        boxes=protocol.boxes,
         threshold=threshold,
     )

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from attneval.evaluation.select_images import Selection
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import Source
+    from attneval.groundtruth.annotation_files import GivenFiles
 
 
 def fit_problems(
     attn: str | Path,
-    gt: str | Path,
+    gt: GivenFiles,
     *,
     boxes: str | Path | None = None,
     split: str | Path | None = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attneval.errors import DataError
 from attneval.export.read.reader import open_export
-from attneval.groundtruth import open_ground_truth
+from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.results.scores import Input
 from attneval.storage.digests import Hashing
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import Source
+    from attneval.groundtruth.annotation_files import GivenFiles
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,11 @@ class Paths:
         attn: The export, or its shards.
         boxes: A file of region boxes, if there is one.
         gt: The annotations, if there are any.
-        gt_format: Their format, or `auto`.
     """
 
     attn: tuple[Path, ...]
     boxes: Path | None = None
-    gt: Path | None = None
-    gt_format: str = "auto"
+    gt: AnnotationFiles | None = None
 
     def open_export(self) -> AttentionExport | None:
         """Open the export; None if there is none."""
@@ -42,7 +41,7 @@ class Paths:
 
     def open_ground_truth(self, protocol: Protocol) -> Source | None:
         """Open the annotations."""
-        return None if self.gt is None else open_ground_truth(self.gt, self.gt_format, protocol.edges)
+        return None if self.gt is None else self.gt.open(protocol)
 
     def open_for_maps(self, export: AttentionExport | None, protocol: Protocol) -> Source | None:
         """Open the annotations if the export has maps to hold against them."""
@@ -84,7 +83,7 @@ class Manifest:
     def from_arguments(
         cls,
         attn: str | Path | Sequence[str | Path] | None,
-        gt: str | Path | None,
+        gt: GivenFiles | None,
         *,
         boxes: str | Path | None = None,
         split: str | Path | None = None,
@@ -111,8 +110,7 @@ class Manifest:
         paths = Paths(
             tuple(path for role, path in files if role == "attn"),
             None if boxes is None else Path(boxes),
-            None if gt is None else Path(gt),
-            gt_format,
+            None if gt is None else AnnotationFiles.from_argument(gt, gt_format),
         )
         digests = tuple((role, path, Hashing(path)) for role, path in files)
         return cls(paths, tuple(map(Path, similarity)), None if split is None else Path(split), digests)
@@ -142,7 +140,12 @@ class Manifest:
         gt = self.paths.gt
         if annotations_sha256 is None or gt is None:
             return files
-        return [*files, Input("gt", str(gt), Hashing(gt).hexdigest() if gt.is_file() else annotations_sha256)]
+        beside = [("gt_sizes", path) for path in gt.sizes] + ([("synonyms", gt.synonyms)] if gt.synonyms else [])
+        roles = [*(("gt", path) for path in gt.paths), *beside]
+        return files + [
+            Input(role, str(path), Hashing(path).hexdigest() if path.is_file() else annotations_sha256)
+            for role, path in roles
+        ]
 
     @property
     def stem(self) -> str:

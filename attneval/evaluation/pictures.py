@@ -102,7 +102,7 @@ def read_pictures(
 
 
 def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block: Block) -> Pictures:
-    captions = read_captions(block, export, source)
+    captions = read_captions(block, export, source, protocol)
     truth = captions.truth
     phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
     items = direction_items("t2i", captions, phrases, protocol)

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from attneval.groundtruth.annotation_files import GivenFiles
     from attneval.results.result import Result
 
 
 def score(
     attn: str | Path | Sequence[str | Path] | None = None,
-    gt: str | Path | None = None,
+    gt: GivenFiles | None = None,
     *,
     protocol: Protocol | None = None,
     boxes: str | Path | None = None,
@@ -36,7 +37,8 @@ def score(
 
     Args:
         attn: The export; several are shards of one.
-        gt: The annotations; without them attention is not scored.
+        gt: The annotations: a path, several files that belong together, or `AnnotationFiles`; without them attention is
+            not scored.
         protocol: How; the defaults by default.
         boxes: Region boxes for an export without any.
         similarity: Similarity files in place of the export's own matrix; several are averaged.

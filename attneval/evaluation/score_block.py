@@ -70,7 +70,7 @@ def score_block(
         ExportError: Weights, boxes or spans of the block break the format.
         GroundTruthError: Annotations cannot be read.
     """
-    captions = read_captions(block, export, annotations)
+    captions = read_captions(block, export, annotations, protocol)
     truth = captions.truth
     phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
     center = center_regions(captions.regions, truth.image_size)
@@ -108,5 +108,5 @@ def score_block(
             phrases=phrases,
         ),
         table,
-        truth if keep_truth else None,
+        captions.as_read if keep_truth else None,
     )

@@ -12,13 +12,13 @@ from attneval.results.notes import NO_ANNOTATIONS, NO_MAPS, Note, left_out, scor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import Source
+    from attneval.groundtruth.annotation_files import AnnotationFiles
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def select_images(
     split: list[str] | None,
     protocol: Protocol,
     *,
-    gt: Path | None,
+    gt: AnnotationFiles | None,
     limit: int | None = None,
 ) -> Selection:
     """Hold the images of an export against annotations and a split.
@@ -135,7 +135,7 @@ def choose_images(
     return keep, False
 
 
-def _unknown(export: AttentionExport, count: int, unknown: set[str], gt: Path | None) -> Shortfall:
+def _unknown(export: AttentionExport, count: int, unknown: set[str], gt: AnnotationFiles | None) -> Shortfall:
     return Shortfall(
         f"{len(unknown)} of {count} images of {export.path} are not annotated in {gt} "
         f"(first: {first_of(sorted(unknown))})",

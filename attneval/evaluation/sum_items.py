@@ -10,6 +10,15 @@ import numpy as np
 from attneval.arrays.ragged import distinct_values, ranges
 from attneval.config.breakdowns import AREAS, LENGTHS
 from attneval.evaluation.weight_reader import MEAN
+from attneval.metrics.floors import (
+    CENTER,
+    SHUFFLED_ATTENTION,
+    UNIFORM,
+    breakdown_columns,
+    floor_column,
+    floored_columns,
+    paired_column,
+)
 from attneval.metrics.hits import Hits
 from attneval.metrics.populations import (
     ITEMS,
@@ -17,14 +26,13 @@ from attneval.metrics.populations import (
     REACHED,
     SCORED,
     SHUFFLED,
-    SHUFFLED_F1,
     populations,
 )
 from attneval.metrics.rankings import Rows, normalised
 from attneval.metrics.registry import ATTENTION, Column, columns
-from attneval.metrics.set_scores import F1
 from attneval.metrics.sweep import CURVES, grid, sweep
 from attneval.metrics.totals import exact_total, in_units
+from attneval.statistics.image_sums import ImageRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from attneval.evaluation.weight_reader import Weights
     from attneval.matching.items import Items
     from attneval.metrics.totals import Table, Totals
+    from attneval.statistics.image_sums import GroupSums
 
 CHUNK = 2**17
 """Weights that are ranked together, so that they stay in the cache."""
@@ -49,11 +58,13 @@ class Statistics:
         per_image: f8[I] by column, sums over the items of each image.
         totals: Sums over all images: `sweep`, the curves; `uniform`, `center` and `shuffled`, the columns of the
             baselines; `by`, the columns by kind and name of a group of items.
+        by: By kind and name of a group, the sums of the images that have items of it.
         per_item: f8[m] by column.
     """
 
     per_image: Table
     totals: Totals
+    by: GroupSums = field(default_factory=dict)
     per_item: Table = field(default_factory=dict)
 
 
@@ -101,20 +112,49 @@ def sum_items(
     scored = _score(items, weights, protocol, specs, counted[SCORED], images=images, channel=channel)
     # Shuffled attention is scored on the items that have something else to be held against.
     rest = {over: counted[over] * (scored.compared[over] > 0) for over in counted}
+    constant = {UNIFORM: _constant(items, specs, protocol, center=None)}
+    if center is not None:
+        constant[CENTER] = _constant(items, specs, protocol, center=center)
     full = _counted(specs, scored.model, counted) | counted | {REACHED: counted[ITEMS] * reachable}
-    full |= {SHUFFLED_F1: scored.shuffled[F1] * rest[SCORED], SHUFFLED: rest[SCORED]}
-    shuffled = _counted(specs, scored.shuffled, rest)
+    full |= _floors(items, scored, constant, counted[SCORED], rest[SCORED])
     totals: Totals = {
         "sweep": {
             name: in_units(curve).sum(axis=0).tolist() for name, curve in zip(CURVES, scored.curves, strict=True)
         },
-        "uniform": _constant_totals(items, counted, specs, protocol, images=images, center=None),
-        "shuffled": {name: exact_total(_by_image(items, values, images)) for name, values in shuffled.items()},
-        "by": _by_group(items, full, images, types),
+        **_constant_totals(items, constant, counted, specs, images),
+        SHUFFLED_ATTENTION: {
+            name: exact_total(_by_image(items, values, images))
+            for name, values in _counted(specs, scored.shuffled, rest).items()
+        },
+        "by": _totals_by_group(items, full, images, types),
     }
-    if center is not None:
-        totals["center"] = _constant_totals(items, counted, specs, protocol, images=images, center=center)
-    return Statistics({name: _by_image(items, values, images) for name, values in full.items()}, totals, full)
+    return Statistics(
+        {name: _by_image(items, values, images) for name, values in full.items()},
+        totals,
+        _sums_by_group(items, full, types),
+        full,
+    )
+
+
+def _floors(
+    items: Items, scored: Scored, constant: dict[str, Table], over: NDArray[np.float64], rest: NDArray[np.float64]
+) -> Table:
+    """The columns f8[m] of floors, see `attneval.metrics.floors`.
+
+    Args:
+        items: The items.
+        scored: What the model and shuffled attention score.
+        constant: What attention that is the same for all items of an image scores, by floor, of each set.
+        over: f8[m], how often each item counts.
+        rest: f8[m], how often it counts for shuffled attention.
+    """
+    table = {SHUFFLED: rest}
+    for name in floored_columns():
+        for floor, values in constant.items():
+            table[floor_column(floor, name)] = values[name][items.own] * over
+        table[floor_column(SHUFFLED_ATTENTION, name)] = scored.shuffled[name] * rest
+        table[paired_column(name)] = scored.model[name] * rest
+    return table
 
 
 def _score(
@@ -148,29 +188,17 @@ def _score(
     return Scored(model, shuffled, compared, curves)
 
 
-def _constant_totals(
-    items: Items,
-    counted: Table,
-    specs: dict[str, Column],
-    protocol: Protocol,
-    *,
-    images: int,
-    center: IndexSets | None,
-) -> Totals:
-    """The totals of attention that is the same for all items of an image: each set is scored once for all its items.
+def _constant(items: Items, specs: dict[str, Column], protocol: Protocol, *, center: IndexSets | None) -> Table:
+    """The columns of attention that is the same for all items of an image: f8[s] by name, one entry per set.
 
     Args:
-        items: The items.
-        counted: By population, how often each item counts.
+        items: The items; only sets of theirs are scored, each once for all its items.
         specs: The columns.
         protocol: The threshold rule.
-        images: How many images the block has.
         center: The regions of each image that all weight lies on; None for even attention.
     """
     sets = len(items.sets["relevant"].size)
-    times = {over: np.asarray(np.bincount(items.own, v, sets), np.float64) for over, v in counted.items()}
-    sums, image_of = _zeros(specs, sets), np.zeros(sets, np.int64)
-    image_of[items.own] = items.image
+    values, image_of = _zeros(specs, sets), _image_of_sets(items)
     for chunk in item_chunks(items, items.key_count > 0, whole=True):
         n = int(items.key_count[chunk[0]])
         used = np.zeros(sets, np.bool_)
@@ -180,10 +208,35 @@ def _constant_totals(
         weight = np.full((1, n), 1 / n) if center is None else _center_rows(center, image, n)
         rows = Rows.rank(weight, protocol.rule)
         hits = _hits(items, rows, row if center is not None else np.zeros_like(row), chosen)
-        for name, values in _evaluated(specs, hits):
-            sums[name][chosen] = values
-    counts = _counted(specs, sums, times).items()
-    return {name: exact_total(np.bincount(image_of, values, images)) for name, values in counts}
+        for name, column in _evaluated(specs, hits):
+            values[name][chosen] = column
+    return values
+
+
+def _constant_totals(
+    items: Items, constant: dict[str, Table], counted: Table, specs: dict[str, Column], images: int
+) -> Totals:
+    """The exact totals of such attention: each set counts as often as its items do."""
+    sets = len(items.sets["relevant"].size)
+    times = {over: np.asarray(np.bincount(items.own, v, sets), np.float64) for over, v in counted.items()}
+    image_of = _image_of_sets(items)
+    totals: dict[str, dict[str, int]] = {
+        floor: {
+            name: exact_total(np.bincount(image_of, column, images))
+            for name, column in _counted(specs, values, times).items()
+        }
+        for floor, values in constant.items()
+    }
+    # Lifts are differences to what even attention scores on the same items.
+    even = {floor_column(UNIFORM, name): totals[UNIFORM][name] for name in floored_columns()}
+    return {floor: {**table, **even} for floor, table in totals.items()}
+
+
+def _image_of_sets(items: Items) -> NDArray[np.int64]:
+    """i8[s], the image of each set; 0 for sets of no item."""
+    image = np.zeros(len(items.sets["relevant"].size), np.int64)
+    image[items.own] = items.image
+    return image
 
 
 def _by_image(items: Items, values: NDArray[np.float64], images: int) -> NDArray[np.float64]:
@@ -254,25 +307,46 @@ def _center_rows(center: IndexSets, image: NDArray[np.int64], n: int) -> NDArray
     return rows / np.maximum(size, 1)[:, None]
 
 
-def _by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> Totals:
-    """The columns summed over the items of each phrase type, box area and phrase length."""
-    groups = {
+def _groups(items: Items, types: Sequence[str]) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """The rows of the items of each phrase type, box area and phrase length; groups without any are left out."""
+    members = {
         "type": {name: (items.types >> bit) & 1 > 0 for bit, name in enumerate(types)},
         "area": {name: items.area == k for k, name in enumerate(AREAS)},
         "length": {name: items.length == k for k, name in enumerate(LENGTHS)},
     }
-    by: Totals = {}
-    for kind, members in groups.items():
-        totals: Totals = {}
-        for name, member in members.items():
-            rows = np.flatnonzero(member)
-            if len(rows):
-                image = items.image[rows]
-                totals[name] = {
-                    column: exact_total(np.bincount(image, values[rows], images)) for column, values in table.items()
-                }
-        by[kind] = totals
-    return by
+    return {
+        kind: {name: np.flatnonzero(member) for name, member in groups.items() if member.any()}
+        for kind, groups in members.items()
+    }
+
+
+def _totals_by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> Totals:
+    """The columns summed over the items of each group."""
+    return {
+        kind: {
+            name: {
+                column: exact_total(np.bincount(items.image[rows], values[rows], images))
+                for column, values in table.items()
+            }
+            for name, rows in groups.items()
+        }
+        for kind, groups in _groups(items, types).items()
+    }
+
+
+def _sums_by_group(items: Items, table: Table, types: Sequence[str]) -> GroupSums:
+    """The sums of each image over the items of each group, of the columns that breakdowns resample."""
+    names = [name for name in breakdown_columns() if name in table]
+    sums: GroupSums = {}
+    for kind, groups in _groups(items, types).items():
+        sums[kind] = {}
+        for group, rows in groups.items():
+            image, place = np.unique(items.image[rows], return_inverse=True)
+            columns = {
+                name: np.asarray(np.bincount(place, table[name][rows], len(image)), np.float64) for name in names
+            }
+            sums[kind][group] = ImageRows(image, columns)
+    return sums
 
 
 def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol) -> Table:

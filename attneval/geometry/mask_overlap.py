@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of
 from attneval.geometry.masks import union
 from attneval.geometry.strips import Regions, Strips
@@ -86,6 +87,91 @@ def overlap_with_masks(
         else:
             value[here] = _value(strips, inside, regions, overlap)
     return MaskOverlap(offset, share, value)
+
+
+def regions_on_masks(
+    mask: NDArray[np.uint8],
+    mask_at: NDArray[np.int64],
+    mask_offset: NDArray[np.int64],
+    *,
+    image: NDArray[np.int64],
+    image_size: NDArray[np.int64],
+    region: NDArray[np.float64],
+    region_offset: NDArray[np.int64],
+    overlap: str = "iof",
+    boxes: str = "any",
+    threshold: float = 0.5,
+) -> IndexSets:
+    """Find the regions whose overlap with an entity's masks reaches a threshold.
+
+    Args:
+        mask: See `overlap_with_masks`, as for the others.
+        mask_at: See `mask`.
+        mask_offset: See `mask`.
+        image: See `mask`.
+        image_size: See `mask`.
+        region: See `mask`.
+        region_offset: See `mask`.
+        overlap: See `mask`.
+        boxes: See `mask`.
+        threshold: The overlap that is enough.
+
+    Returns:
+        For each entity, its relevant regions, counted within their image; none for entities without a mask.
+    """
+    overlaps = overlap_with_masks(
+        mask,
+        mask_at,
+        mask_offset,
+        image=image,
+        image_size=image_size,
+        region=region,
+        region_offset=region_offset,
+        overlap=overlap,
+        boxes=boxes,
+    )
+    enough = np.flatnonzero(overlaps.value >= threshold)
+    owner = np.searchsorted(overlaps.offset, enough, side="right") - 1
+    return IndexSets(np.searchsorted(enough, overlaps.offset), enough - overlaps.offset[owner])
+
+
+def shares_of_masks(
+    mask: NDArray[np.uint8],
+    mask_at: NDArray[np.int64],
+    mask_offset: NDArray[np.int64],
+    *,
+    image: NDArray[np.int64],
+    image_size: NDArray[np.int64],
+    region: NDArray[np.float64],
+    region_offset: NDArray[np.int64],
+) -> IndexSets:
+    """Compute the share of each region's area that lies inside the union of an entity's masks.
+
+    Args:
+        mask: See `overlap_with_masks`, as for the others.
+        mask_at: See `mask`.
+        mask_offset: See `mask`.
+        image: See `mask`.
+        image_size: See `mask`.
+        region: See `mask`.
+        region_offset: See `mask`.
+
+    Returns:
+        For each entity, the regions that it shares an area with, counted within their image, and their shares.
+    """
+    overlaps = overlap_with_masks(
+        mask,
+        mask_at,
+        mask_offset,
+        image=image,
+        image_size=image_size,
+        region=region,
+        region_offset=region_offset,
+    )
+    inside = np.flatnonzero(overlaps.share > 0)
+    owner = np.searchsorted(overlaps.offset, inside, side="right") - 1
+    offset = np.searchsorted(inside, overlaps.offset)
+    return IndexSets(offset, inside - overlaps.offset[owner], overlaps.share[inside])
 
 
 def _unions(

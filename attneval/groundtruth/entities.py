@@ -177,7 +177,8 @@ class _Boxes:
             edges = element.find("bndbox")
             if edges is None:
                 continue
-            box = tuple([_whole(edges.findtext(name, "")) for name in _EDGES])
+            texts = [edges.findtext(name, "") for name in _EDGES]
+            box = tuple([int(text) if len(text) < 8 and text.isdigit() else _whole(text) for text in texts])
             names = [(child.text or "").strip() for child in element.findall("name")]
             if box[0] > box[2] or box[1] > box[3]:
                 raise ValueError(f"box {list(box)} of {' '.join(names)} ends before it begins")

@@ -34,10 +34,7 @@ def rasterised(entry: Entry, field: str, value: Any, size: Size) -> bytes:
 
     try:
         if not isinstance(value, dict):
-            polygons = [
-                [entry.as_number(number, field) for number in entry.as_list(polygon, field)]
-                for polygon in entry.as_list(value, field)
-            ]
+            polygons = [_numbers(entry, field, polygon) for polygon in entry.as_list(value, field)]
             return from_polygons(polygons, size)
         width, height = outline_size(entry, field, value)
         if (width, height) != size:
@@ -48,7 +45,7 @@ def rasterised(entry: Entry, field: str, value: Any, size: Size) -> bytes:
         if isinstance(counts, bytes):
             return from_compressed(counts, size)
         return from_runs([entry.as_whole(run, field) for run in entry.as_list(counts, field)], size)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         entry.fail(f"{field}: {error}")
 
 
@@ -63,3 +60,10 @@ def outline_size(entry: Entry, field: str, value: dict[str, Any]) -> Size:
         entry.fail(f"{field} has a size of {len(sides)} numbers instead of height and width")
     height, width = (entry.as_whole(side, field, 1, LARGEST_SIZE) for side in sides)
     return width, height
+
+
+def _numbers(entry: Entry, field: str, polygon: Any) -> list[float]:
+    values = entry.as_list(polygon, field)
+    if set(map(type, values)) <= {int, float}:
+        return values  # what is too large or not finite is refused with the polygon
+    return [entry.as_number(number, field) for number in values]

@@ -37,7 +37,8 @@ class Items:
         entry: i8[k], what is pooled into the item's row: tokens in direction t2i, the region in direction i2t.
         share: i8[k], how often each entry counts in the sum that is pooled.
         divisor: i8[m], what that sum is divided by.
-        sets: IndexSets of keys by what they stand for: `relevant`, and `pointing` where the protocol tells them apart.
+        sets: IndexSets of keys by what they stand for: `relevant`; `pointing`, where the protocol tells them apart;
+            `area`, every region that shares an area with the shapes, with the share of it that lies inside.
         own: i8[m], the set of each item.
         other_offset: i8[m+1], first entry of each item in `other`.
         other: i8[o], for each item the sets of the other entities it could be about.
@@ -195,6 +196,8 @@ def region_items(
     cells, cell_of = np.unique(topic_caption[topic] * regions + region, return_inverse=True)
     caption = cells // regions
     sets, own = _joined(topic_sets, cell_of, topic, len(cells))
+    # A token lies inside a phrase or outside.
+    whole = IndexSets(sets.offset, sets.member, np.ones(len(sets.member)))
     first_topic = np.searchsorted(topic_caption, np.arange(len(truth.text) + 1))
     count = np.diff(first_topic)[caption]
     every = ranges(first_topic[caption], count)
@@ -216,7 +219,7 @@ def region_items(
         entry=(cells % regions)[given],
         share=np.ones(int(given.sum()), np.int64),
         divisor=np.ones(len(cells), np.int64),
-        sets={"relevant": sets, "pointing": sets},
+        sets={"relevant": sets, "pointing": sets, "area": whole},
         own=own,
         other_offset=offsets_of(np.bincount(cell[foreign], minlength=len(cells))),
         other=every[foreign],

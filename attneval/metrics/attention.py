@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.metrics.floors import UNIFORM, floor_column
 from attneval.metrics.populations import ITEMS, REACHED, SCORED, SHUFFLED, SHUFFLED_F1
 from attneval.metrics.registry import Column, Metric, Sums, divided, ratio, register
 from attneval.metrics.set_scores import set_f1, set_precision, set_recall
@@ -34,6 +35,7 @@ _RELEVANT = Column(_relevant, at_most=(), oracle="relevant", of_set_alone=True)
 register(
     Metric(
         name="precision",
+        floored=True,
         title="Attention Precision",
         mark="P",
         headline="macro",
@@ -51,6 +53,7 @@ register(
 register(
     Metric(
         name="recall",
+        floored=True,
         title="Attention Recall",
         mark="R",
         headline="macro",
@@ -67,6 +70,7 @@ register(
 register(
     Metric(
         name="f1",
+        floored=True,
         title="Attention F1",
         short="F1",
         mark="F",
@@ -82,6 +86,21 @@ register(
         citation=CHEN,
         columns={"f1": Column(lambda hits: set_f1(hits.true_positives, hits.attended, hits.relevant))},
         value=ratio("f1", SCORED),
+    )
+)
+register(
+    Metric(
+        name="f1_lift",
+        title="F1 above even attention",
+        short="F1 lift",
+        tables={"breakdown": 35, "channels": 35},
+        compared=True,
+        group="attention",
+        higher_is_better=True,
+        definition="An item's F1 minus that of even attention, which as a set is all keys, on the same item; mean over "
+        "items. The number to look at first: an F1 says little without what attending to everything scores.",
+        value=lambda sums: divided(sums["f1"] - sums[floor_column(UNIFORM, "f1")], sums[SCORED]),
+        lower=-1.0,
     )
 )
 register(
@@ -127,6 +146,7 @@ register(
 register(
     Metric(
         name="ap",
+        floored=True,
         title="Average precision",
         short="AP",
         tables={"breakdown": 40, "channels": 40},
@@ -139,6 +159,20 @@ register(
         citation="the non-interpolated average precision of information retrieval, as scikit-learn defines it",
         columns={"ap": Column(lambda hits: hits.precision_at_hits() / np.maximum(hits.relevant, 1))},
         value=ratio("ap", SCORED),
+    )
+)
+register(
+    Metric(
+        name="ap_lift",
+        title="AP above even attention",
+        short="AP lift",
+        compared=True,
+        group="attention",
+        higher_is_better=True,
+        definition="An item's average precision minus that of even attention, whose ranking is one tie, on the same "
+        "item; mean over items.",
+        value=lambda sums: divided(sums["ap"] - sums[floor_column(UNIFORM, "ap")], sums[SCORED]),
+        lower=-1.0,
     )
 )
 register(
@@ -158,6 +192,7 @@ register(
 register(
     Metric(
         name="pointing",
+        floored=True,
         title="Pointing game",
         tables={"breakdown": 50, "channels": 50},
         compared=True,
@@ -194,14 +229,48 @@ for _k in (1, 5, 10):
 register(
     Metric(
         name="mass",
+        floored=True,
         title="Attention mass",
         group="companion",
         higher_is_better=True,
         definition="Attention correctness: the share of an item's weight that lies on relevant keys; a key that "
         "several boxes make relevant counts once.",
         citation="Liu et al., Attention Correctness in Neural Image Captioning, AAAI 2017",
-        columns={"mass": Column(lambda hits: divided_or_zero(hits.sum(hits.weight), hits.rows.total[hits.row]))},
+        columns={"mass": Column(lambda hits: hits.mass())},
         value=ratio("mass", SCORED),
+    )
+)
+register(
+    Metric(
+        name="area_mass",
+        title="Mass inside shapes",
+        group="companion",
+        higher_is_better=True,
+        oracle=None,
+        definition="Attention correctness of a heat map: each key's weight times the share of its area that lies "
+        "inside the union of the phrase's shapes, over all weight. It takes no threshold on overlap, and is therefore "
+        "over all items, also those that no region reaches.",
+        citation="Liu et al., Attention Correctness in Neural Image Captioning, AAAI 2017",
+        columns={"area_mass": Column(lambda hits: hits.covered_mass(), over=ITEMS, against="area")},
+        value=ratio("area_mass", ITEMS),
+        per=ITEMS,
+    )
+)
+register(
+    Metric(
+        name="auc",
+        title="Area under ROC",
+        group="companion",
+        higher_is_better=True,
+        definition="The probability that a relevant key weighs more than another one, ties half, which is the area "
+        "under the ROC curve of the weights; mean over items that have both.",
+        citation="Fawcett, An introduction to ROC analysis, Pattern Recognition Letters 2006",
+        columns={
+            "auc": Column(lambda hits: np.nan_to_num(hits.area_under_roc()), at_most=(SCORED, "auc_n"), oracle="auc_n"),
+            "auc_n": Column(lambda hits: np.isfinite(hits.area_under_roc()).astype(np.float64), oracle="auc_n"),
+        },
+        value=ratio("auc", "auc_n"),
+        per="auc_n",
     )
 )
 register(
@@ -266,11 +335,6 @@ register(
         baseline=False,
     )
 )
-
-
-def divided_or_zero(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute `part / whole`, 0 where `whole` is."""
-    return np.nan_to_num(divided(part, whole))
 
 
 def _zero_if_scored(sums: Sums, value: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.quotients import quotient
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.metrics.ties import first_within
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
     from attneval.arrays.index_sets import IndexSets
     from attneval.metrics.rankings import Rows
+
+
+NEARLY_ALL = 1e-9
+"""How near to 1 a share of weight is looked at closely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +90,52 @@ class Hits:
             k: i8[p], or one number for all pairs.
         """
         places = (k if isinstance(k, int) else k[self._pair]) - self.ahead
-        return self.sum(np.clip(places if self.tied is None else places / self.tied, 0, 1))
+        if self.tied is None:
+            return self.sum(np.clip(places, 0, 1))
+        whole = self.sum((places >= self.tied).astype(np.int8))
+        cut = np.flatnonzero((places > 0) & (places < self.tied))
+        if not len(cut):
+            return whole
+        # Of each pair one tie at most is cut. Its share is divided once, last, so that it is exact where it is whole.
+        pair, count = self._pair[cut], len(self.set_of_pair)
+        part = np.asarray(np.bincount(pair, minlength=count), np.float64)
+        room, tied = np.zeros(count), np.ones(count)
+        room[pair], tied[pair] = places[cut], self.tied[cut]
+        return whole + part * room / tied
+
+    def mass(self) -> NDArray[np.float64]:
+        """Divide the weight of the relevant keys by that of all keys: f8[p], 0 where there is no weight."""
+        inside, total = self.sum(self.weight), self.rows.total[self.row]
+        share = quotient(inside, total)
+        # Sums of the same weights in another order may differ: where nothing else seems to weigh anything, see.
+        near = np.flatnonzero(np.abs(share - 1) < NEARLY_ALL)
+        if len(near):
+            outside = self.rows.weight[self.row[near]].copy()
+            chosen = np.isin(self._pair, near)
+            place = np.searchsorted(near, self._pair[chosen])
+            outside[place, self._entry[chosen] - self.row[self._pair[chosen]] * self.keys] = 0
+            share[near] = np.where(outside.any(axis=1), np.minimum(share[near], 1.0), 1.0)
+        return share
+
+    def covered_mass(self) -> NDArray[np.float64]:
+        """Weigh each key by its set's value and divide by the weight of all keys: f8[p], 0 where there is no weight."""
+        if self.sets.value is None:
+            raise ValueError("the sets have no values")
+        value = self.sets.value[ranges(self.sets.offset[self.set_of_pair], self.relevant)]
+        return quotient(self.sum(self.weight * value), self.rows.total[self.row])
+
+    def area_under_roc(self) -> NDArray[np.float64]:
+        """Compute the probability that a relevant key weighs more than another one, ties half: f8[p].
+
+        It is NaN where there is no relevant key, or no other.
+        """
+        tied = 1 if self.tied is None else self.tied
+        # Ranks of relevant keys, counted from 1 with ties in their middle; above the least that they can add up to are
+        # the other keys that stand before them.
+        ranks = self.sum(self.ahead + (tied + 1) / 2)
+        before = ranks - self.relevant * (self.relevant + 1) / 2
+        pairs = self.relevant * (self.keys - self.relevant)
+        return 1 - quotient(before, pairs.astype(np.float64), otherwise=np.nan)
 
     @cached_property
     def true_positives(self) -> NDArray[np.float64]:

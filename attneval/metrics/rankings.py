@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from attneval.config.thresholds import Threshold
 
 
+EVEN = 1e-12
+"""A row is even if its weights differ by no more than this share of the largest; it attends to every key."""
+
+
 def normalised(weight: NDArray[np.float64], method: str) -> NDArray[np.float64]:
     """Rows of weights f8[m, n] as `Protocol.normalize` says.
 
@@ -69,6 +73,10 @@ class Rows:
         if equal.any():
             first, run = _runs(equal)
         level = rule.levels(ordered, first)
+        # As a set, even attention is all keys: above every cutoff.
+        even = ordered[:, :1] - ordered[:, -1:] <= EVEN * np.abs(ordered[:, :1])
+        if even.any():
+            level = np.where(even, np.inf, level)
         attended = (level > rule.cutoff(n)).sum(axis=1)
         return cls(weight, _by_key(first, flat), None if run is None else _by_key(run, flat), level, attended)
 

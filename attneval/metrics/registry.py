@@ -92,6 +92,8 @@ class Metric:
             are compared by.
         tables: By table of `TABLES` that it stands in, its place among the columns, ascending.
         compared: True if comparisons show it unless told otherwise.
+        floored: True if each image keeps the sums of every floor, so that the difference to the highest has an
+            interval.
         family: True for the headline metrics that make up the family of Holm's adjustment unless metrics are named.
         by_image: True if single images can be compared by it, and wins, ties and losses mean something.
         resampled: False for a number tuned on its own data, which has no interval.
@@ -124,6 +126,7 @@ class Metric:
     tables: Mapping[str, int] = field(default_factory=dict)
     compared: bool = False
     family: bool = False
+    floored: bool = False
     by_image: bool = True
     resampled: bool = True
     tuned: str = ""

@@ -34,7 +34,7 @@ def sweep(items: Hits, rule: Threshold, group: NDArray[np.int64], groups: int) -
     """Sum precision, recall and F1 over items, for every threshold of the grid.
 
     Args:
-        items: p items, each judged by the row at the same place.
+        items: p items, each paired with the row at the same place.
         rule: The threshold rule.
         group: i8[p], the group each item is summed into; -1 leaves it out.
         groups: How many groups there are.

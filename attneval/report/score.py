@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attneval.config.breakdowns import BREAKDOWNS
+from attneval.metrics.floors import FLOORS
 from attneval.metrics.populations import ITEMS
 from attneval.metrics.registry import find_metric, in_table, metrics
 from attneval.report.table import UNDEFINED, Cell, Page, Row, Table, interval, number
@@ -124,12 +125,38 @@ def _best(metric: Metric, result: Result) -> float:
 def _breakdown(scores: Scores, kind: str, digits: int) -> Table:
     groups, breakdown = scores.by[kind], BREAKDOWNS[kind]
     chosen = _shown("breakdown", list(groups.values()))
+    images = scores.by_images.get(kind, {})
+    counts = (["images"] if images else []) + ["items"]
+    header = [breakdown.header, *counts]
+    for metric in chosen:
+        header += [metric.label, *(("95 % interval", "floor") if metric.main and images else ())]
     rows = []
     for group, table in groups.items():
-        cells = [_cell(metric, table.get(metric.name), digits, strong=metric.main) for metric in chosen]
-        rows.append(Row([Cell(breakdown.label(group)), Cell(_items(table)), *cells]))
-    header = [breakdown.header, "items", *(metric.label for metric in chosen)]
-    return Table(f"{breakdown.title}, in %", header, rows, optional=_optional(chosen, after=2))
+        cells = [Cell(breakdown.label(group)), *([Cell(str(images.get(group, 0)))] if images else [])]
+        cells.append(Cell(_items(table)))
+        for metric in chosen:
+            cells.append(_cell(metric, table.get(metric.name), digits, strong=metric.main))
+            if metric.main and images:
+                floors = scores.by_baselines.get(kind, {}).get(group, {})
+                cells += [_interval(metric, table.get(metric.name), digits), _highest(metric, floors, digits)]
+        rows.append(Row(cells))
+    notes = [f"floor: the highest of {', '.join(FLOORS)}"] if images else []
+    # What is no headline goes first where space is short, then how sure the main metric is.
+    headlines = {metric.label for metric in chosen if metric.headline} | {breakdown.header, "items", "floor"}
+    optional = [place for place in range(len(header) - 1, 0, -1) if header[place] not in headlines]
+    return Table(f"{breakdown.title}, in %", header, rows, notes, optional=tuple(optional))
+
+
+def _interval(metric: Metric, measured: Measured | None, digits: int) -> Cell:
+    return Cell("" if measured is None else interval(measured.ci, metric.unit, digits))
+
+
+def _highest(metric: Metric, floors: Mapping[str, Mapping[str, Measured]], digits: int) -> Cell:
+    """The best that a floor scores on a group."""
+    values = [table[metric.name].value for table in floors.values() if metric.name in table]
+    known = [value for value in values if value is not None]
+    best = max if metric.higher_is_better else min
+    return Cell(number(best(known), metric.unit, digits) if known else UNDEFINED)
 
 
 def _items(table: Mapping[str, Measured]) -> str:

@@ -18,10 +18,10 @@ from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
-from attneval.results.notes import UNKNOWN_METRICS, Note, note_of
-from attneval.results.scores import Curve, Input, Measured, Scores
+from attneval.results.notes import UNKNOWN_METRICS, Note, computed_notes, note_of
+from attneval.results.scores import Curve, FloorGap, Input, Measured, Scores
 from attneval.results.validation import Holdings, check_counts, check_scores
-from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.image_sums import ImageRows, ImageSums
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Raised when those who read files have to change; a new metric or column is no such change."""
 WRITING = "a result is written by attneval score -o result.json"
+GROUPS, ROW = "by", "row"
+"""Sums over the items of groups, and the rows of the images that have some."""
 RANKS, FOLDS = "ranks", "folds"
 """Lists of each image's queries, whose names in a file begin with a direction."""
 
@@ -111,6 +113,7 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
     check_scores(scores, protocol, holdings)
     counts = values["counts"]
     check_counts(counts, scores)
+    computed = computed_notes(scores.metrics, counts, protocol)
     channels = {str(name): scores_from_dict(channel) for name, channel in values["channels"].items()}
     for name, channel in channels.items():
         check_scores(channel, protocol, holdings.of_attention, where=f"channels {name} ")
@@ -122,7 +125,7 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         "channels": channels,
         "inputs": [Input(**item) for item in values["inputs"]],
         "model": dict(values["model"]),
-        "notes": [note_of(str(text), counts, protocol) for text in values["notes"]] + _unknown(scores.metrics),
+        "notes": [note_of(str(text), computed) for text in values["notes"]] + _unknown(scores.metrics),
         "partial": bool(values["partial"]),
         "ground_truth": str(values["ground_truth"]),
         "resamples": int(values["bootstrap"]["resamples"]),
@@ -149,6 +152,14 @@ def scores_to_dict(scores: Scores) -> dict[str, Any]:
             kind: {group: _table_to_dict(table) for group, table in groups.items()}
             for kind, groups in scores.by.items()
         },
+        "by_baselines": {
+            kind: {
+                group: {base: _table_to_dict(table) for base, table in floors.items()}
+                for group, floors in groups.items()
+            }
+            for kind, groups in scores.by_baselines.items()
+        },
+        "by_images": scores.by_images,
         "curve": None if scores.curve is None else vars(scores.curve),
         "per_image": _sums_to_dict(scores.sums),
         "totals": scores.totals,
@@ -164,6 +175,17 @@ def scores_from_dict(values: dict[str, Any]) -> Scores:
             kind: {group: _table_from_dict(table) for group, table in groups.items()}
             for kind, groups in values["by"].items()
         },
+        by_baselines={
+            kind: {
+                group: {base: _table_from_dict(table) for base, table in floors.items()}
+                for group, floors in groups.items()
+            }
+            for kind, groups in values.get("by_baselines", {}).items()
+        },
+        by_images={
+            kind: {group: int(count) for group, count in groups.items()}
+            for kind, groups in values.get("by_images", {}).items()
+        },
         curve=None if values["curve"] is None else _curve(**values["curve"]),
         sums=_sums_from_dict(values["per_image"]),
         totals=values["totals"],
@@ -176,12 +198,17 @@ def _table_to_dict(table: dict[str, Measured]) -> dict[str, Any]:
 
 def _measured_to_dict(name: str, measured: Measured) -> dict[str, Any]:
     metric = find_metric(name)
-    return {
+    values: dict[str, Any] = {
         "value": measured.value,
         "ci": None if measured.ci is None else list(measured.ci),
         "n": measured.n,
         "higher_is_better": measured.higher_is_better if metric is None else metric.higher_is_better,
     }
+    gap = measured.above_floor
+    if gap is not None:
+        ci = None if gap.ci is None else list(gap.ci)
+        values["above_floor"] = {"floor": gap.floor, "difference": gap.difference, "ci": ci}
+    return values
 
 
 def _table_from_dict(table: dict[str, Any]) -> dict[str, Measured]:
@@ -202,8 +229,17 @@ def _measured(values: dict[str, Any]) -> Measured:
     value, ci = values["value"], values["ci"]
     if value is not None:
         value = _finite(value)
-    ci = None if ci is None else (_finite(ci[0]), _finite(ci[1]))
-    return Measured(value, int(values["n"]), ci)
+    return Measured(value, int(values["n"]), _interval(ci), above_floor=_gap(values.get("above_floor")))
+
+
+def _interval(ci: list[float] | None) -> tuple[float, float] | None:
+    return None if ci is None else (_finite(ci[0]), _finite(ci[1]))
+
+
+def _gap(values: dict[str, Any] | None) -> FloorGap | None:
+    if values is None:
+        return None
+    return FloorGap(str(values["floor"]), _finite(values["difference"]), _interval(values["ci"]))
 
 
 def _curve(rule: str, **lists: list[float]) -> Curve:
@@ -228,6 +264,14 @@ def _sums_to_dict(sums: ImageSums) -> dict[str, Any]:
             bound = np.searchsorted(ranks.image[order], np.arange(len(sums.image_id) + 1)).tolist()
             listed = values[order].tolist()
             table[f"{direction}_{kind}"] = [listed[a:b] for a, b in itertools.pairwise(bound)]
+    if sums.by:
+        table[GROUPS] = {
+            kind: {
+                group: {ROW: rows.row.tolist(), **{name: column.tolist() for name, column in rows.columns.items()}}
+                for group, rows in groups.items()
+            }
+            for kind, groups in sums.by.items()
+        }
     return table
 
 
@@ -249,10 +293,26 @@ def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
     lists_of_queries = {f"{direction}_{kind}" for direction in DIRECTIONS for kind in (RANKS, FOLDS)}
     columns = {}
     for name, column in table.items():
-        if name != "image_id" and name not in lists_of_queries:
+        if name not in {"image_id", GROUPS, *lists_of_queries}:
             columns[name] = np.array(column, np.float64)
             if columns[name].shape != (len(image_id),):
                 raise ValueError(f"per_image {name} has {columns[name].shape} entries for {len(image_id)} images")
             if not np.isfinite(columns[name]).all():
                 raise ValueError(f"per_image {name} has entries that are no numbers")
-    return ImageSums(image_id, columns, ranks)
+    by = {
+        kind: {group: _rows_from_dict(f"{kind} {group}", values, len(image_id)) for group, values in groups.items()}
+        for kind, groups in table.get(GROUPS, {}).items()
+    }
+    return ImageSums(image_id, columns, ranks, by)
+
+
+def _rows_from_dict(where: str, values: dict[str, Any], images: int) -> ImageRows:
+    """The sums of a group."""
+    row = np.array(values[ROW], np.int64)
+    if row.ndim != 1 or (len(row) and not 0 <= row[0] <= row[-1] < images) or (np.diff(row) <= 0).any():
+        raise ValueError(f"per_image {GROUPS} {where} {ROW} does not ascend within {images} images")
+    columns = {name: np.array(column, np.float64) for name, column in values.items() if name != ROW}
+    for name, column in columns.items():
+        if column.shape != row.shape or not np.isfinite(column).all():
+            raise ValueError(f"per_image {GROUPS} {where} {name} is no list of {len(row)} numbers")
+    return ImageRows(row, columns)

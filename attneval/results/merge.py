@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
+from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS
 from attneval.metrics.registry import ATTENTION
 from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
 from attneval.results.comparability import check_protocols
-from attneval.results.notes import NO_ATTENTION, NO_RETRIEVAL, UNKNOWN_METRICS, UNREACHED, Note, unreached
+from attneval.results.notes import COMPUTED, NO_ATTENTION, NO_RETRIEVAL, UNKNOWN_METRICS, Note, computed_notes
 from attneval.results.result import Result
-from attneval.results.summary import FLOORS, summarise
-from attneval.statistics.image_sums import ImageSums, shared_names
+from attneval.results.summary import summarise
+from attneval.statistics.image_sums import ImageSums, joined_groups, shared_names
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
         },
         inputs=list(dict.fromkeys(item for part in parts for item in part.inputs)),
         model=next((part.model for part in parts if part.model), {}),
-        notes=_notes(parts, scores) + unreached(counts, first.protocol),
+        notes=_notes(parts, scores) + computed_notes(scores.metrics, counts, first.protocol),
         ground_truth=next((part.ground_truth for part in parts if part.ground_truth), ""),
         resamples=first.resamples,
         seed=first.seed,
@@ -102,7 +103,7 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
 
 def _notes(parts: Sequence[Result], scores: Scores) -> list[Note]:
     """The parts' notes, without those that say of a part what is not so of the whole, and what the whole lacks."""
-    settled = {UNREACHED, UNKNOWN_METRICS}
+    settled = {*COMPUTED, UNKNOWN_METRICS}
     settled |= {NO_ATTENTION} if scores.has_attention else set()
     settled |= {NO_RETRIEVAL} if scores.has_retrieval else set()
     notes = dict.fromkeys(note for part in parts for note in part.notes if note.kind not in settled)
@@ -148,11 +149,18 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
     for sums in retrieval:
         place = np.array([row[image_id] for image_id in sums.image_id], np.int64)
         ranks = {d: RankTable(place[table.image], table.rank, table.fold) for d, table in sums.ranks.items()}
+    everywhere = [np.array([row[image_id] for image_id in sums.image_id], np.int64) for sums, _ in attention]
+    by = joined_groups(
+        [
+            {kind: {name: rows.moved(place) for name, rows in named.items()} for kind, named in sums.by.items()}
+            for (sums, _), place in zip(attention, everywhere, strict=True)
+        ]
+    )
     totals: Totals = {}
     for part, _ in parts:
         totals = add_totals(totals, part.totals)
     return summarise(
-        ImageSums(image_ids, columns, ranks),
+        ImageSums(image_ids, columns, ranks, by),
         _with_columns(totals, summed),
         first.protocol,
         resamples=first.resamples,
@@ -162,7 +170,7 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
 
 def _common_columns(parts: Sequence[ImageSums]) -> list[str]:
     """The columns of attention that all parts have and metrics declare, in the order of the first."""
-    known = {*registered(*ATTENTION), *COUNTED}
+    known = {*registered(*ATTENTION), *COUNTED, *floor_bounds()}
     return [name for name in shared_names(sums.columns for sums in parts) if name in known] if parts else []
 
 

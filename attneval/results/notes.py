@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attneval.metrics.registry import find_metric
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from attneval.config.protocol import Protocol
+    from attneval.results.scores import Measured
+
+LOW_COVERAGE = 0.5
+"""Coverage under which a note is made."""
 
 OTHER = "other"
 NO_ATTENTION, NO_RETRIEVAL = "no attention", "no retrieval"
@@ -22,6 +28,10 @@ UNREACHED = "unreached"
 """No region is relevant to anything."""
 PARTIAL = "partial"
 """Not all images were scored."""
+FLOOR = "floor"
+"""A headline metric that is not significantly above its highest floor."""
+COVERAGE = "coverage"
+"""Most items have no relevant region."""
 UNKNOWN_METRICS = "unknown metrics"
 """A file holds metrics that this attneval does not know; said by whoever reads it, and not kept in the file."""
 
@@ -84,13 +94,61 @@ def unreached(counts: Mapping[str, int], protocol: Protocol) -> list[Note]:
     return [Note(f"{text} under {under}: {REACHING}", UNREACHED)]
 
 
-def note_of(text: str, counts: Mapping[str, int], protocol: Protocol) -> Note:
+def below_floor(metrics: Mapping[str, Measured]) -> list[Note]:
+    """Note the headline metrics that are not significantly above their highest floor.
+
+    Args:
+        metrics: Measured values by name.
+    """
+    notes = []
+    for name, measured in metrics.items():
+        metric, gap = find_metric(name), measured.above_floor
+        if metric is None or not metric.family or measured.value is None or gap is None or gap.ci is None:
+            continue
+        low, high = gap.ci if metric.higher_is_better else (-gap.ci[1], -gap.ci[0])
+        if low > 0:
+            continue
+        said = "is significantly below" if high < 0 else "is not significantly above"
+        notes.append(
+            Note(
+                f"{name} {100 * measured.value:.1f} % {said} its highest floor, {gap.floor} attention: difference "
+                f"{100 * gap.difference:.1f} [{100 * gap.ci[0]:.1f}, {100 * gap.ci[1]:.1f}] points",
+                FLOOR,
+            )
+        )
+    return notes
+
+
+def low_coverage(counts: Mapping[str, int]) -> list[Note]:
+    """Note that less than half of the items have a relevant region, so that the numbers are of a minority."""
+    items = counts.get("items", 0)
+    reachable = items - counts.get("unreachable", 0)
+    if not items or not reachable or reachable >= LOW_COVERAGE * items:
+        return []
+    return [
+        Note(
+            f"only {reachable} of {items} items ({100 * reachable / items:.1f} %) have a relevant region, and scores "
+            f"are of those alone: {REACHING}",
+            COVERAGE,
+        )
+    ]
+
+
+def computed_notes(metrics: Mapping[str, Measured], counts: Mapping[str, int], protocol: Protocol) -> list[Note]:
+    """Make the notes that follow from the numbers of a result, whoever made it."""
+    return [*unreached(counts, protocol), *low_coverage(counts), *below_floor(metrics)]
+
+
+COMPUTED = {UNREACHED, COVERAGE, FLOOR}
+"""The kinds of notes that follow from the numbers."""
+
+
+def note_of(text: str, computed: Iterable[Note]) -> Note:
     """Make the note of a text from a file, `OTHER` where its kind is not known.
 
     Args:
         text: The text.
-        counts: What the file counts.
-        protocol: The file's protocol.
+        computed: The notes that follow from the file's numbers.
     """
-    known = _TEXTS | {str(note): note for note in unreached(counts, protocol)}
+    known = _TEXTS | {str(note): note for note in computed}
     return known.get(text) or Note(text)

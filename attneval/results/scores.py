@@ -31,6 +31,21 @@ class Input:
 
 
 @dataclass(frozen=True)
+class FloorGap:
+    """The difference of a value to its highest floor, over the items that have that floor.
+
+    Attributes:
+        floor: The floor's name.
+        difference: The value minus the floor's.
+        ci: The 95 % interval of the difference, paired by image; None where there is none.
+    """
+
+    floor: str
+    difference: float
+    ci: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Measured:
     """A measured value.
 
@@ -40,12 +55,14 @@ class Measured:
         ci: The 95 % interval, None where there is none.
         higher_is_better: The direction of what is good as a file has it, for a metric that this attneval does not
             know; None for all others, of which the registry has it.
+        above_floor: The difference to the highest floor; None where it has none.
     """
 
     value: float | None
     n: int
     ci: tuple[float, float] | None = None
     higher_is_better: bool | None = None
+    above_floor: FloorGap | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +111,8 @@ class Scores:
         metrics: By name.
         baselines: By name of the baseline and of the metric.
         by: By kind of group, name of the group and of the metric.
+        by_baselines: By kind and name of the group, the baseline and the metric.
+        by_images: By kind and name of the group, how many images have items of it.
         curve: The sweep of the threshold; None without maps.
         sums: The per-image sums that all this was computed from.
         totals: The exact totals of what is not kept per image.
@@ -105,6 +124,8 @@ class Scores:
     curve: Curve | None
     sums: ImageSums
     totals: Totals = field(default_factory=dict)
+    by_baselines: dict[str, dict[str, dict[str, dict[str, Measured]]]] = field(default_factory=dict)
+    by_images: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def has_attention(self) -> bool:

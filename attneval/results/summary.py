@@ -13,23 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.config.breakdowns import AREAS, LENGTHS, TYPES
+from attneval.metrics.floors import FLOORS, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
-from attneval.metrics.registry import ATTENTION, columns, metrics
+from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
-from attneval.results.scores import Curve, Measured, Scores
-from attneval.statistics.bootstrap import intervals
+from attneval.results.scores import Curve, FloorGap, Measured, Scores
+from attneval.statistics.bootstrap import draw, draw_groups, intervals, percentile_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from attneval.config.protocol import Protocol
     from attneval.metrics.registry import Metric, Sums
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
 
-FLOORS = ("uniform", "center", "shuffled")
-"""The baselines whose columns are totals of a scoring."""
 BASELINES = (*FLOORS, "oracle")
 
 
@@ -51,19 +50,42 @@ def summarise(
     total = _totalled(sums, totals)
     values = measure_all(metrics(), total)
     wanted = [metric for metric in metrics() if metric.name in values]
-    bounds = intervals(wanted, sums, resamples=resamples, seed=seed) if with_intervals else {}
+    drawn = draw(sums, resamples=resamples, seed=seed) if with_intervals else None
+    bounds = intervals(wanted, drawn)
+    gaps = {metric.name: _above_floor(metric, total, drawn) for metric in wanted if metric.floored}
+    groups = draw_groups(sums, resamples=resamples, seed=seed) if with_intervals else {}
     curve = None
     if totals and total[SCORED] > 0:
         sweep = {name: (total[f"sweep_{name}"] / total[SCORED]).tolist() for name in CURVES}
         curve = Curve(protocol.rule.rule, grid(protocol.rule).tolist(), **sweep)
     return Scores(
-        metrics={name: replace(measured, ci=bounds.get(name)) for name, measured in values.items()},
+        metrics={
+            name: replace(measured, ci=bounds.get(name), above_floor=gaps.get(name))
+            for name, measured in values.items()
+        },
         baselines=_baselines(total, totals, protocol),
-        by=_breakdown(totals),
+        by=_breakdown(totals, groups),
+        by_baselines=_floors_of_groups(totals),
+        by_images={kind: {name: len(rows.row) for name, rows in named.items()} for kind, named in sums.by.items()},
         curve=curve,
         sums=sums,
         totals=totals,
     )
+
+
+def _above_floor(metric: Metric, total: Sums, drawn: Sums | None) -> FloorGap | None:
+    """The difference of a metric to the highest of its floors, over the items that have that floor."""
+    floor = highest_floor(metric, total)
+    pair = None if floor is None else floor_sums(metric, floor, total)
+    if floor is None or pair is None:
+        return None
+    difference = float(metric.value(pair[0]) - metric.value(pair[1]))
+    if not math.isfinite(difference):
+        return None
+    resampled = None if drawn is None else floor_sums(metric, floor, drawn)
+    if resampled is None:
+        return FloorGap(floor, difference)
+    return FloorGap(floor, difference, percentile_bounds(metric.value(resampled[0]) - metric.value(resampled[1])))
 
 
 def _totalled(sums: ImageSums, totals: Totals) -> Sums:
@@ -94,10 +116,36 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
     return floors | {"oracle": measure_all((m for m in comparable if m.has_oracle(protocol)), perfect)}
 
 
-def _breakdown(totals: Totals) -> dict[str, dict[str, dict[str, Measured]]]:
+def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[str, dict[str, dict[str, Measured]]]:
+    """The metrics of each group, with intervals where its columns were resampled."""
     by: Any = totals.get("by", {})
     chosen = [metric for metric in metrics(*ATTENTION) if metric.resampled]
-    return {kind: {name: _measured(chosen, columns) for name, columns in groups.items()} for kind, groups in by.items()}
+    shown: dict[str, dict[str, dict[str, Measured]]] = {}
+    for kind, groups in by.items():
+        shown[kind] = {}
+        for name, table in groups.items():
+            values, sums = _measured(chosen, table), drawn.get((kind, name), {})
+            bounds = intervals((m for m in chosen if m.name in values and is_computable(m, sums)), sums)
+            shown[kind][name] = {key: replace(value, ci=bounds.get(key)) for key, value in values.items()}
+    return shown
+
+
+def _floors_of_groups(totals: Totals) -> dict[str, dict[str, dict[str, dict[str, Measured]]]]:
+    """What floors score on the items of each group."""
+    by: Any = totals.get("by", {})
+    chosen = [metric for metric in metrics(*ATTENTION) if metric.floored]
+    floors: dict[str, dict[str, dict[str, dict[str, Measured]]]] = {}
+    for kind, groups in by.items():
+        floors[kind] = {}
+        for name, table in groups.items():
+            sums = {column: np.asarray(value / UNIT) for column, value in table.items()}
+            pairs = {floor: [(m, floor_sums(m, floor, sums)) for m in chosen] for floor in FLOORS}
+            floors[kind][name] = {
+                floor: {m.name: measure_all([m], pair[1])[m.name] for m, pair in paired if pair is not None}
+                for floor, paired in pairs.items()
+                if any(pair is not None for _, pair in paired)
+            }
+    return floors
 
 
 def _in_order(totals: Totals) -> Totals:

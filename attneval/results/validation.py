@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import ATTENTION, columns, find_metric
 from attneval.metrics.retrieval import has_retrieval, query_column, rank_column
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
-from attneval.results.summary import FLOORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -214,13 +214,17 @@ def _whole(where: str, table: Mapping[str, Any]) -> Table:
 def _signed(table: Iterable[str]) -> set[str]:
     """The columns that may be negative: those that say so, and those of which nothing is known."""
     specs = columns()
-    return {name for name in table if (specs[name].signed if name in specs else name not in {*COUNTED, *CURVES})}
+    return {
+        name
+        for name in table
+        if (specs[name].signed if name in specs else name not in {*COUNTED, *floor_bounds(), *CURVES})
+    }
 
 
 def _limits() -> Iterator[tuple[str, str]]:
     """Columns, each with one that it cannot exceed."""
     yield from ((name, most) for name, column in columns().items() for most in column.bounds)
-    yield from ((name, most) for name, bounds in COUNTED.items() for most in bounds)
+    yield from ((name, most) for name, bounds in {**COUNTED, **floor_bounds()}.items() for most in bounds)
 
 
 def _check_limits(where: str, table: Table, image_id: Sequence[str] = ()) -> None:

@@ -20,6 +20,46 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class ImageRows:
+    """Sums of some images.
+
+    Attributes:
+        row: i8[k], rows of images, ascending.
+        columns: f8[k] by name, sums over some of the items of each.
+    """
+
+    row: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float64]]
+
+    def moved(self, place: NDArray[np.int64]) -> ImageRows:
+        """The same sums where image i stands in row `place[i]`: i8[I]."""
+        row = place[self.row]
+        order = np.argsort(row, kind="stable")
+        return ImageRows(row[order], {name: values[order] for name, values in self.columns.items()})
+
+
+GroupSums = dict[str, dict[str, ImageRows]]
+"""By kind and name of a group of items, the sums of the images that have some."""
+
+
+def joined_groups(parts: Sequence[GroupSums]) -> GroupSums:
+    """Put the group sums of different images together; rows are those of all images."""
+    listed: dict[str, dict[str, list[ImageRows]]] = {}
+    for part in parts:
+        for kind, groups in part.items():
+            for group, rows in groups.items():
+                listed.setdefault(kind, {}).setdefault(group, []).append(rows)
+    return {kind: {group: _joined_rows(rows) for group, rows in groups.items()} for kind, groups in listed.items()}
+
+
+def _joined_rows(parts: Sequence[ImageRows]) -> ImageRows:
+    row = np.concatenate([part.row for part in parts])
+    order = np.argsort(row, kind="stable")
+    names = shared_names(part.columns for part in parts)
+    return ImageRows(row[order], {n: np.concatenate([part.columns[n] for part in parts])[order] for n in names})
+
+
+@dataclass(frozen=True, eq=False)
 class ImageSums:
     """Per-image sums of I images, in the order of their ids.
 
@@ -27,11 +67,13 @@ class ImageSums:
         image_id: The images' ids.
         columns: f8[I] by name, sums over the items or queries of each image.
         ranks: Ranks of retrieval queries by direction.
+        by: Sums over the items of each group.
     """
 
     image_id: list[str]
     columns: dict[str, NDArray[np.float64]]
     ranks: dict[str, RankTable] = field(default_factory=dict)
+    by: GroupSums = field(default_factory=dict)
 
     def total(self) -> Sums:
         """Sum the columns over all images, and take the medians of ranks: f8[] by name."""

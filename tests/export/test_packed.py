@@ -501,7 +501,7 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[object, ...]]] = {
     ),
     "wrapped attention_offset": (
         {"attention_offset": np.array([0, 2**64 - 1, 9, 13], np.uint64)},
-        ("attention_offset", "falls"),
+        ("attention_offset", "18446744073709551615"),
     ),
     # blocks
     "wrong blocks": (

@@ -230,6 +230,18 @@ def test_an_adapter_that_is_given_is_left_as_it_is() -> None:
     assert adapter.channels == []
 
 
+def test_tokens_of_a_resampler_are_no_cells() -> None:
+    """64 tokens that each see the whole image pass for a grid of 8 x 8; their places give them away."""
+    mixing = np.random.default_rng(0).normal(size=(64, 60))
+
+    def states(image: Image.Image) -> Any:
+        small = np.asarray(image.resize((10, 6), Image.Resampling.BOX), dtype=np.float64)
+        return mixing @ small.reshape(60, 3)
+
+    for square in (SQUARE, WHOLE):
+        assert not locate(states, picture(500, 500), Grid.covering(500, 500, 8, 8), square).passed
+
+
 def test_a_caption_in_front_of_the_image_sees_none_of_it() -> None:
     found = made("llava")
     choices = Choices(prompt="{caption} <image>")

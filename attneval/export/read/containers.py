@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.errors import ExportError, first_of
+from attneval.export.read.other_files import refuse_other_files
 from attneval.storage.archive import Archive, Arrays
+from attneval.storage.read_files import open_to_read, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +29,7 @@ def open_members_of(path: Path) -> Members:
         return _arrays_of(path, _safetensors(path))
     if path.suffix in {".pt", ".pth"}:
         return _arrays_of(path, _torch(path))
+    refuse_other_files(path)
     return Archive(path)
 
 
@@ -41,10 +44,9 @@ def _safetensors(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
         from safetensors import deserialize
     except ImportError as error:
         raise ExportError(f"{path} needs the package safetensors", hint="pip install safetensors") from error
+    data = read_bytes(path, error=ExportError)
     try:
-        tensors = dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror}") from error
+        tensors = dict(deserialize(data))  # type: ignore[no-untyped-call]
     except Exception as error:  # its errors share no base class but this
         raise ExportError(f"{path} is no safetensors file ({error})") from error
     strange = [f"{name} ({tensor['dtype']})" for name, tensor in tensors.items() if tensor["dtype"] not in _DTYPES]
@@ -72,6 +74,7 @@ def _torch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
         raise ExportError(f"{path} needs PyTorch", hint="pip install 'attneval[train]'") from error
     import pickle
 
+    open_to_read(path, error=ExportError).close()
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -80,8 +83,6 @@ def _torch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
             f"{path} cannot be loaded without unpickling foreign objects",
             hint="save a dict of plain tensors, text as UTF-8 bytes with offsets",
         ) from error
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror}") from error
     except Exception as error:  # whatever the bytes of some other file lead to
         raise ExportError(f"{path} is no file of torch.save, or it is cut off ({type(error).__name__})") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.export.read.byte_level import is_byte_level
 from attneval.export.read.tokens import spans_of_tokens
 
 if TYPE_CHECKING:
@@ -191,6 +193,11 @@ class AttentionExport:
             return name
         return f"{self.files[int(np.searchsorted(self.file_bound, row, side='right')) - 1]}: {name}"
 
+    @cached_property
+    def byte_level(self) -> bool:
+        """Whether the tokens' texts are those of a vocabulary that writes bytes as characters."""
+        return self.token_text is not None and is_byte_level(self.token_text, self.token_offset)
+
     @property
     def channel_names(self) -> list[str]:
         """The channels' names, each once: what they are called, or else `L3H5` for layer 3, head 5."""
@@ -237,7 +244,7 @@ class AttentionExport:
             return TokenBlock(self.caption_text.take(rows), offset, span, np.zeros(len(token), np.bool_))
         if self.token_text is None:
             raise ValueError("an export of similarities alone has no tokens")
-        return TokenBlock(*spans_of_tokens(self.token_text.take(token), offset))
+        return TokenBlock(*spans_of_tokens(self.token_text.take(token), offset, byte_level=self.byte_level))
 
 
 def _channel_name(number: int, layer: int, head: int) -> str:

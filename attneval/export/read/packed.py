@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from attneval.export.read.columns import Columns
     from attneval.export.read.strings import StringColumn
 
+
+MOST_CELLS = 2**16
+"""Cells that the grid of an image may have though there are fewer weights: it may have no caption."""
 
 KINDS_OF_MEMBERS = {
     "format": "b",
@@ -139,6 +143,10 @@ def _regions(columns: Columns, image_id: list[str]) -> Regions:
             return lambda row: f"{image_id[row]} with {values[row].tolist()}"
 
         report.rows("grid_shape", np.any(shape < 1, axis=1), "has no cells; images", named(shape))
+        # Every cell has a weight for each token: a larger grid is that of no map.
+        most = max(math.prod(members.shape("attention")) if "attention" in columns else 0, MOST_CELLS)
+        large = products(np.maximum(shape[:, 0], 0), np.maximum(shape[:, 1], 0)) > most
+        report.rows("grid_shape", large, "has more cells than there are weights; images", named(shape))
         affine = None
         if "grid_affine" in columns and columns.shaped("grid_affine", (images, 4)):
             affine = np.array(members.array("grid_affine"), np.float64)

@@ -128,11 +128,30 @@ _NUMBER = re.compile(r"-?[0-9]{1,9}")
 def _tokens(columns: Columns, captions: int) -> tuple[Strings, NDArray[np.int64]]:
     """The words without the padding after each caption's last one, and where each caption's words start."""
     width = columns.members.shape("attn")[1]
+    shape = columns.members.shape("words") if columns.members.dtype("words").kind == "U" else ()
+    if len(shape) == 2 and shape[1] != width:
+        columns.report.problem("words", f"has shape {shape}, expected ({captions}, {width}){_cause(columns, shape[1])}")
+        columns.report.stop_if_broken()
     words = columns.strings("words", captions, width)
     place = np.arange(1, width + 1)
     length = np.where(words.filled().reshape(captions, width), place, 0).max(axis=1, initial=0)
     offset = offsets_of(length)
     return columns.decoded(words, ranges(np.arange(captions) * width, length)), offset
+
+
+def _cause(columns: Columns, words: int) -> str:
+    """What has most often gone wrong where `attn` has another number of rows than `words`."""
+    shape = columns.members.shape("attn")
+    if len(shape) == 4 and shape[2] == words:
+        return (
+            f"; attn {shape} looks like [captions, heads, tokens, regions]: give the mean over heads, or write each "
+            "head as a channel with attneval.ExportWriter(channels=...)"
+        )
+    if len(shape) == 3 and shape[2] == words:
+        return f"; attn {shape} looks transposed: its rows are tokens and its columns are regions"
+    if 0 < shape[1] - words <= 2:
+        return "; special tokens such as [CLS] and [SEP] need a word for each row, or their rows left out"
+    return ""
 
 
 def _maps(columns: Columns) -> dict[str, Maps]:
@@ -151,7 +170,11 @@ def _regions(columns: Columns, caption_image: NDArray[np.int64], images: int, ca
     shape = members.shape("attn")
     if len(shape) == 4:
         if "boxes" in columns:
-            report.problem("boxes", "stand beside a grid of patches; leave them out, or give attn as [N, T, R]")
+            report.problem(
+                "boxes",
+                f"stand beside attn {shape}, which is a grid of patches [N, T, H, W]; leave them out, or give attn as "
+                "[N, T, R]: several heads as their mean, or as channels with attneval.ExportWriter(channels=...)",
+            )
         if not min(shape[2:]):
             report.problem("attn", f"has shape {shape}: a grid of patches without a cell")
         report.stop_if_broken()

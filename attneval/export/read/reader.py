@@ -11,6 +11,8 @@ from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
 from attneval.export.problems import FileProblems
 from attneval.export.read.columns import Columns
+from attneval.export.read.layouts import is_packed
+from attneval.export.read.other_files import refuse_other_files
 from attneval.export.read.strings import StringColumn
 from attneval.storage.archive import Archive
 
@@ -35,6 +37,7 @@ def open_export(path: str | Path) -> AttentionExport:
         ExportError: The file is no `.npz`, or its columns break the format.
     """
     path = Path(path)
+    refuse_other_files(path)
     return open_members(Archive(path), FileProblems(path))
 
 
@@ -44,17 +47,7 @@ def open_members(members: Members, report: FileProblems) -> AttentionExport:
     Raises:
         ExportError: The columns break the format.
     """
-    names = set(members.names)
-    is_packed = bool(names & {"format", "attention", "image_id", "caption_image"})
-    is_padded = bool(names & {"attn", "caption_ids", "words"})
-    if is_packed and is_padded:
-        raise ExportError(f"{members.path} mixes the packed and the padded layout: {', '.join(members.names)}")
-    if not is_packed and not is_padded:
-        raise ExportError(
-            f"{members.path} is no attention export; its members are {', '.join(members.names) or 'none'}",
-            hint="it needs attn, words, caption_ids and boxes, or the packed layout's members",
-        )
-    if is_packed:
+    if is_packed(members):
         from attneval.export.read.packed import KINDS_OF_MEMBERS, load_packed
 
         return load_packed(Columns(members, report, KINDS_OF_MEMBERS))
@@ -79,6 +72,7 @@ def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
     Raises:
         ExportError: The file is no `.npz` at all, or a member cannot be read.
     """
+    refuse_other_files(path)
     archive, report = Archive(path), FileProblems(path)
     broken = archive.broken()
     damage = [] if broken is None else [f"{broken}: is damaged: its checksum is wrong"]

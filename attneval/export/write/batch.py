@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -50,6 +50,11 @@ class MapFormat:
     weights_dtype: str | None
     check: bool
 
+    @cached_property
+    def stored_as(self) -> str:
+        """The name of the type that the maps are stored in."""
+        return str(self.dtype.name)
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -81,7 +86,7 @@ class GivenCaptions:
     windows: ArrayLike | None
     exact: bool
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """What is given."""
         return frozenset(name for name in _DESCRIBING if getattr(self, name) is not None)
@@ -148,7 +153,7 @@ class GivenCaptions:
             dtypes.append(dtype)
             if form.check:
                 direction = "t2i" if name == "attention" else "i2t"
-                rules = WeightRules.from_header(form.kind, form.normalised_over, direction, dtype, form.dtype.name)
+                rules = WeightRules.from_header(form.kind, form.normalised_over, direction, dtype, form.stored_as)
                 masses = None if mass is None else np.asarray(mass, np.float64)
                 maps.check(rows, columns[name], name, rules, masses)
         # The first member that grows needs no copy in the end, so the largest comes first.

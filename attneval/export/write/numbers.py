@@ -24,7 +24,7 @@ def plain_array(values: ArrayLike) -> NDArray[Any]:
     Values of bfloat16, which numpy lacks, become single precision.
     """
     if isinstance(values, np.ndarray):
-        return np.asarray(values.astype(np.float32) if values.dtype.name == "bfloat16" else values)
+        return _without_brain_floats(values)
     if isinstance(values, list | tuple) and len(values) and _is_tensor(values[0]):
         return np.stack([plain_array(value) for value in values])
     tensor: Any = values
@@ -38,8 +38,12 @@ def plain_array(values: ArrayLike) -> NDArray[Any]:
             tensor = tensor.resolve_conj().resolve_neg()
     elif hasattr(tensor, "__cuda_array_interface__") and hasattr(tensor, "get"):
         tensor = tensor.get()
-    found = np.asarray(tensor)
-    return np.asarray(found.astype(np.float32) if found.dtype.name == "bfloat16" else found)
+    return _without_brain_floats(np.asarray(tensor))
+
+
+def _without_brain_floats(values: NDArray[Any]) -> NDArray[Any]:
+    # To numpy, the type of another package is of no kind; names are made up each time, which takes longer.
+    return values.astype(np.float32) if values.dtype.kind == "V" and values.dtype.name == "bfloat16" else values
 
 
 def _is_tensor(value: object) -> bool:
@@ -50,7 +54,13 @@ def dtype_of(values: ArrayLike) -> str:
     """The name of the type of an array or a tensor, or of the first of several; empty for plain numbers."""
     while isinstance(values, list | tuple) and len(values):
         values = values[0]
+    if isinstance(values, np.ndarray) and values.dtype.char in _NAMES:
+        return _NAMES[values.dtype.char]
     return str(getattr(values, "dtype", "")).rpartition(".")[2]
+
+
+_NAMES = {"e": "float16", "f": "float32", "d": "float64"}
+"""Of types by their characters; numpy makes up a name each time."""
 
 
 def numbers(values: ArrayLike, dtype: Any, what: str) -> NDArray[Any]:
@@ -84,7 +94,8 @@ def numbers(values: ArrayLike, dtype: Any, what: str) -> NDArray[Any]:
 
 def id_texts(ids: Iterable[object]) -> list[Any]:
     """Ids as texts, whole numbers in decimal; what is neither is left for others to refuse."""
-    return [_id_text(value) for value in ids]
+    listed = list(ids)
+    return listed if set(map(type, listed)) <= {str} else [_id_text(value) for value in listed]
 
 
 def _id_text(value: Any) -> Any:

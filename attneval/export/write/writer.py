@@ -245,7 +245,7 @@ class ExportWriter:
         # Nothing is kept of a batch before all of it has been looked at.
         self._file.append(batch.columns)
         for dtype in batch.dtypes:
-            if dtype != self._form.dtype.name:
+            if dtype != self._form.stored_as:
                 self._description.note_dtype(dtype)
         if given.mass is not None or given.windows is not None:
             self._description.use_version_1_1()

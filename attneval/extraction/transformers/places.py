@@ -70,7 +70,7 @@ class Located:
     def __str__(self) -> str:
         misses = [
             f"({x:.0f}, {y:.0f}) changed "
-            + (f"token {token} at ({', '.join(f'{edge:.0f}' for edge in box)})" if token >= 0 else "no token")
+            + (f"token {token} at ({', '.join(f'{round(edge):d}' for edge in box)})" if token >= 0 else "no token")
             for (x, y), token, box, hit in zip(self.places, self.tokens, self.boxes, self.hits, strict=True)
             if not hit
         ]

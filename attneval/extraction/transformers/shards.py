@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shutil
 from contextlib import suppress
@@ -103,18 +102,7 @@ def write_caption(
 ) -> None:
     """Write one caption's map, with the mass of its rows and its own regions."""
     index, text, one = numbered
-    named: dict[str, Any] = {}
-    known = inspect.signature(out.add_caption).parameters
-    if one.mass is not None:
-        if "mass" in known:
-            named["mass"] = one.mass
-        elif not one.mass.all():
-            raise AttnevalError(f"{image_id}#{index}: a token has no mass on the image, which cannot be written")
-    if window is not None:
-        if "window" not in known:
-            raise AttnevalError("regions of each caption cannot be written")
-        named["window"] = window
-    out.add_caption(image_id, one.weights, index=index, text=text, spans=one.span, **named)
+    out.add_caption(image_id, one.weights, index=index, text=text, spans=one.span, mass=one.mass, window=window)
 
 
 class Shards:

@@ -58,7 +58,7 @@ def largest_difference(first: Sequence[View], second: Sequence[View], width: int
 def views_text(views: Sequence[View]) -> str:
     """Render the first views for a message."""
     shown = [
-        f"{view.width} x {view.height} at ({', '.join(f'{number:.1f}' for number in view.corners())})"
+        f"{view.width} x {view.height} at ({', '.join(f'{round(number, 1) + 0.0:.1f}' for number in view.corners())})"
         for view in views[:3]
     ]
     rest = f" and {len(views) - 3} more" if len(views) > 3 else ""

@@ -211,10 +211,10 @@ class Adapter:
             raise AttnevalError("the model gives weights that are not finite", hint="try --dtype float32")
         if self.normalised_over != "regions":
             return CaptionMap(rows.astype(np.float32), None, tokens.span, regions)
-        mass = rows.sum(-1)
+        mass = rows.sum(-1).astype(np.float32)
         # A row without any mass is undefined: zeros, which normalising would make NaN.
-        share = rows / np.where(mass > 0, mass, 1)[..., None]
-        return CaptionMap(share.astype(np.float32), mass.astype(np.float32), tokens.span, regions)
+        share = np.where(mass[..., None] > 0, rows, 0) / np.where(mass > 0, mass, 1)[..., None]
+        return CaptionMap(share.astype(np.float32), mass, tokens.span, regions)
 
     def about(self) -> dict[str, Any]:
         """Say what the header says of the family's own choices."""
