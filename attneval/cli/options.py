@@ -35,7 +35,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 Click asks for the parameter's name, so every option's parameter is named as its flag.
 """
 
-SCORING = ("split", "boxes_file", "preset", *(field.name for field in dataclasses.fields(Protocol)))
+SCORING = ("split", "boxes_file", "preset", *(field.name for field in Protocol.choices()))
 """Parameters that say how an export is scored, and nothing else."""
 
 
@@ -45,7 +45,7 @@ COMMON = ("unit", "iou", "overlap", "boxes", "threshold")
 
 def protocol_options(command: Command) -> Command:
     """One flag for each field of the protocol, in the protocol's order."""
-    for field in reversed(dataclasses.fields(Protocol)):
+    for field in reversed(Protocol.choices()):
         command = _protocol_option(field)(command)
     return option("--preset", type=PresetType(), group="Protocol", help=PRESET_HELP)(command)
 
@@ -80,7 +80,7 @@ def protocol_from(values: dict[str, Any]) -> Protocol:
     Raises:
         ProtocolError: They contradict each other.
     """
-    names = [field.name for field in dataclasses.fields(Protocol)]
+    names = [field.name for field in Protocol.choices()]
     given = {name: values.pop(name) for name in names}
     rules = [value for value in given["boxes"] if isinstance(value, str)]
     files = [value for value in given["boxes"] if isinstance(value, Path)]

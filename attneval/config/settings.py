@@ -5,7 +5,6 @@ The nearest file wins and nothing is merged. Paths are relative to the file. Key
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 from attneval.config.protocol import Protocol
 from attneval.errors import ConfigError, suggestion
 
-BOX_RULES = next(field for field in dataclasses.fields(Protocol) if field.name == "boxes").metadata["choices"]
+BOX_RULES = next(field for field in Protocol.choices() if field.name == "boxes").metadata["choices"]
 PATHS = ("gt", "split", "boxes-file", "baseline")
 """Settings that are paths."""
 GATE = ("baseline", "min", "max", "max-drop", "only-significant", "github")
@@ -23,7 +22,7 @@ GATE = ("baseline", "min", "max", "max-drop", "only-significant", "github")
 TABLES_OF_NUMBERS = ("min", "max", "max-drop")
 TOP = (
     *("gt", "gt-format", "split", "boxes-file", "preset"),
-    *(field.name.replace("_", "-") for field in dataclasses.fields(Protocol)),
+    *(field.name.replace("_", "-") for field in Protocol.choices()),
     *("resamples", "seed", "trials", "alpha", "metric", "format", "digits", "color", "jobs", "cache"),
 )
 """Settings of the file itself."""

@@ -12,6 +12,7 @@ from attneval.evaluation.block_scorer import block_scorer
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import plan_blocks
 from attneval.evaluation.select_images import select_images
+from attneval.evaluation.settle_overlap import settle_overlap
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,9 @@ def fit_problems(
     ids = manifest.split_ids()
     problems: list[str] = []
     try:
-        export, source = manifest.paths.open_export(), manifest.paths.open_ground_truth(protocol)
+        export = manifest.paths.open_export()
+        protocol = settle_overlap(protocol, export)
+        source = manifest.paths.open_ground_truth(protocol)
         selection = select_images(export, source, ids, protocol, gt=manifest.paths.gt)
         problems += [shortfall.text for shortfall in selection.shortfalls]
         if export is not None and export.maps:

@@ -9,15 +9,17 @@ import numpy as np
 
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
 from attneval.evaluation.caption_block import read_captions
-from attneval.evaluation.direction_items import direction_items
+from attneval.evaluation.direction_items import direction_items, direction_sets
 from attneval.evaluation.examine_items import examine_items
 from attneval.evaluation.plan_blocks import plan_blocks
 from attneval.evaluation.select_images import Selection
+from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.sum_items import item_chunks
 from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
 from attneval.geometry.strips import run_lengths
 from attneval.matching.phrases import ScoredPhrases
 from attneval.metrics.hits import Hits
+from attneval.metrics.populations import counted
 from attneval.metrics.rankings import Rows, normalised
 from attneval.results.items import ItemTable
 
@@ -85,6 +87,7 @@ def read_pictures(
         raise NothingToScoreError("only words have pictures", hint="take a result of direction t2i")
     if not export.maps:
         raise NothingToScoreError(f"{export.path} has no attention maps")
+    protocol = settle_overlap(protocol, export)
     protocol = replace(protocol, missing="skip" if protocol.missing == "error" else protocol.missing)
     wanted = list(export.image_id if image_id is None else image_id)
     rows = {name: row for row, name in enumerate(export.image_id)}
@@ -105,10 +108,10 @@ def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block
     captions = read_captions(block, export, source, protocol)
     truth = captions.truth
     phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
-    items = direction_items("t2i", captions, phrases, protocol)
+    items = direction_items("t2i", captions, phrases, direction_sets("t2i", captions, protocol), protocol)
     weights = WeightReader(captions, items, read_maps(export, block.captions, "t2i"), "t2i", protocol)
     table = examine_items(captions, phrases, items, weights, protocol)
-    kept = np.flatnonzero(items.given | (protocol.missing == "zero"))
+    kept = np.flatnonzero(counted(items.given, protocol, items.undefined))
     weight = {row: np.zeros(0) for row in kept.tolist()}
     ap, pointing = np.full(len(items.own), np.nan), np.full(len(items.own), np.nan)
     for chunk in item_chunks(items, items.ranked):

@@ -22,6 +22,7 @@ from attneval.config.protocol import Protocol
 from attneval.errors import AlignmentError, ProtocolError, first_of
 from attneval.evaluation.plan_blocks import Block
 from attneval.evaluation.score_block import score_block
+from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.weight_reader import MEAN
 from attneval.export.problems import FileProblems
 from attneval.export.read.reader import open_members
@@ -149,7 +150,9 @@ class _AttentionMetric(Metric):
         if strangers:
             raise AlignmentError(f"{len(strangers)} images are not in {self._gt} (first: {first_of(strangers)})")
         order = np.argsort(export.caption_image, kind="stable")
-        sums = score_block(Block(np.arange(len(export.image_id)), order), export, source, self.protocol)
+        sums = score_block(
+            Block(np.arange(len(export.image_id)), order), export, source, settle_overlap(self.protocol, export)
+        )
         if self.protocol.missing == "error":
             # That an image's other captions are absent means nothing: they are in other batches.
             for text, names in (

@@ -112,7 +112,7 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
     floors = {name: _measured(comparable, totals[name]) for name in FLOORS if name in totals}
     # Attending to exactly the relevant regions is right wherever there is one.
     specs = columns(*ATTENTION).items()
-    perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if name in total}
+    perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if {name, spec.oracle} <= total.keys()}
     return floors | {"oracle": measure_all((m for m in comparable if m.has_oracle(protocol)), perfect)}
 
 

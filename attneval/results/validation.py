@@ -79,17 +79,19 @@ class Holdings:
 
     @property
     def of_attention(self) -> Holdings:
-        """What a channel or direction has to have of it: there is no retrieval in them."""
-        chosen = [metric for metric in self.known if metric.group in ATTENTION]
-        wanted = Holdings(tuple(metric.name for metric in chosen), ())
-        return Holdings(wanted.metrics, tuple(wanted.needed), (*self.metrics, *self.columns))
+        """The part of it that a channel or direction has to have: there is no retrieval in them."""
+        chosen = tuple(metric.name for metric in self.known if metric.group in ATTENTION)
+        return Holdings(chosen, (), (*self.metrics, *self.columns))
 
-    @property
-    def needed(self) -> dict[str, None]:
-        """The columns that have to be there: those that it names, and those of the metrics."""
-        counted = COUNTED if any(metric.group in ATTENTION for metric in self.known) else ()
-        declared = (name for metric in self.known for name in metric.columns)
-        return dict.fromkeys((*declared, *counted, *self.columns))
+    def needed(self, scores: Scores) -> dict[str, None]:
+        """List the columns that have to be there: those that it names, and those that its metrics declare."""
+        needed = dict.fromkeys(self.columns)
+        if scores.totals or scores.has_attention:
+            declared = (name for metric in self.known if metric.group in ATTENTION for name in metric.columns)
+            needed |= dict.fromkeys((*declared, *COUNTED))
+        if scores.has_retrieval:
+            needed |= dict.fromkeys(name for m in self.known if m.group not in ATTENTION for name in m.columns)
+        return needed
 
 
 def _without_aliases(names: list[str]) -> list[str]:
@@ -117,7 +119,7 @@ def check_scores(scores: Scores, protocol: Protocol, holdings: Holdings, *, wher
     _check_names(f"{where}metrics", scores.metrics, holdings.metrics, also=holdings.others)
     for place, measured in _tables(scores):
         _check_names(f"{where}{place}", measured, (), also=(*holdings.metrics, *holdings.others))
-    _check_names(f"{where}per_image", table, holdings.needed, also=holdings.others)
+    _check_names(f"{where}per_image", table, holdings.needed(scores), also=holdings.others)
     if has_attention(table):
         _check_totals(f"{where}totals", totals, protocol, set(table))
     if has_retrieval(table):
