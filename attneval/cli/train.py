@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, say, torch_needed, verbose_option
+from attneval.cli import extra_needed
+from attneval.cli.command import Command, option
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE
-from attneval.errors import AttnevalError, ConfigError
+from attneval.errors import ConfigError
 from attneval.training.choices import ModelName
 from attneval.training.run.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
 
@@ -21,21 +24,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from attneval.cli.options import Command
-    from attneval.training.models.similarity import MatchedMaps
+    from attneval.cli.options import Command as Decorated
 
-CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs")
+CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs", "supervised")
 CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
     "model": ModelConfig,
     "constraints": ConstraintConfig,
     "run": TrainConfig,
 }
-"""What a run is configured by."""
-ATTENTION = ("precision", "recall", "f1", "ap", "pointing", "mass", "specificity")
-"""What is logged of the attention of dev, under the names that a result gives it."""
+"""Parts of a run's configuration."""
 
 
-def run_options(command: Command) -> Command:
+def run_options(command: Decorated) -> Decorated:
     """One flag for each choice of a run; what is not given stays None, so that defaults have one home."""
     for kind in reversed(CONFIGS.values()):
         hints = get_type_hints(kind)
@@ -66,13 +66,43 @@ def _type(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is tuple else hint
 
 
-@click.command(context_settings=SETTINGS)
-@click.option("--model", type=click.Choice(get_args(ModelName)), help="The base model.")
-@click.option("--constraints", type=click.Choice(CONSTRAINTS), help="Constraints on its attention.  [default: none]")
-@click.option("--data", type=FILE, help="Folder with train and dev in the precomputed layout (docs/training.md).")
-@click.option("--gt", type=FILE, help="Annotations to score the attention of dev against after each epoch.")
-@click.option("--like", type=FILE, help="A checkpoint whose recorded choices are taken where no flag says otherwise.")
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the run; one that is there is gone on with.")
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval train --model scan-t2i --data f30k_precomp -o runs/scan",
+        "attneval train --like runs/scan/best.pth.tar --constraints ccr -o runs/ccr",
+    ),
+)
+@option("--model", type=click.Choice(get_args(ModelName)), group="Input", help="The base model.")
+@option(
+    "--data", type=FILE, group="Input", help="Folder with train and dev in the precomputed layout (docs/training.md)."
+)
+@option(
+    "--gt",
+    type=FILE,
+    group="Input",
+    help="Annotations to score the attention of dev against after each epoch, and to supervise with.",
+)
+@option(
+    "--like",
+    type=FILE,
+    group="Input",
+    help="A checkpoint whose recorded choices are taken where no flag says otherwise.",
+)
+@option(
+    "--constraints",
+    type=click.Choice(CONSTRAINTS),
+    help="Losses on its attention: CCR, CCS, or supervision with the annotations of --gt.  [default: none]",
+)
+@option(
+    "-o",
+    "--output",
+    type=FILE,
+    required=True,
+    group="Output",
+    help="Folder of the run; one that is there is gone on with.",
+)
 @run_options
 @quiet_option
 @verbose_option
@@ -82,14 +112,20 @@ def train(output: Path, *, quiet: bool, verbose: bool, **values: Any) -> None:  
     A run that was interrupted goes on when the same command is given again, and ends as if it never had been. The log,
     log.jsonl, has one JSON object a line.
     """
-    with torch_needed():
+    with extra_needed("train"):
+        from attneval.extraction.annotated import attention_scores, relevant_regions
+        from attneval.report.table import safe
         from attneval.training.run.loop import train as run
     config = _config(values)
     with View(config.epochs, quiet=quiet) as view:
         result = run(
-            config, output, attention_scores=attention_scores(Path(config.gt)) if config.gt else None, listener=view
+            config,
+            output,
+            attention_scores=partial(attention_scores, Path(config.gt)) if config.gt else None,
+            relevant_regions=partial(relevant_regions, Path(config.gt)) if config.gt else None,
+            listener=view,
         )
-    say(f"{result.best}\n")
+    say(f"{safe(str(result.best))}\n")
 
 
 def _config(values: dict[str, Any]) -> TrainConfig:
@@ -108,12 +144,12 @@ def _config(values: dict[str, Any]) -> TrainConfig:
             raise ConfigError(f"{values['like']}: records no choices; it is no checkpoint of attneval")
         settings = to_dict(recorded)
     if values["model"] is not None:
-        own = to_dict(model_config(values["model"], 0))
-        model = settings.setdefault("model", own)
-        if model["name"] != own["name"]:
+        defaults = to_dict(model_config(values["model"], 0))
+        model = settings.setdefault("model", defaults)
+        if model["name"] != defaults["name"]:
             # What each model has a default of its own for means something else in another.
-            model |= {field.name: own[field.name] for field in _flags(ModelConfig) if field.metadata["by_model"]}
-            model["name"] = own["name"]
+            model |= {field.name: defaults[field.name] for field in _flags(ModelConfig) if field.metadata["by_model"]}
+            model["name"] = defaults["name"]
     for key in ("data", "gt"):
         if values[key] is not None:
             settings[key] = str(values[key])
@@ -132,29 +168,8 @@ def _config(values: dict[str, Any]) -> TrainConfig:
     return from_dict(TrainConfig, settings, "train")
 
 
-def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
-    """What scores the attention of dev: the maps are exported and scored as `attneval export` and `score` do."""
-    from attneval.evaluation.score import Options, score
-    from attneval.extraction.checkpoints import write_export
-    from attneval.training.models.table import MODELS
-
-    def scores(maps: MatchedMaps) -> dict[str, float]:
-        with TemporaryDirectory(prefix="attneval-") as folder:
-            path = Path(folder) / "dev.npz"
-            write_export(path, maps.split, maps, directions=MODELS[maps.model.config.name].directions, about={})
-            try:
-                result = score(path, gt, options=Options(resamples=0))
-            except AttnevalError as error:
-                # Nobody ever sees this file.
-                error.message = error.message.replace(str(path), maps.split.source)
-                raise
-        return {name: value for name in ATTENTION if (value := result[name]) is not None}
-
-    return scores
-
-
 class View:
-    """What a person sees of a run, on stderr: a line an epoch and, on a terminal, a bar.
+    """View of a run for a person, on stderr: a line an epoch and, on a terminal, a bar.
 
     Args:
         epochs: Of the run.
@@ -165,7 +180,7 @@ class View:
         self._epochs, self._quiet = epochs, quiet
         self._stage = ""
         self._bar = ExitStack()
-        self._tell: Callable[[int, int], None] | None = None
+        self._advance_bar: Callable[[int, int], None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -193,14 +208,15 @@ class View:
 
         if stage != self._stage:
             self._bar.close()
-            self._stage, self._tell = stage, self._bar.enter_context(progress(stage, quiet=self._quiet))
-        if self._tell is not None:
-            self._tell(done, of)
+            self._stage, self._advance_bar = stage, self._bar.enter_context(progress(stage, quiet=self._quiet))
+        if self._advance_bar is not None:
+            self._advance_bar(done, of)
 
     def _line(self, text: str) -> None:
+
         self._bar.close()
         self._stage = ""
-        click.echo(text.rstrip(), err=True)
+        tell(text.rstrip())
 
 
 def scores_line(scores: dict[str, Any]) -> str:

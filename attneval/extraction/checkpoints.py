@@ -1,4 +1,4 @@
-"""From checkpoints to an attention export: maps of the matched pairs, scores of all pairs, and whose they are."""
+"""From checkpoints to an attention export: maps of the matched pairs, scores of all pairs, and where they come from."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from attneval.export.write.writer import ExportWriter
 from attneval.storage.digests import sha256_of
 from attneval.training.data.captions import EncodedCaptions
 from attneval.training.data.vocabulary import Vocabulary
-from attneval.training.models.similarity import MatchedMaps, mean_maps, similarity_matrix
+from attneval.training.models.similarity import CaptionMap, MatchedMaps, mean_maps, similarity_matrix
 from attneval.training.models.table import MODELS
 from attneval.training.run.checkpoint import read_checkpoint
 from attneval.training.run.config import to_dict
 from attneval.training.run.updates import resolve_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from attneval.training.data.precomputed import Split
     from attneval.training.models.matching import MatchingModel
-    from attneval.training.models.similarity import CaptionMap
     from attneval.training.run.checkpoint import Checkpoint
 
 PREPROCESS = "captions in lower case, split as nltk does, between <start> and <end>; precomputed region features"
@@ -46,8 +45,8 @@ class Trained:
     Args:
         model: In evaluation mode.
         vocabulary: Its words.
-        about: `model`, `checkpoint`, `checkpoint_sha256`, `epoch`, `constraints` and, for runs of ours, `training`,
-            the configuration.
+        about: `model`, `checkpoint`, `checkpoint_sha256`, `epoch`, `constraints` and, for runs of this package,
+            `training`, the configuration.
         data: Folder that it was trained on, empty if unknown.
         bottom_up: TSV files that it was trained with.
     """
@@ -65,11 +64,11 @@ class Trained:
 
 
 def load_trained(path: Path, *, vocabulary: Path | None = None, name: str = "", device: str = "cpu") -> Trained:
-    """Read a checkpoint of ours or of the originals.
+    """Read a checkpoint of this package or of the originals.
 
     Args:
         path: The checkpoint.
-        vocabulary: Published vocabulary JSON; checkpoints of ours carry theirs.
+        vocabulary: Published vocabulary JSON; a run's checkpoints carry their own words.
         name: A key of `MODELS`, for checkpoints that do not tell.
         device: `auto`, `cpu`, `cuda`, ...
 
@@ -113,7 +112,7 @@ def export_models(
     *,
     maps: bool = True,
     similarity: bool = True,
-    tell: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write what models do on a split; several are averaged, as SGRAF averages SGR and SAF.
 
@@ -125,7 +124,7 @@ def export_models(
         path: The `.npz` to write, whole or not at all.
         maps: Write the attention of captions and their own images.
         similarity: Write the scores of all images and captions.
-        tell: Called with how much of how much is done.
+        on_progress: Called with how much of how much is done.
 
     Raises:
         DataError: The models do not fit the data or each other.
@@ -139,17 +138,17 @@ def export_models(
             f"maps of different directions cannot be averaged: {have}",
             hint="average the scores alone with --no-maps, or export one by one",
         )
-    captions = [EncodedCaptions.of(split.captions, one.vocabulary) for one in models]
+    captions = [EncodedCaptions.from_texts(split.captions, one.vocabulary) for one in models]
     count, rounds = len(split.captions), maps + similarity * len(models)
 
-    def told(finished: int, done: int) -> None:
-        if tell is not None:
-            tell(finished * count + done, rounds * count)
+    def advance(finished: int, done: int) -> None:
+        if on_progress is not None:
+            on_progress(finished * count + done, rounds * count)
 
     def scores() -> NDArray[np.float32]:
         total = np.zeros((split.images, count), np.float32)
         for finished, (one, words) in enumerate(zip(models, captions, strict=True), int(maps)):
-            total += similarity_matrix(one.model, split, words, tell=partial(told, finished))
+            total += similarity_matrix(one.model, split, words, on_progress=partial(advance, finished))
         total /= len(models)
         return total
 
@@ -157,7 +156,7 @@ def export_models(
     write_export(
         path,
         split,
-        _counted(mean_maps(*every), partial(told, 0)) if maps else None,
+        _counted(mean_maps(*every), partial(advance, 0)) if maps else None,
         scores if similarity else None,
         directions=models[0].directions,
         about=_about(models),
@@ -197,7 +196,7 @@ def write_export(
     over = "regions" if "t2i" in directions else "tokens"
     with ExportWriter(path, normalised_over=over, **about) as out:
         out.add_images(split.image_ids, size=sizes, boxes=boxes)
-        numbers = _caption_numbers(split.caption_image)
+        numbers = caption_numbers(split.caption_image)
         names = [split.image_ids[image] for image in split.caption_image.tolist()]
         if maps is None:
             out.add_captions(names, None, indices=numbers, texts=split.captions)
@@ -216,6 +215,13 @@ def write_export(
             out.set_similarity(similarity())
 
 
+def even_maps(split: Split, captions: EncodedCaptions) -> Iterator[CaptionMap]:
+    """Maps in which each token attends to all regions alike, for what depends on tokens and regions alone."""
+    for caption, (tokens, image) in enumerate(zip(captions.tokens, split.caption_image.tolist(), strict=True)):
+        regions = len(split.regions.features(split.rows[image : image + 1])[0])
+        yield CaptionMap(caption, tokens, np.full((len(tokens), regions), 1 / regions, np.float32), None)
+
+
 def _regions(
     split: Split, image_ids: Sequence[str], *, needed: bool
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.int64] | None]:
@@ -225,24 +231,28 @@ def _regions(
     """
     boxes, sizes = [], []
     for image_id, row in zip(image_ids, split.rows.tolist(), strict=True):
-        own = split.regions.boxes(row)
-        if own is None and needed:
+        image_boxes = split.regions.boxes(row)
+        if image_boxes is None and needed:
             raise DataError(
                 f"{split.source}: image {image_id} has no boxes, and maps need them",
                 hint="give {split}_boxes.npy in pixels or --bottom-up, or leave the maps out with --no-maps",
             )
-        boxes.append(np.zeros((0, 4), np.float32) if own is None else own)
+        boxes.append(np.zeros((0, 4), np.float32) if image_boxes is None else image_boxes)
         sizes.append(split.regions.size(row))
     size = None if None in sizes else np.array(sizes, np.int64)
     report, flat = FileProblems(Path(split.regions.boxes_file)), np.concatenate(boxes).astype(np.float64)
-    offset = offsets_of(np.array([len(own) for own in boxes]))
+    offset = offsets_of(np.array([len(image_boxes) for image_boxes in boxes]))
     check_boxes(report, list(image_ids), offset, flat, size, member="region_box")
     report.stop_if_broken()
     return boxes, size
 
 
-def _caption_numbers(caption_image: NDArray[np.int64]) -> list[int]:
-    """Which of its image's captions each is, from 0."""
+def caption_numbers(caption_image: NDArray[np.int64]) -> list[int]:
+    """Number each of N captions among those of its image, from 0.
+
+    Args:
+        caption_image: i8[N], the image of each caption.
+    """
     seen: Counter[int] = Counter()
     numbers = []
     for image in caption_image.tolist():
@@ -265,8 +275,8 @@ def _about(models: Sequence[Trained]) -> dict[str, Any]:
     return about
 
 
-def _counted(maps: Iterable[CaptionMap], tell: Callable[[int], None]) -> Iterable[CaptionMap]:
-    """The same maps; tells how many are done."""
+def _counted(maps: Iterable[CaptionMap], on_progress: Callable[[int], None]) -> Iterable[CaptionMap]:
+    """The same maps; reports how many are done."""
     for done, each in enumerate(maps, 1):
         yield each
-        tell(done)
+        on_progress(done)

@@ -13,7 +13,7 @@ from attneval.config.options import SEED
 from attneval.config.protocol import Protocol
 from attneval.evaluation.sum_items import CHUNK
 from attneval.geometry.overlap import relevant_regions
-from attneval.metrics.hits import Judged
+from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows
 from attneval.metrics.ranks import retrieval_ranks
 from attneval.metrics.registry import metrics
@@ -134,7 +134,7 @@ def thresholds(runs: int, items: int = 25_000, regions: int = 36) -> Iterator[Ro
         curves = []
         for first in range(0, items, at_once):
             chunk = np.arange(first, min(first + at_once, items))
-            judged = Judged(Rows.rank(weights[chunk], rule), np.arange(len(chunk)), sets, chunk)
+            judged = Hits(Rows.rank(weights[chunk], rule), np.arange(len(chunk)), sets, chunk)
             group = image[chunk] - image[chunk[0]]
             curves.append(sweep(judged, rule, group, int(group[-1]) + 1).sum(axis=1))
         return np.asarray(np.sum(curves, axis=0) / items, np.float64)

@@ -108,7 +108,7 @@ def one(caption: str, tokens: Sequence[str], index: int = 0) -> Found:
 
 
 def test_words_split_at_white_space() -> None:
-    words = Words.of(Strings.from_texts([" A  man 's\that . ", "", "« — »", "x-ray , 3 \u00a0 \u2028y"]))
+    words = Words.from_texts(Strings.from_texts([" A  man 's\that . ", "", "« — »", "x-ray , 3 \u00a0 \u2028y"]))
     # A word without a letter or digit is no word.
     assert words.caption_offset.tolist() == [0, 4, 4, 4, 7]
     assert words.span.tolist() == [[1, 2], [4, 7], [8, 10], [11, 14], [0, 5], [8, 9], [13, 14]]
@@ -118,13 +118,13 @@ def test_words_split_at_white_space() -> None:
 
 
 def test_captions_side_by_side_do_not_touch() -> None:
-    words = Words.of(Strings.from_texts(["ab", "cd", "e f"]))
+    words = Words.from_texts(Strings.from_texts(["ab", "cd", "e f"]))
     assert words.caption_offset.tolist() == [0, 1, 2, 4]
     assert words.span.tolist() == [[0, 2], [0, 2], [0, 1], [2, 3]]
 
 
 def test_no_captions_at_all() -> None:
-    words = Words.of(Strings.from_texts([]))
+    words = Words.from_texts(Strings.from_texts([]))
     assert (len(words.span), words.caption_offset.tolist()) == (0, [0])
     assert run(truth_of(["a"]), []).found.row.tolist() == [ABSENT]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from .toy import write_toy
+from training.toy import write_toy
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 

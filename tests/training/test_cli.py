@@ -24,10 +24,9 @@ from attneval.cli.train import View
 from attneval.training.models.table import MODELS, model_config
 from attneval.training.run.checkpoint import read_checkpoint
 from attneval.training.run.config import ConstraintConfig, TrainConfig
-
-from .authors import V, author_checkpoint
-from .test_loop import assert_same_runs
-from .toy import write_toy
+from training.authors import V, author_checkpoint
+from training.runs import assert_same_runs
+from training.toy import write_toy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -294,7 +293,7 @@ def test_train_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
     assert "seed must be at most" in here.refused(*base, "--seed", "1" + "0" * 25)
     assert "no device 'meta'" in here.refused(*base, "--device", "meta")
     (tmp_path / "file").write_bytes(b"")
-    assert "file/log.jsonl cannot be written" in here.refused(*base[:-1], "file", *SMALL)
+    assert "file/.lock cannot be written" in here.refused(*base[:-1], "file", *SMALL)
     (tmp_path / "entities" / "Annotations").mkdir(parents=True)
     (tmp_path / "entities" / "Sentences").mkdir()
     assert f"20 of 20 images of {toy}/dev are not" in here.refused(*base, "--gt", "entities")
@@ -322,7 +321,7 @@ def test_export_of_an_authors_checkpoint(here: Here, tmp_path: Path) -> None:
     assert "image 11 has no boxes" in here.refused(*base, "--vocab", "vocab.json")
     assert not (tmp_path / "maps.npz").exists()
     assert here(*base, "--vocab", "vocab.json", "--no-maps") == NOTHING
-    assert attneval.load_export(tmp_path / "maps.npz").header.about["model"] == "sgr + saf"
+    assert attneval.open_export(tmp_path / "maps.npz").header.about["model"] == "sgr + saf"
     both, single = np.load(tmp_path / "maps.npz")["similarity"], []
     for name in ("sgr", "saf"):
         arguments = (f"{name}.tar", "--data", folder, "--vocab", "vocab.json", "--no-maps", "-o", f"{name}.npz")

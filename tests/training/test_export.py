@@ -18,9 +18,8 @@ from attneval.training.models.similarity import MatchedMaps, similarity_matrix
 from attneval.training.models.table import MODELS
 from attneval.training.run.checkpoint import Checkpoint, write_checkpoint
 from attneval.training.run.config import ConstraintConfig, TrainConfig, from_dict
-
-from .authors import V, author_checkpoint
-from .toy import FEATURES, HEIGHT, REGIONS, WIDTH, small_model, write_toy, write_tsv
+from training.authors import V, author_checkpoint
+from training.toy import FEATURES, HEIGHT, REGIONS, WIDTH, small_model, write_toy, write_tsv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +47,7 @@ def test_maps_and_scores_are_the_models(toy: Path, tmp_path: Path, name: str) ->
     one = load_trained(trained(toy, tmp_path / "a.tar", name))
     split = open_split(toy, "test")
     export_models([one], split, tmp_path / "maps.npz")
-    captions = EncodedCaptions.of(split.captions, one.vocabulary)
+    captions = EncodedCaptions.from_texts(split.captions, one.vocabulary)
     with np.load(tmp_path / "maps.npz") as found:
         np.testing.assert_allclose(found["similarity"], similarity_matrix(one.model, split, captions), atol=1e-6)
         for each in MatchedMaps(one.model, split, captions):
@@ -62,7 +61,7 @@ def test_maps_and_scores_are_the_models(toy: Path, tmp_path: Path, name: str) ->
         np.testing.assert_array_equal(found["region_box"], np.load(toy / "test_boxes.npy").reshape(-1, 4))
         assert found["image_size"].tolist() == [[WIDTH, HEIGHT]] * 20
         assert found["caption_index"].tolist() == [0, 1, 2, 3, 4] * 20
-    export = attneval.load_export(tmp_path / "maps.npz")
+    export = attneval.open_export(tmp_path / "maps.npz")
     assert export.header.normalised_over == ("regions" if "t2i" in one.directions else "tokens")
     assert export.image_id == [f"test{image}" for image in range(20)]
     assert not export.warnings
@@ -129,7 +128,7 @@ def test_parts_and_progress(toy: Path, tmp_path: Path, *, maps: bool, similarity
     one = load_trained(trained(toy, tmp_path / "a.tar", "scan-i2t"))
     split = open_split(toy, "dev")
     target = tmp_path / "maps.npz"
-    export_models([one], split, target, maps=maps, similarity=similarity, tell=lambda *done: told.append(done))
+    export_models([one], split, target, maps=maps, similarity=similarity, on_progress=lambda *done: told.append(done))
     with np.load(target) as found:
         assert ("attention" in found, "similarity" in found) == (maps, similarity)
     assert told[-1] == (total, total)
@@ -139,7 +138,7 @@ def test_parts_and_progress(toy: Path, tmp_path: Path, *, maps: bool, similarity
 def test_no_score_is_computed_for_what_cannot_be_written(toy: Path, tmp_path: Path) -> None:
     split = open_split(toy, "dev")
     one = load_trained(trained(toy, tmp_path / "a.tar", "scan-t2i"))
-    maps = MatchedMaps(one.model, split, EncodedCaptions.of(split.captions, one.vocabulary))
+    maps = MatchedMaps(one.model, split, EncodedCaptions.from_texts(split.captions, one.vocabulary))
 
     def never() -> np.ndarray[Any, np.dtype[np.float32]]:
         raise AssertionError
@@ -181,7 +180,7 @@ def test_boxes_outside_their_image_are_refused_first(toy: Path, tmp_path: Path) 
     boxes[1, 2] = [0, 0, WIDTH + 0.005, 5]
     np.save(folder / "dev_boxes.npy", boxes)
     export_models([one], open_split(folder, "dev"), target)
-    assert not attneval.load_export(target).warnings
+    assert not attneval.open_export(target).warnings
 
     target.unlink()
     boxes[1, 2, 2] = WIDTH + 0.02

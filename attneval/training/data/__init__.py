@@ -1,1 +1,1 @@
-"""What a run reads."""
+"""Data that a run reads."""

@@ -34,7 +34,7 @@ class EncodedCaptions:
     pad: int
 
     @classmethod
-    def of(cls, captions: Sequence[str], vocabulary: Vocabulary, limit: int = 0) -> EncodedCaptions:
+    def from_texts(cls, captions: Sequence[str], vocabulary: Vocabulary, limit: int = 0) -> EncodedCaptions:
         """Tokenise and encode texts, cut at `limit` tokens in all; 0 never cuts."""
         tokens = tuple(tuple(wrap(tokenize(caption), limit)) for caption in captions)
         ids = tuple(np.array(vocabulary.encode(caption), np.int64) for caption in tokens)

@@ -120,7 +120,7 @@ class Split:
                 raise DataError(f"{file}: {self._name(image)} has NaN or infinite numbers in region {region}")
 
     def _name(self, image: int) -> str:
-        """What errors call an image: its id or, where there are none, its row."""
+        """Name of an image in errors: its id or, where there are none, its row."""
         return f"row {self.rows[image]}" if self.image_ids is None else f"image {self.image_ids[image]}"
 
 
@@ -172,8 +172,8 @@ def open_split(folder: Path, split: str, *, bottom_up: Sequence[Path] = ()) -> S
     if not bottom_up or row_ids is None:
         regions = ArrayRegions(folder, split) if arrays is None else arrays
     else:
-        found = BottomUpRegions(BottomUpFiles(tuple(bottom_up)), row_ids)
-        regions = found if arrays is None else BoxedRegions(arrays, found)
+        boxed = BottomUpRegions(BottomUpFiles(tuple(bottom_up)), row_ids)
+        regions = boxed if arrays is None else BoxedRegions(arrays, boxed)
     return Split(
         source=str(folder / split),
         captions=tuple(captions),
@@ -210,7 +210,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _runs(ids: list[str]) -> list[int]:
-    """Where each run of equal ids begins."""
+    """First index of each run of equal ids."""
     return [row for row, image_id in enumerate(ids) if row == 0 or image_id != ids[row - 1]]
 
 

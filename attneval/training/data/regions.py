@@ -1,4 +1,4 @@
-"""Where the regions of images come from: arrays in the folder layout, a bottom-up TSV, or both."""
+"""Sources of the regions of images: arrays in the folder layout, a bottom-up TSV, or both."""
 
 from __future__ import annotations
 
@@ -149,13 +149,13 @@ class BottomUpRegions:
 
     def size(self, row: int) -> tuple[int, int]:
         """Width and height of an image."""
-        found = self._files[self._ids[row]]
-        return found.width, found.height
+        image = self._files[self._ids[row]]
+        return image.width, image.height
 
     def blocks(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         """[R, 30] PFAN blocks of each image."""
-        found = [self._files[self._ids[row]] for row in rows]
-        return [position_blocks(image.boxes, np.array([image.width, image.height], np.int32)) for image in found]
+        images = [self._files[self._ids[row]] for row in rows]
+        return [position_blocks(image.boxes, np.array([image.width, image.height], np.int32)) for image in images]
 
 
 class BoxedRegions:
@@ -174,11 +174,11 @@ class BoxedRegions:
         self._arrays = arrays
         self._boxes = boxes
         first = np.zeros(1, np.int64)
-        given, theirs = arrays.features(first)[0], boxes.features(first)[0]
-        if given.shape != theirs.shape or not np.allclose(given, theirs, rtol=1e-3, atol=1e-3):
+        array, described = arrays.features(first)[0], boxes.features(first)[0]
+        if array.shape != described.shape or not np.allclose(array, described, rtol=1e-3, atol=1e-3):
             raise DataError(
-                f"the TSV describes other regions than the features: its first image has {list(theirs.shape)} numbers, "
-                f"the features {list(given.shape)}, and they differ",
+                "the TSV describes other regions than the features: its first image has "
+                f"{list(described.shape)} numbers, the features {list(array.shape)}, and they differ",
                 hint="boxes of another feature extraction do not fit these features",
             )
 
@@ -213,11 +213,11 @@ def _optional(path: Path, axes: int) -> NDArray[Any] | None:
     return _mapped(path, axes) if path.exists() else None
 
 
-def _check_rows(good: NDArray[np.bool_], path: Path, flaw: str) -> None:
-    """Refuse images with a flaw: boxes of x, y, width, height, for instance."""
+def _check_rows(good: NDArray[np.bool_], path: Path, problem: str) -> None:
+    """Refuse images with a problem: boxes of x, y, width, height, for instance."""
     if not good.all():
         rows = np.flatnonzero(~good)
         raise DataError(
-            f"{path}: {len(rows)} of {len(good)} images have {flaw} "
+            f"{path}: {len(rows)} of {len(good)} images have {problem} "
             f"(first rows: {first_of(rows[:5].tolist(), len(rows))})"
         )

@@ -1,4 +1,4 @@
-"""What a run reads: two splits, a vocabulary, and encoded captions."""
+"""Data of a run: two splits, a vocabulary, and encoded captions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.training.data.precomputed import Split
+    from attneval.training.data.relevant import RelevantRegions
     from attneval.training.run.config import TrainConfig
 
 
@@ -32,6 +33,7 @@ class RunData:
         vocabulary: Words.
         train_captions: Encoded, cut if the configuration says so.
         dev_captions: Encoded, never cut.
+        relevant: Annotated relevant regions of the training captions, where attention is supervised.
     """
 
     train: Split
@@ -39,6 +41,7 @@ class RunData:
     vocabulary: Vocabulary
     train_captions: EncodedCaptions
     dev_captions: EncodedCaptions
+    relevant: RelevantRegions | None = None
 
     @classmethod
     def open(cls, config: TrainConfig) -> RunData:
@@ -66,8 +69,8 @@ class RunData:
             train,
             dev,
             vocabulary,
-            EncodedCaptions.of(train.captions, vocabulary, config.max_tokens),
-            EncodedCaptions.of(dev.captions, vocabulary),
+            EncodedCaptions.from_texts(train.captions, vocabulary, config.max_tokens),
+            EncodedCaptions.from_texts(dev.captions, vocabulary),
         )
 
     @cached_property

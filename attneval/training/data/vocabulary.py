@@ -114,7 +114,7 @@ class Vocabulary:
 
 
 def query_words(vocabulary: Vocabulary, *, content_only: bool) -> NDArray[np.bool_]:
-    """Which ids take part in the constraints as queries.
+    """Mark the ids that take part in the constraints as queries.
 
     Args:
         vocabulary: The words.

@@ -1,1 +1,1 @@
-"""What a training step minimises."""
+"""Losses of a training step."""

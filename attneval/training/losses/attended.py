@@ -1,4 +1,4 @@
-"""What the constraints look at, checked and brought to one shape."""
+"""Input of the constraints, checked and brought to one shape."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attneval.errors import ConfigError
 
 
 class AttendedBatch:
-    """Queries, keys and weights of B items; padding holds zeros, so that nothing odd in it can reach a gradient.
+    """Queries, keys and weights of B items; padding holds zeros, so that nothing in it can reach a gradient.
 
     Args:
         queries: [B, Q, D], or [Q, D] shared by all items.

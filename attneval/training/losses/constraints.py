@@ -4,7 +4,7 @@ A query q attends to keys k_1..k_n with weights w_1..w_n; the attended informati
 
 - Content re-sourcing (CCR): q fits what it attends to better than what it ignores. The ignored information is
   the sum of the keys under the reversed weights v_j = (1 - w_j) / sum_l (1 - w_l).
-- Content swapping (CCS): a fits q better than a query q' taken from another item of the batch.
+- Content swapping (CCS): a fits q better than a query q' taken from elsewhere in the batch.
 
 Both are hinges on the model's own similarity of query and attended information, averaged over the real queries
 of matched pairs. They know nothing of the model: queries, keys, weights and masks go in, a differentiable scalar
@@ -13,49 +13,40 @@ comes out. Margins, weights and the choice of q' are parameters of this project,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from attneval.errors import ConfigError
-from attneval.training.choices import Swap
 from attneval.training.losses.attended import AttendedBatch
+from attneval.training.losses.reversal import reversed_weights
+from attneval.training.losses.swapping import Similarity, check_swap, cosine, swappable, swapped_in
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from attneval.training.choices import Reversal, Swap, Through
 
-Similarity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Two tensors [..., D] that broadcast against each other -> their similarities [...]."""
+__all__ = [
+    "Contrasted",
+    "ContrastiveConstraints",
+    "Similarity",
+    "ccr_loss",
+    "ccs_loss",
+    "cosine",
+    "hinge",
+    "reversed_weights",
+]
 
-_CHUNK = 1 << 22  # numbers of a broadcast block when an unknown similarity is searched for its hardest swap
 
-
-def cosine(queries: Tensor, attended: Tensor) -> Tensor:
-    """Cosine similarity over the last axis; a zero vector has similarity 0 and a finite gradient."""
-    return functional.cosine_similarity(queries, attended, dim=-1, eps=_smallest_norm(queries))
-
-
-def reversed_weights(weights: Tensor, key_mask: Tensor | None = None) -> Tensor:
-    """Attention on what is ignored: (1 - w) / sum (1 - w) over the real keys.
+class Contrasted(NamedTuple):
+    """The two sides of a constraint, for the n queries that take part.
 
     Args:
-        weights: [..., K] attention weights in 0..1 that sum to 1 over the real keys.
-        key_mask: [..., K] or broadcastable, true where a key is real.
-
-    Returns:
-        [..., K]. A row without anything to reverse (a single key holds all the weight) is all zero.
+        positive: f[n] similarities that should be higher.
+        negative: f[n] similarities that should be lower.
     """
-    ignored = (1 - weights).clamp_min(0)
-    if key_mask is not None:
-        ignored = ignored.masked_fill(~key_mask, 0)
-    total = ignored.sum(-1, keepdim=True)
-    # One float rounding error away from zero is still "nothing ignored": dividing by it would blow up gradients.
-    something = total > _smallest_share(weights)
-    return torch.where(something, ignored, 0) / torch.where(something, total, 1)
+
+    positive: Tensor
+    negative: Tensor
 
 
 def hinge(positive: Tensor, negative: Tensor, margin: float, mask: Tensor | None = None) -> Tensor:
@@ -75,30 +66,36 @@ def ccr_loss(
     key_mask: Tensor | None = None,
     margin: float = 0.2,
     similarity: Similarity = cosine,
+    reversal: Reversal = "complement",
 ) -> Tensor:
     """Contrastive content re-sourcing: mean of max(0, margin + s(q, reversed) - s(q, attended)).
 
     Queries that cannot ignore anything (one real key) and padding are left out of the mean.
 
     Args:
-        queries: [B, Q, D] query vectors, or [Q, D] shared by all items.
-        keys: [B, K, D] key vectors, or [K, D] shared by all items.
-        weights: [B, Q, K] attention weights, summing to 1 over the real keys.
-        query_mask: [B, Q], true where a query is real and takes part.
-        key_mask: [B, K], true where a key is real.
+        queries: f[B, Q, D] query vectors, or f[Q, D] shared by all items.
+        keys: f[B, K, D] key vectors, or f[K, D] shared by all items.
+        weights: f[B, Q, K] attention weights, summing to 1 over the real keys.
+        query_mask: b[B, Q], true where a query is real and takes part.
+        key_mask: b[B, K], true where a key is real.
         margin: How much better the attended information has to fit.
-        similarity: Model's own similarity, called on two tensors [n, D]; gives [n].
+        similarity: The model's similarity, called on two tensors [n, D]; gives [n].
+        reversal: The form of the reversed weights, see `reversed_weights`.
 
     Returns:
         A scalar; 0 when no query takes part.
     """
     batch = AttendedBatch(queries, keys, weights, query_mask, key_mask)
-    reverse = reversed_weights(batch.weights, batch.key_mask[:, None])
+    return hinge(*_ccr(batch, similarity, reversal), margin)
+
+
+def _ccr(batch: AttendedBatch, similarity: Similarity, reversal: Reversal) -> Contrasted:
+    reverse = reversed_weights(batch.weights, batch.key_mask[:, None], reversal)
     takes_part = batch.attends & (reverse.sum(-1) > 0)
     query = batch.queries[takes_part]
     attended = batch.attended()[takes_part]
     ignored = torch.bmm(reverse, batch.keys)[takes_part]
-    return hinge(similarity(query, attended), similarity(query, ignored), margin)
+    return Contrasted(similarity(query, attended), similarity(query, ignored))
 
 
 def ccs_loss(
@@ -117,49 +114,55 @@ def ccs_loss(
 ) -> Tensor:
     """Contrastive content swapping: mean of max(0, margin + s(q', attended) - s(q, attended)).
 
-    q' is a real query of another item of the batch. Queries without a possible q' (a batch of one item) and
-    padding are left out of the mean. Choosing q' takes memory for one number per pair of real queries.
+    q' is another real query of the batch. Queries without a possible q' (a batch of one item) and padding are left
+    out of the mean. Choosing q' takes memory for one number per pair of real queries.
 
     Args:
-        queries: [B, Q, D] query vectors, or [Q, D] shared by all items.
-        keys: [B, K, D] key vectors, or [K, D] shared by all items.
-        weights: [B, Q, K] attention weights, summing to 1 over the real keys.
-        query_mask: [B, Q], true where a query is real and takes part.
-        key_mask: [B, K], true where a key is real.
+        queries: f[B, Q, D] query vectors, or f[Q, D] shared by all items.
+        keys: f[B, K, D] key vectors, or f[K, D] shared by all items.
+        weights: f[B, Q, K] attention weights, summing to 1 over the real keys.
+        query_mask: b[B, Q], true where a query is real and takes part.
+        key_mask: b[B, K], true where a key is real.
         margin: How much better q has to fit than q'.
-        similarity: Model's own similarity, called on two tensors [n, D]; gives [n]. For `hardest` it is also
+        similarity: The model's similarity, called on two tensors [n, D]; gives [n]. For `hardest` it is also
             called on [n, 1, D] and [1, m, D].
-        swap: `random` draws q' uniformly, `hardest` takes the one most similar to the attended information.
-        groups: [B] integers; items of one group show the same content and never swap (two captions of an
-            image). Default: every item is its own group.
-        labels: [B, Q] integers; a query is never swapped for one of the same label (the same word).
-        generator: Source of randomness of `random`; default torch's global one.
+        swap: `random` draws q' uniformly from other items, `hardest` takes the one of them most similar to the
+            attended information, `item` draws from the other queries of the same item.
+        groups: i[B]; items of one group show the same content, and `random` and `hardest` never swap between them
+            (two captions of an image). Default: every item is a group of one.
+        labels: i[B, Q]; a query is never swapped for one of the same label (the same word).
+        generator: Source of randomness; default torch's global one.
 
     Returns:
         A scalar; 0 when no query takes part.
+
+    Raises:
+        ConfigError: There is no such choice of q'.
     """
-    _check_swap(swap)
+    check_swap(swap)
     batch = AttendedBatch(queries, keys, weights, query_mask, key_mask)
+    return hinge(*_ccs(batch, similarity, swap, groups=groups, labels=labels, generator=generator), margin)
+
+
+def _ccs(
+    batch: AttendedBatch,
+    similarity: Similarity,
+    swap: Swap,
+    *,
+    groups: Tensor | None,
+    labels: Tensor | None,
+    generator: torch.Generator | None,
+) -> Contrasted:
     mask = batch.attends
     query, attended = batch.queries[mask], batch.attended()[mask]
-
-    count = len(mask)
-    groups = torch.arange(count, device=mask.device) if groups is None else groups
-    group = groups[:, None].expand(mask.shape)[mask]
-    allowed = group[:, None] != group[None, :]
-    if labels is not None:
-        allowed &= labels[mask][:, None] != labels[mask][None, :]
-
-    with torch.no_grad():
-        if swap == "random":
-            preference = torch.rand(allowed.shape, generator=generator, device=allowed.device)
-        else:
-            preference = _all_pairs(query, attended, similarity)
-        # A forbidden q' wins only where every q' is forbidden.
-        partner = preference.masked_fill(~allowed, -torch.inf).max(-1).indices if len(query) else group
+    items = torch.arange(len(mask), device=mask.device)
+    item = items[:, None].expand(mask.shape)[mask]
+    group = item if groups is None else groups[item]
+    allowed = swappable(swap, item, group, None if labels is None else labels[mask])
+    partner = swapped_in(swap, allowed, query, attended, similarity=similarity, generator=generator)
     has_partner = allowed.any(-1)
     query, attended, partner = query[has_partner], attended[has_partner], query[partner[has_partner]]
-    return hinge(similarity(query, attended), similarity(partner, attended), margin)
+    return Contrasted(similarity(query, attended), similarity(partner, attended))
 
 
 class ContrastiveConstraints(nn.Module):
@@ -170,8 +173,14 @@ class ContrastiveConstraints(nn.Module):
         weight_ccs: lambda_ccs; 0 leaves CCS out.
         margin_ccr: Margin of CCR.
         margin_ccs: Margin of CCS.
-        similarity: The model's own similarity of query and attended information.
+        similarity: The model's similarity of query and attended information.
+        reversal: The form of CCR's reversed weights.
         swap: How CCS chooses q'.
+        through: With `weights` the constraints move the attention weights alone: queries and keys count as given, and
+            so should whatever `similarity` learns.
+
+    Raises:
+        ConfigError: There is no such choice of q'.
 
     Example:
         >>> constraints = ContrastiveConstraints(weight_ccs=0.5)
@@ -189,16 +198,20 @@ class ContrastiveConstraints(nn.Module):
         margin_ccr: float = 0.2,
         margin_ccs: float = 0.2,
         similarity: Similarity = cosine,
+        reversal: Reversal = "complement",
         swap: Swap = "random",
+        through: Through = "everything",
     ) -> None:
         super().__init__()
-        _check_swap(swap)
-        self.weight_ccr, self.weight_ccs = weight_ccr, weight_ccs
-        self.margin_ccr, self.margin_ccs = margin_ccr, margin_ccs
+        check_swap(swap)
+        self.weights = {"ccr": weight_ccr, "ccs": weight_ccs}
+        self.margins = {"ccr": margin_ccr, "ccs": margin_ccs}
         self.similarity = similarity
+        self.reversal: Reversal = reversal
         self.swap: Swap = swap
+        self.through: Through = through
 
-    def terms(
+    def contrasted(
         self,
         queries: Tensor,
         keys: Tensor,
@@ -209,31 +222,21 @@ class ContrastiveConstraints(nn.Module):
         groups: Tensor | None = None,
         labels: Tensor | None = None,
         generator: torch.Generator | None = None,
-    ) -> dict[str, Tensor]:
-        """The unweighted losses that are switched on, by name: `ccr`, `ccs`. Arguments as in `ccs_loss`."""
-        masks = {"query_mask": query_mask, "key_mask": key_mask}
-        terms = {}
-        if self.weight_ccr:
-            terms["ccr"] = ccr_loss(queries, keys, weights, margin=self.margin_ccr, similarity=self.similarity, **masks)
-        if self.weight_ccs:
-            terms["ccs"] = ccs_loss(
-                queries,
-                keys,
-                weights,
-                margin=self.margin_ccs,
-                similarity=self.similarity,
-                swap=self.swap,
-                groups=groups,
-                labels=labels,
-                generator=generator,
-                **masks,
-            )
-        return terms
+    ) -> dict[str, Contrasted]:
+        """Both sides of the constraints that are switched on, by name: `ccr`, `ccs`. Arguments as in `ccs_loss`."""
+        if self.through == "weights":
+            queries, keys = queries.detach(), keys.detach()
+        batch = AttendedBatch(queries, keys, weights, query_mask, key_mask)
+        sides = {}
+        if self.weights["ccr"]:
+            sides["ccr"] = _ccr(batch, self.similarity, self.reversal)
+        if self.weights["ccs"]:
+            sides["ccs"] = _ccs(batch, self.similarity, self.swap, groups=groups, labels=labels, generator=generator)
+        return sides
 
-    def total(self, terms: dict[str, Tensor]) -> Tensor:
-        """The weighted sum of `terms`."""
-        weighted = {"ccr": self.weight_ccr, "ccs": self.weight_ccs}
-        return sum((weighted[name] * term for name, term in terms.items()), torch.zeros(()))
+    def loss(self, name: str, sides: Contrasted) -> Tensor:
+        """The unweighted loss of a constraint, a scalar."""
+        return hinge(*sides, self.margins[name])
 
     def forward(
         self,
@@ -248,7 +251,7 @@ class ContrastiveConstraints(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """The weighted sum of the constraints as a scalar. Arguments as in `ccs_loss`."""
-        terms = self.terms(
+        sides = self.contrasted(
             queries,
             keys,
             weights,
@@ -258,29 +261,5 @@ class ContrastiveConstraints(nn.Module):
             labels=labels,
             generator=generator,
         )
-        return self.total(terms)
-
-
-def _smallest_share(weights: Tensor) -> float:
-    """Below this, a sum of 1 - w over a row is rounding error."""
-    return 4 * torch.finfo(weights.dtype).eps * weights.shape[-1]
-
-
-def _smallest_norm(vectors: Tensor) -> float:
-    """A vector shorter than this counts as a zero vector; half precision has no 1e-8."""
-    return max(1e-8, torch.finfo(vectors.dtype).tiny)
-
-
-def _all_pairs(queries: Tensor, attended: Tensor, similarity: Similarity) -> Tensor:
-    """[n, n] similarity of every attended information (rows) with every query (columns), in bounded memory."""
-    if similarity is cosine:
-        unit = partial(functional.normalize, dim=-1, eps=_smallest_norm(queries))
-        return unit(attended) @ unit(queries).T
-    rows = max(1, _CHUNK // max(queries.numel(), 1))
-    blocks = [similarity(queries[None], block[:, None]) for block in torch.split(attended, rows)]
-    return torch.cat(blocks) if blocks else queries.new_zeros(0, 0)
-
-
-def _check_swap(swap: str) -> None:
-    if swap not in get_args(Swap):
-        raise ConfigError(f"swap must be one of {', '.join(get_args(Swap))}, not {swap!r}")
+        terms = (self.weights[name] * self.loss(name, each) for name, each in sides.items())
+        return sum(terms, torch.zeros((), device=weights.device))

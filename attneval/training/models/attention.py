@@ -29,7 +29,7 @@ EPS = 1e-8  # the originals' guard in every normalisation
 
 
 class Direction(NamedTuple):
-    """Which axis of [.., words, regions] asks and which one is attended to."""
+    """Query axis and context axis of [.., words, regions]."""
 
     name: str
     query: int
@@ -45,7 +45,7 @@ class Fragments:
     """Encoded regions of images or words of captions.
 
     Args:
-        vectors: [N, L, D] region or word vectors; zero where `mask` is false (`Fragments.of` sees to it).
+        vectors: [N, L, D] region or word vectors; zero where `mask` is false (`Fragments.masked` sees to it).
         mask: [N, L], true where a fragment is real.
         whole: [N, D] one vector for the whole image or caption, for models that have one (SGRAF).
     """
@@ -55,7 +55,7 @@ class Fragments:
     whole: Tensor | None = None
 
     @classmethod
-    def of(cls, vectors: Tensor, mask: Tensor) -> Fragments:
+    def masked(cls, vectors: Tensor, mask: Tensor) -> Fragments:
         """Fragments with padding set to zero, in single precision whatever precision encoded them."""
         vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
         return cls(vectors.masked_fill(~mask[..., None], 0), mask)
@@ -89,7 +89,7 @@ class Fragments:
 
     @cached_property
     def ragged(self) -> bool:
-        """Whether anything is padding."""
+        """True where anything is padding."""
         return not bool(self.mask.all())
 
 
@@ -117,18 +117,18 @@ class Pairs:
     @property
     def region_mask(self) -> Tensor:
         """[.., 1, regions], broadcastable against the scores."""
-        return self.of_images(self.regions.mask)[..., None, :]
+        return self.by_image(self.regions.mask)[..., None, :]
 
     @property
     def word_mask(self) -> Tensor:
         """[.., words, 1], broadcastable against the scores."""
-        return self.of_captions(self.words.mask)[..., :, None]
+        return self.by_caption(self.words.mask)[..., :, None]
 
-    def of_images(self, values: Tensor) -> Tensor:
+    def by_image(self, values: Tensor) -> Tensor:
         """A tensor [M, ...] of the images, broadcastable against [M, N, ...] or [B, ...]."""
         return values if self.matched else values[:, None]
 
-    def of_captions(self, values: Tensor) -> Tensor:
+    def by_caption(self, values: Tensor) -> Tensor:
         """A tensor [N, ...] of the captions, broadcastable against [M, N, ...] or [B, ...]."""
         return values if self.matched else values[None]
 
@@ -158,10 +158,10 @@ class Pairs:
         dot = (weights * self.scores).sum(direction.context)
         if direction is T2I:
             spread = self.einsum("mntr,mrs->mnts", weights, self.regions.gram)
-            norms = self.of_captions(self.words.norms)
+            norms = self.by_caption(self.words.norms)
         else:
             spread = self.einsum("mntr,nts->mnsr", weights, self.words.gram)
-            norms = self.of_images(self.regions.norms)
+            norms = self.by_image(self.regions.norms)
         # The clamp keeps the gradient of the root finite where nothing is attended to.
         length = (spread * weights).sum(direction.context).clamp_min(EPS**2).sqrt()
         return dot / (norms * length).clamp_min(EPS)
@@ -191,7 +191,7 @@ class Contrast(NamedTuple):
 
 
 def contrasts(pairs: Pairs, maps: AttentionMaps, word_queries: Tensor) -> dict[str, Contrast]:
-    """What the constraints CCR and CCS act on, for each direction that the model has.
+    """Input of the constraints CCR and CCS for each direction that the model has.
 
     Args:
         pairs: Matched pairs.
@@ -200,12 +200,16 @@ def contrasts(pairs: Pairs, maps: AttentionMaps, word_queries: Tensor) -> dict[s
             weights of a region sum to 1 over all of them.
     """
     words, regions = pairs.words, pairs.regions
-    found = {}
+    by_direction = {}
     if maps.t2i is not None:
-        found[T2I.name] = Contrast(words.vectors, regions.vectors, maps.t2i, words.mask & word_queries, regions.mask)
+        by_direction[T2I.name] = Contrast(
+            words.vectors, regions.vectors, maps.t2i, words.mask & word_queries, regions.mask
+        )
     if maps.i2t is not None:
-        found[I2T.name] = Contrast(regions.vectors, words.vectors, maps.i2t.transpose(1, 2), regions.mask, words.mask)
-    return found
+        by_direction[I2T.name] = Contrast(
+            regions.vectors, words.vectors, maps.i2t.transpose(1, 2), regions.mask, words.mask
+        )
+    return by_direction
 
 
 def attention_weights(
@@ -227,12 +231,15 @@ def attention_weights(
     if direction is I2T:
         query_mask, context_mask = context_mask, query_mask
         query_ragged, context_ragged = context_ragged, query_ragged
-    scores = _RAW_NORMS[raw_norm](pairs.scores, direction.query, query_mask) * temperature
+    scores = _RAW_NORMS[raw_norm](pairs.scores, direction.query, query_mask, temperature)
     if context_ragged:
         scores = scores.masked_fill(~context_mask, torch.finfo(scores.dtype).min)
     weights = scores.softmax(direction.context)
-    if query_ragged or context_ragged:
-        weights = weights * (query_mask & context_mask)
+    # Masks stay as small as they are: one of the scores' shape would cost a step of SCAN on a CPU another 3 %.
+    if query_ragged:
+        weights = weights * query_mask.to(weights.dtype)
+    if context_ragged:
+        weights = weights * context_mask.to(weights.dtype)
     return weights
 
 
@@ -256,16 +263,16 @@ def pool(values: Tensor, mask: Tensor, pooling: Pooling, temperature: float) -> 
     return total / mask.sum(-1).clamp_min(1)
 
 
-def l2norm(vectors: Tensor, axis: int = -1) -> Tensor:
-    """Divide by the Euclidean length over `axis`; zero vectors stay zero, with a finite gradient."""
+def l2norm(vectors: Tensor, axis: int = -1, scale: float = 1.0) -> Tensor:
+    """Bring vectors to the Euclidean length `scale` over `axis`; zero vectors stay zero, with a finite gradient."""
     # This form is several times faster on a CPU than vector_norm and a division, forwards and backwards. The clamp
     # keeps the gradient of the root finite at zero.
     length = vectors.square().sum(axis, keepdim=True).clamp_min(EPS**2).sqrt()
-    return vectors * (length + EPS).reciprocal()
+    return vectors * (scale / (length + EPS))
 
 
-def _l1norm(scores: Tensor, axis: int) -> Tensor:
-    return scores * (scores.abs().sum(axis, keepdim=True) + EPS).reciprocal()
+def _l1norm(scores: Tensor, axis: int, scale: float) -> Tensor:
+    return scores * (scale / (scores.abs().sum(axis, keepdim=True) + EPS))
 
 
 def _softmax(scores: Tensor, axis: int, mask: Tensor) -> Tensor:
@@ -276,13 +283,14 @@ def _clip(scores: Tensor) -> Tensor:
     return functional.leaky_relu(scores, 0.1)
 
 
-# Scores of padded queries are 0, so only the softmax needs their mask.
-_RAW_NORMS: dict[RawNorm, Callable[[Tensor, int, Tensor], Tensor]] = {
-    "clipped_l2norm": lambda scores, axis, _: l2norm(_clip(scores), axis),
-    "l2norm": lambda scores, axis, _: l2norm(scores, axis),
-    "softmax": _softmax,
-    "l1norm": lambda scores, axis, _: _l1norm(scores, axis),
-    "clipped_l1norm": lambda scores, axis, _: _l1norm(_clip(scores), axis),
-    "clipped": lambda scores, _, __: _clip(scores),
-    "no_norm": lambda scores, _, __: scores,
+# Scores of padded queries are 0, so only the softmax needs their mask. The temperature is multiplied into the small
+# divisor where there is one, not into the scores.
+_RAW_NORMS: dict[RawNorm, Callable[[Tensor, int, Tensor, float], Tensor]] = {
+    "clipped_l2norm": lambda scores, axis, _, temperature: l2norm(_clip(scores), axis, temperature),
+    "l2norm": lambda scores, axis, _, temperature: l2norm(scores, axis, temperature),
+    "softmax": lambda scores, axis, mask, temperature: _softmax(scores, axis, mask) * temperature,
+    "l1norm": lambda scores, axis, _, temperature: _l1norm(scores, axis, temperature),
+    "clipped_l1norm": lambda scores, axis, _, temperature: _l1norm(_clip(scores), axis, temperature),
+    "clipped": lambda scores, _, __, temperature: _clip(scores) * temperature,
+    "no_norm": lambda scores, _, __, temperature: scores * temperature,
 }

@@ -27,7 +27,7 @@ class _Bfan(MatchingModel):
         return mean_cosine(T2I) + mean_cosine(I2T)
 
     def kept(self, weights: Tensor, pairs: Pairs, direction: Direction) -> Tensor:
-        """Which fragments stay: bool of the weights' shape [.., words, regions]."""
+        """Fragments that stay: bool of the weights' shape [.., words, regions]."""
         raise NotImplementedError
 
     def _focused(self, pairs: Pairs, direction: Direction) -> Tensor:

@@ -70,7 +70,7 @@ class ImageEncoder(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Fragments:
         """[M, R, F] features of which [M, R] are real -> encoded regions."""
         vectors = self.fc(features)
-        return Fragments.of(l2norm(vectors) if self.normalise else vectors, mask)
+        return Fragments.masked(l2norm(vectors) if self.normalise else vectors, mask)
 
 
 class TextEncoder(nn.Module):
@@ -118,4 +118,4 @@ class TextEncoder(nn.Module):
         if isinstance(rnn, nn.GRU) and rnn.bidirectional:
             forwards, backwards = vectors.chunk(2, dim=-1)
             vectors = (forwards + backwards) / 2
-        return Fragments.of(l2norm(vectors) if self.normalise else vectors, mask)
+        return Fragments.masked(l2norm(vectors) if self.normalise else vectors, mask)

@@ -1,4 +1,4 @@
-"""What the four base models have in common: two encoders, attention, a similarity, and their state dicts."""
+"""Common ground of the four base models: two encoders, attention, a similarity, and their state dicts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attneval.errors import DataError, first_of
+from attneval.training.losses.swapping import cosine
 from attneval.training.models.encoders import ImageEncoder, TextEncoder
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ class MatchingModel(nn.Module, ABC):
     """
 
     needs_positions = False
-    """Whether images must come with the grid blocks of their regions."""
+    """True where images must come with the grid blocks of their regions."""
+
+    scores_pairs_one_by_one = True
+    """False where the score of a pair in training depends on the other pairs of the batch."""
 
     img_enc: nn.Module
     txt_enc: TextEncoder
@@ -72,8 +76,21 @@ class MatchingModel(nn.Module, ABC):
     def similarity(self, pairs: Pairs, maps: AttentionMaps) -> Tensor:
         """[M, N] or, for matched pairs, [B] retrieval scores, given the attention of the same pairs."""
 
+    def fragment_similarity(self, queries: Tensor, attended: Tensor, *, fixed: bool = False) -> Tensor:  # noqa: ARG002
+        """Compare queries with what they attend to, as the model does: the cosine, unless it has learned another.
+
+        Args:
+            queries: f[.., D] word or region vectors.
+            attended: f[.., D] attended information, broadcastable against the queries.
+            fixed: Pass no gradient to what the similarity has learned.
+
+        Returns:
+            f[..] similarities.
+        """
+        return cosine(queries, attended)
+
     def numbers_per_pair(self, words: int, regions: int) -> int:
-        """How many numbers one image-caption pair takes at the peak of `attend` and `similarity`."""
+        """Count the numbers that one image-caption pair takes at the peak of `attend` and `similarity`."""
         return 8 * words * regions
 
     @property
@@ -107,19 +124,19 @@ class MatchingModel(nn.Module, ABC):
             part.load_state_dict(state)
 
 
-def _fitting(own: StateDict, given: Mapping[str, Any], where: str) -> StateDict:
-    """`given` if its keys and shapes are those of `own`, its numbers finite.
+def _fitting(expected: StateDict, given: Mapping[str, Any], where: str) -> StateDict:
+    """`given` if its keys and shapes are those of `expected`, its numbers finite.
 
     A counter that torch 0.4.0 did not save may be missing.
     """
-    strange = [key for key in given if key not in own]
-    missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
-    if strange or missing:
+    unknown_keys = [key for key in given if key not in expected]
+    missing = [key for key in expected if key not in given and not key.endswith("num_batches_tracked")]
+    if unknown_keys or missing:
         known = f"it lacks {first_of(missing)}" if missing else ""
-        unknown = f"it has unknown {first_of(strange)}" if strange else ""
+        unknown = f"it has unknown {first_of(unknown_keys)}" if unknown_keys else ""
         raise DataError(f"{where} is not of this model: {' and '.join(filter(None, (known, unknown)))}")
     state = {}
-    for key, value in own.items():
+    for key, value in expected.items():
         tensor = given.get(key, value)
         if not isinstance(tensor, Tensor):
             raise DataError(f"{where}: {key} is {type(tensor).__name__}, not a tensor")

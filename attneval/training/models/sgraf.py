@@ -230,14 +230,23 @@ class _Sgraf(MatchingModel):
         if maps.t2i is None or images is None or captions is None:
             raise TypeError("these pairs were not encoded and attended by an SGRAF model")
         nodes = self.sim_enc.nodes(
-            pairs.of_images(images),
-            pairs.of_captions(captions),
+            pairs.by_image(images),
+            pairs.by_caption(captions),
             l2norm(pairs.attended(maps.t2i)),
-            pairs.of_captions(pairs.words.vectors),
+            pairs.by_caption(pairs.words.vectors),
         )
         mask = functional.pad(pairs.words.mask, (1, 0), value=True)
         score: Tensor = self.sim_enc.sim_eval_w(self.reasoned(nodes, mask, pairs)).squeeze(-1)
         return score.sigmoid()
+
+    def fragment_similarity(self, queries: Tensor, attended: Tensor, *, fixed: bool = False) -> Tensor:
+        """The score of a similarity vector by itself, in 0..1, without graph or gates."""
+        learned = (self.sim_enc.sim_tranloc_w, self.sim_enc.sim_eval_w)
+        (local, local_bias), (last, last_bias) = (
+            (layer.weight.detach(), layer.bias.detach()) if fixed else (layer.weight, layer.bias) for layer in learned
+        )
+        vector = l2norm(functional.linear((l2norm(attended) - queries).square(), local, local_bias))
+        return functional.linear(vector, last, last_bias).squeeze(-1).sigmoid()
 
     @abstractmethod
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
@@ -254,7 +263,7 @@ class Sgr(_Sgraf):
 
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
         """The first node after the last graph step."""
-        mask = pairs.of_captions(mask).expand(nodes.shape[:-1]).reshape(-1, 1, nodes.shape[-2])
+        mask = pairs.by_caption(mask).expand(nodes.shape[:-1]).reshape(-1, 1, nodes.shape[-2])
         flat = nodes.flatten(0, -3)
         for step in self.sim_enc.SGR_module:
             flat = step(flat, mask, first_only=step is self.sim_enc.SGR_module[-1])
@@ -265,6 +274,7 @@ class Saf(_Sgraf):
     """Similarity attention filtration: the gated sum of the nodes."""
 
     module = "SAF"
+    scores_pairs_one_by_one = False  # its batch norm sees a caption against all images
 
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
         """The nodes' gated sum."""

@@ -49,7 +49,7 @@ def similarity_matrix(
     captions: EncodedCaptions,
     *,
     max_numbers: int = MAX_NUMBERS,
-    tell: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Scores of all images and captions of a split.
 
@@ -61,7 +61,7 @@ def similarity_matrix(
         split: Images.
         captions: Captions of the split.
         max_numbers: About how many numbers a block may take beside them; at least one caption makes a block.
-        tell: Called with how many captions are done.
+        on_progress: Called with how many captions are done.
 
     Returns:
         [I, N] float32.
@@ -90,11 +90,11 @@ def similarity_matrix(
                 words = encoded_words[part].trimmed()
                 for block, encoded in zip(blocks, images, strict=True):
                     pairs = Pairs(encoded, words)
-                    found = model.similarity(pairs, model.attend(pairs))
-                    scores[block[0] : block[-1] + 1, chosen[part]] = found.cpu().numpy()
+                    values = model.similarity(pairs, model.attend(pairs))
+                    scores[block[0] : block[-1] + 1, chosen[part]] = values.cpu().numpy()
             done += len(chosen)
-            if tell is not None:
-                tell(done)
+            if on_progress is not None:
+                on_progress(done)
     return scores
 
 

@@ -1,20 +1,22 @@
-"""Checkpoints in the originals' layout: {epoch, model, best_rsum, opt, Eiters}, and ours with one more key.
+"""Checkpoints in the originals' layout, {epoch, model, best_rsum, opt, Eiters}, to which a run adds one key.
 
 `model` is a list of state dicts and `opt` a pickled `argparse.Namespace`. Files are unpickled with torch's
-restricted unpickler, which builds tensors and plain containers; the Namespace is allowed by name and nothing else
-is. What is ours (configuration, vocabulary, state of training) is under the key `attneval`.
+restricted unpickler, which builds tensors and plain containers; the Namespace and numpy's numbers are allowed by name
+and nothing else is. What this package adds (configuration, vocabulary, state of training) is under the key `attneval`.
 """
 
 from __future__ import annotations
 
 import math
 import pickle
+import re
 import warnings
 from argparse import Namespace
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
     from attneval.training.models.matching import MatchingModel, StateDict
 
 LAYOUT = 1  # of what is under the key `attneval`
+WRAPPER = "module."
+"""Prefix of the keys of a model that was saved inside `torch.nn.DataParallel`."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """Contents of a file.
 
     Args:
         source: The file.
@@ -45,8 +49,8 @@ class Checkpoint:
         best_rsum: Best sum of recalls so far, in percent (0 to 600) as in the originals.
         steps: Training steps done.
         options: The originals' options, if the file has them.
-        config: The run, if it was one of ours.
-        vocabulary: Its words, if it was one of ours.
+        config: The run, if it is one of this package.
+        vocabulary: Its words, if it is one of this package.
         progress: What it takes to go on with the run, if the file was written for that.
     """
 
@@ -69,6 +73,7 @@ class Checkpoint:
         Raises:
             DataError: The file is not of that model.
         """
+        _refuse_wrapped(self.states, self.source)
         if self.config is not None:
             if name and name != self.config.model.name:
                 raise DataError(f"{self.source}: is a {self.config.model.name}, not a {name}")
@@ -80,13 +85,13 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of ours or of the originals, never running code from it.
+    """Read a checkpoint of this package or of the originals, never running code from it.
 
     Raises:
         DataError: It cannot be read, holds anything but tensors, plain values and a Namespace, or lacks a key.
     """
     try:
-        with _only_namespace(), warnings.catch_warnings():
+        with _restricted(), warnings.catch_warnings():
             # Torch warns of unusual pickles before it refuses them.
             warnings.simplefilter("ignore", UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -106,7 +111,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a run of ours in the originals' layout; the old file stays until the new one is whole.
+    """Write a run in the originals' layout; the old file stays until the new one is whole.
 
     Raises:
         DataError: The folder cannot be written.
@@ -127,15 +132,80 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         },
     }
     with replacing(path) as file:
-        torch.save(content, file)
+        target = _Watched(file)
+        try:
+            torch.save(content, cast("IO[bytes]", target))
+        except RuntimeError:
+            # Torch reports its own state, whatever the reason that the system gave.
+            if target.error is None:
+                raise
+            raise target.error from None
+
+
+class _Watched:
+    """A file whose last failure to write is kept.
+
+    Args:
+        file: Open for writing.
+
+    Attributes:
+        error: The failure; None if there was none.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write all of the data."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Do as the file does."""
+        self._file.flush()
+
+
+class _NumberType:
+    """Stand-in for numpy's dtype in restricted unpickling: the type of a single number, and nothing else.
+
+    Args:
+        code: Such as `f8`.
+    """
+
+    def __init__(self, code: str, *_: object) -> None:
+        if not re.fullmatch(r"[fiu][1248]|b1", code):
+            raise pickle.UnpicklingError(f"GLOBAL numpy.dtype of {code!r} is no type of a number")
+        self.type = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.type = self.type.newbyteorder("big" if state[1] == ">" else "little")
+
+
+def _number(kind: _NumberType, raw: bytes) -> float:
+    """Stand-in for numpy's scalars in restricted unpickling, which the originals' best sum of recalls may be."""
+    value: float = np.frombuffer(raw, kind.type, count=1)[0].item()
+    return value
+
+
+_ALLOWED: list[Any] = [
+    Namespace,
+    (_NumberType, "numpy.dtype"),
+    (_number, "numpy.core.multiarray.scalar"),
+    (_number, "numpy._core.multiarray.scalar"),
+]
+"""Names that may stand in a file, beside those that torch allows."""
 
 
 @contextmanager
-def _only_namespace() -> Iterator[None]:
-    """Allow argparse.Namespace in restricted unpickling, and nothing that other code may have allowed."""
+def _restricted() -> Iterator[None]:
+    """Allow argparse.Namespace and numbers in restricted unpickling, and nothing that other code may have allowed."""
     before = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals([Namespace])
+    torch.serialization.add_safe_globals(_ALLOWED)
     try:
         yield
     finally:
@@ -145,12 +215,12 @@ def _only_namespace() -> Iterator[None]:
 
 def _checked(content: Any, source: str) -> Checkpoint:
     if not isinstance(content, dict) or "model" not in content:
-        found = (
+        content_is = (
             f"has only {', '.join(map(str, content))}"
             if isinstance(content, dict)
             else f"is a {type(content).__name__}"
         )
-        raise DataError(f"{source}: {found}", hint="a checkpoint holds epoch, model, best_rsum, opt and Eiters")
+        raise DataError(f"{source}: {content_is}", hint="a checkpoint holds epoch, model, best_rsum, opt and Eiters")
     states = content["model"]
     if not isinstance(states, list) or not states or not all(map(_is_state_dict, states)):
         raise DataError(f"{source}: model is {_kind(states)}, not a list of state dicts")
@@ -164,7 +234,7 @@ def _checked(content: Any, source: str) -> Checkpoint:
             raise DataError(f"{source}: {key} is {_kind(value)}, not a number")
         if not math.isfinite(numbers[key]):
             raise DataError(f"{source}: {key} is {numbers[key]}, not a finite number")
-    config, vocabulary, progress = _ours(content.get("attneval"), source)
+    config, vocabulary, progress = _attneval_part(content.get("attneval"), source)
     return Checkpoint(
         source,
         states,
@@ -178,7 +248,7 @@ def _checked(content: Any, source: str) -> Checkpoint:
     )
 
 
-def _ours(content: Any, source: str) -> tuple[TrainConfig | None, Vocabulary | None, dict[str, Any] | None]:
+def _attneval_part(content: Any, source: str) -> tuple[TrainConfig | None, Vocabulary | None, dict[str, Any] | None]:
     if content is None:
         return None, None, None
     if not isinstance(content, dict) or content.get("layout") != LAYOUT:
@@ -194,6 +264,15 @@ def _ours(content: Any, source: str) -> tuple[TrainConfig | None, Vocabulary | N
     if progress is not None and not isinstance(progress, dict):
         raise DataError(f"{source}: what attneval recorded is damaged: progress is {_kind(progress)}")
     return config, vocabulary, progress
+
+
+def _refuse_wrapped(states: list[StateDict], source: str) -> None:
+    for index, state in enumerate(states):
+        if state and all(key.startswith(WRAPPER) for key in state):
+            raise DataError(
+                f"{source}: model[{index}] has {WRAPPER!r} before each key, as torch.nn.DataParallel puts it there",
+                hint="save the state dict of the model inside, model.module.state_dict(), or take the prefix off",
+            )
 
 
 def _is_state_dict(value: Any) -> bool:

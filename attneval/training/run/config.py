@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 from attneval.errors import ConfigError
 from attneval.training.choices import (  # noqa: TC001 (read by `from_dict`)
     Constraint,
+    Fit,
     ModelName,
     Negatives,
     Pooling,
     RawNorm,
+    Reversal,
     Select,
     Swap,
     Through,
@@ -77,7 +79,7 @@ def _check_numbers(config: ModelConfig | ConstraintConfig | TrainConfig) -> None
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a model is made of; `models.model_config` fills in the defaults of each model.
+    """Choices that make a model; `models.model_config` fills in the defaults of each model.
 
     Args:
         name: A name of `models.MODELS`.
@@ -113,7 +115,7 @@ class ConstraintConfig:
     """The constraints of a run. All numbers are this project's parameters: the paper's could not be checked.
 
     Args:
-        use: Which constraints: none, `ccr`, `ccs` or both.
+        use: Names of the losses on attention; none by default.
     """
 
     use: tuple[Constraint, ...] = ()
@@ -121,11 +123,23 @@ class ConstraintConfig:
     margin_ccs: float = _option(0.2, "margin of CCS", least=0, constraint="ccs")
     weight_ccr: float = _option(1.0, "weight of CCR, relative to the matching loss per pair", least=0, constraint="ccr")
     weight_ccs: float = _option(1.0, "weight of CCS, relative to the matching loss per pair", least=0, constraint="ccs")
+    weight_supervised: float = _option(
+        1.0,
+        "weight of the loss on annotated regions, relative to the matching loss per pair",
+        least=0,
+        constraint="supervised",
+    )
+    reversal: Reversal = _option("complement", "form of CCR's reversed weights", constraint="ccr")
     swap: Swap = _option(
-        "random", "the query that CCS swaps in: any of other items, or the most similar of them", constraint="ccs"
+        "random",
+        "the query that CCS swaps in: any of other items, the most similar of them, or another of the same item",
+        constraint="ccs",
+    )
+    fit: Fit = _option(
+        "cosine", "similarity of a query and what it attends to: the cosine, or the model's own (SGR, SAF)"
     )
     tokens: Tokens = _option("words", "words that are queries of the constraints: all, or without function words")
-    through: Through = _option("all", "what the constraints change: all, or the attention weights alone")
+    through: Through = _option("everything", "what the constraints change: everything, or the attention weights alone")
     start: float = _option(0.0, "epoch, fractions allowed, up to which the constraints are off", least=0)
     warmup: float = _option(0.0, "epochs over which the constraints then grow linearly to full size", least=0)
 
@@ -146,9 +160,9 @@ class TrainConfig:
     Args:
         model: The model.
         data: Folder with `{split}_ims.npy`, `{split}_caps.txt` and so on.
-        constraints: CCR and CCS.
-        gt: Annotations that the attention of dev was scored against; empty if it was not. Only the command line
-            reads it: the library is given `attention_scores`.
+        constraints: CCR, CCS, supervision.
+        gt: Annotations that the attention of dev was scored against and that supervised attention; empty if there are
+            none. Only the command line reads it: the library is given `attention_scores` and `relevant_regions`.
     """
 
     model: ModelConfig
@@ -217,8 +231,8 @@ def from_dict(kind: type[_Config], values: Mapping[str, Any], source: str = "con
         ConfigError: A field does not exist, is missing, or has a value of the wrong type or outside the choices.
     """
     known = {item.name: item for item in fields(kind)}
-    if strange := sorted(set(values) - set(known)):
-        raise ConfigError(f"{source}: {kind.__name__} has no {', '.join(strange)}")
+    if unknown := sorted(set(values) - set(known)):
+        raise ConfigError(f"{source}: {kind.__name__} has no {', '.join(unknown)}")
     required = {item.name for item in known.values() if item.default is MISSING and item.default_factory is MISSING}
     if missing := sorted(required - set(values)):
         raise ConfigError(f"{source}: {kind.__name__} needs {', '.join(missing)}")

@@ -20,6 +20,7 @@ from attneval.training.data.rundata import RunData
 from attneval.training.models.similarity import MatchedMaps, check_images, similarity_matrix
 from attneval.training.run.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from attneval.training.run.config import to_dict
+from attneval.training.run.folder import locked
 from attneval.training.run.progress import Progress
 from attneval.training.run.retrieval import recall
 from attneval.training.run.runlog import RunLog
@@ -29,17 +30,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from attneval.training.data.captions import EncodedCaptions
+    from attneval.training.data.precomputed import Split
+    from attneval.training.data.relevant import RelevantRegions
     from attneval.training.run.config import TrainConfig
 
     Listener = Callable[[dict[str, Any]], None]
     AttentionScores = Callable[[MatchedMaps], Mapping[str, float]]
+    AnnotatedRegions = Callable[[Split, EncodedCaptions], RelevantRegions]
 
 LAST, BEST, LOG, VOCABULARY = "last.pth.tar", "best.pth.tar", "log.jsonl", "vocabulary.json"
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run left behind.
+    """Files and scores that a run left behind.
 
     Args:
         best: Checkpoint of the best epoch.
@@ -58,6 +63,7 @@ def train(
     *,
     resume: bool = True,
     attention_scores: AttentionScores | None = None,
+    relevant_regions: AnnotatedRegions | None = None,
     listener: Listener | None = None,
 ) -> TrainResult:
     """Train a model, or go on with a run that was interrupted.
@@ -68,6 +74,8 @@ def train(
         resume: Go on from `last.pth.tar` if there is one; otherwise its presence is an error.
         attention_scores: Scores the attention of the dev captions, before training and after each epoch; gives
             numbers by name. `f1` decides the best epoch where the configuration says so.
+        relevant_regions: Gives the annotated relevant regions of the training captions; called, once, where attention
+            is supervised.
         listener: Called with each event of the log, and with events that are not logged: `resume`, `tick` after each
             step, and `validating` while a validation goes on.
 
@@ -76,7 +84,16 @@ def train(
         DataError: The data cannot be used.
         AttnevalError: A loss is infinite or not a number.
     """
-    return _Trainer(config, output, RunData.open(config), attention_scores, listener).run(resume=resume)
+    data = RunData.open(config)
+    if "supervised" in config.constraints.use:
+        if relevant_regions is None:
+            raise ConfigError(
+                "attention cannot be supervised without annotations of the training images", hint="name them with --gt"
+            )
+        data = replace(data, relevant=relevant_regions(data.train, data.train_captions))
+        if not data.relevant:
+            raise DataError(f"{data.train.source}: no region is relevant for an annotated word of these captions")
+    return _Trainer(config, output, data, attention_scores, listener).run(resume=resume)
 
 
 class _Trainer:
@@ -106,21 +123,26 @@ class _Trainer:
         self.progress = Progress()
 
     def run(self, *, resume: bool) -> TrainResult:
+        # What cannot be used, annotations that do not fit included, shows here: before there is a folder.
+        start = {} if (self.output / LAST).exists() else self._start()
+        with locked(self.output):
+            return self._run(start, resume=resume)
+
+    def _run(self, start: dict[str, Any], *, resume: bool) -> TrainResult:
+        """Begin with the log's first event, or go on with the run that is there."""
         last = self.output / LAST
         kept = 0
         if last.exists():
             if not resume:
                 raise ConfigError(f"{last} is there already", hint="go on with that run, or choose another folder")
             kept = self._restore(read_checkpoint(last))
-        # What cannot be used, annotations that do not fit included, shows here: before there is a folder.
-        start = {} if kept else self._start()
         self.log = RunLog(self.output / LOG, kept, self.listener)
         try:
             if kept:
-                self.log.tell({"event": "resume", "epoch": self.progress.epoch, "step": self.progress.step})
+                self.log.show({"event": "resume", "epoch": self.progress.epoch, "step": self.progress.step})
             else:
                 self.data.vocabulary.write(self.output / VOCABULARY)
-                self.log.write(start)
+                self.log.write(start or self._start())
             while self.progress.epoch < self.config.epochs:
                 self._epoch()
                 self._validate()
@@ -161,15 +183,16 @@ class _Trainer:
             moment = progress.epoch + progress.step / len(batches)
             strength = config.constraints.strength(moment)
             negatives = "all" if moment < config.easy_epochs else config.negatives
-            losses = self.updater.step(batches[progress.step], negatives, strength)
+            logged = bool(config.log_steps) and (progress.steps + 1) % config.log_steps == 0
+            losses, seen = self.updater.step(batches[progress.step], negatives, strength, observe=logged)
             _check_finite(losses, f"epoch {progress.epoch}, step {progress.step}")
-            progress.add(losses)
+            progress.add(losses, seen)
             progress.seconds += time.perf_counter() - started
             where = {"epoch": progress.epoch, "step": progress.step, "of": len(batches)}
-            self.log.tell({"event": "tick", **where})
-            if config.log_steps and progress.steps % config.log_steps == 0:
+            self.log.show({"event": "tick", **where})
+            if logged:
                 rates = {"learning_rate": rate, "strength": strength, "seconds": progress.seconds}
-                self.log.write({"event": "step", **where, **losses, **rates})
+                self.log.write({"event": "step", **where, **losses, **seen, **rates})
             if config.checkpoint_steps and progress.steps % config.checkpoint_steps == 0:
                 self._save(LAST)
 
@@ -178,19 +201,19 @@ class _Trainer:
         started = time.perf_counter()
         data, progress = self.data, self.progress
 
-        def tell(done: int) -> None:
+        def on_progress(done: int) -> None:
             of = len(data.dev_captions)
-            self.log.tell({"event": "validating", "epoch": progress.epoch, "step": done, "of": of})
+            self.log.show({"event": "validating", "epoch": progress.epoch, "step": done, "of": of})
 
-        similarity = similarity_matrix(self.model, data.dev, data.dev_captions, tell=tell)
-        found = recall(similarity, data.dev.caption_image)
-        scores = {**found.named(), **self._attention()}
+        similarity = similarity_matrix(self.model, data.dev, data.dev_captions, on_progress=on_progress)
+        recalls = recall(similarity, data.dev.caption_image)
+        scores = {**recalls.named(), **self._attention()}
         _check_finite(scores, f"epoch {progress.epoch}, validation")
         value = scores[self.config.select]
         is_best = value > progress.best
         losses = progress.next_epoch()
         progress.best = max(progress.best, value)
-        progress.best_rsum = max(progress.best_rsum, found.rsum)
+        progress.best_rsum = max(progress.best_rsum, recalls.rsum)
         progress.seconds += time.perf_counter() - started
         if is_best:
             self._save(BEST)

@@ -1,4 +1,4 @@
-"""The option names of the originals' command lines, which their checkpoints carry, and ours."""
+"""The option names of the originals' command lines, which their checkpoints carry, beside those of this package."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def from_options(
         name: A key of `models.MODELS`; empty finds it out.
 
     Raises:
-        DataError: The model cannot be told or does not exist, a tensor is missing, or an option is not allowed.
+        DataError: The model is not named or does not exist, a tensor is missing, or an option is not allowed.
     """
     given: dict[str, Any] = {} if options is None else vars(options)
     name = name or _name(given, states)
@@ -98,7 +98,7 @@ def from_options(
             "pooling": "agg_func",
             "pooling_temperature": "lambda_lse",
         }
-        choices.update({ours: given[theirs] for ours, theirs in renamed.items() if theirs in given})
+        choices.update({field: given[option] for field, option in renamed.items() if option in given})
     if not name.startswith(("sgr", "saf")) and "lambda_softmax" in given:
         choices["temperature"] = given["lambda_softmax"]
     try:
@@ -108,7 +108,7 @@ def from_options(
 
 
 def _name(options: Mapping[str, Any], states: Sequence[Mapping[str, Tensor]]) -> str:
-    """The model's name, or nothing if it cannot be told."""
+    """The model's name, or nothing if the file does not say it."""
     if len(states) == 3:
         kinds = {key.split(".")[0] for key in states[2]}
         return "sgr" if "SGR_module" in kinds else "saf" if "SAF_module" in kinds else ""

@@ -1,4 +1,4 @@
-"""Where a run is."""
+"""Progress of a run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Progress:
         best: What the best epoch reached, in the measure that decides.
         best_rsum: Best sum of recalls, 0 to 6.
         sums: Losses summed over the current epoch.
+        seen: Sum and number of what was observed in the current epoch, by name.
         seconds: Spent so far.
     """
 
@@ -26,18 +27,23 @@ class Progress:
     best: float = -math.inf
     best_rsum: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, tuple[float, int]] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def add(self, losses: dict[str, float]) -> None:
-        """Count a step and its losses; a loss that is switched on during the epoch was 0 before."""
+    def add(self, losses: dict[str, float], seen: dict[str, float]) -> None:
+        """Count a step, its losses and observations; a loss that is switched on during the epoch was 0 before."""
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+        for name, value in seen.items():
+            total, count = self.seen.get(name, (0.0, 0))
+            self.seen[name] = (total + value, count + 1)
         self.step += 1
         self.steps += 1
 
     def next_epoch(self) -> dict[str, float]:
-        """Begin the next epoch; gives the mean losses of the one that ends."""
+        """Begin the next epoch; gives the mean losses of the one that ends, and means of what was observed."""
         means = {name: total / self.step for name, total in self.sums.items()}
-        self.sums, self.step = {}, 0
+        means |= {name: total / count for name, (total, count) in self.seen.items()}
+        self.sums, self.seen, self.step = {}, {}, 0
         self.epoch += 1
         return means

@@ -1,6 +1,6 @@
 """Recall@K of a similarity matrix, for validation during training.
 
-Ties count by their expected value, so a constant matrix scores chance.
+Ranks and ties are those of `attneval.metrics`: ties count by their expected value, so a constant matrix scores chance.
 """
 
 from __future__ import annotations
@@ -11,18 +11,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import DataError
+from attneval.metrics.ranks import IMAGE_TO_TEXT, TEXT_TO_IMAGE, NonFiniteScoreError, retrieval_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-RANKS = (1, 5, 10)
+    from attneval.metrics.ranks import Ranks
+
+CUTOFFS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
 class Recall:
-    """Recall@1, 5, 10 as fractions: i2t finds one of an image's captions, t2i finds the caption's image."""
+    """Recall@1, 5, 10 as shares.
+
+    Args:
+        i2t: Image-to-text: one of the image's captions is among the first K.
+        t2i: Text-to-image: the caption's image is among the first K.
+    """
 
     i2t: tuple[float, float, float]
     t2i: tuple[float, float, float]
@@ -35,9 +43,9 @@ class Recall:
     def named(self) -> dict[str, float]:
         """By name: `i2t_r@1` ... `t2i_r@10`, `rsum`."""
         named = {
-            f"{direction}_r@{rank}": value
+            f"{direction}_r@{k}": value
             for direction, values in asdict(self).items()
-            for rank, value in zip(RANKS, values, strict=True)
+            for k, value in zip(CUTOFFS, values, strict=True)
         }
         return {**named, "rsum": self.rsum}
 
@@ -46,23 +54,20 @@ def recall(similarity: NDArray[np.floating], caption_image: NDArray[np.integer])
     """Score a matrix.
 
     Args:
-        similarity: [I, N] images x captions.
-        caption_image: [N] image of each caption.
+        similarity: f[I, N] scores of images and captions.
+        caption_image: i[N], the image of each caption.
 
     Raises:
         DataError: A score is not finite, or an image has no caption.
     """
-    images, captions = similarity.shape
-    if not np.isfinite(similarity).all():
-        raise DataError(f"{(~np.isfinite(similarity)).sum()} of {similarity.size} similarities are not finite")
-    if len(np.unique(caption_image)) < images:
-        raise DataError(f"only {len(np.unique(caption_image))} of {images} images have captions")
-    own = caption_image[None, :] == np.arange(images)[:, None]
-    best = np.where(own, similarity, -np.inf).max(1, keepdims=True)
-    i2t = _hits((similarity > best).sum(1), (similarity == best).sum(1), (own & (similarity == best)).sum(1))
-    target = similarity[caption_image, np.arange(captions)]
-    t2i = _hits((similarity > target).sum(0), (similarity == target).sum(0), np.ones(captions, np.int64))
-    return Recall(i2t, t2i)
+    images = len(similarity)
+    if (with_captions := len(np.unique(caption_image))) < images:
+        raise DataError(f"only {with_captions} of {images} images have captions")
+    try:
+        ranks = retrieval_ranks(_WholeMatrix(similarity), np.asarray(caption_image, np.int64))
+    except NonFiniteScoreError as error:
+        raise DataError(str(error)) from error
+    return Recall(_shares(ranks[IMAGE_TO_TEXT]), _shares(ranks[TEXT_TO_IMAGE]))
 
 
 def mean_recall(recalls: Sequence[Recall]) -> Recall:
@@ -72,15 +77,21 @@ def mean_recall(recalls: Sequence[Recall]) -> Recall:
     return Recall((i2t[0], i2t[1], i2t[2]), (t2i[0], t2i[1], t2i[2]))
 
 
-def _hits(better: NDArray[np.int64], tied: NDArray[np.int64], own: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Mean chance that one of `own` of the `tied` best targets is among the first 1, 5, 10, behind `better` others."""
-    misses = np.ones(len(better))
-    found = {}
-    for place in range(max(RANKS)):
-        # The chance that this place, if it falls among the tied ones, does not hold a target either.
-        taken = place - better
-        rest = tied - taken
-        among = (taken >= 0) & (rest > 0)
-        misses *= np.where(among, np.maximum(rest - own, 0) / np.maximum(rest, 1), 1.0)
-        found[place + 1] = float(np.mean(1 - misses))
-    return found[1], found[5], found[10]
+@dataclass(frozen=True)
+class _WholeMatrix:
+    """Scores f[I, N] in memory, in the form that ranks are made from."""
+
+    scores: NDArray[np.floating]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        images, captions = self.scores.shape
+        return images, captions
+
+    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
+        return self.scores[start:stop]
+
+
+def _shares(ranks: Ranks) -> tuple[float, float, float]:
+    first, fifth, tenth = (float(np.mean(ranks.hit(k))) for k in CUTOFFS)
+    return first, fifth, tenth

@@ -29,7 +29,9 @@ class RunLog:
     def __init__(self, path: Path, keep: int = 0, listener: Callable[[dict[str, Any]], None] | None = None) -> None:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab")
+            # Nothing is held back: what a full disk refuses must not be tried again when the file is closed.
+            self._file = path.open("ab", buffering=0)
+        self._path = path
         self._listener = listener
         if self._file.tell() < keep:
             self._file.close()
@@ -37,20 +39,30 @@ class RunLog:
         self._file.truncate(keep)
 
     def write(self, event: dict[str, Any]) -> None:
-        """Log an event."""
-        self._file.write(json.dumps(event).encode() + b"\n")
-        self._file.flush()
-        self.tell(event)
+        """Log an event.
 
-    def tell(self, event: dict[str, Any]) -> None:
+        Raises:
+            DataError: The file cannot be written.
+        """
+        line = json.dumps(event).encode() + b"\n"
+        with writing(self._path):
+            while line:
+                line = line[self._file.write(line) :]
+        self.show(event)
+
+    def show(self, event: dict[str, Any]) -> None:
         """Hand an event to the listener without logging it."""
         if self._listener is not None:
             self._listener(event)
 
     def size(self) -> int:
-        """Bytes so far, safely on disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Bytes so far, safely on disk.
+
+        Raises:
+            DataError: They cannot be brought there.
+        """
+        with writing(self._path):
+            os.fsync(self._file.fileno())
         return self._file.seek(0, os.SEEK_END)
 
     def close(self) -> None:

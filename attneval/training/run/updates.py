@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from attneval.errors import ConfigError
 from attneval.training.data.vocabulary import query_words
-from attneval.training.losses.objective import constraint_terms, make_constraints, matching_loss
+from attneval.training.losses.objective import AttentionObjective
+from attneval.training.losses.sparse_matching import batch_matching_loss
 from attneval.training.models.attention import Pairs
 from attneval.training.models.table import build_model
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
@@ -41,6 +45,13 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+@contextmanager
+def _without_trace() -> Iterator[None]:
+    """Compute without gradients, and leave the random numbers to others."""
+    with torch.no_grad(), torch.random.fork_rng():
+        yield
+
+
 class Updater:
     """A model with its optimizer.
 
@@ -62,7 +73,7 @@ class Updater:
         self.model = build_model(config.model).to(self.device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.amp)
-        self.constraints = make_constraints(config.constraints)
+        self.objective = AttentionObjective(config.constraints, self.model)
         takes_part = query_words(data.vocabulary, content_only=config.constraints.tokens == "content")
         self.query_words = torch.from_numpy(takes_part).to(self.device)
 
@@ -71,18 +82,22 @@ class Updater:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def step(self, captions: NDArray[np.int64], negatives: Negatives, strength: float) -> dict[str, float]:
+    def step(
+        self, captions: NDArray[np.int64], negatives: Negatives, strength: float, *, observe: bool = False
+    ) -> tuple[dict[str, float], dict[str, float]]:
         """Update the weights on a batch.
 
         Args:
-            captions: [B] training captions.
-            negatives: Which negatives count.
-            strength: Factor on the weights of the constraints.
+            captions: i[B] training captions.
+            negatives: The negatives that count.
+            strength: Factor on the weights of the losses on attention.
+            observe: Look at attention, hinges and gradients, too. The update is the same.
 
         Returns:
-            The losses per pair by name, and the norm of the gradient before it was clipped.
+            The losses per pair by name, with the norm of the gradient before it was clipped; and what was observed by
+            name, see `attneval.training.losses.observations`.
         """
-        losses = self._losses(captions, negatives, strength)
+        losses, seen = self._losses(captions, negatives, strength, observe=observe)
         self.optimizer.zero_grad(set_to_none=True)
         # The originals sum over the batch, and clip the gradient of that sum.
         torch.autograd.backward(self.scaler.scale(losses["loss"] * len(captions)))
@@ -93,9 +108,11 @@ class Updater:
         self.scaler.update()
         values = {name: loss.item() for name, loss in losses.items()}
         # With mixed precision an infinite gradient is no failure: the scaler skips that step.
-        return values if self.config.amp else {**values, "gradient": norm.item()}
+        return (values if self.config.amp else {**values, "gradient": norm.item()}), seen
 
-    def _losses(self, captions: NDArray[np.int64], negatives: Negatives, strength: float) -> dict[str, Tensor]:
+    def _losses(
+        self, captions: NDArray[np.int64], negatives: Negatives, strength: float, *, observe: bool
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
         config, model, data = self.config, self.model, self.data
         images = data.train.caption_image[captions]
         image_batch = data.train.batch(images, positions=model.needs_positions).to(self.device)
@@ -104,25 +121,35 @@ class Updater:
         with torch.autocast(self.device.type, enabled=config.amp):
             regions = model.encode_images(image_batch)
             words = model.encode_captions(caption_batch)
-        pairs = Pairs(regions, words)
-        scores = model.similarity(pairs, model.attend(pairs))
-        matching = matching_loss(scores, shown, margin=config.margin, negatives=negatives)
-        if not config.constraints.use or strength == 0:
-            return {"loss": matching, "matching": matching}
+        matching = batch_matching_loss(model, regions, words, shown, margin=config.margin, negatives=negatives)
+        constrained = bool(config.constraints.use) and strength > 0
+        if not constrained and not observe:
+            return {"loss": matching, "matching": matching}, {}
         matched = Pairs(regions, words, matched=True)
-        terms = constraint_terms(
-            self.constraints,
-            matched,
-            model.attend(matched),
-            ids=caption_batch.ids,
-            images=shown,
-            query_words=self.query_words,
-            through=config.constraints.through,
-        )
-        return {"loss": matching + strength * self.constraints.total(terms), "matching": matching, **terms}
+        with nullcontext() if constrained else _without_trace():
+            on_attention = self.objective.losses(
+                matched,
+                model.attend(matched),
+                ids=caption_batch.ids,
+                images=shown,
+                query_words=self.query_words,
+                relevant=self._relevant(captions, caption_batch.ids.shape[1], regions.mask.shape[1]),
+            )
+        seen = self.objective.observe(on_attention) if observe else {}
+        if not constrained:
+            return {"loss": matching, "matching": matching}, seen
+        weighted = strength * self.objective.total(on_attention)
+        if observe:
+            seen |= self.objective.observe_gradients(matching, weighted, on_attention, matched)
+        return {"loss": matching + weighted, "matching": matching, **on_attention.terms}, seen
+
+    def _relevant(self, captions: NDArray[np.int64], words: int, regions: int) -> Tensor | None:
+        if self.data.relevant is None:
+            return None
+        return self.data.relevant.batch(captions, words, regions).to(self.device)
 
     def state(self) -> dict[str, Any]:
-        """What decides the next steps, beside the weights."""
+        """State that decides the next steps, beside the weights."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
