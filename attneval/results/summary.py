@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.config.breakdowns import AREAS, LENGTHS, TYPES
+from attneval.config.breakdowns import BREAKDOWNS
 from attneval.metrics.floors import FLOORS, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
 from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
@@ -153,12 +153,11 @@ def _in_order(totals: Totals) -> Totals:
     by: Any = totals.get("by")
     if by is None:
         return totals
-    known = [*TYPES, *AREAS, *LENGTHS]
-
-    def place(item: tuple[str, Any]) -> tuple[int, str]:
-        return (known.index(item[0]) if item[0] in known else len(known)), item[0]
-
-    return totals | {"by": {kind: dict(sorted(groups.items(), key=place)) for kind, groups in by.items()}}
+    return totals | {
+        "by": {
+            kind: {name: groups[name] for name in BREAKDOWNS[kind].ordered(set(groups))} for kind, groups in by.items()
+        }
+    }
 
 
 def _measured(chosen: Sequence[Metric], columns: Any) -> dict[str, Measured]:

@@ -41,9 +41,7 @@ PROTOCOLS = st.builds(
 def test_the_default_signature_spells_out_every_field() -> None:
     assert Protocol().signature() == DEFAULT
     assert Protocol.parse(DEFAULT) == Protocol()
-    assert [part.split(":")[0] for part in DEFAULT.split("|")[1:]] == [
-        spec.name for spec in Protocol.choices()
-    ]
+    assert [part.split(":")[0] for part in DEFAULT.split("|")[1:]] == [spec.name for spec in Protocol.choices()]
 
 
 def test_the_strategy_covers_every_field() -> None:

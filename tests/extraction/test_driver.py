@@ -237,7 +237,7 @@ def test_other_families_from_images_to_a_score(name: str, world: tuple[Path, Pat
     model, processor = DUAL_AND_OTHERS[name]()
     hf.export(model, processor, hf.pairs(images, gt), target, shard_images=3)
     signed = name in {"clip", "siglip", "siglip2"}
-    assert_good(target, gt, **({"normalize": "minmax"} if signed else {}))
+    assert_good(target, gt)
     header = about(target)
     assert header["kind"] == ("similarity" if signed else "relevance" if "owl" in name else "attention")
     if signed:
@@ -389,7 +389,7 @@ def test_real_images_and_annotations(shared: Path, tmp_path: Path) -> None:
         target = tmp_path / f"{name}.npz"
         done = hf.export(model, processor, hf.pairs(shared / "images", gt, split=ids), target)
         assert done.check["places"]["passed"]
-        result = assert_good(target, gt, **({"normalize": "minmax"} if name == "clip" else {}))
+        result = assert_good(target, gt)
         assert result["ap"] > 0.2
 
 

@@ -55,7 +55,7 @@ def test_a_folder_becomes_an_export(made: Callable[[], tuple[Any, Any]], world: 
     assert (done.code, done.out) == (0, "")
     assert "2 captions of 2 images" in done.err
     assert "self-check of 1: " in done.err
-    validated = run("validate", "maps.npz")
+    validated = run("validate", "maps.npz", "--gt", "gt")
     assert validated.code == 0
     assert "0 problems" in validated.out
     with np.load(world / "maps.npz") as file:

@@ -140,7 +140,8 @@ def test_numbers_are_those_of_the_result(case: tuple[Path, Path]) -> None:
 
 
 ALLOWED = re.compile(
-    r"95[ \u00a0]%|in[ \u00a0]%|R@\d+|F1|p < 0\.05|3 MB|\bL\d+H\d+|\bL\d+\b|\bH\d+\b|steps of 5 points|fewer than (?:30|100)"
+    r"95[ \u00a0]%|in[ \u00a0]%|R@\d+|F1|p < 0\.05|3 MB|\bL\d+H\d+|\bL\d+\b|\bH\d+\b|steps of 5 points"
+    r"|fewer than (?:30|100)"
     r"|small, < 5[ \u00a0]%|large, \u2265 25[ \u00a0]%|version \d|SHA-256|axis \d+ to \d+[ \u00a0]%"
     r"|\d of \d+ channels|Flickr30k|seed 12345|of [\d,]+ images"
 )

@@ -25,17 +25,20 @@ if TYPE_CHECKING:
 Array: TypeAlias = npt.NDArray[np.float64]
 
 SPREAD = (
-    (0.05, 0.20, -0.3),
-    (0.32, 0.05, 0.3),
-    (0.68, 0.05, 0.3),
-    (0.95, 0.20, -0.3),
-    (0.05, 0.80, -0.3),
-    (0.32, 0.95, 0.3),
-    (0.68, 0.95, 0.3),
-    (0.95, 0.80, -0.3),
+    (0.05, 0.36, -0.3),
+    (0.36, 0.05, 0.3),
+    (0.64, 0.05, 0.3),
+    (0.95, 0.36, -0.3),
+    (0.05, 0.64, -0.3),
+    (0.36, 0.95, 0.3),
+    (0.64, 0.95, 0.3),
+    (0.95, 0.64, -0.3),
 )
-"""Places as fractions of what the model sees, and how far outwards from the centre of a cell, in cells: a wrong scale
-shows off the centres first, if it is too small on one side of them, if it is too large on the other."""
+"""Places as fractions of what the model sees, and how far outwards from the centre of a cell, in cells.
+
+Two lie in every quarter and, of three rows or columns of tiles, half in the middle one: few tiles stay where they are
+in another order. A wrong scale shows off the centres first, on one side if it is too small, on the other if too large.
+"""
 SQUARE = 0.3
 """Side of the changed square, in cells."""
 FAINT = 0.1
