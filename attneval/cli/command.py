@@ -42,6 +42,10 @@ OTHER_NAMES = {
 """Options by the names that other programs give them."""
 
 
+GT_COMPANIONS = {"gt_format": "format", "gt_sizes": "sizes", "synonyms": "synonyms", "split_name": "split_name"}
+"""Parameters that belong to `gt`, and what they are called in annotation files."""
+
+
 class GroupedOption(click.Option):
     """An option that stands under a heading of the help.
 
@@ -87,6 +91,15 @@ class Command(click.Command):
                 help="Show this message with every option.",
             )
             self.params.append(show_all)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, which gets annotations and what belongs to them as one value, None if there are none."""
+        if "gt_sizes" in ctx.params:
+            from attneval.groundtruth.annotation_files import AnnotationFiles
+
+            beside = {name: ctx.params.pop(flag) for flag, name in GT_COMPANIONS.items()}
+            ctx.params["gt"] = AnnotationFiles(ctx.params["gt"], **beside) if ctx.params["gt"] else None
+        return super().invoke(ctx)
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """The option that shows the help, which says where stdout cannot be written."""

@@ -144,7 +144,6 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
         protocol=protocol,
         boxes=values["boxes_file"],
         split=values["split"],
-        gt_format=values["gt_format"],
         options=Options(resamples=0, seed=values["seed"]),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import textwrap
 from typing import TYPE_CHECKING
@@ -34,7 +33,7 @@ def explain(name: str | None, *, presets: bool) -> None:
     from attneval.metrics.registry import find_metric, metrics
 
     table = {metric.name: metric for metric in metrics()}
-    fields = {field.name: field for field in dataclasses.fields(Protocol)}
+    fields = {field.name: field for field in Protocol.choices()}
     if presets:
         say("\n\n".join(_paragraphs(_preset(preset)) for preset in PRESETS.values()) + "\n")
         return
@@ -68,8 +67,9 @@ def _forms(field: str) -> list[str]:
 def _metric(metric: Metric) -> list[str]:
     better = "higher is better" if metric.higher_is_better else "lower is better"
     bounds = "no upper bound" if metric.upper == float("inf") else f"{metric.lower:g} to {metric.upper:g}"
-    names = " or ".join((metric.name, *metric.aliases))
-    parts = [f"{names}: {metric.title} ({bounds}, {better})", metric.definition]
+    parts = [f"{metric.name}: {metric.title} ({bounds}, {better})", metric.definition]
+    if metric.aliases:
+        parts.append(f"Also found as {', '.join(metric.aliases)}.")
     return parts + ([f"Source: {metric.citation}."] if metric.citation else [])
 
 

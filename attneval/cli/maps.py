@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attneval.evaluation.pictures import Pictures
+    from attneval.groundtruth.annotation_files import AnnotationFiles
     from attneval.results.items import ItemTable
     from attneval.results.result import Result
 
@@ -22,12 +23,11 @@ SINGLE = 1e-6
 
 def pictures_of(
     attn: Sequence[Path],
-    gt: Path,
+    gt: AnnotationFiles,
     result: Result,
     table: ItemTable | None,
     *,
     boxes: Path | None = None,
-    gt_format: str = "auto",
     image_id: Sequence[str] | None = None,
 ) -> Pictures:
     """Read the maps of a result's items.
@@ -38,7 +38,6 @@ def pictures_of(
         result: What was scored of them, and how.
         table: The result's items; None if it was scored without.
         boxes: The file of region boxes, if there was one.
-        gt_format: The annotations' format.
         image_id: Only these images.
 
     Raises:
@@ -46,7 +45,6 @@ def pictures_of(
     """
     from attneval.evaluation.manifest import open_exports
     from attneval.evaluation.pictures import read_pictures
-    from attneval.groundtruth import open_ground_truth
     from attneval.storage.digests import sha256_of
 
     export = open_exports(tuple(attn), boxes)
@@ -57,7 +55,7 @@ def pictures_of(
                 f"{path} is not the export that {result.name or 'the result'} was scored from: digests differ",
                 hint="pass the export that its inputs name, or score this one",
             )
-    source = open_ground_truth(gt, gt_format, result.protocol.edges)
+    source = gt.open(result.protocol)
     if image_id is None:
         scored = set(result.scores.sums.image_id)
         image_id = [name for name in export.image_id if name in scored]
@@ -67,7 +65,7 @@ def pictures_of(
     return pictures
 
 
-def _check(drawn: ItemTable, stored: ItemTable, gt: Path) -> None:
+def _check(drawn: ItemTable, stored: ItemTable, gt: AnnotationFiles) -> None:
     """Hold what is drawn against what was scored.
 
     Raises:

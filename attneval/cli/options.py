@@ -35,7 +35,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 Click asks for the parameter's name, so every option's parameter is named as its flag.
 """
 
-SCORING = ("split", "boxes_file", "preset", *(field.name for field in dataclasses.fields(Protocol)))
+SCORING = ("split", "boxes_file", "preset", *(field.name for field in Protocol.choices()))
 """Parameters that say how an export is scored, and nothing else."""
 
 
@@ -45,7 +45,7 @@ COMMON = ("unit", "iou", "overlap", "boxes", "threshold")
 
 def protocol_options(command: Command) -> Command:
     """One flag for each field of the protocol, in the protocol's order."""
-    for field in reversed(dataclasses.fields(Protocol)):
+    for field in reversed(Protocol.choices()):
         command = _protocol_option(field)(command)
     return option("--preset", type=PresetType(), group="Protocol", help=PRESET_HELP)(command)
 
@@ -80,7 +80,7 @@ def protocol_from(values: dict[str, Any]) -> Protocol:
     Raises:
         ProtocolError: They contradict each other.
     """
-    names = [field.name for field in dataclasses.fields(Protocol)]
+    names = [field.name for field in Protocol.choices()]
     given = {name: values.pop(name) for name in names}
     rules = [value for value in given["boxes"] if isinstance(value, str)]
     files = [value for value in given["boxes"] if isinstance(value, Path)]
@@ -93,15 +93,20 @@ def protocol_from(values: dict[str, Any]) -> Protocol:
     return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
+def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in this order."""
+
+    def decorate(command: Command) -> Command:
+        for one in reversed(options):
+            command = one(command)
+        return command
+
+    return decorate
+
+
 GT_FORMATS = ("auto", *ANNOTATION_FORMATS)
 """Values of `--gt-format`: annotation formats, or `auto` to recognise the format by its content."""
 
-gt_option = option(
-    "--gt",
-    type=FILE,
-    group="Input",
-    help="Annotations: Flickr30k Entities directory or zip, or grounding JSON.",
-)
 gt_format_option = option(
     "--gt-format",
     type=click.Choice(GT_FORMATS),
@@ -111,6 +116,38 @@ gt_format_option = option(
     rare=True,
     help=f"Force a format: {', '.join(GT_FORMATS)}.",
 )
+
+
+def gt_options(
+    help: str = "Annotations, in any format of docs/ground-truth.md; once for each file.",  # noqa: A002 - see option
+    *,
+    required: bool = False,
+) -> Callable[[Command], Command]:
+    """`--gt` and what belongs to it; the command gets all of it as `gt`, see `Command.invoke`."""
+    return together(
+        option("--gt", type=FILE, multiple=True, required=required, group="Input", help=help),
+        gt_format_option,
+        option(
+            "--gt-sizes",
+            type=FILE,
+            multiple=True,
+            group="Input",
+            rare=True,
+            help="Image sizes for annotations without: JSON with images, or image_data.json.",
+        ),
+        option(
+            "--synonyms",
+            type=FILE,
+            group="Input",
+            rare=True,
+            help="Names of COCO categories in captions, a line a category.  [default: NeuralBabyTalk's list]",
+        ),
+        option(
+            "--split-name", metavar="NAME", group="Input", rare=True, help="The split of annotations that hold several."
+        ),
+    )
+
+
 split_option = option(
     "--split", type=FILE, group="Input", help="A list of image ids: only these count, and all must be there."
 )
@@ -142,18 +179,7 @@ quiet_option = option("-q", "--quiet", is_flag=True, group="Output", help="No pr
 verbose_option = option("-v", "--verbose", is_flag=True, group="Process", help="A traceback for internal errors.")
 
 
-def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
-    """Several options as one decorator, in this order."""
-
-    def decorate(command: Command) -> Command:
-        for one in reversed(options):
-            command = one(command)
-        return command
-
-    return decorate
-
-
-scoring_options = together(gt_option, gt_format_option, split_option, boxes_file_option, resamples_option, seed_option)
+scoring_options = together(gt_options(), split_option, boxes_file_option, resamples_option, seed_option)
 """Options of scoring beside the protocol."""
 
 

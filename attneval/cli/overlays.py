@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import option
-from attneval.cli.options import gt_format_option
+from attneval.cli.options import gt_options
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError, DataError, first_of
@@ -49,10 +49,7 @@ def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="The export that was scored: its maps are drawn.",
             ),
             option("--boxes-file", type=FILE, group="Input", help="The file of region boxes that it was scored with."),
-            option(
-                "--gt", type=FILE, group="Input", help="Its annotations: their shapes are drawn. --attn needs them."
-            ),
-            gt_format_option,
+            gt_options("Its annotations: their shapes are drawn. --attn needs them."),
             option(
                 "--overlay-format",
                 group="Output",
@@ -161,7 +158,6 @@ def _scenes(
         result,
         table,
         boxes=values["boxes_file"],
-        gt_format=values["gt_format"],
         image_id=wanted,
     )
     drawn = {place: row for row, place in enumerate(_places(pictures.table))}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, check_outputs, gt_format_option, quiet_option, verbose_option
+from attneval.cli.options import SETTINGS, check_outputs, gt_options, quiet_option, verbose_option
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE, WholeNumber
@@ -43,8 +43,7 @@ ENDINGS = (".html", ".htm")
     group="Input",
 )
 @option("--boxes-file", type=FILE, help="The file of region boxes that it was scored with.", group="Input")
-@option("--gt", type=FILE, help="Its annotations: their shapes are drawn. --attn needs them.", group="Input")
-@gt_format_option
+@gt_options("Its annotations: their shapes are drawn. --attn needs them.")
 @option("--cards", type=WholeNumber(0), help="At most so many items.  [default: what 3 MB hold]", group="Output")
 @option("--intersect", is_flag=True, help="Compare on the images that all results have.", group="Input")
 @option(
@@ -62,7 +61,8 @@ def report(results: tuple[Path, ...], **values: Any) -> None:
     from attneval.storage.whole_files import write_text
 
     output: Path = values["output"] or Path("report.html")
-    named = [*results, *values["attn"], *(values[name] for name in ("gt", "boxes_file") if values[name] is not None)]
+    named = [*results, *values["attn"], *(() if values["gt"] is None else values["gt"].paths)]
+    named += [] if values["boxes_file"] is None else [values["boxes_file"]]
     if output.suffix.lower() not in ENDINGS:
         raise ConfigError(f"-o {output}: a page has the suffix .html")
     check_outputs([output], named)
@@ -162,7 +162,6 @@ class _Items:
             self.result,
             self.table,
             boxes=self.values["boxes_file"],
-            gt_format=self.values["gt_format"],
             image_id=chosen,
         )
         scenes = Scenes(pictures.table, pictures)

@@ -11,8 +11,7 @@ from attneval.cli.options import (
     SETTINGS,
     Output,
     boxes_file_option,
-    gt_format_option,
-    gt_option,
+    gt_options,
     output_options,
     protocol_from,
     protocol_options,
@@ -42,8 +41,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("exports", type=FILE, nargs=-1)
-@gt_option
-@gt_format_option
+@gt_options()
 @option("--attn", type=FILE, group="Input", help="The attention export; the same as the argument.")
 @option("--similarity", type=FILE, multiple=True, group="Input", help="Scores for retrieval; several are averaged.")
 @split_option
@@ -102,7 +100,6 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             boxes=values["boxes_file"],
             similarity=values["similarity"],
             split=values["split"],
-            gt_format=values["gt_format"],
             options=Options(
                 resamples=values["resamples"],
                 seed=values["seed"],

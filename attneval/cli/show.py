@@ -14,7 +14,7 @@ from attneval.cli.options import (
     SETTINGS,
     boxes_file_option,
     check_outputs,
-    gt_format_option,
+    gt_options,
     protocol_from,
     protocol_options,
     quiet_option,
@@ -47,8 +47,7 @@ ENDINGS = (".png", ".svg")
 @option("--image", required=True, metavar="ID", help="The image.", group="Input")
 @option("--caption", type=WholeNumber(0), metavar="K", help="Which of its captions.  [default: any]", group="Input")
 @option("--word", metavar="WORD", help="The item with this word.  [default: the one with the lowest F1]", group="Input")
-@option("--gt", type=FILE, required=True, help="Annotations of the image.", group="Input")
-@gt_format_option
+@gt_options("Annotations of the image.", required=True)
 @option("--images", type=FILE, metavar="DIR", help="The photographs, by the ids of images.", group="Output")
 @option("-o", "--output", type=FILE, metavar="FILE", help="Write a .png or .svg instead.", group="Output")
 @option(
@@ -74,7 +73,7 @@ def show(export: Path, **values: Any) -> None:
     if output is not None:
         if output.suffix.lower() not in ENDINGS:
             raise ConfigError(f"-o {output}: a picture has the suffix .png or .svg")
-        check_outputs([output], [export, values["gt"]])
+        check_outputs([output], [export, *values["gt"].paths])
     scene, others = _chosen(export, values)
     photo = None
     if values["images"] is not None:
@@ -102,11 +101,10 @@ def _chosen(export: Path, values: dict[str, Any]) -> tuple[Scene, list[str]]:
     """
     from attneval.evaluation.manifest import open_exports
     from attneval.evaluation.pictures import read_pictures
-    from attneval.groundtruth import open_ground_truth
     from attneval.report.overlay.scenes import Scenes
 
     protocol = protocol_from(values)
-    source = open_ground_truth(values["gt"], values["gt_format"], protocol.edges)
+    source = values["gt"].open(protocol)
     pictures = read_pictures(open_exports((export,), values["boxes_file"]), source, protocol, [values["image"]])
     table, scenes = pictures.table, Scenes(pictures.table, pictures)
     of_caption = table.caption_index[table.item_caption].tolist()

@@ -6,7 +6,6 @@ import dataclasses
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
@@ -16,8 +15,7 @@ from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, quiet_option, verbose_option
 from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE
-from attneval.errors import AttnevalError, ConfigError
-from attneval.report.table import safe
+from attneval.errors import ConfigError
 from attneval.training.choices import ModelName
 from attneval.training.run.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
 
@@ -27,10 +25,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from attneval.cli.options import Command as Decorated
-    from attneval.training.data.captions import EncodedCaptions
-    from attneval.training.data.precomputed import Split
-    from attneval.training.data.relevant import RelevantRegions
-    from attneval.training.models.similarity import MatchedMaps
 
 CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs", "supervised")
 CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
@@ -39,8 +33,6 @@ CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
     "run": TrainConfig,
 }
 """Parts of a run's configuration."""
-ATTENTION = ("precision", "recall", "f1", "ap", "pointing", "mass", "specificity")
-"""Metrics that are logged of the attention of dev, under the names that a result gives it."""
 
 
 def run_options(command: Decorated) -> Decorated:
@@ -121,13 +113,15 @@ def train(output: Path, *, quiet: bool, verbose: bool, **values: Any) -> None:  
     log.jsonl, has one JSON object a line.
     """
     with extra_needed("train"):
+        from attneval.extraction.annotated import attention_scores, relevant_regions
+        from attneval.report.table import safe
         from attneval.training.run.loop import train as run
     config = _config(values)
     with View(config.epochs, quiet=quiet) as view:
         result = run(
             config,
             output,
-            attention_scores=attention_scores(Path(config.gt)) if config.gt else None,
+            attention_scores=partial(attention_scores, Path(config.gt)) if config.gt else None,
             relevant_regions=partial(relevant_regions, Path(config.gt)) if config.gt else None,
             listener=view,
         )
@@ -172,72 +166,6 @@ def _config(values: dict[str, Any]) -> TrainConfig:
             raise ConfigError(f"this run does not use the constraint of {flags}", hint="name it with --constraints")
         (settings if part == "run" else settings[part]).update({field.name: values[field.name] for field in given})
     return from_dict(TrainConfig, settings, "train")
-
-
-def attention_scores(gt: Path) -> Callable[[MatchedMaps], dict[str, float]]:
-    """Score the attention of dev: the maps are exported and scored as `attneval export` and `score` do."""
-    from attneval.config.options import Options
-    from attneval.evaluation.score import score
-    from attneval.extraction.checkpoints import write_export
-    from attneval.training.models.table import MODELS
-
-    def scores(maps: MatchedMaps) -> dict[str, float]:
-        with TemporaryDirectory(prefix="attneval-") as folder:
-            path = Path(folder) / "dev.npz"
-            write_export(path, maps.split, maps, directions=MODELS[maps.model.config.name].directions, about={})
-            try:
-                result = score(path, gt, options=Options(resamples=0))
-            except AttnevalError as error:
-                # Nobody ever sees this file.
-                error.message = error.message.replace(str(path), maps.split.source)
-                raise
-        return {name: value for name in ATTENTION if (value := result[name]) is not None}
-
-    return scores
-
-
-def relevant_regions(gt: Path, split: Split, captions: EncodedCaptions) -> RelevantRegions:
-    """Find the relevant regions of annotated words, as scoring does by default.
-
-    Args:
-        gt: Annotations.
-        split: Images with boxes, and their captions.
-        captions: The captions, encoded.
-
-    Raises:
-        DataError: The images have no boxes, or the annotations do not fit.
-    """
-    from attneval.config.options import Options
-    from attneval.evaluation.score import score
-    from attneval.extraction.checkpoints import caption_numbers, even_maps, write_export
-    from attneval.training.data.relevant import relevant_tokens
-
-    with TemporaryDirectory(prefix="attneval-") as folder:
-        path = Path(folder) / "train.npz"
-        write_export(path, split, even_maps(split, captions), directions=("t2i",), about={})
-        try:
-            items = score(path, gt, options=Options(resamples=0, items=True)).items
-        except AttnevalError as error:
-            # Nobody ever sees this file.
-            error.message = error.message.replace(str(path), split.source)
-            raise
-    if items is None or split.image_ids is None:
-        raise TypeError("items were asked for, of images with ids")
-    numbers = caption_numbers(split.caption_image)
-    names = zip((split.image_ids[image] for image in split.caption_image.tolist()), numbers, strict=True)
-    caption_of = {name: caption for caption, name in enumerate(names)}
-    images, texts = list(items.image_id), list(items.caption_text)
-    scored = [
-        (caption_of[images[image], index], text)
-        for image, index, text in zip(items.caption_image.tolist(), items.caption_index.tolist(), texts, strict=True)
-    ]
-    words = (
-        (*scored[caption], (first, end), items.members(item, items.relevant))
-        for item, (caption, (first, end)) in enumerate(
-            zip(items.item_caption.tolist(), items.item_span.tolist(), strict=True)
-        )
-    )
-    return relevant_tokens(captions, words, split.feature_shape[0])
 
 
 class View:
@@ -285,6 +213,7 @@ class View:
             self._advance_bar(done, of)
 
     def _line(self, text: str) -> None:
+
         self._bar.close()
         self._stage = ""
         tell(text.rstrip())

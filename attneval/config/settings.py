@@ -5,7 +5,6 @@ The nearest file wins and nothing is merged. Paths are relative to the file. Key
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from dataclasses import dataclass
@@ -15,15 +14,17 @@ from typing import Any
 from attneval.config.protocol import Protocol
 from attneval.errors import ConfigError, suggestion
 
-BOX_RULES = next(field for field in dataclasses.fields(Protocol) if field.name == "boxes").metadata["choices"]
-PATHS = ("gt", "split", "boxes-file", "baseline")
+BOX_RULES = next(field for field in Protocol.choices() if field.name == "boxes").metadata["choices"]
+PATHS = ("gt", "gt-sizes", "synonyms", "split", "boxes-file", "baseline")
 """Settings that are paths."""
+LISTS_OF_PATHS = ("gt", "gt-sizes")
+"""Settings that may be several paths."""
 GATE = ("baseline", "min", "max", "max-drop", "only-significant", "github")
 """Settings of the table `gate`."""
 TABLES_OF_NUMBERS = ("min", "max", "max-drop")
 TOP = (
-    *("gt", "gt-format", "split", "boxes-file", "preset"),
-    *(field.name.replace("_", "-") for field in dataclasses.fields(Protocol)),
+    *("gt", "gt-format", "gt-sizes", "synonyms", "split-name", "split", "boxes-file", "preset"),
+    *(field.name.replace("_", "-") for field in Protocol.choices()),
     *("resamples", "seed", "trials", "alpha", "metric", "format", "digits", "color", "jobs", "cache"),
 )
 """Settings of the file itself."""
@@ -145,6 +146,8 @@ def _checked(path: Path, values: dict[str, Any], known: tuple[str, ...], prefix:
         elif isinstance(value, dict):
             raise ConfigError(f"{path}: {prefix}{key} must be a plain value, not a table")
         elif name in PATHS:
-            value = _path(path, f"{prefix}{key}", value)  # noqa: PLW2901
+            named = value if isinstance(value, list) and name in LISTS_OF_PATHS else [value]
+            paths = [_path(path, f"{prefix}{key}", one) for one in named]
+            value = paths if isinstance(value, list) else paths[0]  # noqa: PLW2901
         checked[name] = value
     return checked

@@ -15,6 +15,7 @@ from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.weight_reader import NoWeights, channels_to_score
 from attneval.matching.alignment import ABSENT, Alignment, Words
 from attneval.matching.items import word_items
+from attneval.matching.key_groups import KeyGroups
 from attneval.matching.mismatches import Mismatches
 from attneval.matching.phrases import ScoredPhrases
 
@@ -56,7 +57,8 @@ def score_absent(
             # In direction i2t the items are regions, of which an absent image has none.
             phrases if direction == "t2i" else phrases.none(),
             sets={"relevant": sets, "pointing": sets, "area": sets},
-            region_count=np.zeros(len(image_id), np.int64),
+            groups=KeyGroups.from_images(truth),
+            key_count=np.zeros(len(image_id), np.int64),
             protocol=protocol,
         )
         zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types)

@@ -21,6 +21,7 @@ import numpy as np
 
 from attneval.arrays.ragged import ranges
 from attneval.arrays.strings import Strings
+from attneval.errors import ProtocolError
 from attneval.evaluation.sum_items import item_chunks
 from attneval.evaluation.weight_reader import MEAN
 from attneval.metrics.hits import Hits
@@ -55,7 +56,16 @@ if TYPE_CHECKING:
 def examine_items(
     captions: CaptionBlock, phrases: ScoredPhrases, items: Items, weights: Weights, protocol: Protocol
 ) -> ItemTable:
-    """Look at the items of a block in direction t2i, one by one, under the mean of all channels."""
+    """Look at the items of a block in direction t2i, one by one, under the mean of all channels.
+
+    Raises:
+        ProtocolError: Captions have regions of their own, of which a table of images has no place.
+    """
+    if captions.export.caption_region is not None:
+        raise ProtocolError(
+            f"{captions.export.path} has regions of its own for each caption, and items are kept by image",
+            hint="score without --items",
+        )
     return tabulate_items(
         captions.truth, captions.alignment, phrases, items, weights, protocol=protocol, regions=captions.regions
     )
@@ -90,7 +100,7 @@ def tabulate_items(
     relevant = items.sets["relevant"]
     reached = relevant.size[items.own] > 0
     kind[~reached] = UNREACHABLE
-    present = counted(items.given, protocol)
+    present = counted(items.given, protocol, items.undefined)
     bits: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
     for chunk in item_chunks(items, present & ~items.ranked):
         nothing = np.zeros((len(chunk), int(items.key_count[chunk[0]])), np.bool_)

@@ -12,6 +12,7 @@ from attneval.evaluation.block_scorer import block_scorer
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import plan_blocks
 from attneval.evaluation.select_images import select_images
+from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.stated import as_stated
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def fit_problems(
     problems: list[str] = []
     try:
         protocol, export = as_stated(protocol, manifest.paths.open_export())
+        protocol = settle_overlap(protocol, export)
         source = manifest.paths.open_ground_truth(protocol)
         selection = select_images(export, source, ids, protocol, gt=manifest.paths.gt)
         problems += [shortfall.text for shortfall in selection.shortfalls]

@@ -12,6 +12,7 @@ from attneval.evaluation.engines import choose_jobs, engine
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import bytes_of_images, plan_blocks
 from attneval.evaluation.select_images import select_images
+from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.stated import as_stated
 from attneval.groundtruth.index import digest_and_keep, through_index
 
@@ -53,10 +54,11 @@ def score(
     Raises:
         AttnevalError: The input cannot be read or does not fit together, or nothing in it can be scored.
     """
-    protocol, options = protocol or Protocol(), options or Options()
+    options = options or Options()
     manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format)
     ids = manifest.split_ids()
-    protocol, export = as_stated(protocol, manifest.paths.open_export())
+    asked, export = as_stated(protocol or Protocol(), manifest.paths.open_export())
+    protocol = settle_overlap(asked, export)
     source = manifest.paths.open_for_maps(export, protocol)
     selection = select_images(export, source, ids, protocol, gt=manifest.paths.gt, limit=options.limit)
     annotations = through_index(source, selection.ids_in(export), use=options.cache and not selection.absent)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.count_block import count_block
-from attneval.evaluation.direction_items import direction_items
+from attneval.evaluation.direction_items import direction_items, direction_sets
 from attneval.evaluation.read_regions import center_regions
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
@@ -73,13 +73,15 @@ def score_block(
     captions = read_captions(block, export, annotations, protocol)
     truth = captions.truth
     phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
-    center = center_regions(captions.regions, truth.image_size)
+    center = center_regions(captions.regions, truth.image_size[captions.groups.image])
     statistics, table = {}, None
     for direction in protocol.directions:
-        items = direction_items(direction, captions, phrases, protocol)
-        maps = read_maps(export, block.captions, direction)
-        weights = WeightReader(captions, items, maps, direction, protocol)
+        sets, maps = direction_sets(direction, captions, protocol), read_maps(export, block.captions, direction)
+        items = direction_items(direction, captions, phrases, sets, protocol)
         for channel in channels_to_score(export):
+            if captions.defined is not None:
+                items = direction_items(direction, captions, phrases, sets, protocol, channel=channel)
+            weights = WeightReader(captions, items, maps, direction, protocol)
             statistics[channel, direction] = sum_items(
                 items,
                 weights,
@@ -93,6 +95,8 @@ def score_block(
             # What few need is imported for them alone.
             from attneval.evaluation.examine_items import examine_items
 
+            items = direction_items(direction, captions, phrases, sets, protocol)
+            weights = WeightReader(captions, items, maps, direction, protocol)
             table = examine_items(captions, phrases, items, weights, protocol)
     return BlockSums(
         truth.image_id,

@@ -108,7 +108,7 @@ def sum_items(
     """
     specs = columns(*ATTENTION)
     reachable = items.sets["relevant"].size[items.own] > 0
-    counted = populations(items.given, reachable, protocol)
+    counted = populations(items.given, reachable, protocol, items.undefined)
     scored = _score(items, weights, protocol, specs, counted[SCORED], images=images, channel=channel)
     # Shuffled attention is scored on the items that have something else to be held against.
     rest = {over: counted[over] * (scored.compared[over] > 0) for over in counted}
@@ -198,14 +198,15 @@ def _constant(items: Items, specs: dict[str, Column], protocol: Protocol, *, cen
         center: The regions of each image that all weight lies on; None for even attention.
     """
     sets = len(items.sets["relevant"].size)
-    values, image_of = _zeros(specs, sets), _image_of_sets(items)
+    values, group_of = _zeros(specs, sets), np.zeros(sets, np.int64)
+    group_of[items.own] = items.group
     for chunk in item_chunks(items, items.key_count > 0, whole=True):
         n = int(items.key_count[chunk[0]])
         used = np.zeros(sets, np.bool_)
         used[items.own[chunk]] = True
         chosen = np.flatnonzero(used)
-        image, row = np.unique(image_of[chosen], return_inverse=True)
-        weight = np.full((1, n), 1 / n) if center is None else _center_rows(center, image, n)
+        group, row = np.unique(group_of[chosen], return_inverse=True)
+        weight = np.full((1, n), 1 / n) if center is None else _center_rows(center, group, n)
         rows = Rows.rank(weight, protocol.rule)
         hits = _hits(items, rows, row if center is not None else np.zeros_like(row), chosen)
         for name, column in _evaluated(specs, hits):
@@ -299,11 +300,11 @@ def item_chunks(items: Items, usable: NDArray[np.bool_], *, whole: bool = False)
         yield from np.split(rows, np.flatnonzero(np.diff(number)) + 1)
 
 
-def _center_rows(center: IndexSets, image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """Rows f8[k, n] with all weight on the regions nearest the centre of each image."""
-    size = center.size[image]
-    rows = np.zeros((len(image), n))
-    rows[np.repeat(np.arange(len(image)), size), center.member[ranges(center.offset[image], size)]] = 1
+def _center_rows(center: IndexSets, group: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """Rows f8[k, n] with all weight on the regions nearest the centre of the image, of each group."""
+    size = center.size[group]
+    rows = np.zeros((len(group), n))
+    rows[np.repeat(np.arange(len(group)), size), center.member[ranges(center.offset[group], size)]] = 1
     return rows / np.maximum(size, 1)[:, None]
 
 

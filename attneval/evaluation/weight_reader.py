@@ -97,12 +97,16 @@ class WeightReader:
             entry, count = entry[np.cumsum(count) - 1], np.ones_like(count)
         token = items.entry[entry]
         caption = self._caption_of_token[token]
-        image, n = np.repeat(items.image[chosen], count), int(items.key_count[chosen[0]])
+        group, n = np.repeat(items.group[chosen], count), int(items.key_count[chosen[0]])
         starts = (self._row_start(a, caption, token - tokens.offset[caption]) for a in channels)
         # The mean map over channels is what is scored. Its sum is divided last, and once: rounding before would break
         # ties.
-        rows = _added([self._gather(start, image, n) for start in starts])
+        rows = _added([self._gather(start, group, n) for start in starts])
         divisor = len(channels) * items.divisor[chosen]
+        if self.captions.defined is not None:
+            # The mean over channels is that of the defined rows; undefined ones are zeros.
+            rows = rows / self.captions.defined[list(channels)][:, token].sum(axis=0)[:, None]
+            divisor = items.divisor[chosen]
         if len(rows) > len(chosen):
             first = offsets_of(count)[:-1]
             if self.protocol.pool == "max":
@@ -126,15 +130,17 @@ class WeightReader:
     def _row_start(self, channel: int, row: NDArray[np.int64], token: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the weights of a token start, for rows of the block's captions and tokens counted within them."""
         tokens = np.diff(self.captions.tokens.offset)[row]
-        width = self.captions.regions.stored[self.captions.image[row]]
+        # Groups are images, or the exported captions themselves.
+        windows = self.captions.export.caption_region is not None
+        width = self.captions.regions.stored[row if windows else self.captions.image[row]]
         return np.asarray(self.maps.start[row] + (channel * tokens + token) * width)
 
-    def _gather(self, start: NDArray[np.int64], image: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    def _gather(self, start: NDArray[np.int64], group: NDArray[np.int64], n: int) -> NDArray[np.float64]:
         """The weights f8[m, n] of the real regions in rows that start somewhere."""
         flat, regions = self.maps.flat, self.captions.regions
         if not regions.padded and len(flat) % n == 0 and not (start % n).any():
             return np.asarray(flat.reshape(-1, n)[start // n], np.float64)
-        column = regions.column[regions.offset[image][:, None] + np.arange(n)]
+        column = regions.column[regions.offset[group][:, None] + np.arange(n)]
         return np.asarray(flat[start[:, None] + column], np.float64)
 
     @cached_property

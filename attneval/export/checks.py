@@ -8,6 +8,7 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import ExportError
+from attneval.export.lint_boxes import looks_like_width_and_height
 from attneval.export.row_layout import RowLayout
 from attneval.export.weight_checks import WeightRules, check_weights
 
@@ -141,4 +142,7 @@ def check_boxes(
         within = "" if size is None else f" in {size[i, 0]} x {size[i, 1]}"
         return f"{image_id[i]} region {row - int(offset[i])} {[round(float(v), 2) for v in box[row]]}{within}"
 
-    report.rows(member, bad, "boxes inverted or outside their image, as x1, y1, x2, y2", name)
+    text = "boxes inverted or outside their image, as x1, y1, x2, y2"
+    if bad.any() and looks_like_width_and_height(box, None if size is None else size[image]):
+        text += "; they look like x, y, width, height, so add x and y to the last two"
+    report.rows(member, bad, text, name)

@@ -9,6 +9,7 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
+from attneval.export.lint_weights import grid_hint
 from attneval.export.problems import FileProblems
 from attneval.export.read.containers import open_members_of
 from attneval.export.read.reader import blocks_of_captions, open_members
@@ -57,7 +58,7 @@ def pack(paths: Sequence[Path], target: Path) -> list[str]:
         report.stop_if_broken()
     export = join_shards(shards)
     if export.maps and not export.regions.known:
-        raise ExportError(f"{export.path} has no region boxes", hint="add region_box, or boxes, to it")
+        raise ExportError(f"{export.path} has no region boxes", hint=_boxes_hint(export))
     writer = ExportWriter(
         target,
         kind=export.header.kind,
@@ -123,6 +124,11 @@ def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.i
         mass=mass,
         windows=None if export.caption_region is None else export.caption_region[rows],
     )
+
+
+def _boxes_hint(export: AttentionExport) -> str:
+    count = np.unique(np.diff(export.regions.offset))
+    return (grid_hint(int(count[0])) if len(count) == 1 else "") or "add region_box, or boxes, to it"
 
 
 def _padded(export: AttentionExport, rows: NDArray[np.int64], block: MapBlock) -> NDArray[np.floating]:

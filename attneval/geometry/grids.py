@@ -41,3 +41,22 @@ def cell_boxes(
 def cell_offset(shape: NDArray[np.integer]) -> NDArray[np.int64]:
     """First cell of each of i[I, 2] grids among the cells of all, and their number: i8[I+1]."""
     return offsets_of(np.asarray(shape, np.int64).prod(axis=1))
+
+
+def orientations(rows: int, columns: int) -> dict[str, NDArray[np.int64]]:
+    """Orders in which the cells of a grid may be stored by mistake.
+
+    Args:
+        rows: Of the grid.
+        columns: Of the grid.
+
+    Returns:
+        By name i8[rows * columns]: for each cell, row by row, where its weight stands if they were stored so.
+    """
+    cell = np.arange(rows * columns, dtype=np.int64).reshape(rows, columns)
+    return {
+        # Stored column by column: the cell in row r and column c stands at c * rows + r.
+        "transposed": np.arange(rows * columns, dtype=np.int64).reshape(columns, rows).T.ravel(),
+        "flipped left to right": cell[:, ::-1].ravel(),
+        "flipped upside down": cell[::-1].ravel(),
+    }

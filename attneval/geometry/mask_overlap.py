@@ -30,6 +30,20 @@ class MaskOverlap:
     share: NDArray[np.float64]
     value: NDArray[np.float64]
 
+    def reaching(self, threshold: float) -> IndexSets:
+        """The regions of each entity whose overlap reaches a threshold, counted within their image."""
+        return self._where(self.value >= threshold)
+
+    def inside(self) -> IndexSets:
+        """The regions that share an area with each entity's masks, with the share of it."""
+        sets = self._where(self.share > 0)
+        return IndexSets(sets.offset, sets.member, self.share[self.share > 0])
+
+    def _where(self, chosen: NDArray[np.bool_]) -> IndexSets:
+        place = np.flatnonzero(chosen)
+        owner = np.searchsorted(self.offset, place, side="right") - 1
+        return IndexSets(np.searchsorted(place, self.offset), place - self.offset[owner])
+
 
 def overlap_with_masks(
     mask: NDArray[np.uint8],
@@ -78,7 +92,7 @@ def overlap_with_masks(
             regions_of[place] = Regions.from_boxes(region[slice(*region_offset[place : place + 2].tolist())])
         regions, strips = regions_of[place], whole.one(int(row_of[entity]))
         inside = strips.area_inside(regions)
-        share[here] = inside / regions.area
+        share[here] = _shares(inside, regions.area)
         if single is not None and several[entity]:
             parts = [single.one(row) for row in range(*mask_offset[entity : entity + 2].tolist())]
             value[here] = np.max([_value(part, part.area_inside(regions), regions, overlap) for part in parts], axis=0)
@@ -87,91 +101,6 @@ def overlap_with_masks(
         else:
             value[here] = _value(strips, inside, regions, overlap)
     return MaskOverlap(offset, share, value)
-
-
-def regions_on_masks(
-    mask: NDArray[np.uint8],
-    mask_at: NDArray[np.int64],
-    mask_offset: NDArray[np.int64],
-    *,
-    image: NDArray[np.int64],
-    image_size: NDArray[np.int64],
-    region: NDArray[np.float64],
-    region_offset: NDArray[np.int64],
-    overlap: str = "iof",
-    boxes: str = "any",
-    threshold: float = 0.5,
-) -> IndexSets:
-    """Find the regions whose overlap with an entity's masks reaches a threshold.
-
-    Args:
-        mask: See `overlap_with_masks`, as for the others.
-        mask_at: See `mask`.
-        mask_offset: See `mask`.
-        image: See `mask`.
-        image_size: See `mask`.
-        region: See `mask`.
-        region_offset: See `mask`.
-        overlap: See `mask`.
-        boxes: See `mask`.
-        threshold: The overlap that is enough.
-
-    Returns:
-        For each entity, its relevant regions, counted within their image; none for entities without a mask.
-    """
-    overlaps = overlap_with_masks(
-        mask,
-        mask_at,
-        mask_offset,
-        image=image,
-        image_size=image_size,
-        region=region,
-        region_offset=region_offset,
-        overlap=overlap,
-        boxes=boxes,
-    )
-    enough = np.flatnonzero(overlaps.value >= threshold)
-    owner = np.searchsorted(overlaps.offset, enough, side="right") - 1
-    return IndexSets(np.searchsorted(enough, overlaps.offset), enough - overlaps.offset[owner])
-
-
-def shares_of_masks(
-    mask: NDArray[np.uint8],
-    mask_at: NDArray[np.int64],
-    mask_offset: NDArray[np.int64],
-    *,
-    image: NDArray[np.int64],
-    image_size: NDArray[np.int64],
-    region: NDArray[np.float64],
-    region_offset: NDArray[np.int64],
-) -> IndexSets:
-    """Compute the share of each region's area that lies inside the union of an entity's masks.
-
-    Args:
-        mask: See `overlap_with_masks`, as for the others.
-        mask_at: See `mask`.
-        mask_offset: See `mask`.
-        image: See `mask`.
-        image_size: See `mask`.
-        region: See `mask`.
-        region_offset: See `mask`.
-
-    Returns:
-        For each entity, the regions that it shares an area with, counted within their image, and their shares.
-    """
-    overlaps = overlap_with_masks(
-        mask,
-        mask_at,
-        mask_offset,
-        image=image,
-        image_size=image_size,
-        region=region,
-        region_offset=region_offset,
-    )
-    inside = np.flatnonzero(overlaps.share > 0)
-    owner = np.searchsorted(overlaps.offset, inside, side="right") - 1
-    offset = np.searchsorted(inside, overlaps.offset)
-    return IndexSets(offset, inside - overlaps.offset[owner], overlaps.share[inside])
 
 
 def _unions(
@@ -193,12 +122,22 @@ def _unions(
     return np.frombuffer(b"".join(joined), np.uint8), offsets_of(map(len, joined)), having
 
 
+ROUNDING = 1e-12
+"""By how much the share of a region that lies inside may be off."""
+
+
+def _shares(inside: NDArray[np.float64], area: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The shares of regions that lie inside; 1 where all of a region does, whatever was rounded."""
+    share = inside / area
+    return np.where(share > 1 - ROUNDING, 1.0, share)
+
+
 def _value(strips: Strips, inside: NDArray[np.float64], regions: Regions, overlap: str) -> NDArray[np.float64]:
     """The overlap of one mask with regions, of which `inside` is the shared area."""
     if overlap == "center":
         return np.asarray(strips.holds(*regions.centre), np.float64)
     if overlap == "iof":
-        return np.asarray(inside / regions.area)
+        return _shares(inside, regions.area)
     return np.asarray(inside / (regions.area + strips.area - inside))
 
 

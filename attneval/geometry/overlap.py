@@ -29,6 +29,8 @@ def relevant_regions(
     overlap: str = "iou",
     boxes: str = "any",
     threshold: float = 0.5,
+    extent: str = "edge",
+    border: str = "inside",
 ) -> IndexSets:
     """The regions whose overlap with an entity reaches a threshold.
 
@@ -42,10 +44,17 @@ def relevant_regions(
             region's centre lies in the box, edges included, else 0.
         boxes: `any`: the best of the entity's boxes; `merged`: their enclosing box; `union`: the union of their areas.
         threshold: The overlap that is enough.
+        extent: `edge`: lengths from edge to edge; `pixel`: pixels are counted, those of both ends included, so that
+            each length is one more.
+        border: `inside`: a centre on the edge of a box lies in it; `outside`: it does not.
 
     Returns:
         For each entity, its relevant regions, counted within their image.
     """
+    if extent == "pixel" and overlap != "center":
+        # One more for every length is as if all boxes ended a pixel further.
+        further = np.array([0, 0, 1, 1])
+        box, region = box + further, region + further
     if boxes == "merged":
         box, box_offset = enclosing(box, box_offset), np.arange(len(box_offset))
     elif boxes == "union" and overlap != "center":
@@ -67,7 +76,7 @@ def relevant_regions(
             add_up=boxes == "union",
         )
         if overlap == "center":
-            entity, member = _centre_inside(group, table)
+            entity, member = _centre_inside(group, table, border)
         else:
             entity, member = _shared_enough(group, table, overlap, threshold)
         found.append((entities[entity], member))
@@ -87,19 +96,23 @@ def _of(values: NDArray[Any], offset: NDArray[np.int64], rows: NDArray[np.int64]
     return values.take(ranges(offset[rows], offset[rows + 1] - offset[rows]), axis=0)
 
 
-def _centre_inside(group: BoxGroup, region: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _centre_inside(
+    group: BoxGroup, region: NDArray[np.float64], border: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of an entity and a region of f8[I, n, 4] whose centre lies in one of the entity's boxes; ascending."""
     x, y = ((region[:, :, axis] + region[:, :, axis + 2]) / 2 for axis in (0, 1))
-    inside = [_holds(chunk, x, y) for chunk in group.chunks(region.shape[1])]
+    inside = [_holds(chunk, x, y, border) for chunk in group.chunks(region.shape[1])]
     entity, member = np.nonzero(np.concatenate(inside))
     return entity, member
 
 
-def _holds(group: BoxGroup, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _holds(group: BoxGroup, x: NDArray[np.float64], y: NDArray[np.float64], border: str) -> NDArray[np.bool_]:
     """Whether entities hold the points f8[I, n] of their image: b[e, n]."""
     place = group.place_of_box
     x, y = x.take(place, axis=0), y.take(place, axis=0)
     x1, y1, x2, y2 = group.box.T[:, :, None]
+    if border == "outside":
+        return group.by_entity(np.logical_or, (x1 < x) & (x < x2) & (y1 < y) & (y < y2))
     return group.by_entity(np.logical_or, (x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2))
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from attneval.groundtruth.reading import Reading
 from attneval.groundtruth.registry import open_ground_truth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
     from attneval.config.protocol import Protocol
     from attneval.groundtruth.columns import Source
 
-    GivenFiles = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | "AnnotationFiles"
+    GivenFiles: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | AnnotationFiles"
     """A path, several, or what was made of them."""
 
 

@@ -22,10 +22,11 @@ from attneval.config.protocol import Protocol
 from attneval.errors import AlignmentError, ProtocolError, first_of
 from attneval.evaluation.plan_blocks import Block
 from attneval.evaluation.score_block import score_block
+from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.weight_reader import MEAN
 from attneval.export.problems import FileProblems
 from attneval.export.read.reader import open_members
-from attneval.groundtruth import open_ground_truth
+from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.metrics.registry import REGISTRY, metrics
 from attneval.metrics.totals import UNIT
 from attneval.storage.archive import Arrays
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attneval.groundtruth import Source
+    from attneval.groundtruth.annotation_files import GivenFiles
 
 __all__ = ["AttentionF1", "AttentionMetrics", "AttentionPrecision", "AttentionRecall"]
 
@@ -74,7 +76,7 @@ class _AttentionMetric(Metric):
 
     def __init__(
         self,
-        gt: str | Path,
+        gt: GivenFiles,
         protocol: Protocol | None = None,
         *,
         gt_format: str = "auto",
@@ -89,11 +91,11 @@ class _AttentionMetric(Metric):
                 "missing zero cannot be used batch by batch: no batch knows which captions are never going to come",
                 hint="use error or skip, or write an export and score it",
             )
-        self._gt, self._gt_format = Path(gt), gt_format
+        self._gt = AnnotationFiles.from_argument(gt, gt_format)
         self._meta = json.dumps({"kind": kind, "normalised_over": normalised_over})
         # A collection judges a batch once for all metrics whose states have the same names, and the same values after
         # the first batch. The latter may be chance, so that the name says what else the sums depend on.
-        made_of = repr((Path(gt), gt_format, replace(self.protocol, average="macro"), self._meta))
+        made_of = repr((self._gt, replace(self.protocol, average="macro"), self._meta))
         self._state = f"sums_{hashlib.sha256(made_of.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
         self.add_state(self._state, torch.zeros(len(SUMMED), dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -144,12 +146,14 @@ class _AttentionMetric(Metric):
     def _summed(self, members: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """i8[len(SUMMED)], the columns summed over the items of a batch, as whole multiples of 1 / UNIT."""
         export = open_members(Arrays(BATCH, members), FileProblems(BATCH))
-        source = _source(self._gt, self._gt_format, self.protocol.edges)
+        source = _source(self._gt, self.protocol)
         strangers = source.missing(export.image_id)
         if strangers:
             raise AlignmentError(f"{len(strangers)} images are not in {self._gt} (first: {first_of(strangers)})")
         order = np.argsort(export.caption_image, kind="stable")
-        sums = score_block(Block(np.arange(len(export.image_id)), order), export, source, self.protocol)
+        sums = score_block(
+            Block(np.arange(len(export.image_id)), order), export, source, settle_overlap(self.protocol, export)
+        )
         if self.protocol.missing == "error":
             # That an image's other captions are absent means nothing: they are in other batches.
             for text, names in (
@@ -203,7 +207,7 @@ class AttentionMetrics(MetricCollection):
 
     def __init__(
         self,
-        gt: str | Path,
+        gt: GivenFiles,
         protocol: Protocol | None = None,
         *,
         prefix: str | None = None,
@@ -219,9 +223,9 @@ class AttentionMetrics(MetricCollection):
 
 
 @functools.lru_cache(maxsize=8)
-def _source(gt: Path, gt_format: str, edges: str) -> Source:
+def _source(gt: AnnotationFiles, protocol: Protocol) -> Source:
     """The annotations, opened once in each process: metrics are copied and pickled, open files are not."""
-    return open_ground_truth(gt, gt_format, edges)
+    return gt.open(protocol)
 
 
 def _array(values: torch.Tensor | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

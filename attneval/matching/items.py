@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
+    from attneval.matching.key_groups import KeyGroups
     from attneval.matching.phrases import ScoredPhrases
 
 
@@ -29,6 +30,7 @@ class Items:
 
     Attributes:
         image: i8[m], row of the item's image, ascending.
+        group: i8[m], the group of keys that the item attends to, see `attneval.matching.key_groups`.
         caption: i8[m], row of its caption.
         phrase: i8[m], row of its phrase in the ground truth; -1 in direction i2t.
         word: i8[m], row of its word; -1 where the item is a phrase or a region.
@@ -44,10 +46,12 @@ class Items:
         other: i8[o], for each item the sets of the other entities it could be about.
         types: i8[m], the types of its phrase as bits.
         area: i8[m], index into `attneval.config.breakdowns.AREAS`, or -1.
+        undefined: b[m], the items whose rows all are undefined, so that there is nothing to score.
         length: i8[m], index into `attneval.config.breakdowns.LENGTHS`, or -1.
     """
 
     image: NDArray[np.int64]
+    group: NDArray[np.int64]
     caption: NDArray[np.int64]
     phrase: NDArray[np.int64]
     word: NDArray[np.int64]
@@ -63,6 +67,7 @@ class Items:
     types: NDArray[np.int64]
     area: NDArray[np.int64]
     length: NDArray[np.int64]
+    undefined: NDArray[np.bool_]
 
     @property
     def given(self) -> NDArray[np.bool_]:
@@ -81,8 +86,10 @@ def word_items(
     mentions: ScoredPhrases,
     *,
     sets: dict[str, IndexSets],
-    region_count: NDArray[np.int64],
+    groups: KeyGroups,
+    key_count: NDArray[np.int64],
     protocol: Protocol,
+    defined: NDArray[np.bool_] | None = None,
 ) -> Items:
     """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
 
@@ -90,9 +97,11 @@ def word_items(
         truth: The annotations of I images.
         alignment: Which tokens belong to which words.
         mentions: The annotated words.
-        sets: The regions relevant to each entity.
-        region_count: i8[I], how many regions each image has.
+        sets: The regions relevant to each instance of an entity.
+        groups: The groups of regions.
+        key_count: i8[G], how many regions each group has.
         protocol: Unit and pooling.
+        defined: b[T], the tokens whose rows are defined; None for all.
     """
     words_of = np.diff(mentions.word_offset)
     if protocol.unit == "word":
@@ -105,28 +114,39 @@ def word_items(
         first_word = mentions.word_offset
     tokens_of = np.diff(alignment.token_offset)[mentions.word]
     entry = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
+    undefined = np.zeros(len(mention), np.bool_)
+    if defined is not None:
+        had = np.diff(offsets_of(tokens_of)[first_word]) > 0
+        kept = defined[entry]
+        word_of_entry = np.repeat(np.arange(len(tokens_of)), tokens_of)
+        tokens_of, entry = np.bincount(word_of_entry[kept], minlength=len(tokens_of)).astype(np.int64), entry[kept]
+        undefined = had & (np.diff(offsets_of(tokens_of)[first_word]) == 0)
     entry_offset = offsets_of(tokens_of)[first_word]
     share, divisor = _shares(protocol.pool, tokens_of, first_word)
     entity = truth.phrase_entity[mentions.phrase[mention]]
     image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[mentions.caption[mention]]
-    others, other = _others(image, entity, truth.entity_offset)
+    caption = mentions.caption[mention]
+    group, own = groups.of_caption[caption], groups.instances(caption, entity, truth)
+    others, other = _others(group, own, groups.offset)
     return Items(
         image=image,
-        caption=mentions.caption[mention],
+        group=group,
+        caption=caption,
         phrase=mentions.phrase[mention],
         word=word,
-        key_count=region_count[image],
+        key_count=key_count[group],
         entry_offset=entry_offset,
         entry=entry,
         share=share,
         divisor=divisor,
         sets=sets,
-        own=entity,
+        own=own,
         other_offset=others,
         other=other,
         types=truth.phrase_types[mentions.phrase[mention]],
         area=mentions.area[mention],
         length=mentions.length[mention],
+        undefined=undefined,
     )
 
 
@@ -149,12 +169,12 @@ def _shares(
 
 
 def _others(
-    image: NDArray[np.int64], entity: NDArray[np.int64], entity_offset: NDArray[np.int64]
+    group: NDArray[np.int64], own: NDArray[np.int64], offset: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each item, the other entities of its image."""
-    count = np.diff(entity_offset)[image]
-    every = ranges(entity_offset[image], count)
-    other = every[every != np.repeat(entity, count)]
+    """For each item, the other instances of its group."""
+    count = np.diff(offset)[group]
+    every = ranges(offset[group], count)
+    other = every[every != np.repeat(own, count)]
     return offsets_of(np.maximum(count - 1, 0)), other
 
 
@@ -209,8 +229,10 @@ def region_items(
     item_types = np.zeros(len(cells), np.int64)
     np.bitwise_or.at(item_types, cell_of, types[topic])
     unknown = np.full(len(cells), -1, np.int64)
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption]
     return Items(
-        image=np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption],
+        image=image,
+        group=image,
         caption=caption,
         phrase=unknown,
         word=unknown,
@@ -226,6 +248,7 @@ def region_items(
         types=item_types,
         area=unknown,
         length=unknown,
+        undefined=np.zeros(len(cells), np.bool_),
     )
 
 

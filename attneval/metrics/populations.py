@@ -35,17 +35,23 @@ COUNTED: dict[str, tuple[str, ...]] = {
 """Columns that scoring sums beside those that metrics declare, each with the columns that it cannot exceed."""
 
 
-def counted(given: NDArray[np.bool_], protocol: Protocol) -> NDArray[np.bool_]:
+def counted(
+    given: NDArray[np.bool_], protocol: Protocol, undefined: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
     """Mark the items that count at all.
 
     Args:
         given: b[m], the items whose words have attention.
-        protocol: Its field `missing` says what becomes of the others.
+        protocol: Its fields `missing` and `undefined` say what becomes of the others.
+        undefined: b[m], the items that have rows, all of them without mass; None for none.
 
     Returns:
         b[m].
     """
-    return given | (protocol.missing == "zero")
+    if undefined is None:
+        return given | (protocol.missing == "zero")
+    lacking = ~given & ~undefined & (protocol.missing == "zero")
+    return given | lacking | (undefined & (protocol.undefined == "zero"))
 
 
 def scored(reachable: NDArray[np.bool_], protocol: Protocol) -> NDArray[np.bool_]:
@@ -61,15 +67,21 @@ def scored(reachable: NDArray[np.bool_], protocol: Protocol) -> NDArray[np.bool_
     return reachable | (protocol.unreachable == "zero")
 
 
-def populations(given: NDArray[np.bool_], reachable: NDArray[np.bool_], protocol: Protocol) -> Table:
+def populations(
+    given: NDArray[np.bool_],
+    reachable: NDArray[np.bool_],
+    protocol: Protocol,
+    undefined: NDArray[np.bool_] | None = None,
+) -> Table:
     """Count each item 0 or 1 times in each population of `POPULATIONS`: f8[m] by name.
 
     Args:
         given: b[m], the items whose words have attention.
         reachable: b[m], the items with a relevant key.
         protocol: What becomes of the others.
+        undefined: b[m], the items whose rows all are without mass; None for none.
     """
-    present = counted(given, protocol)
+    present = counted(given, protocol, undefined)
     return {ITEMS: present.astype(np.float64), SCORED: (present & scored(reachable, protocol)).astype(np.float64)}
 
 

@@ -105,8 +105,8 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         ValueError: They contradict one another or what they say they hold; other errors of reading plain values are
             left to the caller.
     """
-    protocol = Protocol.from_dict(values["protocol"])
-    if Protocol.parse(values["signature"]) != protocol:
+    protocol = Protocol.parse(values["signature"])
+    if replace(Protocol.from_dict(values["protocol"]), definitions=protocol.definitions) != protocol:
         raise ValueError("signature and protocol differ")
     scores = scores_from_dict(values)
     holdings = Holdings.of_file(values.get("holds"), scores)

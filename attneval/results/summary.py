@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.config.breakdowns import AREAS, LENGTHS, TYPES
+from attneval.config.breakdowns import BREAKDOWNS
 from attneval.metrics.floors import FLOORS, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
 from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
@@ -112,7 +112,7 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
     floors = {name: _measured(comparable, totals[name]) for name in FLOORS if name in totals}
     # Attending to exactly the relevant regions is right wherever there is one.
     specs = columns(*ATTENTION).items()
-    perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if name in total}
+    perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if {name, spec.oracle} <= total.keys()}
     return floors | {"oracle": measure_all((m for m in comparable if m.has_oracle(protocol)), perfect)}
 
 
@@ -153,12 +153,11 @@ def _in_order(totals: Totals) -> Totals:
     by: Any = totals.get("by")
     if by is None:
         return totals
-    known = [*TYPES, *AREAS, *LENGTHS]
-
-    def place(item: tuple[str, Any]) -> tuple[int, str]:
-        return (known.index(item[0]) if item[0] in known else len(known)), item[0]
-
-    return totals | {"by": {kind: dict(sorted(groups.items(), key=place)) for kind, groups in by.items()}}
+    return totals | {
+        "by": {
+            kind: {name: groups[name] for name in BREAKDOWNS[kind].ordered(set(groups))} for kind, groups in by.items()
+        }
+    }
 
 
 def _measured(chosen: Sequence[Metric], columns: Any) -> dict[str, Measured]:

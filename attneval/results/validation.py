@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.config.breakdowns import BREAKDOWNS
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
 from attneval.metrics.ranks import DIRECTIONS
@@ -79,17 +80,19 @@ class Holdings:
 
     @property
     def of_attention(self) -> Holdings:
-        """What a channel or direction has to have of it: there is no retrieval in them."""
-        chosen = [metric for metric in self.known if metric.group in ATTENTION]
-        wanted = Holdings(tuple(metric.name for metric in chosen), ())
-        return Holdings(wanted.metrics, tuple(wanted.needed), (*self.metrics, *self.columns))
+        """The part of it that a channel or direction has to have: there is no retrieval in them."""
+        chosen = tuple(metric.name for metric in self.known if metric.group in ATTENTION)
+        return Holdings(chosen, (), (*self.metrics, *self.columns))
 
-    @property
-    def needed(self) -> dict[str, None]:
-        """The columns that have to be there: those that it names, and those of the metrics."""
-        counted = COUNTED if any(metric.group in ATTENTION for metric in self.known) else ()
-        declared = (name for metric in self.known for name in metric.columns)
-        return dict.fromkeys((*declared, *counted, *self.columns))
+    def needed(self, scores: Scores) -> dict[str, None]:
+        """List the columns that have to be there: those that it names, and those that its metrics declare."""
+        needed = dict.fromkeys(self.columns)
+        if scores.totals or scores.has_attention:
+            declared = (name for metric in self.known if metric.group in ATTENTION for name in metric.columns)
+            needed |= dict.fromkeys((*declared, *COUNTED))
+        if scores.has_retrieval:
+            needed |= dict.fromkeys(name for m in self.known if m.group not in ATTENTION for name in m.columns)
+        return needed
 
 
 def _without_aliases(names: list[str]) -> list[str]:
@@ -117,7 +120,7 @@ def check_scores(scores: Scores, protocol: Protocol, holdings: Holdings, *, wher
     _check_names(f"{where}metrics", scores.metrics, holdings.metrics, also=holdings.others)
     for place, measured in _tables(scores):
         _check_names(f"{where}{place}", measured, (), also=(*holdings.metrics, *holdings.others))
-    _check_names(f"{where}per_image", table, holdings.needed, also=holdings.others)
+    _check_names(f"{where}per_image", table, holdings.needed(scores), also=holdings.others)
     if has_attention(table):
         _check_totals(f"{where}totals", totals, protocol, set(table))
     if has_retrieval(table):
@@ -169,7 +172,7 @@ def _check_totals(where: str, totals: Any, protocol: Protocol, summed: set[str])
         if not isinstance(curve, list) or len(curve) != points:
             raise ValueError(f"{where} sweep {name} is no list of {points} numbers")
     _whole(f"{where} sweep", totals["sweep"])
-    _check_names(f"{where} by", totals["by"], ("type", "area", "length"))
+    _check_names(f"{where} by", totals["by"], tuple(BREAKDOWNS))
     declared = [name for name in columns(*ATTENTION) if name in summed]
     floors = {base: (totals[base], POPULATIONS) for base in FLOORS if base in totals}
     groups = {

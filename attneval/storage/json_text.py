@@ -47,7 +47,7 @@ def parse_json(
 
     try:
         if isinstance(text, bytes):
-            text = text.decode("utf-8-sig")
+            text = text.decode("utf-8")
         value = json.loads(text.removeprefix("\ufeff"), parse_constant=constant, parse_float=number)
     except (ValueError, RecursionError) as problem:
         what = "it is nested too deeply" if isinstance(problem, RecursionError) else problem

@@ -40,7 +40,7 @@ def test_the_help_of_score_is_short() -> None:
     assert len(brief.splitlines()) <= 60
     shown = set(re.findall(r"--[\w-]+", full))
     assert set(re.findall(r"--[\w-]+", brief)) < shown
-    assert {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Protocol)} <= shown
+    assert {f"--{field.name.replace('_', '-')}" for field in Protocol.choices()} <= shown
     assert all(max(map(len, text.splitlines())) <= 80 for text in (brief, full))
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import attneval
+from attneval.arrays.strings import Strings
 from attneval.errors import AlignmentError, NothingToScoreError
-from attneval.evaluation.pictures import Pictures, read_pictures
+from attneval.evaluation.pictures import Pictures, mask_pictures, read_pictures
 from attneval.export.read.reader import open_export
-from attneval.groundtruth import open_ground_truth
+from attneval.groundtruth import GroundTruth, open_ground_truth
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 GT = FIXTURES / "entities"
@@ -105,3 +106,39 @@ def test_grids_keep_their_shape(tmp_path: Path) -> None:
         out.add_caption(name, random.dirichlet(np.ones(15), len(words)), index=0, tokens=words)
     shown = read_pictures(open_export(path), truth, attneval.Protocol(missing="skip", overlap="iof"))
     assert shown.grid.tolist() == [[3, 5]]
+
+
+def test_masks_as_coarse_pictures() -> None:
+    """The middle pixel of each cell, of two masks together, held against pycocotools."""
+    from pycocotools import mask as coco
+
+    random = np.random.default_rng(2)
+    height, width = 330, 500
+    pixels = [random.random((height, width)) < 0.3, np.zeros((height, width), np.bool_)]
+    pixels[1][40:200, 100:300] = True
+    encoded = [coco.encode(np.asfortranarray(own, np.uint8))["counts"] for own in pixels]
+    truth = GroundTruth(
+        image_id=["7"],
+        image_size=np.array([[width, height]]),
+        caption_offset=np.array([0, 0]),
+        caption_index=np.zeros(0, np.int64),
+        text=Strings.from_texts([]),
+        phrase_offset=np.zeros(1, np.int64),
+        phrase_entity=np.zeros(0, np.int64),
+        phrase_types=np.zeros(0, np.int64),
+        span_offset=np.zeros(1, np.int64),
+        span=np.zeros((0, 2), np.int64),
+        entity_offset=np.array([0, 2]),
+        box_offset=np.array([0, 1, 2]),
+        box=np.array([[0.0, 0, 9, 9], [0, 0, 9, 9]]),
+        mask_offset=np.array([0, 2, 2]),
+        mask=np.frombuffer(b"".join(encoded), np.uint8),
+        mask_at=np.cumsum([0, *map(len, encoded)]),
+        mask_area=np.array([own.sum() for own in pixels]),
+    )
+    (shown,) = mask_pictures(truth, [0, 1, 0]).values()
+    both = pixels[0] | pixels[1]
+    assert shown.shape == (83, 125)
+    for row in range(83):
+        for column in range(125):
+            assert shown[row, column] == both[min(4 * row + 2, height - 1), min(4 * column + 2, width - 1)]

@@ -47,6 +47,7 @@ def scene(**changes: Any) -> Scene:
         "attended": np.array([False, True, True, False]),
         "relevant": np.array([False, False, True, True]),
         "shapes": np.array([[0.0, 8, 38, 20]]),
+        "mask": None,
         "caption": "a small dog and a cat",
         "caption_id": "7#0",
         "word": (8, 11),
@@ -105,6 +106,26 @@ def test_brightness_without_weights() -> None:
     dark = brightness(scene(weight=np.zeros(4)), 4, 4)
     assert dark is not None
     assert (dark == 0).all()
+
+
+def test_masks_are_drawn_where_they_are_scored() -> None:
+    mask = np.zeros((4, 8), np.bool_)
+    mask[1:3, 2:4] = mask[2, 4] = True
+    shown = scene(mask=mask)
+    assert set(shown.annotated) == {
+        (10.0, 5.0, 20.0, 5.0),
+        (20.0, 10.0, 25.0, 10.0),
+        (10.0, 15.0, 25.0, 15.0),
+        (10.0, 5.0, 10.0, 15.0),
+        (20.0, 5.0, 20.0, 10.0),
+        (25.0, 10.0, 25.0, 15.0),
+    }
+    assert 'class="an"><path' in vector(shown, None)
+    boxed = np.asarray(pictured(scene(attended=np.zeros(4, np.bool_)), None, text=False))
+    masked = np.asarray(pictured(scene(attended=np.zeros(4, np.bool_), mask=mask), None, text=False))
+    assert (boxed != masked).any()
+    assert len(scene().annotated) == 4
+    assert scene(shapes=None).annotated == []
 
 
 def test_cells_are_told_from_boxes() -> None:

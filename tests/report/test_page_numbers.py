@@ -140,7 +140,8 @@ def test_numbers_are_those_of_the_result(case: tuple[Path, Path]) -> None:
 
 
 ALLOWED = re.compile(
-    r"95[ \u00a0]%|in[ \u00a0]%|R@\d+|F1|p < 0\.05|3 MB|\bL\d+H\d+|\bL\d+\b|\bH\d+\b|steps of 5 points|fewer than 100"
+    r"95[ \u00a0]%|in[ \u00a0]%|R@\d+|F1|p < 0\.05|3 MB|\bL\d+H\d+|\bL\d+\b|\bH\d+\b|steps of 5 points"
+    r"|fewer than (?:30|100)"
     r"|small, < 5[ \u00a0]%|large, \u2265 25[ \u00a0]%|version \d|SHA-256|axis \d+ to \d+[ \u00a0]%"
     r"|\d of \d+ channels|Flickr30k|seed 12345|of [\d,]+ images"
 )
@@ -149,7 +150,7 @@ NOT_READ = {"data", "script", "style", "svg", "details", "code", "option", "arti
 
 
 def test_no_number_stands_alone(case: tuple[Path, Path]) -> None:
-    page = read_page(case[0])
+    page, stored = read_page(case[0]), json.loads(case[1].read_text())["notes"]
 
     def told(node: Node) -> str:
         if node.name in NOT_READ or "sig" in node.attributes.get("class", "").split():
@@ -162,7 +163,7 @@ def test_no_number_stands_alone(case: tuple[Path, Path]) -> None:
         for row in (*area.all("p"), *area.all("td"), *area.all("li"), *area.all("th")):
             own = [group.text for group in area.all("th", scope="row")]
             text = told(row).strip()
-            if text not in own:
+            if text not in own and text not in stored:
                 assert not re.search(r"\d", ALLOWED.sub("", text)), text
 
 

@@ -98,14 +98,30 @@ def test_without_a_paired_one_the_interval_is_held_against_the_floor() -> None:
     assert mass.state == "below"
 
 
-def test_a_stored_lift_beside_a_floor_is_taken() -> None:
-    lift = {"value": 0.2, "ci": [-0.1, 0.5]}
-    baselines = {"center": {"ap": {**metric(0.36), "lift": lift}}}
-    ap = source(baselines=baselines).measure("ap")
+def test_a_stored_difference_to_the_highest_floor_is_taken() -> None:
+    metrics = source().data["metrics"]
+    metrics["ap"]["above_floor"] = {"floor": "shuffled", "difference": 0.2, "ci": [-0.1, 0.5]}
+    ap = source(metrics=metrics).measure("ap")
     assert ap is not None
     assert ap.lift is not None
     assert (ap.lift.value.value, ap.lift.paired, ap.state) == (0.2, True, "at")
-    assert ap.lift.value.source == "/baselines/center/ap/lift/value"
+    assert ap.lift.value.source == "/metrics/ap/above_floor/difference"
+    metrics["ap"]["above_floor"]["floor"] = "center"
+    ap = source(metrics=metrics).measure("ap")
+    assert ap is not None
+    assert ap.best_floor is not None
+    assert ap.best_floor.name == "center"  # the result says which one it is
+    only = source(metrics=metrics).measure("ap", floors=("uniform",))
+    assert only is not None
+    assert only.lift is not None
+    assert not only.lift.paired
+
+
+def test_what_is_better_when_lower_is_held_against_nothing() -> None:
+    baselines = {"uniform": {"entropy": metric(1.0), "recall": metric(1.0)}}
+    entropy = source(baselines=baselines).measure("entropy")
+    assert entropy is not None
+    assert (entropy.lift, entropy.state) == (None, "none")
 
 
 def test_the_verdict() -> None:
@@ -178,41 +194,59 @@ def test_what_must_be_said_is_never_dropped() -> None:
     assert found[-1].startswith("One run")
 
 
-def test_a_result_of_version_1_is_not_held_against_floors_it_does_not_have() -> None:
-    old = source(signature="attneval:1|unit:word")
-    f1 = old.measure("f1")
-    assert f1 is not None
-    assert f1.state == "none"
-    assert "uniform" not in [floor.name for floor in f1.floors]
-    assert any("What attending to everything scores is not in this result" in note for note in notes(old))
-    lacking = source()
-    del lacking.data["baselines"]["uniform"]["f1"]
-    f1 = Source(Stored(lacking.data)).measure("f1")  # type: ignore[arg-type]
-    assert f1 is not None
-    assert f1.state == "none"
+def test_an_early_result_is_not_held_against_a_floor_it_does_not_have() -> None:
+    """Nothing was attended where weights are even: neither F1 nor recall of everything was told."""
+    nothing = {"f1": metric(0.0), "precision": metric(0.0), "recall": metric(0.0), "ap": metric(0.33)}
+    old = source(baselines=source().data["baselines"] | {"uniform": nothing})
+    for of in (old, source(baselines={"center": {"f1": metric(0.08)}})):
+        f1 = of.measure("f1")
+        assert f1 is not None
+        assert f1.state == "none"
+        assert "uniform" not in [floor.name for floor in f1.floors]
+        assert any("What attending to everything scores is not in this result" in note for note in notes(of))
+    ap = old.measure("ap")
+    assert ap is not None
+    assert ap.state == "above"
 
 
 def test_groups_are_held_against_their_own_floor() -> None:
     groups = {
         "small": {"f1": metric(0.13, 0.12, 0.14), "f1_lift": metric(0.08, 0.07, 0.09), "coverage": metric(1, n=1459)},
         "large": {"f1": metric(0.53, 0.5, 0.55), "f1_lift": metric(-0.13, -0.15, -0.1), "coverage": metric(1, n=4781)},
-        "medium": {"f1": metric(0.5, 0.1, 0.9), "f1_lift": metric(0.0, -0.5, 0.5), "coverage": metric(1, n=20)},
+        "medium": {"f1": metric(0.5, 0.1, 0.9), "pointing": metric(0.6, 0.55, 0.65), "coverage": metric(1, n=200)},
     }
-    (found,) = breakdowns(source(by={"area": groups}))
+    floors = {
+        "small": {"uniform": {"f1": metric(0.05)}, "shuffled": {"f1": metric(0.9)}},
+        "large": {"uniform": {"f1": metric(0.66)}},
+        "medium": {"uniform": {"f1": metric(0.5), "pointing": metric(0.9)}, "center": {"pointing": metric(0.5)}},
+    }
+    given = source(
+        by={"area": groups},
+        by_baselines={"area": floors},
+        by_images={"area": {"small": 178, "large": 270, "medium": 4}},
+    )
+    (found,) = breakdowns(given)
     assert [row.name for row in found.rows] == ["small, < 5 %", "large, \u2265 25 %", "medium"]
     assert [row.few for row in found.rows] == [False, False, True]
-    assert [row.measures[0].state for row in found.rows] == ["above", "below", "at"]
-    floor = found.rows[1].measures[0].floors[0].value
-    assert floor.value == pytest.approx(0.66)
-    assert (floor.source, floor.minus) == ("/by/area/large/f1/value", "/by/area/large/f1_lift/value")
-    told = notes(source(by={"area": groups}), breakdowns(source(by={"area": groups})))
-    assert "Box area, share of the image decides. On large, \u2265 25 % F1 is \u221213.0 points" in " ".join(told)
+    f1s = [row.measures[0] for row in found.rows]
+    assert [m.state for m in f1s] == ["above", "below", "at"]
+    assert [m.best_floor.name for m in f1s if m.best_floor] == ["uniform"] * 3
+    assert [m.lift.paired for m in f1s if m.lift] == [True, True, False]
+    assert [m.lift.value.value for m in f1s if m.lift] == pytest.approx([0.08, -0.13, 0.0])
+    pointing = found.rows[2].measures[1]
+    assert pointing.best_floor is not None
+    assert (pointing.best_floor.title, pointing.state) == ("centre", "above")
+    assert "Box area, share of the image decides. On large, \u2265 25 % F1 is \u221213.0 points" in " ".join(
+        notes(given, (found,))
+    )
+    (plain,) = breakdowns(source(by={"area": groups}))
+    assert [m.state for row in plain.rows for m in row.measures] == ["none"] * 4
 
 
 def channel(f1: float, low: float, high: float) -> dict[str, Any]:
     return {
         "metrics": {"f1": metric(f1, low, high)},
-        "baselines": {"uniform": {"f1": metric(0.4)}, "center": {"f1": metric(0.1)}},
+        "baselines": {"uniform": {"f1": metric(0.4), "recall": metric(1.0)}, "center": {"f1": metric(0.1)}},
     }
 
 

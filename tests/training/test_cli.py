@@ -60,7 +60,7 @@ def test_an_export_scores_what_training_scored(here: Here, toy: Path, tmp_path: 
         "run",
         *SMALL,
         "--negatives",
-        "everything",
+        "all",
     )
     done = here(*arguments, "--constraints", "ccr,ccs", "--weight-ccr", "0.1", "--epochs", "3", "--select", "f1")
     assert (done.code, done.out) == (0, "run/best.pth.tar\n")

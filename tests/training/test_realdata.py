@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import attneval
-from attneval.cli.train import attention_scores
+from attneval.extraction.annotated import attention_scores
 from attneval.extraction.checkpoints import export_models, load_trained
 from attneval.training.data.precomputed import open_split
 from attneval.training.models.table import MODELS, model_config
@@ -39,7 +40,7 @@ def test_two_epochs_beat_chance(shared: Path, f8k: Path, tmp_path: Path, name: s
         min_count=2,
         checkpoint_steps=0,
     )
-    run = train(config, tmp_path / "run", attention_scores=attention_scores(gt))
+    run = train(config, tmp_path / "run", attention_scores=partial(attention_scores, gt))
     dev = open_split(f8k, "dev")
     export_models([load_trained(run.last)], dev, tmp_path / "maps.npz")
     result = attneval.score(tmp_path / "maps.npz", gt)

@@ -147,10 +147,10 @@ def _cause(columns: Columns, words: int) -> str:
             f"; attn {shape} looks like [captions, heads, tokens, regions]: give the mean over heads, or write each "
             "head as a channel with attneval.ExportWriter(channels=...)"
         )
-    if len(shape) == 3 and shape[2] == words:
-        return f"; attn {shape} looks transposed: its rows are tokens and its columns are regions"
     if 0 < shape[1] - words <= 2:
         return "; special tokens such as [CLS] and [SEP] need a word for each row, or their rows left out"
+    if len(shape) == 3 and shape[2] == words:
+        return f"; attn {shape} looks transposed: its rows are tokens and its columns are regions"
     return ""
 
 

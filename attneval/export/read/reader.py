@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
+from attneval.export.lints import lint
 from attneval.export.problems import FileProblems
 from attneval.export.read.columns import Columns
 from attneval.export.read.layouts import is_packed
@@ -67,7 +69,7 @@ def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
     """Every problem of an export, reading all of it.
 
     Returns:
-        The problems, and the export if it could be opened.
+        The problems, and the export if it could be opened; without any problem, its warnings hold what looks wrong.
 
     Raises:
         ExportError: The file is no `.npz` at all, or a member cannot be read.
@@ -83,6 +85,8 @@ def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
     except ExportError:
         if not damage and not report.problems:
             raise
+    if export is not None and not damage and not report.problems:
+        export = replace(export, warnings=(*export.warnings, *map(str, lint(export))))
     return damage + report.problems, export
 
 

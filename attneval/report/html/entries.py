@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.report.overlay.picture import lines
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -55,6 +57,8 @@ def entry_of(scenes: Scenes, item: int) -> dict[str, Any]:
         entry["q"] = _bytes(scene.weight, largest)
     if scene.shapes is not None:
         entry["b"] = [[_pixels(edge) for edge in own] for own in scene.shapes.tolist()]
+    if scene.mask is not None:
+        entry["m"] = lines(scene.annotated)
     return entry
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.config.protocol import Protocol
 from attneval.metrics.registry import REGISTRY, metrics
-from attneval.report.html.names import LETTERS, SETS, TITLES, floor_title
+from attneval.report.html.names import GROUP_FLOORS, LETTERS, SETS, TITLES, floor_title
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, CurvePoint, CurveView, Floor, Lift, Measure
 
@@ -41,10 +41,8 @@ class Source:
         self.data: dict[str, Any] = result.to_dict()
         self.protocol: Protocol = result.protocol
         self.name = str(self.data["name"])
-        # Results of version 1 had nothing attended where weights are even.
-        self.everything_known = not str(self.data["signature"]).startswith("attneval:1|") and (
-            self.number("baselines", "uniform", "f1", "value") is not None
-        )
+        # In early results nothing was attended where weights are even, so that not even recall was reached.
+        self.everything_known = bool(self.at("baselines", "uniform", "recall", "value"))
 
     def at(self, *keys: str | int) -> Any:
         """What stands at a place; None if there is nothing."""
@@ -91,9 +89,11 @@ class Source:
         low, high = (self.number(*place, "ci", end, style=style) for end in (0, 1))
         found = tuple(self._floors(name, at, floors))
         best = max(found, key=lambda floor: floor.value.value or 0.0, default=None)
+        named = self.at(*place, "above_floor", "floor")
+        best = next((floor for floor in found if floor.name == named), best)
         ceiling = self.number(*at, "metrics", "coverage", "value") if name.startswith("r@") else None
         ceiling = ceiling or self.number(*at, "baselines", "oracle", name, "value")
-        lift = self._lift(name, at, best, value, (low, high))
+        lift = self._lift(name, at, best, value, (low, high)) if _higher_is_better(name) else None
         judged = not half and lift is not None and style == "share"
         if name in SETS and not self.everything_known:
             # The floor that is mostly the highest is missing.
@@ -110,6 +110,7 @@ class Source:
             way=_way(value, best, ceiling) if judged else None,
             state=state_of(lift) if judged else "none",
             half=half,
+            best=best,
         )
 
     def _floors(self, name: str, at: tuple[str, ...], wanted: tuple[str, ...]) -> Iterator[Floor]:
@@ -134,11 +135,13 @@ class Source:
     ) -> Lift | None:
         if best is None:
             return None
+        stored = self._paired((*at, "metrics", name, "above_floor"), "difference")
+        if stored is not None and self.at(*at, "metrics", name, "above_floor", "floor") == best.name:
+            return stored
         for place in _lift_places(name, at, best.name):
-            stored = self.number(*place, "value", style="signed")
-            ends = [self.number(*place, "ci", end, style="signed") for end in (0, 1)]
-            if stored is not None and ends[0] is not None:
-                return Lift(stored, ends[0], ends[1], paired=True)
+            stored = self._paired(place, "value")
+            if stored is not None:
+                return stored
         low, high = (None if end is None else taken_off(end, best.value) for end in interval)
         return Lift(
             taken_off(value, best.value),
@@ -147,6 +150,11 @@ class Source:
             # Nothing varies with the images in a floor of zero.
             paired=best.name == "zero",
         )
+
+    def _paired(self, place: tuple[str, ...], name: str) -> Lift | None:
+        """A stored difference that has an interval of its own."""
+        value, low, high = (self.number(*place, *key, style="signed") for key in ((name,), ("ci", 0), ("ci", 1)))
+        return None if value is None or low is None else Lift(value, low, high, paired=True)
 
     def curve(self) -> CurveView | None:
         """The sweep of the threshold."""
@@ -190,24 +198,15 @@ class Source:
         if value is None:
             return None
         low, high = (self.number(*place, "ci", end) for end in (0, 1))
-        floors: tuple[Floor, ...] = ()
-        lift = None
-        gain = self.number("by", kind, group, f"{name}_lift", "value", style="signed")
-        if gain is not None and self.everything_known:
-            even = Number((value.value or 0.0) - (gain.value or 0.0), value.source, minus=gain.source)
-            floors = (Floor("uniform", "u", floor_title("uniform", name), even),)
-            ends = [self.number("by", kind, group, f"{name}_lift", "ci", end, style="signed") for end in (0, 1)]
-            lift = Lift(gain, ends[0], ends[1], paired=True)
-        return Measure(
-            name,
-            self.title(name),
-            value,
-            low,
-            high,
-            floors,
-            lift=lift,
-            state=state_of(lift) if lift is not None and lift.low is not None else "none",
-        )
+        base = GROUP_FLOORS.get(name, "uniform")
+        floor = self.number("by_baselines", kind, group, base, name, "value")
+        if floor is None:
+            return Measure(name, self.title(name), value, low, high)
+        best = Floor(base, LETTERS[base], floor_title(base, name), floor)
+        lift = self._paired(("by", kind, group, f"{name}_lift"), "value") if base == "uniform" else None
+        ends = [None if end is None else taken_off(end, floor) for end in (low, high)]
+        lift = lift or Lift(taken_off(value, floor), ends[0], ends[1], paired=False)
+        return Measure(name, self.title(name), value, low, high, (best,), lift=lift, state=state_of(lift), best=best)
 
     def channels(self, names: list[str]) -> list[Channel]:
         """The channels of the headline's direction with some metrics; the mean of all is none of them."""
@@ -235,7 +234,8 @@ class Source:
         """Each field of the protocol with its value, and whether that is not the default."""
         default = Protocol()
         return [
-            (spec.name, str(value), value != getattr(default, spec.name))
+            # What `auto` has settled on is no change.
+            (spec.name, str(value), getattr(default, spec.name) not in {value, "auto"})
             for spec in fields(self.protocol)
             if (value := getattr(self.protocol, spec.name)) is not None
         ]
@@ -267,11 +267,14 @@ def _way(value: Number, floor: Floor | None, ceiling: Number | None) -> Number |
 
 def _lift_places(name: str, at: tuple[str, ...], base: str) -> Iterator[tuple[str, ...]]:
     """Where a paired difference to a floor may be stored."""
-    yield (*at, "baselines", base, name, "lift")
     if base == "uniform" and name in {"f1", "ap"}:
         yield (*at, "metrics", f"{name}_lift")
     if base == "shuffled" and name == "f1":
         yield (*at, "metrics", "specificity")
+
+
+def _higher_is_better(name: str) -> bool:
+    return name not in REGISTRY or REGISTRY[name].higher_is_better
 
 
 def _style(name: str) -> str:

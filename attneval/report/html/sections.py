@@ -33,8 +33,8 @@ MEANINGS = {
     "unreachable": "no region is relevant",
 }
 BINS = 20
-FEW_ITEMS = 100
-"""Below so many items a group is not judged."""
+FEW_IMAGES, FEW_ITEMS = 30, 100
+"""Below so many images, or where their number is not known items, a group is not judged."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,14 @@ class GroupRow:
     Attributes:
         name: The group.
         items: How many items it has.
+        images: How many images they are of; None where the result does not tell.
         few: Whether too few images stand behind it to judge it.
         measures: One per column of the breakdown.
     """
 
     name: str
     items: Number
+    images: Number | None
     few: bool
     measures: tuple[Measure, ...]
 
@@ -144,7 +146,9 @@ def breakdowns(source: Source) -> tuple[Breakdown, ...]:
             shown = tuple(measure for measure in measures if measure is not None)
             items = source.number("by", kind, group, "coverage", "n", style="count")
             if shown and items is not None:
-                rows.append(GroupRow(GROUP_TITLES.get(group, group), items, (items.value or 0) < FEW_ITEMS, shown))
+                images = source.number("by_images", kind, group, style="count")
+                few = (items.value or 0) < FEW_ITEMS if images is None else (images.value or 0) < FEW_IMAGES
+                rows.append(GroupRow(GROUP_TITLES.get(group, group), items, images, few, shown))
         if rows:
             found.append(Breakdown(BREAKDOWN_TITLES.get(kind, kind.capitalize()), tuple(rows)))
     return tuple(found)

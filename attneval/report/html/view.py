@@ -59,6 +59,7 @@ class Measure:
         way: The share of the way from the best floor to the ceiling.
         state: `above`, `at` or `below` the best floor; `none` where it is not judged.
         half: Whether it is read together with the metric before it.
+        best: The highest floor, where the result says which it is.
     """
 
     name: str
@@ -72,11 +73,12 @@ class Measure:
     way: Number | None = None
     state: str = "none"
     half: bool = False
+    best: Floor | None = None
 
     @property
     def best_floor(self) -> Floor | None:
         """The highest floor."""
-        return max(self.floors, key=lambda floor: floor.value.value or 0.0, default=None)
+        return self.best or max(self.floors, key=lambda floor: floor.value.value or 0.0, default=None)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def drawn(scene: Scene) -> Markup:
     """The overlay of a scene, to lie on its photograph."""
     parts = [_map(scene), *attended(scene)]
     if scene.shapes is not None:
-        parts += [tag("g", *shapes(scene.shapes), class_="an-case"), tag("g", *shapes(scene.shapes), class_="an")]
+        parts += [tag("g", *annotated(scene), class_=class_) for class_ in ("an-case", "an")]
     return Markup("").join(parts)
 
 
@@ -65,9 +65,11 @@ def tiled(box: NDArray[np.floating]) -> bool:
     return len(edge) >= 16 and abs(area / float(around.prod()) - 1) < 1e-3
 
 
-def shapes(box: NDArray[np.float64]) -> list[Markup]:
-    """Annotated boxes."""
-    return [_rect(own) for own in box]
+def annotated(scene: Scene) -> list[Markup]:
+    """What was annotated: the outline of masks, or boxes."""
+    if scene.mask is not None:
+        return [tag("path", d=lines(scene.annotated))]
+    return [] if scene.shapes is None else [_rect(own) for own in scene.shapes]
 
 
 def lines(segments: list[Segment]) -> str:

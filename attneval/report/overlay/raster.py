@@ -9,7 +9,7 @@ import numpy as np
 from attneval.report.overlay.outline import outline
 from attneval.report.overlay.photos import pillow_needed, shrunk
 from attneval.report.overlay.picture import SHADE, by_weight, tiled
-from attneval.report.overlay.scene import brightness
+from attneval.report.overlay.scene import brightness, sides
 from attneval.report.overlay.words import described, lines_of
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ def pictured(scene: Scene, photo: Image | None, *, longer: int = LONGER_SIDE, te
         draw.line(line, fill=(*CASING, round(184 * strength)), width=4)
     for line, strength in around:
         draw.line(line, fill=(*ATTENDED, round(255 * strength)), width=2)
-    for box in () if scene.shapes is None else scene.shapes.tolist():
-        for segment in _sides(box):
-            line = _scaled(segment, scale)
-            draw.line(line, fill=(*CASING, 184), width=4)
-            for dash in _dashes(line):
-                draw.line(dash, fill=(*ANNOTATED, 255), width=2)
+    annotated = [_scaled(segment, scale) for segment in scene.annotated]
+    for line in annotated:
+        draw.line(line, fill=(*CASING, 184), width=4)
+    for line in annotated:
+        for dash in _dashes(line):
+            draw.line(dash, fill=(*ANNOTATED, 255), width=2)
     return _with_text(picture, scene) if text else picture
 
 
@@ -73,13 +73,8 @@ def _attended(scene: Scene) -> Iterator[tuple[Segment, float]]:
     largest = 0.0 if scene.weight is None else float(scene.weight.max(initial=0.0))
     for row in by_weight(scene, chosen):
         share = float(scene.weight[row]) / largest if scene.weight is not None and largest > 0 else 1.0
-        for segment in _sides(scene.box[row].tolist()):
+        for segment in sides(scene.box[row].tolist()):
             yield segment, 0.25 + 0.75 * share
-
-
-def _sides(box: list[float]) -> list[Segment]:
-    x1, y1, x2, y2 = box
-    return [(x1, y1, x2, y1), (x1, y2, x2, y2), (x1, y1, x1, y2), (x2, y1, x2, y2)]
 
 
 def _scaled(segment: Segment, scale: tuple[float, float]) -> Segment:

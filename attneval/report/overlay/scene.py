@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.report.overlay.outline import outline
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from attneval.report.overlay.outline import Segment
+
+
+def sides(box: list[float]) -> list[Segment]:
+    """The sides of a box."""
+    x1, y1, x2, y2 = box
+    return [(x1, y1, x2, y1), (x1, y2, x2, y2), (x1, y1, x1, y2), (x2, y1, x2, y2)]
+
 
 Span = tuple[int, int]
 """Half-open code points into a caption."""
@@ -26,6 +37,7 @@ class Scene:
         attended: b[n].
         relevant: b[n].
         shapes: f8[b, 4], the annotated boxes; None where they are not known.
+        mask: b[h, w], what annotated masks cover, in cells of the whole image; None where boxes are what is scored.
         caption: Its text.
         caption_id: ``36979#2``.
         word: The item in the caption.
@@ -42,6 +54,7 @@ class Scene:
     attended: NDArray[np.bool_]
     relevant: NDArray[np.bool_]
     shapes: NDArray[np.float64] | None
+    mask: NDArray[np.bool_] | None
     caption: str
     caption_id: str
     word: Span
@@ -49,6 +62,17 @@ class Scene:
     other: Span | None
     kind: str
     scores: tuple[float, float, float]
+
+    @property
+    def annotated(self) -> list[Segment]:
+        """The lines around what was annotated: the outline of masks, or the sides of boxes."""
+        if self.mask is not None:
+            height, width = self.mask.shape
+            row, column = np.nonzero(self.mask)
+            scale = np.array([self.size[0] / width, self.size[1] / height] * 2)
+            return outline(np.stack((column, row, column + 1, row + 1), axis=1) * scale)
+        boxes = [] if self.shapes is None else self.shapes.tolist()
+        return [side for box in boxes for side in sides(box)]
 
     @property
     def text(self) -> str:

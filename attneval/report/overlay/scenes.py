@@ -51,9 +51,10 @@ class Scenes:
         box = table.regions(item)
         sets = (table.attended, table.relevant)
         attended, relevant = (_as_mask(table.members(item, bits), len(box)) for bits in sets)
-        weight = shapes = phrase = None
+        weight = shapes = mask = phrase = None
         if self.pictures is not None:
             weight, shapes = self.pictures.weight[item], self.pictures.shapes[item]
+            mask = self.pictures.mask[item]
             phrase = _span(self.pictures.phrase[item].tolist())
         scores = [float(value) for value in table.item_scores[item]]
         return Scene(
@@ -64,6 +65,7 @@ class Scenes:
             attended=attended,
             relevant=relevant,
             shapes=shapes,
+            mask=mask,
             caption=table.caption_text[caption],
             caption_id=f"{self.image_id[image]}#{table.caption_index[caption]}",
             word=_span(table.item_span[item].tolist()) or (0, 0),

@@ -22,10 +22,10 @@ STYLE = Markup("""
 rect, path { fill: none; vector-effect: non-scaling-stroke; }
 .ground { fill: #ece8de; }
 .map { image-rendering: pixelated; }
-.at-case, .an-case rect { stroke: #000; stroke-opacity: .72; stroke-width: 3.6; }
+.at-case, .an-case > * { stroke: #000; stroke-opacity: .72; stroke-width: 3.6; }
 .at { stroke: #ffb000; stroke-width: 1.8; }
 .at.top { stroke-width: 2.6; }
-.an rect { stroke: #fff; stroke-width: 1.8; stroke-dasharray: 5 3; }
+.an > * { stroke: #fff; stroke-width: 1.8; stroke-dasharray: 5 3; }
 text { font: 15px Georgia, serif; fill: #1c1c1a; }
 .small { font: 12px sans-serif; fill: #5b5850; }
 .word { font-weight: bold; text-decoration: underline; }

@@ -34,6 +34,9 @@ class MatchingModel(nn.Module, ABC):
     needs_positions = False
     """True where images must come with the grid blocks of their regions."""
 
+    scores_pairs_one_by_one = True
+    """False where the score of a pair in training depends on the other pairs of the batch."""
+
     img_enc: nn.Module
     txt_enc: TextEncoder
 

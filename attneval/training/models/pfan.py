@@ -88,11 +88,12 @@ class PositionImageEncoder(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor, block_ids: Tensor, block_weights: Tensor) -> Fragments:
         """[M, R, F] features and [M, R, 15] blocks of which [M, R] are real -> encoded regions."""
-        blocks = self.position_embedding(block_ids)
-        fit = torch.einsum("mrd,mrkd->mrk", self.fc_att(features), blocks).tanh().softmax(-1)
+        # The embeddings of each region's blocks are never gathered: products with all blocks take a third of the time.
+        blocks = self.position_embedding.weight
+        fit = (self.fc_att(features) @ blocks.T).gather(-1, block_ids).tanh().softmax(-1)
         # As in the original, padding blocks have overlap 0 but not weight 0 after this second softmax.
         share = (block_weights * fit).softmax(-1)
-        position = torch.einsum("mrk,mrkd->mrd", share, blocks)
+        position = share.new_zeros(*share.shape[:-1], len(blocks)).scatter_add(-1, block_ids, share) @ blocks
         vectors = self.fc(torch.cat([features, position], dim=-1))
         return Fragments.masked(l2norm(vectors) if self.normalise else vectors, mask)
 

@@ -274,6 +274,7 @@ class Saf(_Sgraf):
     """Similarity attention filtration: the gated sum of the nodes."""
 
     module = "SAF"
+    scores_pairs_one_by_one = False  # its batch norm sees a caption against all images
 
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
         """The nodes' gated sum."""

@@ -10,7 +10,8 @@ import torch
 
 from attneval.errors import ConfigError
 from attneval.training.data.vocabulary import query_words
-from attneval.training.losses.objective import AttentionObjective, matching_loss
+from attneval.training.losses.objective import AttentionObjective
+from attneval.training.losses.sparse_matching import batch_matching_loss
 from attneval.training.models.attention import Pairs
 from attneval.training.models.table import build_model
 
@@ -120,9 +121,7 @@ class Updater:
         with torch.autocast(self.device.type, enabled=config.amp):
             regions = model.encode_images(image_batch)
             words = model.encode_captions(caption_batch)
-        pairs = Pairs(regions, words)
-        scores = model.similarity(pairs, model.attend(pairs))
-        matching = matching_loss(scores, shown, margin=config.margin, negatives=negatives)
+        matching = batch_matching_loss(model, regions, words, shown, margin=config.margin, negatives=negatives)
         constrained = bool(config.constraints.use) and strength > 0
         if not constrained and not observe:
             return {"loss": matching, "matching": matching}, {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from training.toy import THINGS
 
-from attneval.cli.train import relevant_regions
+from attneval.extraction.annotated import relevant_regions
 from attneval.training.data.captions import EncodedCaptions
 from attneval.training.data.precomputed import open_split
 from attneval.training.data.relevant import relevant_tokens, token_spans

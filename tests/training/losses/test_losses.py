@@ -8,7 +8,8 @@ import torch
 from training.toy import small_captions, small_images, small_model
 
 from attneval.training.losses.constraints import ccr_loss, ccs_loss
-from attneval.training.losses.objective import AttentionObjective, matching_loss
+from attneval.training.losses.matching import matching_loss
+from attneval.training.losses.objective import AttentionObjective
 from attneval.training.models.attention import Pairs
 from attneval.training.run.config import ConstraintConfig
 

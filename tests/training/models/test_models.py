@@ -6,7 +6,7 @@ from training.toy import small_captions, small_images, small_model
 
 from attneval.errors import ConfigError
 from attneval.training.losses.constraints import ContrastiveConstraints
-from attneval.training.losses.objective import matching_loss
+from attneval.training.losses.matching import matching_loss
 from attneval.training.models.attention import Pairs, contrasts
 from attneval.training.models.table import MODELS, build_model, model_config
 

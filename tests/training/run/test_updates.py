@@ -10,7 +10,7 @@ from training.toy import FEATURES, REGIONS
 
 from attneval.errors import ConfigError
 from attneval.training.data.rundata import RunData
-from attneval.training.losses.objective import matching_loss
+from attneval.training.losses.matching import matching_loss
 from attneval.training.models.attention import Pairs
 from attneval.training.models.table import model_config
 from attneval.training.run.config import ConstraintConfig, TrainConfig

@@ -179,8 +179,8 @@
       if (item.relevant[k]) parts.push(isTiled(own) ? draw("circle", { class: "rel", cx: (box[0] + box[2]) / 2, cy: (box[1] + box[3]) / 2, r: Math.max(own.w, own.h) / 160 }) : rect(box, { class: "rel" }));
     });
     if (item.b && option("d-an", true)) {
-      parts.push(draw("g", { class: "an-case" }, ...item.b.map((box) => rect(box, {}))));
-      parts.push(draw("g", { class: "an" }, ...item.b.map((box) => rect(box, {}))));
+      const shapes = () => (item.m ? [draw("path", { d: item.m })] : item.b.map((box) => rect(box, {})));
+      parts.push(draw("g", { class: "an-case" }, ...shapes()), draw("g", { class: "an" }, ...shapes()));
     }
     return parts.filter(Boolean);
   }
