@@ -14,24 +14,37 @@ from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_maps
 from attneval.export.problems import FileProblems
 from attneval.matching.mismatches import name_of_caption
+from attneval.metrics.registry import in_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from attneval.config.options import Options
     from attneval.config.protocol import Protocol
     from attneval.evaluation.caption_block import CaptionBlock
     from attneval.export.read.content import AttentionExport, MapBlock
     from attneval.matching.items import Items
 
 MEAN = -1
-"""In place of a channel: the mean of all channels' maps."""
+"""In place of a channel: the mean of the maps of all channels, or of those that were asked for."""
+MANY = 16
+"""Above so many channels few numbers of each are kept, and the sums of images in a file of their own."""
 
 
 def channels_to_score(export: AttentionExport) -> list[int]:
-    """The mean of an export's channels and, if there are several, each of them."""
-    return [MEAN, *range(len(export.channel))] if len(export.channel) > 1 else [MEAN]
+    """The channels that are scored in full: the mean and, if there are several but not many, each of them."""
+    each = export.averaged is None and 1 < len(export.channel) <= MANY
+    return [MEAN, *range(len(export.channel))] if each else [MEAN]
+
+
+def metrics_of_channels(export: AttentionExport | None, options: Options) -> tuple[str, ...]:
+    """The metrics that are measured of every channel alone: those that were asked for, and the usual ones of many."""
+    if export is None or not export.maps or export.averaged is not None or len(export.channel) < 2:
+        return ()
+    usual = [metric.name for metric in in_table("heads")] if len(export.channel) > MANY else []
+    return tuple(dict.fromkeys((*usual, *options.channel_metrics)))
 
 
 class Weights(TypingProtocol):
@@ -78,7 +91,7 @@ class WeightReader:
             ProtocolError: Weights are negative and the protocol does not make them positive.
         """
         export = self.captions.export
-        channels = range(len(export.channel)) if channel == MEAN else [channel]
+        channels = export.headline_channels if channel == MEAN else [channel]
         weights = (self._word_rows if self.direction == "t2i" else self._region_rows)(channels, chosen)
         if self.protocol.normalize in {"sum", "none"} and weights.min(initial=0) < 0:
             caption = int(self.items.caption[int(chosen[np.argmax(weights.min(axis=1) < 0)])])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
+from attneval.results.channel_sums import StoredChannels, channels_path
 from attneval.results.notes import UNKNOWN_METRICS, Note, computed_notes, note_of
 from attneval.results.scores import Curve, FloorGap, Input, Measured, Scores
 from attneval.results.validation import Holdings, check_counts, check_scores
@@ -35,6 +37,8 @@ SCHEMA = 1
 WRITING = "a result is written by attneval score -o result.json"
 GROUPS, ROW = "by", "row"
 """Sums over the items of groups, and the rows of the images that have some."""
+CHANNEL_SUMS = "channel_sums"
+"""What a file says of the sums beside it."""
 RANKS, FOLDS = "ranks", "folds"
 """Lists of each image's queries, whose names in a file begin with a direction."""
 
@@ -49,6 +53,7 @@ def result_to_dict(result: Result) -> dict[str, Any]:
         "protocol": result.protocol.to_dict(),
         "ground_truth": result.ground_truth,
         "partial": result.partial,
+        **({"channel": result.channel} if result.channel else {}),
         "model": result.model,
         "inputs": [vars(item) for item in result.inputs],
         "counts": result.counts,
@@ -57,8 +62,12 @@ def result_to_dict(result: Result) -> dict[str, Any]:
         "notes": [str(note) for note in result.notes if note.kind != UNKNOWN_METRICS],
         "holds": {"metrics": list(result.scores.metrics), "columns": list(result.scores.sums.columns)},
     }
-    channels = {name: scores_to_dict(scores) for name, scores in result.channels.items()}
-    return head | scores_to_dict(result.scores) | {"channels": channels}
+    channels = {
+        name: scores_to_dict(scores) if scores.has_sums else {"metrics": _table_to_dict(scores.metrics)}
+        for name, scores in result.channels.items()
+    }
+    kept = {} if result.channel_sums is None else {CHANNEL_SUMS: {"sha256": result.channel_sums.sha256}}
+    return head | scores_to_dict(result.scores) | {"channels": channels} | kept
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -91,15 +100,19 @@ def load_fields(path: Path) -> dict[str, Any]:
     """
     values = read_values(path)
     try:
-        return fields_from_dict(values)
+        return fields_from_dict(values, path)
     except ValueError as error:
         raise ResultError(f"{path} is a damaged result: {error}", hint="score the export again") from error
     except (ProtocolError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
         raise ResultError(f"{path} is a damaged result ({error!r})", hint="score the export again") from error
 
 
-def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
+def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[str, Any]:
     """Make the fields of a `Result` from JSON values.
+
+    Args:
+        values: The values.
+        path: The file that they stand in, which the sums of many channels stand beside.
 
     Raises:
         ValueError: They contradict one another or what they say they hold; other errors of reading plain values are
@@ -114,15 +127,18 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
     counts = values["counts"]
     check_counts(counts, scores)
     computed = computed_notes(scores.metrics, counts, protocol)
-    channels = {str(name): scores_from_dict(channel) for name, channel in values["channels"].items()}
+    channels = {str(name): _channel_from_dict(channel) for name, channel in values["channels"].items()}
     for name, channel in channels.items():
-        check_scores(channel, protocol, holdings.of_attention, where=f"channels {name} ")
+        if channel.has_sums:
+            check_scores(channel, protocol, holdings.of_attention, where=f"channels {name} ")
     return {
         "name": str(values["name"]),
         "protocol": protocol,
         "scores": scores,
         "counts": counts,
         "channels": channels,
+        "channel": str(values.get("channel", "")),
+        "channel_sums": _channel_sums(values.get(CHANNEL_SUMS), path),
         "inputs": [Input(**item) for item in values["inputs"]],
         "model": dict(values["model"]),
         "notes": [note_of(str(text), computed) for text in values["notes"]] + _unknown(scores.metrics),
@@ -132,6 +148,22 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         "seed": int(values["bootstrap"]["seed"]),
         "version": str(values["attneval"]),
     }
+
+
+def _channel_sums(values: dict[str, Any] | None, path: Path | None) -> StoredChannels | None:
+    if values is None:
+        return None
+    sha256 = str(values["sha256"])
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise ValueError(f"{CHANNEL_SUMS} sha256 is {sha256!r}")
+    return StoredChannels(sha256, None if path is None else channels_path(path))
+
+
+def _channel_from_dict(values: dict[str, Any]) -> Scores:
+    """The scores of a channel; of many channels there are metrics alone."""
+    if "per_image" in values:
+        return scores_from_dict(values)
+    return Scores(_table_from_dict(values["metrics"]), {}, {}, None, ImageSums([], {}))
 
 
 def _unknown(names: Iterable[str]) -> list[Note]:
