@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import lzma
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import format_reference
@@ -23,6 +24,7 @@ from attneval.export.write.writer import ExportWriter
 from attneval.groundtruth import open_ground_truth
 from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.groundtruth.category_words import SHIPPED
+from attneval.results.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,6 +192,54 @@ def test_sizes_from_the_export(tmp_path: Path) -> None:
     assert score(tmp_path / "bare.npz", [regions, sizes], options=QUICK)["f1"] == whole["f1"]
     with pytest.raises(GroundTruthError, match="sizes of 20 images are neither in the annotations nor in the export"):
         score(tmp_path / "bare.npz", regions, options=QUICK)
+
+
+def test_expressions_about_nothing_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "rec").mkdir()
+    files = World(11, 40).rec(tmp_path / "rec")
+    source = open_ground_truth(files)
+    maps = made_up_maps(tmp_path / "maps.npz", source.read(source.image_ids()))
+    entropies, largest, expressions = [], [], 0
+    for name, image in format_reference.rec(*files).items():
+        for index, (text, phrases) in image.captions.items():
+            if phrases and "no target" in phrases[0].marks:
+                expressions += 1
+                for word, row in zip(text.split(), maps[name, index].astype(np.float64), strict=True):
+                    if any(letter.isalnum() for letter in word):
+                        share = row / row.sum()
+                        entropies.append(-sum(p * np.log(p) for p in share.tolist() if p) / np.log(len(share)))
+                        largest.append(share.max())
+    result = score(tmp_path / "maps.npz", files, options=QUICK)
+    assert result.counts["no_target"] == expressions > 5
+    assert (
+        f"{expressions} expressions are about nothing in their image and have no items; their maps have entropy "
+        f"{100 * np.mean(entropies):.1f} % and a largest weight of {100 * np.mean(largest):.1f} %"
+    ) in result.notes
+
+
+def test_breakdowns_of_categories(tmp_path: Path) -> None:
+    (tmp_path / "coco").mkdir()
+    files = World(11, 60).coco(tmp_path / "coco")
+    source = open_ground_truth(files)
+    made_up_maps(tmp_path / "maps.npz", source.read(source.image_ids()))
+    result = score(tmp_path / "maps.npz", files, protocol=Protocol(unit="phrase"), options=QUICK)
+    counted: dict[str, Counter[str]] = defaultdict(Counter)
+    for image in format_reference.coco(files[0], files[1], SHIPPED, masks=False).values():
+        for _, phrases in image.captions.values():
+            for phrase in phrases:
+                counted["category"][phrase.category] += 1
+                counted["supercategory"]["animal" if "dog" in phrase.category else "thing"] += 1
+                counted["number"]["plural" if "plural" in phrase.marks else "singular"] += 1
+                counted["instances"]["1" if len(phrase.boxes) == 1 else "several"] += 1
+    for kind, groups in counted.items():
+        assert {name: table["coverage"].n for name, table in result.scores.by[kind].items()} == dict(groups)
+    assert list(result.scores.by["category"]) == sorted(counted["category"])
+    assert "thing" not in result.scores.by
+    phrases_ = sum(counted["number"].values())
+    assert result.counts["category_level"] == phrases_
+    path = tmp_path / "result.json"
+    result.save(path)
+    assert Result.load(path).scores.by == result.scores.by
 
 
 def test_japanese_captions_are_scored(tmp_path: Path) -> None:
