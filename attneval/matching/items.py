@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
+    from attneval.geometry.top_pixels import PixelSets
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
     from attneval.matching.key_groups import KeyGroups
@@ -48,6 +49,7 @@ class Items:
         area: i8[m], index into `attneval.config.breakdowns.AREAS`, or -1.
         undefined: b[m], the items whose rows all are undefined, so that there is nothing to score.
         length: i8[m], index into `attneval.config.breakdowns.LENGTHS`, or -1.
+        pixels: The pixels of each set, where the pointing game is played on enlarged maps.
     """
 
     image: NDArray[np.int64]
@@ -68,6 +70,7 @@ class Items:
     area: NDArray[np.int64]
     length: NDArray[np.int64]
     undefined: NDArray[np.bool_]
+    pixels: PixelSets | None = None
 
     @property
     def given(self) -> NDArray[np.bool_]:
@@ -90,6 +93,7 @@ def word_items(
     key_count: NDArray[np.int64],
     protocol: Protocol,
     defined: NDArray[np.bool_] | None = None,
+    pixels: PixelSets | None = None,
 ) -> Items:
     """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
 
@@ -102,6 +106,7 @@ def word_items(
         key_count: i8[G], how many regions each group has.
         protocol: Unit and pooling.
         defined: b[T], the tokens whose rows are defined; None for all.
+        pixels: The pixels of each instance, where the pointing game is played on enlarged maps.
     """
     words_of = np.diff(mentions.word_offset)
     if protocol.unit == "word":
@@ -147,6 +152,7 @@ def word_items(
         area=mentions.area[mention],
         length=mentions.length[mention],
         undefined=undefined,
+        pixels=pixels,
     )
 
 
