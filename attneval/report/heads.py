@@ -171,10 +171,8 @@ def _map(ranking: HeadRanking, digits: int) -> str:
         for layer in layers:
             marks = [_mark(placed.get((layer, number)), low, high) for number in part]
             lines.append(f"{f'L{layer}':>{width}}  {between.join(marks)}".rstrip())
-    ends = (
-        f"{mark} {number(value, metric.unit, digits)}{unit}" for mark, value in ((SHADES[0], low), (SHADES[-1], high))
-    )
-    shades = " to ".join(ends)
+    bounds = ((SHADES[0], low), (SHADES[-1], high))
+    shades = " to ".join(f"{mark} {number(value, metric.unit, digits)}{unit}" for mark, value in bounds)
     shown = min(SHOWN, len(ranking.heads))
     best = "1" if shown == 1 else f"1 to {RANKS[shown - 1]}"
     return "\n".join([*lines, f"{shades}; {best}: the best on the even half, in their order", ""])
