@@ -11,6 +11,7 @@ from attneval.cli.options import (
     SETTINGS,
     Output,
     boxes_file_option,
+    channel_option,
     gt_options,
     output_options,
     protocol_from,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @split_option
 @option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
 @boxes_file_option
+@channel_option(rare=True)
 @protocol_options
 @output_options("score")
 @option("--items", is_flag=True, group="Output", help="Keep items beside .json outputs, for attneval inspect.")
@@ -100,6 +102,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             boxes=values["boxes_file"],
             similarity=values["similarity"],
             split=values["split"],
+            channel=values["channel"],
             options=Options(
                 resamples=values["resamples"],
                 seed=values["seed"],
@@ -125,12 +128,14 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
 
 
 def emit_result(result: Result, output: Output) -> None:
-    """Write a result in the formats asked for, and its items beside each JSON file."""
+    """Write a result in the formats asked for, and its items and the sums of its channels beside each JSON file."""
     from attneval.report.delimited import result_lines
     from attneval.report.score import score_page
     from attneval.results.result import items_path
 
-    for path in map(items_path, output.files("json")):
+    for beside in output.files("json"):
+        result.save_channels(beside)
+        path = items_path(beside)
         if result.items is not None:
             result.items.save(path)
         elif path.exists():

@@ -9,7 +9,7 @@ from attneval.errors import NothingToScoreError
 from attneval.evaluation.score import score_files
 from attneval.results.channel_choice import ALL, chosen_by_name, chosen_by_rank, top_of
 from attneval.results.heads import RANKED_BY
-from attneval.results.notes import Note
+from attneval.results.notes import MANY_CHANNELS, Note
 from attneval.statistics.halves import EVEN
 
 if TYPE_CHECKING:
@@ -33,10 +33,13 @@ def score_channel(text: str, manifest: Manifest, protocol: Protocol, options: Op
         AttnevalError: There is no such channel, or the files cannot be scored.
     """
     choice = pick_channels(text, manifest, protocol, options)
-    chosen = replace(manifest, paths=replace(manifest.paths, channels=choice.rows or None))
+    # The mean of all channels is scored with each of them beside it.
+    rows = None if text == ALL else choice.rows
+    chosen = replace(manifest, paths=replace(manifest.paths, channels=rows))
     name = options.name or f"{manifest.stem} {text}"
     result = score_files(chosen, protocol, replace(options, half=choice.half or options.half, name=name))
-    return replace(result, channel=text, notes=[choice.note, *result.notes])
+    notes = [choice.note, *(note for note in result.notes if note.kind != MANY_CHANNELS)]
+    return replace(result, channel=text, averaged=choice.names, notes=notes)
 
 
 def pick_channels(text: str, manifest: Manifest, protocol: Protocol, options: Options) -> ChosenChannels:
@@ -46,8 +49,7 @@ def pick_channels(text: str, manifest: Manifest, protocol: Protocol, options: Op
     if export is None or not export.maps:
         raise NothingToScoreError(f"there are no attention maps to take channel {text} of", hint="name an export")
     if not top:
-        choice = chosen_by_name(text, export.channel_names, export.channel.tolist(), str(export.path))
-        return replace(choice, rows=()) if text == ALL else choice
+        return chosen_by_name(text, export.channel_names, export.channel.tolist(), str(export.path))
     if len(export.channel) < 2:
         raise NothingToScoreError(
             f"{export.path} has one channel, and nothing to choose among",

@@ -98,7 +98,8 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
         from attneval.evaluation.rank_queries import rank_queries
 
         manifest.begin_digests()
-        ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit)
+        whole = options.similarity and not options.half
+        ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit, wanted=whole)
         sums = add_up(pending, images=sum(map(len, blocks)), progress=options.progress)
     sha256 = digest_and_keep(annotations, sums.digests, sums.truth)
     parts = Parts(export, selection, sums, ranked, source.format if source is not None else "", sha256)

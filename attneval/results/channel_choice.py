@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attneval.errors import ProtocolError, first_of
 from attneval.results.channel_sums import key_of
 from attneval.results.heads import best_channels, channel_table
-from attneval.results.notes import Note
+from attneval.results.notes import MANY_CHANNELS, Note
 from attneval.results.summary import summarise
 from attneval.statistics.halves import EVEN, ODD, in_half
 
@@ -84,13 +84,15 @@ class ChosenChannels:
 
     Attributes:
         text: What was asked for.
-        rows: The channels whose mean is scored; empty for all.
+        rows: The channels whose mean is scored.
+        names: Their names.
         half: The half of the images that they are reported on; empty for all images.
         note: How they were chosen.
     """
 
     text: str
     rows: tuple[int, ...]
+    names: tuple[str, ...]
     half: str
     note: Note
 
@@ -112,7 +114,7 @@ def chosen_by_name(text: str, names: Sequence[str], places: Sequence[Sequence[in
         said = f"channel {text} alone, one of {len(names)}"
     else:
         said = f"channel {text}: the mean of the maps of {len(rows)} of {len(names)} channels"
-    return ChosenChannels(text, tuple(rows), "", Note(said))
+    return ChosenChannels(text, tuple(rows), tuple(names[row] for row in rows), "", Note(said))
 
 
 def chosen_by_rank(text: str, table: ChannelTable, direction: str) -> ChosenChannels:
@@ -130,7 +132,7 @@ def chosen_by_rank(text: str, table: ChannelTable, direction: str) -> ChosenChan
         f"channel {text}: {mean} of {len(table.name)} with the best f1_lift on the {len(table.image_id)} images of the "
         f"even half, reported on the odd half: {first_of(names, show=10)}"
     )
-    return ChosenChannels(text, tuple(rows), ODD, Note(said))
+    return ChosenChannels(text, tuple(rows), tuple(names), ODD, Note(said))
 
 
 def with_channel(result: Result, text: str) -> Result:
@@ -177,5 +179,11 @@ def with_channel(result: Result, text: str) -> Result:
             table.sums(direction, row), {}, result.protocol, resamples=result.resamples, seed=result.seed
         )
     return replace(
-        result, scores=scores, channels={}, channel=text, channel_sums=None, notes=[choice.note, *result.notes]
+        result,
+        scores=scores,
+        channels={},
+        channel=text,
+        averaged=choice.names,
+        channel_sums=None,
+        notes=[choice.note, *(note for note in result.notes if note.kind != MANY_CHANNELS)],
     )

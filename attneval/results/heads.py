@@ -8,7 +8,7 @@ its optimism.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,26 +114,19 @@ def rank_heads(result: Result, metric: str = RANKED_BY) -> HeadRanking:
     chosen = _measured(spec, table.taken(even), direction)
     others = [m for m in (*in_table("heads"), metric_named(SPATIAL)) if _has(m, table.columns[direction])]
     odd = table.taken(~even)
-    reported = {m.name: _measured(m, odd, direction) for m in {m.name: m for m in (spec, *others)}.values()}
-    bounds = _intervals(spec, odd, direction, resamples=result.resamples, seed=result.seed)
+    shown = list({m.name: m for m in (spec, *others)}.values())
+    reported = {m.name: _measured(m, odd, direction) for m in shown}
+    bounds = _intervals(shown, odd, direction, resamples=result.resamples, seed=result.seed)
     mass = _image_mass(odd, direction)
     heads = []
     for row in _order(spec, chosen):
         layer, head = (None if place < 0 else place for place in table.channel[row].tolist())
-        own = {name: values[row] for name, values in reported.items()}
-        value = Measured(own[spec.name].value, own[spec.name].n, bounds[row])
-        heads.append(
-            Head(
-                key_of(table.name[row], direction),
-                table.name[row],
-                layer,
-                head,
-                chosen[row],
-                value,
-                own | {spec.name: value},
-                mass[row],
-            )
-        )
+        own = {
+            name: replace(values[row], ci=None if values[row].value is None else bounds[name][row])
+            for name, values in reported.items()
+        }
+        key = key_of(table.name[row], direction)
+        heads.append(Head(key, table.name[row], layer, head, chosen[row], own[spec.name], own, mass[row]))
     return HeadRanking(result, spec.name, heads, int(even.sum()), int((~even).sum()))
 
 
@@ -235,19 +228,21 @@ def _order(metric: Metric, measured: Sequence[Measured]) -> list[int]:
 
 
 def _intervals(
-    metric: Metric, table: ChannelTable, direction: str, *, resamples: int, seed: int
-) -> list[tuple[float, float] | None]:
-    """The 95 % interval of each channel, over the same resamples of images."""
+    shown: Sequence[Metric], table: ChannelTable, direction: str, *, resamples: int, seed: int
+) -> dict[str, list[tuple[float, float] | None]]:
+    """The 95 % interval of each channel by metric, over the same resamples of images."""
     images, channels = len(table.image_id), len(table.name)
     if images < 2 or resamples < 1:
-        return [None] * channels
+        return {metric.name: [None] * channels for metric in shown}
     columns = table.columns[direction]
-    used = sorted((columns_used(metric, columns) or set()) | {metric.per})
-    parts = []
+    used = {metric.name: sorted((columns_used(metric, columns) or set()) | {metric.per}) for metric in shown}
+    parts: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in shown}
     for repeats in repeats_in_blocks(images, resamples, seed):
-        drawn = {name: repeats @ columns[name].T for name in used}
-        parts.append(np.broadcast_to(metric.value(drawn), (len(repeats), channels)))
-    return [percentile_bounds(values) for values in np.concatenate(parts).T]
+        drawn = {name: repeats @ columns[name].T for name in dict.fromkeys(n for names in used.values() for n in names)}
+        for metric in shown:
+            own = metric.value({name: drawn[name] for name in used[metric.name]})
+            parts[metric.name].append(np.broadcast_to(own, (len(repeats), channels)))
+    return {name: [percentile_bounds(values) for values in np.concatenate(own).T] for name, own in parts.items()}
 
 
 def _image_mass(table: ChannelTable, direction: str) -> list[float | None]:

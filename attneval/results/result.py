@@ -44,6 +44,7 @@ class Result:
         scores: The headline: the protocol's first direction, the mean over channels.
         channels: All directions and channels, when there are several; of many channels the metrics alone.
         channel: The channel that was asked for; empty for the mean of all.
+        averaged: The names of the channels whose mean that is; empty for all.
         channel_sums: The per-image sums of many channels, which stand in a file beside the result.
         counts: The numbers of images, captions, phrases, items, ..., and of what was left out.
         inputs: The files.
@@ -63,6 +64,7 @@ class Result:
     counts: dict[str, int]
     channels: dict[str, Scores] = field(default_factory=dict)
     channel: str = ""
+    averaged: tuple[str, ...] = ()
     channel_sums: StoredChannels | None = None
     inputs: list[Input] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=dict)
