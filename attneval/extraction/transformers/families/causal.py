@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attneval.errors import AttnevalError
-from attneval.extraction.transformers.capture import attention_modules, capture, positions
-from attneval.extraction.transformers.families.base import (
-    Adapter,
-    Prepared,
-    Trait,
+from attneval.extraction.transformers.capture import capture, positions
+from attneval.extraction.transformers.decoders import attention_modules
+from attneval.extraction.transformers.families.base import Adapter, Prepared, Trait
+from attneval.extraction.transformers.families.inputs import (
     on_device,
     rows_of,
     takes,

@@ -8,15 +8,11 @@ import numpy as np
 import torch
 
 from attneval.errors import AttnevalError
-from attneval.extraction.transformers.families.base import (
-    Adapter,
-    CaptionMap,
-    Prepared,
-    Trait,
+from attneval.extraction.transformers.families.base import Adapter, CaptionMap, Prepared, Trait, memory_enough
+from attneval.extraction.transformers.families.inputs import (
     encode_captions,
     encode_image,
     encode_prompts,
-    memory_enough,
     on_device,
     repeated,
     rows_of,
