@@ -203,7 +203,7 @@ class Adapter:
             tokens: Its tokens.
             regions: What the columns stand for.
         """
-        rows = weights[:, : len(tokens)].double().cpu().numpy()
+        rows = weights[:, : len(tokens)].float().cpu().numpy().astype(np.float64)
         if not np.isfinite(rows).all():
             raise AttnevalError("the model gives weights that are not finite", hint="try --dtype float32")
         if self.normalised_over != "regions":

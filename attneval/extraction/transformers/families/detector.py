@@ -117,7 +117,7 @@ class Detector(_Scores):
 
 def _corners(boxes: Tensor, width: float, height: float) -> NDArray[np.float32]:
     """Turn relative centres and sizes into x1 y1 x2 y2 in pixels."""
-    x, y, w, h = boxes.double().cpu().unbind(-1)
+    x, y, w, h = boxes.cpu().double().unbind(-1)
     corners = torch.stack([(x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height], -1)
     return corners.numpy().astype(np.float32)
 
