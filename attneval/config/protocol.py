@@ -86,7 +86,8 @@ class Protocol:
     average: str = _choice(
         "macro",
         "micro",
-        help="which precision, recall and F1 are the headline: mean over items, or summed counts",
+        "class",
+        help="which precision, recall and F1 are the headline: mean over items, summed counts, or mean over classes",
     )
     pointing: str = _choice(
         "region",
