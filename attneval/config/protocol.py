@@ -139,6 +139,9 @@ class Protocol:
     mentions: str = _choice(
         "present", "all", help="words that name a category: only if the image has it, or all, the others without a box"
     )
+    category_words: str = _choice(
+        "list", "chair", help="words that name a category: those of the list, or with CHAIR's exceptions as well"
+    )
 
     definitions: int = field(default=SIGNATURE_VERSION, metadata={"internal": True})
     """The version of the definitions, as the signature's head says; no choice of a user's."""

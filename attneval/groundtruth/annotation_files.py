@@ -66,6 +66,7 @@ class AnnotationFiles:
             masks=protocol.geometry == "mask",
             expression=protocol.expression,
             mentions=protocol.mentions,
+            category_words=protocol.category_words,
             synonyms=self.synonyms,
             sizes=self.sizes,
             split_name=self.split_name,

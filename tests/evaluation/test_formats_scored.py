@@ -89,7 +89,7 @@ def test_samples_are_validated_and_scored(shared: Path, tmp_path: Path, here: He
     source = open_ground_truth(files)
     truth = source.read(source.image_ids())
     made_up_maps(tmp_path / "maps.npz", truth)
-    gt = list(itertools.chain.from_iterable(("--gt", path) for path in files))
+    gt: list[str | Path] = list(itertools.chain.from_iterable(("--gt", path) for path in files))
     done = here("validate", "maps.npz", *gt)
     assert done.code == 0, done.err
     for flags in ([], ["--geometry", "mask", "--overlap", "iof"]) if masks else ([],):
@@ -290,8 +290,8 @@ def test_means_over_classes(tmp_path: Path, format_: str, classes: str | None) -
     assert len(f1) > 1
     assert result["class_f1"] == pytest.approx(np.mean([np.mean(values) for values in f1.values()]), abs=1e-9)
     assert result.metrics["class_f1"].n == len(f1)
-    low, high = result.metrics["class_f1"].ci or (0, 0)
-    assert low < result["class_f1"] < high
+    low, high = result.metrics["class_f1"].ci or (0.0, 0.0)
+    assert low < (result["class_f1"] or 0.0) < high
     assert set(result.scores.by["category"]) >= set(f1)
 
 
