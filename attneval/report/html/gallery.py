@@ -174,7 +174,7 @@ def _left_out(shown: int, total: int, cards: int | None, photographed: bool) -> 
     if cards is not None and shown == cards:
         return f"What is beyond --cards {cards} is left out; attneval inspect lists it."
     if photographed:
-        return "Images without a photograph, and what a page of 3 MB does not hold, are left out; attneval inspect lists all."
+        return "Images without a photograph, and what 3 MB do not hold, are left out; attneval inspect lists all."
     return f"What a page of 3 MB or {MOST_IMAGES} images does not hold is left out; attneval inspect lists it."
 
 
