@@ -179,7 +179,7 @@ def test_notes_have_their_triggers() -> None:
     found = notes(source(metrics=metrics, counts=counts))
     assert "The maps are diffuse: entropy is 80.0 % of that of even weights." in found
     assert (
-        "224 of 9,144 items have no relevant region and are left out; coverage, the ceiling of R@k, is 97.0 %." in found
+        "224 of 9,144 items have nothing relevant and are left out; coverage, the ceiling of R@k, is 97.0 %." in found
     )
     assert "The maps are peaked" in " ".join(notes(source(metrics=metrics | {"entropy": metric(0.1)})))
 
