@@ -279,6 +279,4 @@ def _higher_is_better(name: str) -> bool:
 
 def _style(name: str) -> str:
     unit = REGISTRY[name].unit if name in REGISTRY else "share"
-    if name.endswith("_lift"):
-        return "share"
-    return "rank" if unit == "rank" else "share"
+    return {"rank": "rank", "nats": "plain"}.get(unit, "share")
