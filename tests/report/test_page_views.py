@@ -399,3 +399,15 @@ def test_a_strip_in_words() -> None:
     close = source(baselines={"uniform": {"ap": metric(0.33)}, "center": {"ap": metric(0.36)}}).measure("ap")
     assert close is not None
     assert ">uc</text>" in strip(close)
+
+
+def test_use_of_regions_is_held_against_a_random_order() -> None:
+    metrics = source().data["metrics"] | {
+        "deletion_gap": metric(0.05, 0.01, 0.09),
+        "insertion_gap": metric(-0.1, -0.2, -0.05),
+    }
+    found = verdict(source(metrics=metrics), None, ())
+    assert found is not None
+    states = {m.name: m.state for group in found.groups for m in group.measures}
+    assert (states["deletion_gap"], states["insertion_gap"]) == ("above", "below")
+    assert "than regions in a random order" in text(found.sentence)

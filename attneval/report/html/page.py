@@ -129,7 +129,7 @@ def _counted(number: Number, what: str) -> str:
 
 
 def _setting(source: Source) -> list[tuple[str, str]]:
-    told = []
+    told = [("scored", "PARTIAL, only some images")] if source.at("partial") else []
     annotations = str(source.at("ground_truth") or "")
     if annotations:
         told.append(("annotations", FORMATS.get(annotations, annotations)))

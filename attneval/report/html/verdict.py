@@ -24,6 +24,7 @@ FLOOR_WORDS = {
     "shuffled": "the same maps on other things",
     "other things": "what it scores on other things",
     "even attention": "even attention",
+    "a random order": "regions in a random order",
 }
 
 
@@ -71,6 +72,10 @@ def verdict(source: Source, curve: CurveView | None, breakdowns: tuple[Breakdown
         ),
         (f"Amount: how much weight lies on relevant {keys}?", ("mass", "area_mass")),
         ("Word: how much of F1 is lost when maps are held against other things in the image?", ("specificity",)),
+        (
+            "Use: does the model\u2019s own score follow the attended regions when they are removed, or kept alone?",
+            ("deletion_gap", "insertion_gap"),
+        ),
     )
     groups = []
     for question, names in plan:
