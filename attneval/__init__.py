@@ -11,56 +11,61 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from attneval._version import __version__
+from attneval._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from attneval.config.options import Options
-    from attneval.config.protocol import Protocol
-    from attneval.errors import AttnevalError
-    from attneval.evaluation.score import score
-    from attneval.export.read.content import AttentionExport
-    from attneval.export.read.reader import open_export as load_export
-    from attneval.export.write.writer import ExportWriter
-    from attneval.groundtruth import open_ground_truth as load_ground_truth
-    from attneval.results.compare import System, compare
-    from attneval.results.result import Result
-
-__all__ = [
-    "AttentionExport",
-    "AttnevalError",
-    "ExportWriter",
-    "Options",
-    "Protocol",
-    "Result",
-    "System",
-    "__version__",
-    "compare",
-    "load_export",
-    "load_ground_truth",
-    "score",
-]
+    # For tools that read types; a test holds these names to the table below.
+    from attneval.config.options import Options as Options
+    from attneval.config.protocol import Protocol as Protocol
+    from attneval.config.thresholds import Threshold as Threshold
+    from attneval.errors import AttnevalError as AttnevalError
+    from attneval.evaluation.score import score as score
+    from attneval.export.read.content import AttentionExport as AttentionExport
+    from attneval.export.read.reader import open_export as open_export
+    from attneval.export.write.writer import ExportWriter as ExportWriter
+    from attneval.groundtruth import open_ground_truth as open_ground_truth
+    from attneval.groundtruth.captions import captions as captions
+    from attneval.groundtruth.columns import GroundTruth as GroundTruth
+    from attneval.metrics.registry import list_metrics as list_metrics
+    from attneval.results.compare import Comparison as Comparison
+    from attneval.results.compare import System as System
+    from attneval.results.compare import compare as compare
+    from attneval.results.gate import Verdict as Verdict
+    from attneval.results.gate import gate as gate
+    from attneval.results.merge import merge as merge
+    from attneval.results.result import Result as Result
 
 _HOMES = {
-    "AttentionExport": ("attneval.export.read.content", "AttentionExport"),
-    "AttnevalError": ("attneval.errors", "AttnevalError"),
-    "ExportWriter": ("attneval.export.write.writer", "ExportWriter"),
-    "Options": ("attneval.config.options", "Options"),
-    "Protocol": ("attneval.config.protocol", "Protocol"),
-    "Result": ("attneval.results.result", "Result"),
-    "System": ("attneval.results.compare", "System"),
-    "compare": ("attneval.results.compare", "compare"),
-    "load_export": ("attneval.export.read.reader", "open_export"),
-    "load_ground_truth": ("attneval.groundtruth", "open_ground_truth"),
-    "score": ("attneval.evaluation.score", "score"),
+    "score": "attneval.evaluation.score",
+    "compare": "attneval.results.compare",
+    "merge": "attneval.results.merge",
+    "gate": "attneval.results.gate",
+    "Protocol": "attneval.config.protocol",
+    "Threshold": "attneval.config.thresholds",
+    "Options": "attneval.config.options",
+    "Result": "attneval.results.result",
+    "System": "attneval.results.compare",
+    "Comparison": "attneval.results.compare",
+    "Verdict": "attneval.results.gate",
+    "open_export": "attneval.export.read.reader",
+    "open_ground_truth": "attneval.groundtruth",
+    "AttentionExport": "attneval.export.read.content",
+    "GroundTruth": "attneval.groundtruth.columns",
+    "ExportWriter": "attneval.export.write.writer",
+    "captions": "attneval.groundtruth.captions",
+    "list_metrics": "attneval.metrics.registry",
+    "AttnevalError": "attneval.errors",
 }
+"""The public names, each with the module it is defined in: the whole of what is promised."""
+
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - all of them are texts
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import attneval` costs nothing."""
     if name not in _HOMES:
         raise AttributeError(f"module 'attneval' has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    value = getattr(importlib.import_module(module), attribute)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from attneval.cli import run, stdout_written
+from attneval.cli import process, run
+from attneval.cli.streams import stdout_written
 from attneval.errors import EXIT_BROKEN_PIPE, EXIT_CANNOT_EVALUATE, EXIT_INTERRUPTED, EXIT_OK, AttnevalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
 
 LONGEST_ERROR = 500
 """Characters that are shown of an internal error."""
@@ -34,53 +34,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return stop.exit_code
     except click.ClickException as error:
         _complain(error.format_message(), _usage_hint(error))
-        return EXIT_CANNOT_EVALUATE
     except AttnevalError as error:
         _complain(error.message, error.hint)
-        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        return _broken_pipe()
+        process.drop_unread_output()
+        return EXIT_BROKEN_PIPE
     except SystemExit as stop:
         # Left alone click exits for two reasons: completion, and a broken pipe, for which it uses the code of gates.
-        if "_ATTNEVAL_COMPLETE" in os.environ or stop.code != 1:
-            raise
-        return _broken_pipe()
-    except Exception as error:  # noqa: BLE001 - what nobody thought of is told, and has an exit code too
+        if "_ATTNEVAL_COMPLETE" in os.environ:
+            return EXIT_OK if stop.code in {None, EXIT_OK} else EXIT_CANNOT_EVALUATE
+        process.drop_unread_output()
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        _complain(_system_error(error))
+    except MemoryError:
+        _complain("there is not enough memory", "fewer --jobs need less")
+    except RecursionError:
+        _complain("something in the input is nested too deeply to be read")
+    except Exception as error:  # noqa: BLE001 - what nobody thought of has an exit code, too
         if "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
             import traceback  # 3 ms that hardly anyone needs
 
             traceback.print_exc()
         else:
             _complain(f"internal error: {_brief(error)}", "please report it with the traceback that -v shows")
-        return EXIT_CANNOT_EVALUATE
-    return code if isinstance(code, int) else EXIT_OK
+    else:
+        return code if isinstance(code, int) else EXIT_OK
+    return EXIT_CANNOT_EVALUATE
 
 
 def entry() -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    # Streams that the caller has closed are None, which nothing expects.
-    sys.stdout = sys.stdout or _nowhere()
-    sys.stderr = sys.stderr or _nowhere()
-    code = main()
-    if sys.gettrace() is None and sys.getprofile() is None:
-        # Taking every module and array apart first would take the interpreter 20 ms.
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):  # it has been told, or there is nobody to tell
-                stream.flush()
-        os._exit(code)
-    sys.exit(code)
+    process.open_closed_streams()
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except BaseException:  # noqa: BLE001 - not even enough memory to say what happened: Python's code is that of gates
+        code = EXIT_CANNOT_EVALUATE
+    process.end(code)
 
 
-def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - for as long as the process lives
-
-
-def _broken_pipe() -> int:
-    """Nothing reads stdout any more: what is left in its buffer must not be flushed at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    return EXIT_BROKEN_PIPE
+def _system_error(error: OSError) -> str:
+    """The file and the system's reason."""
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {reason}"
+    try:
+        os.getcwd()  # noqa: PTH109 - the very call that failed
+    except OSError:
+        return "the working directory does not exist any more"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return f"stdout cannot be written ({reason})"
+    return f"the system refuses: {reason}"
 
 
 def _usage_hint(error: click.ClickException) -> str:
@@ -88,17 +98,17 @@ def _usage_hint(error: click.ClickException) -> str:
     return f"see {context.command_path} --help" if context is not None else ""
 
 
-def _complain(message: str, hint: str) -> None:
+def _complain(message: str, hint: str = "") -> None:
     from attneval.report.table import safe
 
     text = safe(f"{message.rstrip('.')}; {hint}" if hint else message)
     encoding = sys.stderr.encoding or "ascii"
-    with suppress(OSError):  # the exit code says it too
+    with suppress(OSError):  # the exit code says it, too
         print(f"error: {text}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)  # noqa: T201
 
 
 def _brief(error: Exception) -> str:
-    """What an error says of itself; some hold all of what they are about."""
+    """An error in brief; some hold all of what they are about."""
     text = repr(error)
     return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}..."
 

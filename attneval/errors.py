@@ -9,6 +9,7 @@
     │   └── ResultError      a result file
     ├── AlignmentError       tokens, captions or images that do not fit the annotations
     ├── MismatchError        results that must not be compared
+    ├── MetricError          a metric that a result does not have; a KeyError, too
     └── NothingToScoreError  valid input that leaves no number to compute
 
 Exit code 1 is kept for one meaning, a gate that failed; no exception carries it.
@@ -77,6 +78,10 @@ class AlignmentError(AttnevalError):
 
 class MismatchError(AttnevalError):
     """Results that were made under different protocols or on different data."""
+
+
+class MetricError(AttnevalError, KeyError):
+    """A result does not have a metric."""
 
 
 class NothingToScoreError(AttnevalError):

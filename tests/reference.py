@@ -429,7 +429,7 @@ def score(truth: Truth, export: Export, p: Choices, channel: int | None = None) 
     items = items_of(truth, export, p, channel)
     scored = [item for item in items if is_scored(item, p)]
     values = means(own(items), p)
-    values["coverage"] = values["r@all"] = mean([float(bool(item.relevant)) for item in items])
+    values["coverage"] = mean([float(bool(item.relevant)) for item in items])
     evenly: list[list[Pairing]] = [[([1 / i.keys] * i.keys if i.keys else None, i.relevant, i.pointing)] for i in items]
     baselines = {"uniform": means(evenly, p), "shuffled": shuffled(items, p)}
     if p["direction"] == "t2i":

@@ -112,7 +112,7 @@ def _entities_caption(line: str) -> Caption:
     return Caption(words, phrases)
 
 
-def read_mdetr(path: Path) -> Truth:
+def read_mdetr(path: Path, *, corner: bool = False) -> Truth:
     data = json.loads(path.read_text(encoding="utf-8"))
     annotations: dict[int, list[Any]] = {}
     for entry in data["annotations"]:
@@ -131,7 +131,7 @@ def read_mdetr(path: Path) -> Truth:
             for annotation in annotations.get(entry["id"], []):
                 if any(s < d and c < e for s, e in spans for c, d in annotation["tokens_positive"]):
                     x, y, w, h = annotation["bbox"]
-                    boxes.add((x, y, x + w, y + h))
+                    boxes.add((x - 1, y - 1, x + w - corner, y + h - corner))
             # Phrases with the same boxes are the same entity.
             name = str(sorted(boxes))
             if boxes:

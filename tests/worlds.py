@@ -121,7 +121,7 @@ class World:
                 images.append(entry | {"tokens_positive_eval": [[span] for _, span in spans]})
                 for phrase, span in spans:
                     for x1, y1, x2, y2 in scene.boxes.get(phrase.chain, []):
-                        bbox = [x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1]
+                        bbox = [x1, y1, x2 - x1, y2 - y1]
                         box = {"id": len(annotations), "image_id": number, "category_id": 1, "bbox": bbox}
                         annotations.append(box | {"area": bbox[2] * bbox[3], "iscrowd": 0, "tokens_positive": [span]})
         data = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}

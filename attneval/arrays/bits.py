@@ -1,4 +1,4 @@
-"""Sets of names as the bits of whole numbers."""
+"""IndexSets of names as the bits of whole numbers."""
 
 from __future__ import annotations
 

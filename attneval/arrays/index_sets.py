@@ -12,16 +12,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Sets:
+class IndexSets:
     """Sets of keys, one after the other.
 
     Attributes:
         offset: i8[E+1], first member of each set.
         member: i8[n], the members, ascending within each set.
+        value: f8[n], a number for each member, if they have one.
     """
 
     offset: NDArray[np.int64]
     member: NDArray[np.int64]
+    value: NDArray[np.float64] | None = None
 
     @property
     def size(self) -> NDArray[np.int64]:

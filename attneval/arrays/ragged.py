@@ -29,6 +29,21 @@ def ranges(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.in
     return np.arange(offset[-1], dtype=np.int64) + np.repeat(start - offset[:-1], length)
 
 
+def products(*factors: NDArray[np.int64] | np.int64) -> NDArray[np.int64]:
+    """Products of whole numbers that are not negative; the largest i8 where they are too large for one.
+
+    Args:
+        factors: i8[n] each, or one number for all.
+
+    Returns:
+        i8[n].
+    """
+    with np.errstate(over="ignore"):
+        exact = np.asarray(np.prod(np.broadcast_arrays(*factors), axis=0, dtype=np.int64))
+        rough = np.prod(np.broadcast_arrays(*factors), axis=0, dtype=np.float64)
+    return np.where(rough < 2.0**62, exact, np.iinfo(np.int64).max)
+
+
 def distinct_values(values: NDArray[Number]) -> NDArray[Number]:
     """The values that occur, ascending."""
     # Without counts numpy first asks whether the values are masked, for which it imports all of numpy.ma.

@@ -34,7 +34,7 @@ class Strings:
     offset: NDArray[np.int64]
 
     @classmethod
-    def of(cls, strings: Sequence[str]) -> Strings:
+    def from_texts(cls, strings: Sequence[str]) -> Strings:
         """Build from Python strings."""
         lengths = np.fromiter(map(len, strings), np.int64, len(strings))
         return cls(code_points("".join(strings)), offsets_of(lengths))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SCORING,
     SETTINGS,
@@ -19,7 +19,8 @@ from attneval.cli.options import (
     scoring_options,
 )
 from attneval.cli.settings import config_option
-from attneval.cli.values import FILE
+from attneval.cli.values import FILE, MetricType, WholeNumber
+from attneval.config.options import ALPHA, TRIALS
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,20 +28,34 @@ if TYPE_CHECKING:
     from attneval.results.compare import Comparison, System
     from attneval.results.result import Result
 
-FORMATS = ("table", "plain", "json", "csv", "markdown", "latex")
 
-
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval compare base.json candidate.json -m f1 -m rsum",
+        "attneval compare base.npz candidate.npz --gt flickr30k_entities.zip -f latex",
+    ),
+)
 @click.argument("systems", type=FILE, nargs=-1)
-@click.option("--group", multiple=True, metavar="NAME=A,B", help="Several results of one system (seeds).")
-@click.option("-m", "--metric", multiple=True, metavar="M", help="Only these metrics. Repeatable.")
-@click.option("--intersect", is_flag=True, help="Compare on the images that all systems have.")
-@click.option("--allow-mismatch", is_flag=True, help="Compare under different protocols; the fields are shown.")
-@click.option("--trials", type=click.IntRange(1), default=10_000, show_default=True, help="Behind each p-value.")
-@click.option("--alpha", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Level of significance.")
+@option("--group", multiple=True, metavar="NAME=A,B", group="Input", help="Several results of one system (seeds).")
+@option("--intersect", is_flag=True, group="Input", help="Compare on the images that all systems have.")
+@option("--allow-mismatch", is_flag=True, group="Input", help="Compare under different protocols; fields are shown.")
 @scoring_options
 @protocol_options
-@output_options(*FORMATS)
+@output_options("compare")
+@option("-m", "--metric", type=MetricType(), multiple=True, metavar="M", group="Output", help="Only these. Repeatable.")
+@option(
+    "--trials", type=WholeNumber(1), default=TRIALS, show_default=True, group="Process", help="Behind each p-value."
+)
+@option(
+    "--alpha",
+    type=click.FloatRange(0, 1),
+    default=ALPHA,
+    show_default=True,
+    group="Process",
+    help="Level of significance.",
+)
 @config_option
 def compare(systems: tuple[Path, ...], **values: Any) -> None:
     """Compare SYSTEMS, the first one being the base: result files, or exports that are scored with --gt.
@@ -52,7 +67,7 @@ def compare(systems: tuple[Path, ...], **values: Any) -> None:
 
     groups = _groups(values["group"])
     files = [*systems, *(path for _, paths in groups for path in paths)]
-    output = Output(values, *FORMATS, inputs=files)
+    output = Output(values, "compare", inputs=files)
     _refuse_idle(flags_given(SCORING), files)
     protocol = protocol_from(values)
     comparison = run(
@@ -78,7 +93,7 @@ def _refuse_idle(flags: list[str], paths: list[Path]) -> None:
 
 
 def _groups(texts: tuple[str, ...]) -> list[tuple[str, list[Path]]]:
-    """What `--group` names: systems, and the files of each."""
+    """Read `--group`: systems, and the files of each."""
     groups = []
     for text in texts:
         name, _, files = text.partition("=")
@@ -95,20 +110,20 @@ def _systems(
     from attneval.results.comparability import distinct
     from attneval.results.compare import System
 
-    found = []
+    systems = []
     for path in paths:
         result = load_or_score(path, protocol, values)
-        found.append(System(result.name, (result,)))
+        systems.append(System(result.name, (result,)))
     for name, files in groups:
-        found.append(System(name, tuple(load_or_score(path, protocol, values) for path in files)))
+        systems.append(System(name, tuple(load_or_score(path, protocol, values) for path in files)))
     # Results of one model in several directories are told apart by the directories.
     paths_of = [*map(str, paths), *(name for name, _ in groups)]
-    names = distinct([system.name for system in found], paths_of)
-    return [System(name, system.runs) for name, system in zip(names, found, strict=True)]
+    names = distinct([system.name for system in systems], paths_of)
+    return [System(name, system.runs) for name, system in zip(names, systems, strict=True)]
 
 
 def is_result(path: Path) -> bool:
-    """Whether a path stands for a result, and not for an export."""
+    """Tell whether a path stands for a result, and not for an export."""
     return path.suffix == ".json" or not path.exists()
 
 
@@ -129,17 +144,17 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
         protocol=protocol,
         boxes=values["boxes_file"],
         split=values["split"],
-        gt_format=values["gt_format"],
         options=Options(resamples=0, seed=values["seed"]),
     )
 
 
 def _emit(comparison: Comparison, output: Output) -> None:
-    from attneval.report.compare import compare_csv, compare_dict, compare_page
+    from attneval.report.compare import compare_dict, compare_lines, compare_page
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return json.dumps(compare_dict(comparison), allow_nan=False, ensure_ascii=False) + "\n"
-        return compare_csv(comparison) if style == "csv" else None
-
-    output.emit(text_in, lambda: compare_page(comparison, output.digits))
+    output.emit(
+        {
+            "page": lambda: compare_page(comparison, output.digits),
+            "values": lambda: compare_dict(comparison),
+            "lines": lambda: compare_lines(comparison),
+        }
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command
 from attneval.cli.options import SETTINGS, Output, output_options
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
@@ -15,28 +15,31 @@ from attneval.cli.values import FILE
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMATS = ("table", "plain", "json", "csv", "markdown")
 
-
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=("attneval curve result.json", "attneval curve base.json candidate.json -o curves.csv"),
+)
 @click.argument("results", type=FILE, nargs=-1, required=True)
-@output_options(*FORMATS)
+@output_options("curve")
 @config_option
 def curve(results: tuple[Path, ...], **values: Any) -> None:
     """Show precision, recall and F1 of RESULTS over the thresholds of their rule; F1 alone for several results."""
-    from attneval.report.curve import curve_csv, curve_dict, curve_page, curve_text
+    from attneval.report.curve import curve_dict, curve_lines, curve_page
     from attneval.results.comparability import check_protocols, distinct
     from attneval.results.result import Result
 
-    output = Output(values, *FORMATS, inputs=results)
+    output = Output(values, "curve", inputs=results)
     loaded = [Result.load(path) for path in results]
     names = distinct([result.name for result in loaded], list(map(str, results)))
-    found = [dataclasses.replace(result, name=name) for name, result in zip(names, loaded, strict=True)]
-    check_protocols([(result.name, result) for result in found])
+    named = [dataclasses.replace(result, name=name) for name, result in zip(names, loaded, strict=True)]
+    check_protocols([(result.name, result) for result in named])
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return json.dumps(curve_dict(found), allow_nan=False, ensure_ascii=False) + "\n"
-        return curve_csv(found) if style == "csv" else None
-
-    output.emit(text_in, lambda: curve_page(found, output.digits), before=lambda: curve_text(found))
+    output.emit(
+        {
+            "page": lambda: curve_page(named, output.digits),
+            "values": lambda: curve_dict(named),
+            "lines": lambda: curve_lines(named),
+        }
+    )

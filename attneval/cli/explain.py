@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
 import click
 
-from attneval.cli.options import SETTINGS, say
+from attneval.cli.command import Command, option
+from attneval.cli.options import SETTINGS
+from attneval.cli.streams import say
 from attneval.config.protocol import Protocol
+from attneval.config.thresholds import RULES
 from attneval.errors import ProtocolError, suggestion
 
 if TYPE_CHECKING:
@@ -21,16 +23,17 @@ if TYPE_CHECKING:
 WIDEST = 88
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(cls=Command, context_settings=SETTINGS, examples=("attneval explain f1", "attneval explain threshold"))
 @click.argument("name", required=False)
-@click.option("--presets", is_flag=True, help="List the presets and what each reproduces.")
+@option("--presets", is_flag=True, help="List the presets and what each reproduces.")
 def explain(name: str | None, *, presets: bool) -> None:
     """Say what NAME means, a metric, a field of the protocol or a preset; without NAME, list all."""
     from attneval.config.presets import PRESETS
-    from attneval.metrics.registry import metrics
+    from attneval.metrics.names import meant_by
+    from attneval.metrics.registry import find_metric, metrics
 
     table = {metric.name: metric for metric in metrics()}
-    fields = {field.name: field for field in dataclasses.fields(Protocol)}
+    fields = {field.name: field for field in Protocol.choices()}
     if presets:
         say("\n\n".join(_paragraphs(_preset(preset)) for preset in PRESETS.values()) + "\n")
         return
@@ -39,30 +42,40 @@ def explain(name: str | None, *, presets: bool) -> None:
         lines += ["", "Fields of the protocol", *(_line(field.name, field.default) for field in fields.values())]
         lines += ["", "Presets", *(_line(preset.name, preset.source) for preset in PRESETS.values())]
         say("\n".join(lines) + "\n")
-    elif name in table:
-        say(_paragraphs(_metric(table[name])) + "\n")
+    elif (metric := find_metric(name)) is not None:
+        say(_paragraphs(_metric(metric)) + "\n")
     elif name.replace("-", "_") in fields:
         field = fields[name.replace("-", "_")]
         form = " | ".join(field.metadata.get("choices", ())) or field.metadata["form"]
         head = f"{field.name}: {form} (default {field.default})"
-        say(_paragraphs([head, f"{field.metadata['help'].capitalize()}."]) + "\n")
+        say("\n".join([_paragraphs([head, f"{field.metadata['help'].capitalize()}."]), *_forms(field.name)]) + "\n")
     elif name in PRESETS:
         say(_paragraphs(_preset(PRESETS[name])) + "\n")
     else:
-        hint = suggestion(name, [*table, *fields, *PRESETS], "attneval explain lists all")
+        meant = " or ".join(meant_by(name, table))
+        aliases = [alias for metric in table.values() for alias in metric.aliases]
+        others = suggestion(name, [*table, *aliases, *fields, *PRESETS], "attneval explain lists all")
+        hint = f"did you mean {meant}?" if meant else others
         raise ProtocolError(f"there is no metric, protocol field or preset {name!r}", hint=hint)
+
+
+def _forms(field: str) -> list[str]:
+    """A line for each form of a threshold rule; other fields say all in their help."""
+    return [_line(*pair) for rule in RULES.values() for pair in rule.attended] if field == "threshold" else []
 
 
 def _metric(metric: Metric) -> list[str]:
     better = "higher is better" if metric.higher_is_better else "lower is better"
     bounds = "no upper bound" if metric.upper == float("inf") else f"{metric.lower:g} to {metric.upper:g}"
     parts = [f"{metric.name}: {metric.title} ({bounds}, {better})", metric.definition]
+    if metric.aliases:
+        parts.append(f"Also found as {', '.join(metric.aliases)}.")
     return parts + ([f"Source: {metric.citation}."] if metric.citation else [])
 
 
 def _preset(preset: Preset) -> list[str]:
     changes = preset.protocol.differences(Protocol())
-    fields = ", ".join(f"{name}={own}" for name, (own, _) in changes.items()) or "all fields at their defaults"
+    fields = ", ".join(f"{name}={value}" for name, (value, _) in changes.items()) or "all fields at their defaults"
     return [f"{preset.name}: {preset.source}", fields, preset.reproduces]
 
 

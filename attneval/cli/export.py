@@ -1,58 +1,264 @@
-"""`attneval export`: from checkpoints to an attention export."""
+"""`attneval export`: from checkpoints, or from a model of transformers and images, to an attention export."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from attneval.cli.options import SETTINGS, check_outputs, quiet_option, torch_needed, verbose_option
-from attneval.cli.values import FILE
+from attneval.cli import extra_needed
+from attneval.cli.command import Command, option
+from attneval.cli.options import GT_FORMATS, SETTINGS, check_outputs, flags_given, quiet_option, verbose_option
+from attneval.cli.streams import say, tell
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
+from attneval.report.table import safe
 from attneval.training.choices import ModelName
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@click.command(context_settings=SETTINGS)
-@click.argument("checkpoints", type=FILE, nargs=-1, required=True)
-@click.option("--data", type=FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
-@click.option("--split", default="test", show_default=True, help="Which part of it: test, dev, testall, ...")
-@click.option("-o", "--output", type=FILE, required=True, help="The .npz to write, whole or not at all.")
-@click.option("--vocab", type=FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
-@click.option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
-@click.option("--bottom-up", type=FILE, multiple=True, help="TSV with boxes and, if need be, features; repeatable.")
-@click.option("--maps/--no-maps", default=True, show_default=True, help="Attention of captions and their own images.")
-@click.option("--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+OF_CHECKPOINTS = ("data", "vocab", "model", "bottom_up", "maps", "similarity")
+OF_TRANSFORMERS = (
+    "images",
+    "gt",
+    "gt_format",
+    "limit",
+    "prompt",
+    "rows",
+    "layers",
+    "heads",
+    "over_layers",
+    "weights",
+    "boxes",
+    "batch_size",
+    "dtype",
+    "adapter",
+    "trust_remote_code",
+    "revision",
+    "yes",
+    "shard_images",
+    "errors",
+    "check",
+    "dry_run",
+)
+"""Parameters that belong to one kind of model alone; the rest belong to both."""
+
+
+def checkpoint_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
+    """An option of checkpoints alone."""
+    return option(*flags, group="Checkpoints", **named)
+
+
+def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
+    """An option of models of transformers alone."""
+    return option(*flags, group="Models of transformers", **named)
+
+
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval export runs/scan/best.pth.tar -o maps.npz",
+        "attneval export llava-hf/llava-1.5-7b-hf --images flickr30k-images \\",
+        "    --gt flickr30k_entities -o maps.npz",
+    ),
+)
+@click.argument("models", type=FILE, nargs=-1, required=True, metavar="MODEL...")
+@option("-o", "--output", type=FILE, required=True, group="Output", help="The .npz to write, whole or not at all.")
+@option(
+    "--split",
+    group="Input",
+    help="Checkpoints: which part of the data  [default: test]; else a file of image ids, one a line.",
+)
+@checkpoint_option("--data", type=FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
+@checkpoint_option("--vocab", type=FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
+@checkpoint_option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
+@checkpoint_option(
+    "--bottom-up", type=FILE, multiple=True, help="TSV with boxes and, if need be, features; repeatable."
+)
+@checkpoint_option(
+    "--maps/--no-maps", default=True, show_default=True, help="Attention of captions and their own images."
+)
+@checkpoint_option(
+    "--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions."
+)
+@transformers_option("--images", type=FILE, help="Folder of images, found by the ids of the annotations.")
+@transformers_option("--gt", type=FILE, multiple=True, help="Annotations, whose captions are exported; repeatable.")
+@transformers_option(
+    "--gt-format", type=click.Choice(GT_FORMATS), default="auto", metavar="FORMAT", help="Force a format."
+)
+@transformers_option("--limit", type=WholeNumber(1), help="The first so many images alone.")
+@transformers_option("--prompt", help="Text with {caption} in it, or a chat model's instruction.")
+@transformers_option(
+    "--rows", type=click.Choice(("token", "predict")), default="token", show_default=True, help="Row read."
+)
+@transformers_option("--layers", default="all", show_default=True, help="all, 8-24 or 14,20.")
+@transformers_option(
+    "--heads", default="mean", show_default=True, help="mean, max, all, or LAYER.HEAD of each: 14.3,16.7."
+)
+@transformers_option(
+    "--over-layers", type=click.Choice(("none", "mean")), default="none", show_default=True, help="One map over them."
+)
+@transformers_option(
+    "--weights",
+    type=click.Choice(("attention", "similarity", "detector", "gradcam")),
+    help="What weighs regions.  [default: what the model has]",
+)
+@transformers_option("--boxes", type=FILE, help="TSV of boxes and features, for models that are given regions.")
+@transformers_option("--adapter", help="module:Class, for a model that no family serves.")
+@transformers_option("--trust-remote-code", is_flag=True, help="Run code that comes with the model.")
+@transformers_option("--revision", help="Branch, tag or commit of the hub.")
+@transformers_option(
+    "--errors",
+    type=click.Choice(("stop", "skip")),
+    default="stop",
+    show_default=True,
+    help="Images and captions that cannot be exported.",
+)
+@transformers_option("--check/--no-check", default=True, show_default=True, help="Try the maps out on the first image.")
+@transformers_option("--dry-run", is_flag=True, help="Say what would be written, and stop.")
+@transformers_option("--yes", is_flag=True, help="Write however much it is.")
+@transformers_option(
+    "--batch-size", type=WholeNumber(1), default=8, show_default=True, help="Captions of an image at once."
+)
+@transformers_option(
+    "--dtype",
+    type=click.Choice(("auto", "bfloat16", "float16", "float32")),
+    default="auto",
+    show_default=True,
+    help="Of the model; auto is its own on a GPU, float32 on a CPU.",
+)
+@transformers_option(
+    "--shard-images", type=WholeNumber(1), default=50, show_default=True, help="Images written at a time."
+)
+@option("--device", default="auto", show_default=True, group="Process", help="auto, cpu, cuda, cuda:1, ...")
 @quiet_option
 @verbose_option
 def export(
-    checkpoints: tuple[Path, ...],
-    data: Path | None,
-    split: str,
+    models: tuple[Path, ...],
     output: Path,
     *,
-    vocab: Path | None,
-    model: str | None,
-    bottom_up: tuple[Path, ...],
-    maps: bool,
-    similarity: bool,
-    device: str,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001
+    verbose: bool,  # noqa: ARG001 - heeded where errors are shown
+    **values: Any,
 ) -> None:
-    """Write what CHECKPOINTS do on a split as one attention export; several are averaged, as SGRAF is SGR and SAF."""
-    check_outputs([output], [*checkpoints, *bottom_up, *([] if vocab is None else [vocab])])
-    with torch_needed():
+    """Write what models do as one attention export.
+
+    MODEL is a checkpoint of attneval train or of the originals' authors (several are averaged, as SGRAF is SGR and
+    SAF), or a folder or hub name that transformers loads, with --images and --gt.
+    """
+    from attneval.extraction.kinds import is_transformers
+
+    others = [model for model in models if is_transformers(model)]
+    if others and len(models) > 1:
+        raise ConfigError(f"{others[0]} is a model of transformers, which is exported alone")
+    refuse_others(OF_CHECKPOINTS if others else OF_TRANSFORMERS, models[0], transformers=bool(others))
+    if others:
+        _export_transformers(models[0], output, values, quiet=quiet)
+    else:
+        _export_checkpoints(models, output, values, quiet=quiet)
+
+
+def refuse_others(names: tuple[str, ...], model: Path, *, transformers: bool) -> None:
+    """Refuse flags that belong to the other kind of model.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    given = flags_given(names)
+    if not given:
+        return
+    if transformers:
+        raise ConfigError(f"{model} is a model of transformers: {', '.join(given)} belong to checkpoints")
+    there = "is a checkpoint" if model.exists() else "does not exist"
+    hint = "" if model.exists() else "a folder that transformers loads has config.json in it"
+    raise ConfigError(f"{model} {there}: {', '.join(given)} belong to models of transformers", hint=hint)
+
+
+def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dict[str, Any], *, quiet: bool) -> None:
+    with extra_needed("train"):
         from attneval.extraction.checkpoints import export_models, load_trained
     from attneval.cli.progress import progress
     from attneval.training.data.precomputed import open_split
 
-    trained = [load_trained(path, vocabulary=vocab, name=model or "", device=device) for path in checkpoints]
+    vocab, bottom_up = values["vocab"], values["bottom_up"]
+    check_outputs([output], [*checkpoints, *bottom_up, *([] if vocab is None else [vocab])])
+    trained = [
+        load_trained(path, vocabulary=vocab, name=values["model"] or "", device=values["device"])
+        for path in checkpoints
+    ]
     first = trained[0]
-    folder = data or (Path(first.data) if first.data else None)
+    folder = values["data"] or (Path(first.data) if first.data else None)
     if folder is None:
         raise ConfigError(f"{checkpoints[0]}: does not say what it was trained on", hint="name the folder with --data")
-    opened = open_split(folder, split, bottom_up=bottom_up or [Path(path) for path in first.bottom_up])
-    with progress("exported captions", quiet=quiet) as tell:
-        export_models(trained, opened, output, maps=maps, similarity=similarity, on_progress=tell)
+    opened = open_split(
+        folder, values["split"] or "test", bottom_up=bottom_up or [Path(path) for path in first.bottom_up]
+    )
+    with progress("exported captions", quiet=quiet) as on_progress:
+        export_models(
+            trained, opened, output, maps=values["maps"], similarity=values["similarity"], on_progress=on_progress
+        )
+
+
+def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, quiet: bool) -> None:
+    from attneval.cli.progress import progress
+    from attneval.extraction import transformers as hf
+    from attneval.extraction.transformers.boxfiles import open_regions
+    from attneval.extraction.transformers.load import load
+
+    if values["images"] is None or not values["gt"]:
+        raise ConfigError(f"{name} is a model of transformers: name its images with --images and captions with --gt")
+    boxes, split = values["boxes"], values["split"]
+    inputs = [path for path in (boxes, *values["gt"], None if split is None else Path(split)) if path is not None]
+    check_outputs([output], inputs)
+    hf.Choices.checked(**{key: values[key] for key in ("prompt", "rows", "layers", "heads", "over_layers", "weights")})
+    # What is missing is known before a model is loaded, which may take minutes.
+    pairs = hf.pairs(values["images"], values["gt"], split=split, limit=values["limit"], gt_format=values["gt_format"])
+    regions = None if boxes is None else open_regions(boxes)
+    model, processor = load(
+        name,
+        device=values["device"],
+        dtype=values["dtype"],
+        trust_remote_code=values["trust_remote_code"],
+        revision=values["revision"],
+    )
+    with progress("exported captions", quiet=quiet, rate="captions/s") as on_progress:
+        done = hf.export(
+            model,
+            processor,
+            pairs,
+            output,
+            boxes=regions,
+            limit=None if values["yes"] else hf.LIMIT,
+            say=_speaker(quiet=quiet and not values["dry_run"], data=values["dry_run"]),
+            tell=on_progress,
+            about={"checkpoint": str(name)},
+            **{
+                key: values[key]
+                for key in (
+                    "prompt",
+                    "rows",
+                    "layers",
+                    "heads",
+                    "over_layers",
+                    "weights",
+                    "adapter",
+                    "batch_size",
+                    "shard_images",
+                    "errors",
+                    "check",
+                    "dry_run",
+                )
+            },
+        )
+    for line in done.skipped:
+        tell(f"skipped: {line}")
+
+
+def _speaker(*, quiet: bool, data: bool) -> Callable[[str], None] | None:
+    """Where lines go: a dry run's are what was asked for, others are remarks."""
+    if quiet:
+        return None
+    return (lambda line: say(f"{safe(line)}\n")) if data else tell

@@ -2,64 +2,63 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.command import Command, option
+from attneval.cli.options import SETTINGS, Output, output_options, rule_option
 from attneval.cli.settings import config_option
-from attneval.cli.values import FILE, RuleType
+from attneval.cli.streams import command_runner, tell
+from attneval.cli.values import FILE
 from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:
     from attneval.results.gate import Verdict
 
-FORMATS = ("table", "plain", "json", "markdown", "junit")
 
-
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval gate result.json --min f1=0.3 -o report.xml",
+        "attneval gate result.json --baseline main.json --max-drop f1=2%",
+    ),
+)
 @click.argument("result", type=FILE)
-@click.option(
-    "--min", type=RuleType("min"), multiple=True, metavar="M=V", help="Metric M must be at least V. Repeatable."
-)
-@click.option("--max", type=RuleType("max"), multiple=True, metavar="M=V", help="Metric M must be at most V.")
-@click.option(
-    "--max-drop",
-    type=RuleType("max-drop"),
-    multiple=True,
-    metavar="M=V[%]",
-    help="M may be at most V worse than the baseline.",
-)
-@click.option("--baseline", type=FILE, help="The result that drops are measured from.")
-@click.option("--only-significant", is_flag=True, help="Drops within chance do not fail.")
-@click.option("--update-baseline", is_flag=True, help="Make RESULT the baseline; nothing is judged.")
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if a rule is broken.")
-@click.option(
+@rule_option("min", "Metric M must be at least V. Repeatable.", group="Input")
+@rule_option("max", "Metric M must be at most V.", group="Input")
+@rule_option("max-drop", "M may be at most V worse than the baseline.", metavar="M=V[%]", group="Input")
+@option("--baseline", type=FILE, group="Input", help="The result that drops are measured from.")
+@option("--only-significant", is_flag=True, group="Protocol", help="Drops within chance do not fail.")
+@option("--update-baseline", is_flag=True, group="Output", help="Make RESULT the baseline; no rule is applied.")
+@option("--exit-zero", is_flag=True, group="Output", help="Exit with 0 even if a rule is broken.")
+@option(
     "--github",
     type=click.Choice(("auto", "on", "off")),
     default="auto",
+    group="Output",
     help="Step summary and annotations; auto: where GITHUB_ACTIONS is set.",
 )
-@output_options(*FORMATS)
+@output_options("gate")
 @config_option
 def gate(result: Path, **values: Any) -> int:
-    """Judge a RESULT file by rules: exit with 1 if one is broken, with 2 if that cannot be told.
+    """Apply rules to a RESULT file: exit with 1 if one is broken, with 2 if that cannot be decided.
 
     Rules come from the flags and, where no flag names a rule, from the configuration's table [gate].
     """
-    from attneval.results.gate import judge
+    from attneval.results.gate import gate as run
     from attneval.results.result import Result
 
-    output = Output(values, *FORMATS, inputs=[result])
-    found = Result.load(result)
+    output = Output(values, "gate", inputs=[result])
+    loaded = Result.load(result)
     if values["update_baseline"]:
-        return _update(found, values["baseline"], quiet=output.quiet)
+        return _update(loaded, values["baseline"], quiet=output.quiet)
     rules = [*values["min"], *values["max"], *values["max_drop"]]
     baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
-    verdict = judge(found, rules, baseline, only_significant=values["only_significant"])
+    verdict = run(loaded, rules, baseline, only_significant=values["only_significant"])
     if values["github"] == "on" or (values["github"] == "auto" and os.environ.get("GITHUB_ACTIONS") == "true"):
         _tell_github(verdict)
     _emit(verdict, output)
@@ -75,19 +74,14 @@ def _update(result: Any, baseline: Path | None, *, quiet: bool) -> int:
         raise MismatchError(f"{result.name} is PARTIAL (--limit) and is no baseline", hint="score all images")
     result.save(baseline)
     if not quiet:
-        click.echo(f"{baseline} is now {result.name}", err=True)
+        tell(f"{baseline} is now {result.name}")
     return EXIT_OK
 
 
 def _emit(verdict: Verdict, output: Output) -> None:
-    from attneval.report.gate import gate_dict, gate_junit, gate_page
+    from attneval.report.gate import gate_dict, gate_page
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return json.dumps(gate_dict(verdict), allow_nan=False, ensure_ascii=False) + "\n"
-        return gate_junit(verdict) if style == "junit" else None
-
-    output.emit(text_in, lambda: gate_page(verdict))
+    output.emit({"page": lambda: gate_page(verdict), "values": lambda: gate_dict(verdict), "verdict": lambda: verdict})
 
 
 def _tell_github(verdict: Verdict) -> None:
@@ -106,4 +100,4 @@ def _tell_github(verdict: Verdict) -> None:
             ) from error
     # The runner reads commands from both streams; stdout is for data.
     for line in github_annotations(verdict):
-        click.echo(line, err=True)
+        command_runner(line)

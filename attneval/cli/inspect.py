@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.overlays import folders_of, overlay_options, write_overlays
 from attneval.cli.settings import config_option
-from attneval.cli.values import FILE
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ResultError
 
 if TYPE_CHECKING:
@@ -17,40 +18,54 @@ if TYPE_CHECKING:
 
     from attneval.results.items import ItemTable
 
-FORMATS = ("table", "plain", "json", "csv", "markdown")
 
-
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval inspect result.json -n 20 --type people",
+        "attneval inspect candidate.json --diff base.json",
+    ),
+)
 @click.argument("result", type=FILE)
-@click.option("-n", "--worst", type=click.IntRange(1), default=10, show_default=True, help="How many items.")
-@click.option("--diff", type=FILE, help="Another result: the items that are worst compared with it.")
-@click.option("--type", help="Only items of this phrase type.")
-@click.option("--word", help="Only items with this word.")
-@click.option("--image", help="Only items of this image.")
-@click.option("--kind", help="Only items with this kind of error.")
-@output_options(*FORMATS)
+@option("-n", "--worst", type=WholeNumber(1), default=10, show_default=True, group="Input", help="How many items.")
+@option("--diff", type=FILE, group="Input", help="Another result: the items that are worst compared with it.")
+@option("--type", group="Input", help="Only items of this phrase type.")
+@option("--word", group="Input", help="Only items with this word.")
+@option("--image", group="Input", help="Only items of this image.")
+@option("--kind", group="Input", help="Only items with this kind of error.")
+@overlay_options
+@output_options("inspect")
 @config_option
 def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
     """Show the worst items of a RESULT that was scored with --items, and what each kind of error costs.
 
-    The word of the item stands in brackets; words that were attended in its place stand in braces.
+    The word of the item stands in brackets; words that were attended in its place stand in braces. With -o DIR each
+    item is drawn over its photograph of --images, with its map where --attn and --gt are given.
     """
-    from attneval.report.inspect import inspect_csv, inspect_page, inspect_rows
+    from attneval.report.inspect import inspect_lines, inspect_page, inspect_rows
     from attneval.results.item_choice import choose, paired
 
-    output = Output(values, *FORMATS, inputs=[result] if diff is None else [result, diff])
+    folders = folders_of(values)
+    output = Output(values, "inspect", inputs=[result] if diff is None else [result, diff])
     table, other = _load(result), None
     if diff is not None:
         table, other = paired(table, _load(diff))
     filters = {name: values[name] for name in ("word", "image", "kind")}
     items = choose(table, worst, other=other, type_name=values["type"], **filters)
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return json.dumps(inspect_rows(table, items, other), allow_nan=False, ensure_ascii=False) + "\n"
-        return inspect_csv(table, items, other) if style == "csv" else None
+    if folders:
+        from attneval.results.result import Result
 
-    output.emit(text_in, lambda: inspect_page(table, items, other, output.digits))
+        scored = None if result.suffix == ".npz" else Result.load(result)
+        write_overlays(folders, table, items, scored, values | {"quiet": output.quiet})
+    output.emit(
+        {
+            "page": lambda: inspect_page(table, items, other, output.digits),
+            "values": lambda: inspect_rows(table, items, other),
+            "lines": lambda: inspect_lines(table, items, other),
+        }
+    )
 
 
 def _load(path: Path) -> ItemTable:
@@ -59,8 +74,8 @@ def _load(path: Path) -> ItemTable:
     from attneval.results.items import ItemTable
     from attneval.results.result import Result, items_path
 
-    own = items_path(path)
-    table = ItemTable.load(own)
-    if own != path and path.is_file() and not belong(table, Result.load(path)):
-        raise ResultError(f"{own} holds the items of another result than {path}", hint="score the export again")
+    beside = items_path(path)
+    table = ItemTable.load(beside)
+    if beside != path and path.is_file() and not belong(table, Result.load(path)):
+        raise ResultError(f"{beside} holds the items of another result than {path}", hint="score the export again")
     return table

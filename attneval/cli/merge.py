@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, Output, output_options
-from attneval.cli.score import FORMATS, emit_result
+from attneval.cli.score import emit_result
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
 
@@ -15,15 +16,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=("attneval merge part-*.json -o whole.json", "attneval merge a.json b.json --name both"),
+)
 @click.argument("results", type=FILE, nargs=-1, required=True)
-@click.option("--name", help="How the whole is called in tables.")
-@output_options(*FORMATS)
+@option("--name", group="Output", help="How the whole is called in tables.")
+@output_options("merge")
 @config_option
 def merge(results: tuple[Path, ...], name: str | None, **values: Any) -> None:
     """Put RESULTS of different images together to exactly the result of scoring them at once."""
     from attneval.results.merge import merge as run
     from attneval.results.result import Result
 
-    output = Output(values, *FORMATS, inputs=results)
+    output = Output(values, "merge", inputs=results)
     emit_result(run([Result.load(path) for path in results], name=name), output)

@@ -5,23 +5,26 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attneval.cli import stdout_written
-from attneval.cli.values import FILE, BoxesType, FieldType, PresetType
+from attneval.cli.command import option
+from attneval.cli.streams import say, stdout_written
+from attneval.cli.values import FILE, BoxesType, FieldType, PresetType, RuleType, WholeNumber
+from attneval.config.options import RESAMPLES, SEED
 from attneval.config.presets import preset
 from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, DataError, ProtocolError
+from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
+from attneval.report.formats import FORMATS, PIPE, TERMINAL, by_suffix, offered_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from attneval.report.table import Page
+    from attneval.report.formats import ReportFormat, Sources
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -32,39 +35,43 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 Click asks for the parameter's name, so every option's parameter is named as its flag.
 """
 
-SCORING = ("split", "boxes_file", "preset", *(field.name for field in dataclasses.fields(Protocol)))
+SCORING = ("split", "boxes_file", "preset", *(field.name for field in Protocol.choices()))
 """Parameters that say how an export is scored, and nothing else."""
 
-SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".txt": "plain", ".xml": "junit"}
-"""Formats by the suffix of an output file."""
+
+COMMON = ("unit", "iou", "overlap", "boxes", "threshold")
+"""Fields of the protocol that `--help` shows; `--help-all` shows the others, too."""
 
 
 def protocol_options(command: Command) -> Command:
     """One flag for each field of the protocol, in the protocol's order."""
-    for field in reversed(dataclasses.fields(Protocol)):
-        if field.name == "boxes":
-            command = click.option(
-                "--boxes",
-                type=BoxesType(),
-                multiple=True,
-                metavar=f"[{'|'.join(BOX_RULES)}|FILE]",
-                help=f"{field.metadata['help']}  [default: {field.default}]; or a FILE of region boxes (.tsv, .npz, "
-                ".npy) for an export without any. Give it twice for both.",
-            )(command)
-            continue
-        choices = field.metadata.get("choices")
-        command = click.option(
-            f"--{field.name.replace('_', '-')}",
-            type=click.Choice(choices) if choices else FieldType(field),
-            default=None,
-            metavar=None
-            if choices
-            else field.metadata["form"].upper()
-            if len(field.metadata["form"]) < 12
-            else "VALUE",
-            help=f"{field.metadata['help']}  [default: {field.default}]",
-        )(command)
-    return command
+    for field in reversed(Protocol.choices()):
+        command = _protocol_option(field)(command)
+    return option("--preset", type=PresetType(), group="Protocol", help=PRESET_HELP)(command)
+
+
+PRESET_HELP = "A named protocol to start from; see attneval explain --presets."
+
+
+def _protocol_option(field: dataclasses.Field[Any]) -> Callable[[Command], Command]:
+    """The flag of a field."""
+    shown = f"{field.metadata['help']}  [default: {field.default}]"
+    named: dict[str, Any] = {"group": "Protocol", "rare": field.name not in COMMON}
+    if "brief" in field.metadata:
+        named["brief"] = f"{field.metadata['brief']}  [default: {field.default}]"
+    if field.name == "boxes":
+        metavar = f"[{'|'.join(BOX_RULES)}|FILE]"
+        shown += "; or a FILE of region boxes (.tsv, .npz, .npy) for an export without any. Give it twice for both."
+        return option("--boxes", type=BoxesType(), multiple=True, metavar=metavar, help=shown, **named)
+    flag, form = f"--{field.name.replace('_', '-')}", field.metadata.get("form", "")
+    if "choices" in field.metadata:
+        return option(flag, type=click.Choice(field.metadata["choices"]), default=None, help=shown, **named)
+    metavar = form.upper() if len(form) < LONGEST_FORM else "VALUE"
+    return option(flag, type=FieldType(field), default=None, metavar=metavar, help=shown, **named)
+
+
+LONGEST_FORM = 12
+"""Characters of a value's form that stand beside its flag."""
 
 
 def protocol_from(values: dict[str, Any]) -> Protocol:
@@ -73,7 +80,7 @@ def protocol_from(values: dict[str, Any]) -> Protocol:
     Raises:
         ProtocolError: They contradict each other.
     """
-    names = [field.name for field in dataclasses.fields(Protocol)]
+    names = [field.name for field in Protocol.choices()]
     given = {name: values.pop(name) for name in names}
     rules = [value for value in given["boxes"] if isinstance(value, str)]
     files = [value for value in given["boxes"] if isinstance(value, Path)]
@@ -86,95 +93,151 @@ def protocol_from(values: dict[str, Any]) -> Protocol:
     return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
-def scoring_options(command: Command) -> Command:
-    """What scoring needs beside the protocol."""
-    for option in reversed(
-        (
-            click.option(
-                "--gt", type=FILE, help="Annotations: Flickr30k Entities directory or zip, or grounding JSON."
-            ),
-            click.option(
-                "--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format."
-            ),
-            click.option("--split", type=FILE, help="A list of image ids: only these count, and all must be there."),
-            click.option(
-                "--boxes-file", type=FILE, help="A file of region boxes; what --boxes FILE names takes its place."
-            ),
-            click.option(
-                "--preset", type=PresetType(), help="A named protocol to start from; see attneval explain --presets."
-            ),
-            click.option(
-                "--resamples", type=click.IntRange(0), default=1000, show_default=True, help="Behind each interval."
-            ),
-            click.option(
-                "--seed", type=click.IntRange(0), default=12345, show_default=True, help="Of resamples and trials."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def output_options(*formats: str) -> Callable[[Command], Command]:
-    """`-f`, `-o`, `--digits`, `--color`, `-q` and `-v`."""
+def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in this order."""
 
     def decorate(command: Command) -> Command:
-        known = ", ".join(suffix for suffix, name in SUFFIXES.items() if name in formats)
-        for option in reversed(
-            (
-                click.option(
-                    "-f",
-                    "--format",
-                    type=click.Choice(formats),
-                    default=None,
-                    help="What goes to stdout: table on a terminal, plain elsewhere, unless you say.",
-                ),
-                click.option(
-                    "-o",
-                    "--output",
-                    type=FILE,
-                    metavar="FILE",
-                    multiple=True,
-                    help=f"Also write a file, whole or not at all; its suffix is its format ({known}). Repeatable.",
-                ),
-                click.option("--digits", type=click.IntRange(0, 15), default=1, show_default=True, help="Of tables."),
-                click.option(
-                    "--color",
-                    type=click.Choice(("auto", "always", "never")),
-                    default="auto",
-                    help="Colours and weights in tables; NO_COLOR is heeded.",
-                ),
-                quiet_option,
-                verbose_option,
-            )
-        ):
-            command = option(command)
+        for one in reversed(options):
+            command = one(command)
         return command
 
     return decorate
 
 
-@contextmanager
-def torch_needed() -> Iterator[None]:
-    """Say what to install where PyTorch is missing; around the imports that need it.
+GT_FORMATS = ("auto", *ANNOTATION_FORMATS)
+"""Values of `--gt-format`: annotation formats, or `auto` to recognise the format by its content."""
 
-    Raises:
-        ConfigError: It is missing.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ConfigError("this needs PyTorch, which is not installed", hint="pip install 'attneval[train]'") from error
+gt_format_option = option(
+    "--gt-format",
+    type=click.Choice(GT_FORMATS),
+    default="auto",
+    metavar="FORMAT",
+    group="Input",
+    rare=True,
+    help=f"Force a format: {', '.join(GT_FORMATS)}.",
+)
 
 
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="A traceback for internal errors.")
+def gt_options(
+    help: str = "Annotations, in any format of docs/ground-truth.md; once for each file.",  # noqa: A002 - see option
+    *,
+    required: bool = False,
+) -> Callable[[Command], Command]:
+    """`--gt` and what belongs to it; the command gets all of it as `gt`, see `Command.invoke`."""
+    return together(
+        option("--gt", type=FILE, multiple=True, required=required, group="Input", help=help),
+        gt_format_option,
+        option(
+            "--gt-sizes",
+            type=FILE,
+            multiple=True,
+            group="Input",
+            rare=True,
+            help="Image sizes for annotations without: JSON with images, or image_data.json.",
+        ),
+        option(
+            "--synonyms",
+            type=FILE,
+            group="Input",
+            rare=True,
+            help="Names of COCO categories in captions, a line a category.  [default: NeuralBabyTalk's list]",
+        ),
+        option(
+            "--split-name", metavar="NAME", group="Input", rare=True, help="The split of annotations that hold several."
+        ),
+    )
+
+
+split_option = option(
+    "--split", type=FILE, group="Input", help="A list of image ids: only these count, and all must be there."
+)
+boxes_file_option = option(
+    "--boxes-file",
+    type=FILE,
+    group="Input",
+    rare=True,
+    help="A file of region boxes; what --boxes FILE names takes its place.",
+)
+resamples_option = option(
+    "--resamples",
+    type=WholeNumber(0),
+    default=RESAMPLES,
+    show_default=True,
+    group="Process",
+    help="Behind each interval.",
+)
+seed_option = option(
+    "--seed",
+    type=WholeNumber(0),
+    default=SEED,
+    show_default=True,
+    group="Process",
+    rare=True,
+    help="Of resamples and trials.",
+)
+quiet_option = option("-q", "--quiet", is_flag=True, group="Output", help="No progress and no notes on stderr.")
+verbose_option = option("-v", "--verbose", is_flag=True, group="Process", help="A traceback for internal errors.")
+
+
+scoring_options = together(gt_options(), split_option, boxes_file_option, resamples_option, seed_option)
+"""Options of scoring beside the protocol."""
+
+
+def rule_option(
+    kind: str,
+    help: str,  # noqa: A002 - the word of every option
+    *,
+    metavar: str = "M=V",
+    group: str = "Output",
+) -> Callable[[Command], Command]:
+    """`--min`, `--max` or `--max-drop`: a rule of the gate."""
+    return option(f"--{kind}", type=RuleType(kind), multiple=True, metavar=metavar, group=group, help=help)
+
+
+def output_options(name: str) -> Callable[[Command], Command]:
+    """`-f`, `-o`, `--digits`, `--color`, `-q` and `-v` of a command, which offers the formats of the table."""
+    return together(
+        option(
+            "-f",
+            "--format",
+            type=click.Choice(tuple(offered_by(name))),
+            default=None,
+            group="Output",
+            help="What goes to stdout.  [default: table on a terminal, plain elsewhere]",
+        ),
+        option(
+            "-o",
+            "--output",
+            type=FILE,
+            metavar="FILE",
+            multiple=True,
+            group="Output",
+            help=f"Also write a file, whole or not at all, as its suffix says ({', '.join(by_suffix(name))}).",
+        ),
+        option(
+            "--digits",
+            type=click.IntRange(0, 15),
+            default=1,
+            show_default=True,
+            group="Output",
+            rare=True,
+            help="Of tables.",
+        ),
+        option(
+            "--color",
+            type=click.Choice(("auto", "always", "never")),
+            default="auto",
+            group="Output",
+            rare=True,
+            help="Colours in tables; NO_COLOR is heeded.",
+        ),
+        quiet_option,
+        verbose_option,
+    )
 
 
 def flags_given(names: Iterable[str]) -> list[str]:
-    """Those of some parameters that were typed on the command line, as flags."""
+    """Flags of the parameters that were typed on the command line, among some."""
     context = click.get_current_context()
     typed = (name for name in names if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE)
     return [f"--{name.replace('_', '-')}" for name in typed]
@@ -190,101 +253,67 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     taken = dict.fromkeys(map(os.path.realpath, inputs), "is read as well, and would be gone")
     for path in outputs:
         if path.is_dir() or not path.parent.is_dir():
-            flaw = "it is a directory" if path.is_dir() else f"there is no directory {path.parent}"
-            raise DataError(f"{path} cannot be written: {flaw}")
-        flaw = taken.setdefault(os.path.realpath(path), "")
-        if flaw:
-            raise ConfigError(f"-o {path} {flaw}", hint="name another file")
+            reason = "it is a directory" if path.is_dir() else f"there is no directory {path.parent}"
+            raise DataError(f"{path} cannot be written: {reason}")
+        harm = taken.setdefault(os.path.realpath(path), "")
+        if harm:
+            raise ConfigError(f"-o {path} {harm}", hint="name another file")
         taken[os.path.realpath(path)] = "is named twice"
 
 
 def _paths(values: dict[str, Any]) -> Iterator[Path]:
     """The files among a command's parameters."""
     for value in values.values():
-        yield from (own for own in (value if isinstance(value, tuple) else (value,)) if isinstance(own, Path))
+        yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path))
 
 
 class Output:
-    """Where a command's text goes: stdout in one format, files in others.
+    """A command's output: stdout in one format, files in others.
 
     Args:
         values: The command's parameters; those of `output_options` are taken out.
-        formats: The formats the command offers.
+        command: The command's name, which says which formats it offers.
         inputs: What it reads, beside the files that are among its parameters.
 
     Raises:
         AttnevalError: A file has no format's suffix, cannot be made, or is read as well.
     """
 
-    def __init__(self, values: dict[str, Any], *formats: str, inputs: Iterable[Path] = ()) -> None:
-        self.style: str | None = values.pop("format")
+    def __init__(self, values: dict[str, Any], command: str, *, inputs: Iterable[Path] = ()) -> None:
+        self.style: str = values.pop("format") or (TERMINAL if sys.stdout.isatty() else PIPE)
         self.digits: int = values.pop("digits")
         self.color = {"auto": None, "always": True, "never": False}[values.pop("color")]
         self.quiet: bool = values.pop("quiet")
         values.pop("verbose")
-        self._files = []
-        outputs = values.pop("output")
+        self._files: list[tuple[Path, ReportFormat]] = []
+        outputs, known = values.pop("output"), by_suffix(command)
         for path in outputs:
-            name = SUFFIXES.get(path.suffix)
-            if name not in formats:
-                known = ", ".join(suffix for suffix, known_name in SUFFIXES.items() if known_name in formats)
-                raise AttnevalError(f"-o {path}: no format has the suffix {path.suffix!r}", hint=f"use {known}")
-            self._files.append((path, name))
+            if path.suffix not in known:
+                hint = f"use {', '.join(known)}"
+                raise AttnevalError(f"-o {path}: no format has the suffix {path.suffix!r}", hint=hint)
+            self._files.append((path, known[path.suffix]))
         check_outputs(outputs, [*inputs, *_paths(values)])
-        if self.style is None:
-            self.style = "table" if sys.stdout.isatty() else "plain"
 
     def files(self, style: str) -> list[Path]:
         """The files of one format."""
-        return [path for path, name in self._files if name == style]
+        return [path for path, line in self._files if line.name == style]
 
-    def emit(
-        self,
-        data: Callable[[str], str | None],
-        page: Callable[[], Page],
-        *,
-        before: Callable[[], str] | None = None,
-    ) -> None:
+    def emit(self, sources: Sources) -> None:
         """Write the files, then stdout.
 
         Args:
-            data: The text in a format of data (json, csv, ...); None for formats that show the page.
-            page: The page.
-            before: A text above the page where it is shown as text.
+            sources: What the command can show, by kind; made when a format asks for it.
         """
         from attneval.storage.whole_files import write_text
 
-        def text_in(style: str) -> str:
-            own = data(style)
-            if own is not None:
-                return own
-            if style == "markdown":
-                from attneval.report.markdown import render_markdown as render
-            elif style == "latex":
-                from attneval.report.latex import render_latex as render
-            else:
-                from attneval.report.plain import render_plain as render
-            above = before() + "\n" if before and style == "plain" else ""
-            return above + render(page())
-
         # What cannot be said in one format is found out before another is written.
-        texts = [(path, text_in(name)) for path, name in self._files]
+        texts = [(path, line.text(sources)) for path, line in self._files]
         for path, text in texts:
             write_text(path, text)
-        if self.style == "table":
-            from attneval.report.terminal import print_terminal
-
-            if before:
-                say(before() + "\n")
-            shown = page()
+        line = FORMATS[self.style]
+        if self.style == TERMINAL:
+            page = sources[line.shows]()
             with stdout_written():
-                print_terminal(shown, sys.stdout, color=self.color)
+                line.load()(page, sys.stdout, color=self.color)
         else:
-            say(text_in(self.style or "plain"))
-
-
-def say(text: str) -> None:
-    """Write to stdout; what its encoding lacks is spelled out."""
-    encoding = sys.stdout.encoding or "ascii"
-    with stdout_written():
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            say(line.text(sources))

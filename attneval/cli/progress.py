@@ -15,28 +15,36 @@ PATIENCE = 1.0
 
 
 @contextmanager
-def progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A function to call with how many of how many are done; None where nothing is to be shown."""
+def progress(what: str, *, quiet: bool, rate: str = "") -> Iterator[Callable[[int, int], None] | None]:
+    """A function to call with how many of how many are done; None where nothing is to be shown.
+
+    Args:
+        what: What is done.
+        quiet: Show nothing.
+        rate: Unit of a rate, shown beside what is done.
+    """
     if quiet or not sys.stderr.isatty():
         yield None
         return
     started = time.monotonic()
     bar = None
 
-    def tell(done: int, total: int) -> None:
+    def on_progress(done: int, total: int) -> None:
         nonlocal bar
         if bar is None and time.monotonic() - started > PATIENCE and done < total:
             from rich.console import Console
-            from rich.progress import Progress
+            from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
-            bar = Progress(console=Console(stderr=True), transient=True)
-            bar.add_task(what, total=total)
+            columns = (MofNCompleteColumn(), TextColumn("{task.fields[rate]}")) if rate else ()
+            bar = Progress(*Progress.get_default_columns(), *columns, console=Console(stderr=True), transient=True)
+            bar.add_task(what, total=total, rate="")
             bar.start()
         if bar is not None:
-            bar.update(bar.task_ids[0], completed=done, total=total)
+            speed = f"{done / (time.monotonic() - started):.1f} {rate}" if rate else ""
+            bar.update(bar.task_ids[0], completed=done, total=total, rate=speed)
 
     try:
-        yield tell
+        yield on_progress
     finally:
         if bar is not None:
             bar.stop()

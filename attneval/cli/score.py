@@ -6,42 +6,74 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SETTINGS,
     Output,
+    boxes_file_option,
+    gt_options,
     output_options,
     protocol_from,
     protocol_options,
-    scoring_options,
+    resamples_option,
+    rule_option,
+    seed_option,
+    split_option,
 )
 from attneval.cli.settings import config_option
-from attneval.cli.values import FILE, RuleType
+from attneval.cli.streams import tell
+from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
+from attneval.evaluation.engines import ENGINES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from attneval.results.result import Result
 
-FORMATS = ("table", "plain", "json", "csv", "markdown")
 
-
-@click.command(context_settings=SETTINGS)
-@click.argument("exports", type=FILE, nargs=-1)
-@click.option("--attn", type=FILE, help="The attention export; the same as the argument.")
-@click.option("--similarity", type=FILE, multiple=True, help="Scores for retrieval; several files are averaged.")
-@click.option("--name", help="How the system is called in tables.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first so many images; the result is marked PARTIAL.")
-@click.option(
-    "--jobs", type=click.IntRange(1), show_default="2 where that pays", help="Processes that share the images."
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval score maps.npz --gt flickr30k_entities.zip -o result.json",
+        "attneval score maps.npz --gt annotations/ --overlap iof --min f1=0.3",
+    ),
 )
-@click.option("--cache/--no-cache", default=True, show_default=True, help="Keep an index of parsed annotations.")
-@click.option("--items", is_flag=True, help="Keep items one by one beside each .json output, for attneval inspect.")
-@click.option("--min", type=RuleType("min"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is below V.")
-@click.option("--max", type=RuleType("max"), multiple=True, metavar="M=V", help="Exit with 1 if metric M is above V.")
-@scoring_options
+@click.argument("exports", type=FILE, nargs=-1)
+@gt_options()
+@option("--attn", type=FILE, group="Input", help="The attention export; the same as the argument.")
+@option("--similarity", type=FILE, multiple=True, group="Input", help="Scores for retrieval; several are averaged.")
+@split_option
+@option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
+@boxes_file_option
 @protocol_options
-@output_options(*FORMATS)
+@output_options("score")
+@option("--items", is_flag=True, group="Output", help="Keep items beside .json outputs, for attneval inspect.")
+@option("--name", group="Output", help="How the system is called in tables.")
+@rule_option("min", "Exit with 1 if metric M is below V.")
+@rule_option("max", "Exit with 1 if metric M is above V.")
+@option(
+    "--jobs",
+    type=WholeNumber(1),
+    show_default="2 where that pays",
+    group="Process",
+    help="Processes that share images.",
+)
+@option(
+    "--engine",
+    type=click.Choice(("auto", *ENGINES)),
+    default="auto",
+    show_default=True,
+    group="Process",
+    rare=True,
+    help="What runs the work.",
+)
+@option(
+    "--cache/--no-cache", default=True, show_default=True, group="Process", rare=True, help="Keep annotations parsed."
+)
+@resamples_option
+@seed_option
 @config_option
 def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     """Score attention EXPORTS against annotations; several are shards of one.
@@ -50,20 +82,17 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     the export has similarities.
     """
     from attneval.cli.progress import progress
-    from attneval.storage.digests import hashing_ahead
-
-    digests = hashing_ahead(exports or (() if attn is None else (attn,)))
     from attneval.config.options import Options
     from attneval.evaluation.score import score as run
 
     if attn is not None and exports not in {(), (attn,)}:
         raise click.UsageError(f"--attn {attn} stands beside {', '.join(map(str, exports))}")
-    output = Output(values, *FORMATS, inputs=exports or (() if attn is None else (attn,)))
+    output = Output(values, "score", inputs=exports or (() if attn is None else (attn,)))
     if values["items"] and not output.files("json"):
         raise ConfigError("--items needs a result to stand beside", hint="add -o result.json")
     rules = [*values["min"], *values["max"]]
     protocol = protocol_from(values)
-    with progress("scored images", quiet=output.quiet) as tell:
+    with progress("scored images", quiet=output.quiet) as on_progress:
         result = run(
             exports or attn,
             values["gt"],
@@ -71,7 +100,6 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             boxes=values["boxes_file"],
             similarity=values["similarity"],
             split=values["split"],
-            gt_format=values["gt_format"],
             options=Options(
                 resamples=values["resamples"],
                 seed=values["seed"],
@@ -79,25 +107,26 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 name=values["name"],
                 items=values["items"],
                 jobs=values["jobs"],
+                engine=values["engine"],
                 cache=values["cache"],
-                progress=tell,
-                digests=digests,
+                progress=on_progress,
             ),
         )
     emit_result(result, output)
     if not rules:
         return 0
-    from attneval.results.gate import judge
+    from attneval.results.gate import gate
 
-    verdict = judge(result, rules)
+    verdict = gate(result, rules)
     for outcome in verdict.outcomes:
         if not (output.quiet and outcome.passed):
-            click.echo(str(outcome), err=True)
+            tell(str(outcome))
     return verdict.exit_code
 
 
 def emit_result(result: Result, output: Output) -> None:
     """Write a result in the formats asked for, and its items beside each JSON file."""
+    from attneval.report.delimited import result_lines
     from attneval.report.score import score_page
     from attneval.results.result import items_path
 
@@ -108,13 +137,10 @@ def emit_result(result: Result, output: Output) -> None:
             # They are those of the result that was here before.
             path.unlink()
 
-    def text_in(style: str) -> str | None:
-        if style == "json":
-            return result.to_json()
-        if style != "csv":
-            return None
-        from attneval.report.delimited import result_csv
-
-        return result_csv(result)
-
-    output.emit(text_in, lambda: score_page(result, output.digits))
+    output.emit(
+        {
+            "page": lambda: score_page(result, output.digits),
+            "values": result.to_dict,
+            "lines": lambda: result_lines(result),
+        }
+    )

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, say, torch_needed, verbose_option
+from attneval.cli import extra_needed
+from attneval.cli.command import Command, option
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError
 from attneval.training.choices import ModelName
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from attneval.cli.options import Command
+    from attneval.cli.options import Command as Decorated
 
 CONSTRAINTS = ("none", "ccr", "ccs", "ccr,ccs", "supervised")
 CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
@@ -32,7 +35,7 @@ CONFIGS: dict[str, type[ModelConfig | ConstraintConfig | TrainConfig]] = {
 """Parts of a run's configuration."""
 
 
-def run_options(command: Command) -> Command:
+def run_options(command: Decorated) -> Decorated:
     """One flag for each choice of a run; what is not given stays None, so that defaults have one home."""
     for kind in reversed(CONFIGS.values()):
         hints = get_type_hints(kind)
@@ -63,19 +66,43 @@ def _type(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is tuple else hint
 
 
-@click.command(context_settings=SETTINGS)
-@click.option("--model", type=click.Choice(get_args(ModelName)), help="The base model.")
-@click.option(
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=(
+        "attneval train --model scan-t2i --data f30k_precomp -o runs/scan",
+        "attneval train --like runs/scan/best.pth.tar --constraints ccr -o runs/ccr",
+    ),
+)
+@option("--model", type=click.Choice(get_args(ModelName)), group="Input", help="The base model.")
+@option(
+    "--data", type=FILE, group="Input", help="Folder with train and dev in the precomputed layout (docs/training.md)."
+)
+@option(
+    "--gt",
+    type=FILE,
+    group="Input",
+    help="Annotations to score the attention of dev against after each epoch, and to supervise with.",
+)
+@option(
+    "--like",
+    type=FILE,
+    group="Input",
+    help="A checkpoint whose recorded choices are taken where no flag says otherwise.",
+)
+@option(
     "--constraints",
     type=click.Choice(CONSTRAINTS),
     help="Losses on its attention: CCR, CCS, or supervision with the annotations of --gt.  [default: none]",
 )
-@click.option("--data", type=FILE, help="Folder with train and dev in the precomputed layout (docs/training.md).")
-@click.option(
-    "--gt", type=FILE, help="Annotations to score the attention of dev against after each epoch, and to supervise with."
+@option(
+    "-o",
+    "--output",
+    type=FILE,
+    required=True,
+    group="Output",
+    help="Folder of the run; one that is there is gone on with.",
 )
-@click.option("--like", type=FILE, help="A checkpoint whose recorded choices are taken where no flag says otherwise.")
-@click.option("-o", "--output", type=FILE, required=True, help="Folder of the run; one that is there is gone on with.")
 @run_options
 @quiet_option
 @verbose_option
@@ -85,7 +112,7 @@ def train(output: Path, *, quiet: bool, verbose: bool, **values: Any) -> None:  
     A run that was interrupted goes on when the same command is given again, and ends as if it never had been. The log,
     log.jsonl, has one JSON object a line.
     """
-    with torch_needed():
+    with extra_needed("train"):
         from attneval.extraction.annotated import attention_scores, relevant_regions
         from attneval.report.table import safe
         from attneval.training.run.loop import train as run
@@ -186,11 +213,10 @@ class View:
             self._advance_bar(done, of)
 
     def _line(self, text: str) -> None:
-        from attneval.report.table import safe
 
         self._bar.close()
         self._stage = ""
-        click.echo(safe(text.rstrip()), err=True)
+        tell(text.rstrip())
 
 
 def scores_line(scores: dict[str, Any]) -> str:

@@ -6,31 +6,38 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attneval.cli.options import SETTINGS, quiet_option, say, verbose_option
+from attneval.cli.command import Command, option
+from attneval.cli.options import SETTINGS, gt_options, quiet_option, verbose_option
+from attneval.cli.streams import say
 from attneval.cli.values import FILE
 from attneval.errors import EXIT_CANNOT_EVALUATE, EXIT_OK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from attneval.groundtruth.annotation_files import AnnotationFiles
 
-@click.command(context_settings=SETTINGS)
+
+@click.command(
+    cls=Command,
+    context_settings=SETTINGS,
+    examples=("attneval validate maps.npz", "attneval validate maps.npz --gt flickr30k_entities.zip"),
+)
 @click.argument("export", type=FILE)
-@click.option("--gt", type=FILE, help="Also check ids, captions and tokens against annotations.")
-@click.option("--gt-format", type=click.Choice(("auto", "entities", "mdetr")), default="auto", help="Force a format.")
-@click.option("--boxes", type=FILE, help="Region boxes for an export without any.")
-@click.option("--split", type=FILE, help="A list of image ids that must be there.")
+@gt_options("Also check ids, captions and tokens against annotations.")
+@option("--boxes", type=FILE, group="Input", help="Region boxes for an export without any.")
+@option("--split", type=FILE, group="Input", help="A list of image ids that must be there.")
 @quiet_option
 @verbose_option
-def validate(export: Path, gt: Path | None, gt_format: str, boxes: Path | None, split: Path | None, **_: bool) -> int:
+def validate(export: Path, gt: AnnotationFiles | None, boxes: Path | None, split: Path | None, **_: bool) -> int:
     """List every problem of an EXPORT, reading all of it; exit with 2 if there is one."""
-    from attneval.evaluation.score import fit_problems
+    from attneval.evaluation.fit import fit_problems
     from attneval.export.read.reader import find_problems
     from attneval.report.table import safe
 
     problems, opened = find_problems(export)
     if gt is not None and opened is not None and not problems:
-        problems = fit_problems(export, gt, boxes=boxes, split=split, gt_format=gt_format)
+        problems = fit_problems(export, gt, boxes=boxes, split=split)
     for problem in problems:
         say(f"{safe(problem)}\n")
     if opened is not None:

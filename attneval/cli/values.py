@@ -1,4 +1,4 @@
-"""What flags take beyond plain text and numbers; what cannot be read is refused in the words of the library."""
+"""Types of flags beyond plain text and numbers; values that cannot be read are refused in the library's words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from attneval.config.presets import PRESETS, preset
 from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
+from attneval.errors import ProtocolError
 
 if TYPE_CHECKING:
     import dataclasses
@@ -27,10 +28,60 @@ class FileType(click.Path):
         """Refuse nothing."""
         if value == "":
             self.fail("it is empty, and names no file.", param, ctx)
+        if isinstance(value, str) and "\0" in value:
+            self.fail("it holds a null character, and names no file.", param, ctx)
         return super().convert(value, param, ctx)
 
 
 FILE = FileType()
+
+
+LARGEST = 2**31 - 1
+"""The largest whole number that a flag takes; counts beyond it are mistakes, and no machine word for some."""
+
+
+class WholeNumber(click.IntRange):
+    """A whole number that is not below some other, and fits 32 bits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Refuse what is too large."""
+        number = int(super().convert(value, param, ctx))
+        if number > LARGEST:
+            self.fail(f"{number if number < 10**30 else 'it'} is more than {LARGEST}.", param, ctx)
+        return number
+
+
+def checked_metric(flag: str, name: str, example: str) -> None:
+    """Refuse several metrics in one, and name the metric that another spelling stands for.
+
+    Args:
+        flag: The flag.
+        name: What stands for the metric.
+        example: The flag with a metric's place as `{}`.
+
+    Raises:
+        ProtocolError: Either is so; other unknown names are left to those who know what a result holds.
+    """
+    from attneval.metrics.names import meant_by
+    from attneval.metrics.registry import metrics
+
+    known = [metric.name for metric in metrics()]
+    if "," in name:
+        each = " ".join(example.format(part.strip()) for part in name.split(",") if part.strip())
+        raise ProtocolError(f"{flag} {name!r} names several metrics", hint=f"give the flag once for each: {each}")
+    if name not in known and (meant := meant_by(name, known)):
+        raise ProtocolError(f"there is no metric {name!r}", hint=f"did you mean {' or '.join(meant)}?")
+
+
+class MetricType(click.ParamType):  # type: ignore[type-arg]
+    """The name of a metric."""
+
+    name = "metric"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Leave a name as it is, but for near misses."""
+        checked_metric("--metric", value, "-m {}")
+        return str(value)
 
 
 class FieldType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
@@ -79,6 +130,9 @@ class RuleType(click.ParamType):  # type: ignore[type-arg]
         """Read ``METRIC=VALUE``."""
         from attneval.results.gate import Rule
 
+        if isinstance(value, str) and "=" in value:
+            metric, _, bound = value.partition("=")
+            checked_metric(f"--{self.name}", metric, f"--{self.name} {{}}={bound.replace('{', '').replace('}', '')}")
         return value if isinstance(value, Rule) else Rule.parse(self.name, value)
 
 

@@ -1,26 +1,28 @@
-"""How the work is done: what changes no number but the intervals' own chance."""
+"""Options: how the work is done, which changes no number but the chance in intervals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from attneval.storage.digests import Hashing
+    from collections.abc import Callable
 
     Progress = Callable[[int, int], None]
     """Called with how many of how many images are done."""
 
 RESAMPLES = 1000
+"""Bootstrap resamples behind an interval."""
+TRIALS = 10_000
+"""Randomizations behind a p-value."""
+ALPHA = 0.05
+"""Level of significance."""
 SEED = 12345
 
 
 @dataclass(frozen=True)
 class Options:
-    """What does not change a number but how it is computed and told.
+    """Choices that change no number, only how it is computed and reported.
 
     Attributes:
         resamples: Bootstrap resamples behind each interval; 0 for none.
@@ -30,9 +32,9 @@ class Options:
         items: Also look at items one by one, for `attneval inspect`.
         jobs: How many processes share the images, None for two where that pays; the result is the same to the last
             bit.
+        engine: What runs the blocks, a name of `attneval.evaluation.engines`, or `auto`.
         cache: Whether to keep and use an index of parsed annotations.
         progress: Told how many images are done.
-        digests: Digests of input files that are being computed already.
     """
 
     resamples: int = RESAMPLES
@@ -41,6 +43,6 @@ class Options:
     name: str | None = None
     items: bool = False
     jobs: int | None = 1
+    engine: str = "auto"
     cache: bool = True
     progress: Progress | None = None
-    digests: Mapping[Path, Hashing] = field(default_factory=dict)

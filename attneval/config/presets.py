@@ -37,7 +37,7 @@ PRESETS = {
         ),
         Preset(
             "chen2023",
-            Protocol(unit="word", direction="t2i", iou=0.5, overlap="iou", boxes="any", threshold="uniform"),
+            Protocol(unit="word", direction="t2i", iou=0.5, boxes="any", threshold="uniform"),
             "Chen et al., More Than Just Attention, WACV 2023 (arXiv 2105.09597)",
             "precision, recall, f1: the paper's fragments (words and regions) and set-valued target (all regions of "
             "the object). Threshold, IoU and averaging are attneval's, since the paper's values could not be checked; "
@@ -45,7 +45,7 @@ PRESETS = {
         ),
         Preset(
             "mdetr-any",
-            Protocol(unit="phrase", boxes="any", pool="max", unreachable="zero", edges="corner"),
+            Protocol(unit="phrase", overlap="iou", boxes="any", pool="max", unreachable="zero", edges="raw"),
             "Kamath et al., MDETR, ICCV 2021: its Flickr30k evaluator, ANY-BOX protocol",
             "r@1, r@5, r@10 and r@all: micro-average over phrase mentions, a hit when one of the top k boxes has IoU "
             ">= 0.5 with any annotated box. Boxes are ranked by attention, a phrase by the largest of its tokens; tied "
@@ -54,20 +54,29 @@ PRESETS = {
         ),
         Preset(
             "mdetr-merged",
-            Protocol(unit="phrase", boxes="merged", pool="max", unreachable="zero", edges="corner"),
+            Protocol(unit="phrase", overlap="iou", boxes="merged", pool="max", unreachable="zero", edges="raw"),
             "Kamath et al., MDETR, ICCV 2021: its Flickr30k evaluator, MERGED-BOXES protocol",
             "As mdetr-any, with the smallest box around all annotated boxes of a phrase.",
         ),
         Preset(
             "info-ground",
-            Protocol(unit="phrase", pool="max", pointing="center", unreachable="zero"),
+            Protocol(
+                unit="phrase",
+                overlap="iou",
+                pool="max",
+                pointing="center",
+                unreachable="zero",
+                edges="corner",
+                extent="pixel",
+                border="outside",
+            ),
             "Gupta et al., Contrastive Learning for Weakly Supervised Phrase Grounding, ECCV 2020",
             "pointing: every phrase occurrence with a box, the largest of its word pieces, a hit when the centre of "
             "the top region lies in any of its boxes; and r@1, r@5, r@10.",
         ),
         Preset(
             "multigrounding",
-            Protocol(unit="phrase", pool="mean", pointing="center", unreachable="zero", min_area=0.05),
+            Protocol(unit="phrase", pool="mean", pointing="upsampled", unreachable="zero", min_area=0.05, edges="raw"),
             "Akbari et al., Multi-level Multimodal Common Semantic Space for Image-Phrase Grounding, CVPR 2019",
             "mass (attention correctness) and pointing over phrases whose enclosing box covers at least 5 % of the "
             "image. Overlapping boxes count once here and once per box there; the top cell's centre stands in for the "

@@ -7,74 +7,34 @@ Two results can be compared when their protocols agree. The protocol is therefor
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from attneval.config import thresholds
 from attneval.errors import ProtocolError, suggestion
 
-SIGNATURE_VERSION = 1
-"""Raised when a definition changes so that the same protocol gives other numbers."""
+SIGNATURE_VERSION = 2
+"""Raised when a definition changes so that the same protocol gives other numbers.
+
+1: even rows attended to nothing under `uniform`; grounding JSON was read without `edges`.
+2: even rows attend to every key; fields that version 1 did not have take the values that were true then.
+"""
+SETTINGS = ("version", "resamples", "seed")
+"""What a short signature names beside the protocol; comparison never looks at it."""
 
 DIRECTIONS = ("t2i", "i2t")
 
 
-def _choice(default: str, *others: str, help: str) -> Any:  # noqa: A002 - the word every command line uses
-    return field(default=default, metadata={"choices": (default, *others), "help": help})
+def _choice(default: str, *others: str, **texts: str) -> Any:
+    """A field with choices; `help` is what the command line says of it, and `brief` where that is too long."""
+    return field(default=default, metadata={"choices": (default, *others), **texts})
 
 
-def _free(default: Any, *, form: str, help: str) -> Any:  # noqa: A002
-    return field(default=default, metadata={"form": form, "help": help})
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """How a row of weights becomes the set of attended keys.
-
-    Attributes:
-        rule: `uniform`, `abs`, `max`, `top` or `mass`.
-        value: The rule's parameter. `uniform` takes weights above `value / n` for n keys, and is plain `uniform`
-            when `value` is 1.
-    """
-
-    rule: str
-    value: float
-
-    @classmethod
-    def parse(cls, text: str) -> Threshold:
-        """Read `uniform`, `abs:t`, `max:f`, `top:k` or `mass:m`.
-
-        Raises:
-            ProtocolError: The rule does not exist or its parameter is out of range.
-        """
-        rule, _, raw = text.partition(":")
-        if rule == "uniform" and not raw and ":" not in text:
-            return cls("uniform", 1.0)
-        try:
-            value = float(raw)
-        except ValueError:
-            value = math.nan
-        in_range = {
-            "uniform": 0 <= value < math.inf,
-            "abs": 0 <= value < math.inf,
-            "max": 0 <= value <= 1,
-            "top": value >= 1 and value.is_integer(),
-            "mass": 0 < value <= 1,
-        }
-        if not in_range.get(rule, False):
-            raise ProtocolError(
-                f"threshold {text!r} is not a rule",
-                hint="use uniform, uniform:c (weight > c/n), abs:t (weight > t), max:f with f in [0, 1], "
-                "top:k with a whole k >= 1, or mass:m with m in (0, 1]",
-            )
-        return cls(rule, value)
-
-    def __str__(self) -> str:
-        if self.rule == "uniform" and self.value == 1:
-            return "uniform"
-        return f"{self.rule}:{_text(self.value)}"
+def _free(default: Any, **texts: str) -> Any:
+    """A field with values of some `form`."""
+    return field(default=default, metadata=texts)
 
 
 @dataclass(frozen=True)
@@ -93,23 +53,26 @@ class Protocol:
     )
     iou: float = _free(0.5, form="0 < number <= 1", help="a region is relevant when its overlap reaches this value")
     overlap: str = _choice(
+        "auto",
         "iou",
         "iof",
         "center",
         help="iou: intersection over union; iof: intersection over the region's own area, for patch grids; "
-        "center: the region's centre lies in the box",
+        "center: the region's centre lies in the box; auto: iof for grids and boxes that are tiles, else iou",
+        brief="how a region meets a box; iof is for patch grids",
     )
     boxes: str = _choice(
         "any",
         "merged",
         "union",
         help="a phrase with several boxes: any of them, their enclosing box, or the union of their areas",
+        brief="how several boxes of a phrase count; or a FILE of region boxes",
     )
     threshold: str = _free(
         "uniform",
-        form="uniform[:c] | abs:t | max:f | top:k | mass:m",
-        help="which weights count as attended: uniform: > 1/n; abs:t: > t; max:f: >= f times the largest; "
-        "top:k: the k largest; mass:m: the smallest set that holds mass m",
+        form=thresholds.FORM,
+        help=f"which weights count as attended: {thresholds.MEANING}",
+        brief="which weights count as attended; see attneval explain threshold",
     )
     normalize: str = _choice(
         "sum",
@@ -126,7 +89,14 @@ class Protocol:
         help="which precision, recall and F1 are the headline: mean over items, or summed counts",
     )
     pointing: str = _choice(
-        "region", "center", help="the top region is relevant, or its centre lies in a box of the phrase"
+        "region",
+        "center",
+        "upsampled",
+        help="the top region is relevant; its centre lies in a box of the phrase; or the top pixel of the map enlarged "
+        "to the image does",
+    )
+    undefined: str = _choice(
+        "skip", "zero", "error", help="rows without any mass on the regions: leave out, score 0, or refuse"
     )
     ties: str = _choice("expected", "worst", "best", help="how equal similarities are ranked in retrieval")
     folds: int = _free(1, form="whole number >= 1", help="retrieval is averaged over this many consecutive folds")
@@ -140,10 +110,37 @@ class Protocol:
     )
     edges: str = _choice(
         "pixel",
+        "raw",
         "corner",
         help="Flickr30k Entities boxes: pixel: the last pixel is inside (xmin-1, ymin-1, xmax, ymax); "
-        "corner: coordinates are corners, all minus 1, as MDETR's evaluator reads them",
+        "raw: coordinates as they stand; corner: all minus 1",
     )
+    extent: str = _choice(
+        "edge",
+        "pixel",
+        help="lengths in overlaps: edge: continuous, from edge to edge; pixel: pixels are counted, both ends included",
+    )
+    border: str = _choice("inside", "outside", help="a point on the edge of a box is inside, or outside")
+    geometry: str = _choice(
+        "box",
+        "mask",
+        help="what an annotation covers: its box, or its mask, which belongs with grids and overlap iof",
+    )
+    crowd: str = _choice(
+        "include",
+        "ignore",
+        "drop",
+        help="shapes around groups of things count as others do, leave their phrase without a shape, or are dropped",
+    )
+    expression: str = _choice(
+        "whole", "head", help="what of a referring expression is the phrase: all of it, or its head noun"
+    )
+    mentions: str = _choice(
+        "present", "all", help="words that name a category: only if the image has it, or all, the others without a box"
+    )
+
+    definitions: int = field(default=SIGNATURE_VERSION, metadata={"internal": True})
+    """The version of the definitions, as the signature's head says; no choice of a user's."""
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
@@ -164,9 +161,9 @@ class Protocol:
         object.__setattr__(self, "threshold", str(self.rule))
 
     @property
-    def rule(self) -> Threshold:
+    def rule(self) -> thresholds.Threshold:
         """The parsed threshold."""
-        return Threshold.parse(self.threshold)
+        return thresholds.Threshold.parse(self.threshold)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -175,7 +172,14 @@ class Protocol:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        del values["definitions"]
+        return values
+
+    @classmethod
+    def choices(cls) -> tuple[dataclasses.Field[Any], ...]:
+        """The fields that a user chooses, in the order of the command line."""
+        return tuple(spec for spec in dataclasses.fields(cls) if "internal" not in spec.metadata)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Protocol:
@@ -184,8 +188,8 @@ class Protocol:
         Raises:
             ProtocolError: A field does not exist or its value cannot be used.
         """
-        known = {spec.name: spec for spec in dataclasses.fields(cls)}
-        converted = {}
+        known = {spec.name: spec for spec in cls.choices()}
+        converted: dict[str, Any] = {}
         for name, value in values.items():
             if name not in known:
                 hint = suggestion(name, known, f"the fields are {', '.join(known)}")
@@ -198,35 +202,57 @@ class Protocol:
         return cls(**converted)
 
     def signature(self) -> str:
-        """The whole protocol on one line, every field spelled out: ``attneval:1|unit:word|...``."""
-        fields = (f"{name}:{_text(value)}" for name, value in self.to_dict().items())
-        return "|".join((f"attneval:{SIGNATURE_VERSION}", *fields))
+        """The whole protocol on one line, every field spelled out: ``attneval:2|unit:word|...``."""
+        return self._line(self.to_dict())
+
+    def short_signature(self, **settings: Any) -> str:
+        """What differs from the defaults, and settings that change no value: ``attneval:2|overlap:iof|seed:12345``.
+
+        Args:
+            settings: Some of `SETTINGS` with their values.
+        """
+        defaults = Protocol().to_dict()
+        values = {name: value for name, value in self.to_dict().items() if value != defaults[name]}
+        return self._line(values | settings)
+
+    def _line(self, values: dict[str, Any]) -> str:
+        fields = (f"{name}:{thresholds.shortest(value)}" for name, value in values.items())
+        return "|".join((f"attneval:{self.definitions}", *fields))
 
     @classmethod
     def parse(cls, signature: str) -> Protocol:
-        """Read a signature back.
+        """Read a signature back, a whole or a short one.
+
+        Fields that it does not name have their defaults, which are what was true before there were such fields.
 
         Raises:
-            ProtocolError: It is not a signature of this version.
+            ProtocolError: It is not a signature, or one of a later version.
         """
         head, *parts = signature.strip().split("|")
-        if not re.fullmatch(r"attneval:\d+", head) or not all(":" in part for part in parts):
-            raise ProtocolError(f"{signature!r} is not a signature", hint="it starts with attneval:1|unit:...")
-        if int(head.partition(":")[2]) != SIGNATURE_VERSION:
+        if not re.fullmatch(r"attneval:\d{1,9}", head) or not all(":" in part for part in parts):
+            raise ProtocolError(f"{signature!r} is not a signature", hint="it starts with attneval:2|unit:...")
+        version = int(head.partition(":")[2])
+        if not 1 <= version <= SIGNATURE_VERSION:
             raise ProtocolError(
-                f"signature version {head.partition(':')[2]} is not {SIGNATURE_VERSION}",
-                hint="its numbers follow other definitions; score the export again",
+                f"signature version {version} is later than {SIGNATURE_VERSION}, the last that this attneval knows",
+                hint="its numbers follow other definitions; use a newer attneval",
             )
         fields = [(name, value) for name, _, value in (part.partition(":") for part in parts)]
         twice = [name for name, count in Counter(name for name, _ in fields).items() if count > 1]
         if twice:
             raise ProtocolError(f"{signature!r} gives {twice[0]} twice", hint="each field has one value")
-        return cls.from_dict(dict(fields))
+        values = {name: value for name, value in fields if name not in SETTINGS}
+        if version == 1:
+            values = {"overlap": "iou", **values}
+        return dataclasses.replace(cls.from_dict(values), definitions=version)
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """The fields in which two protocols differ, with both values."""
-        mine, theirs = self.to_dict(), other.to_dict()
-        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+        first, second = self.to_dict(), other.to_dict()
+        fields = {name: (first[name], second[name]) for name in first if first[name] != second[name]}
+        if self.definitions != other.definitions:
+            fields["signature version"] = (self.definitions, other.definitions)
+        return fields
 
 
 def _converted(value: Any, kind: type) -> Any:
@@ -239,8 +265,3 @@ def _converted(value: Any, kind: type) -> Any:
     if isinstance(value, bool) or (kind is int and isinstance(value, float) and not value.is_integer()):
         raise TypeError(value)
     return kind(value)
-
-
-def _text(value: Any) -> str:
-    """The shortest text that reads back as the same value: `1`, not `1.0`."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -5,26 +5,26 @@ The nearest file wins and nothing is merged. Paths are relative to the file. Key
 
 from __future__ import annotations
 
-import dataclasses
+import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from attneval.config.protocol import Protocol
 from attneval.errors import ConfigError, suggestion
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-BOX_RULES = next(field for field in dataclasses.fields(Protocol) if field.name == "boxes").metadata["choices"]
-PATHS = ("gt", "split", "boxes-file", "baseline")
+BOX_RULES = next(field for field in Protocol.choices() if field.name == "boxes").metadata["choices"]
+PATHS = ("gt", "gt-sizes", "synonyms", "split", "boxes-file", "baseline")
 """Settings that are paths."""
+LISTS_OF_PATHS = ("gt", "gt-sizes")
+"""Settings that may be several paths."""
 GATE = ("baseline", "min", "max", "max-drop", "only-significant", "github")
 """Settings of the table `gate`."""
 TABLES_OF_NUMBERS = ("min", "max", "max-drop")
 TOP = (
-    *("gt", "gt-format", "split", "boxes-file", "preset"),
-    *(field.name.replace("_", "-") for field in dataclasses.fields(Protocol)),
+    *("gt", "gt-format", "gt-sizes", "synonyms", "split-name", "split", "boxes-file", "preset"),
+    *(field.name.replace("_", "-") for field in Protocol.choices()),
     *("resamples", "seed", "trials", "alpha", "metric", "format", "digits", "color", "jobs", "cache"),
 )
 """Settings of the file itself."""
@@ -48,16 +48,29 @@ class Config:
 NOTHING = Config(None, {}, {})
 
 
-def find(start: Path) -> Path | None:
-    """The nearest configuration file in a directory or one above it."""
+def find(start: Path | None = None) -> Path | None:
+    """The nearest configuration file in a directory, by default the working directory, or one above it.
+
+    A directory that is gone or may not be entered has none.
+    """
+    if start is None:
+        try:
+            start = Path.cwd()
+        except OSError:
+            return None
     for folder in (start, *start.parents):
-        own = folder / "attneval.toml"
-        if own.is_file():
-            return own
-        project = folder / "pyproject.toml"
-        if project.is_file() and "attneval" in _read(project).get("tool", {}):
+        file, project = folder / "attneval.toml", folder / "pyproject.toml"
+        if os.path.isfile(file):  # noqa: PTH113 - unlike the method of paths it never raises
+            return file
+        if os.path.isfile(project) and _tool_table(_read(project)) is not None:  # noqa: PTH113
             return project
     return None
+
+
+def _tool_table(values: dict[str, Any]) -> Any:
+    """The settings under `tool.attneval` of a project's file; None where it has none."""
+    tool = values.get("tool")
+    return tool.get("attneval") if isinstance(tool, dict) else None
 
 
 def load(path: Path | None) -> Config:
@@ -70,7 +83,10 @@ def load(path: Path | None) -> Config:
         return NOTHING
     values = _read(path)
     if path.name == "pyproject.toml":
-        values = values.get("tool", {}).get("attneval", {})
+        values = _tool_table(values) or {}
+        if not isinstance(values, dict):
+            hint = "write [tool.attneval] and its settings below it"
+            raise ConfigError(f"{path}: tool.attneval must be a table", hint=hint)
     gate = values.pop("gate", {})
     if not isinstance(gate, dict):
         raise ConfigError(f"{path}: gate must be a table", hint="write [gate] and its settings below it")
@@ -85,12 +101,12 @@ def _with_boxes_file(path: Path, top: dict[str, Any]) -> dict[str, Any]:
     """
     boxes = top.get("boxes", [])
     named = boxes if isinstance(boxes, list) else [boxes]
-    files = [own for own in named if isinstance(own, str) and own not in BOX_RULES]
+    files = [one for one in named if isinstance(one, str) and one not in BOX_RULES]
     if len(files) + ("boxes-file" in top) > 1:
         raise ConfigError(f"{path}: boxes = {boxes!r} names a second file of region boxes", hint="name one of them")
     if files:
         top = top | {"boxes-file": _path(path, "boxes", files[0])}
-        top["boxes"] = [own for own in named if own not in files]
+        top["boxes"] = [one for one in named if one not in files]
     return top
 
 
@@ -109,7 +125,9 @@ def _read(path: Path) -> dict[str, Any]:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deeply to be read") from error
+    except ValueError as error:  # not TOML, no UTF-8, or a number of too many digits
         raise ConfigError(f"{path} is not TOML ({error})") from error
     return values
 
@@ -128,6 +146,8 @@ def _checked(path: Path, values: dict[str, Any], known: tuple[str, ...], prefix:
         elif isinstance(value, dict):
             raise ConfigError(f"{path}: {prefix}{key} must be a plain value, not a table")
         elif name in PATHS:
-            value = _path(path, f"{prefix}{key}", value)  # noqa: PLW2901
+            named = value if isinstance(value, list) and name in LISTS_OF_PATHS else [value]
+            paths = [_path(path, f"{prefix}{key}", one) for one in named]
+            value = paths if isinstance(value, list) else paths[0]  # noqa: PLW2901
         checked[name] = value
     return checked

@@ -1,4 +1,4 @@
-"""What a run has summed, and what similarities rank, as a result."""
+"""Sums and ranks, put together to a result."""
 
 from __future__ import annotations
 
@@ -7,118 +7,133 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.random
 
-from attneval.errors import ExportError, NothingToScoreError
-from attneval.evaluation.block import MEAN
-from attneval.metrics.ranks import NonFiniteScoreError, retrieval_ranks
-from attneval.metrics.retrieval import retrieval_columns
-from attneval.results.notes import REACHING, unreached
-from attneval.results.result import Input, Result
+from attneval.errors import NothingToScoreError
+from attneval.evaluation.select_images import Shortfall
+from attneval.evaluation.weight_reader import MEAN
+from attneval.results.notes import REACHING, Note, computed_notes, only_first, targetless
+from attneval.results.result import Result
 from attneval.results.summary import summarise
 from attneval.statistics.image_sums import ImageSums
-from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.evaluation.run import Part, Run
+    from attneval.config.options import Options
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.add_up import ChannelSums, RunSums
+    from attneval.evaluation.manifest import Manifest
+    from attneval.evaluation.rank_queries import RankedQueries
+    from attneval.evaluation.select_images import Selection
     from attneval.export.read.content import AttentionExport
-    from attneval.export.read.similarity import Similarity
     from attneval.results.items import ItemTable
     from attneval.results.scores import Scores
+    from attneval.statistics.image_sums import GroupSums
+    from attneval.statistics.ranks import RankTable
 
 
 @dataclass(frozen=True, eq=False)
-class Ranked:
-    """What retrieval gave.
+class Parts:
+    """Everything that a result is put together from.
 
     Attributes:
-        image_id: The images.
-        captions: How many captions they have.
-        columns: f8[I] by name, sums of each image.
-        ranks: The ranks of all queries by direction.
+        export: The export, if there is one.
+        selection: The images whose maps were scored.
+        sums: Their sums.
+        ranked: What retrieval gave.
+        ground_truth: The annotations' format; empty without any.
+        annotations_sha256: The digest of the annotation files read; None without any.
     """
 
-    image_id: list[str]
-    captions: int
-    columns: dict[str, NDArray[np.float64]]
-    ranks: dict[str, RankTable]
+    export: AttentionExport | None
+    selection: Selection
+    sums: RunSums
+    ranked: RankedQueries
+    ground_truth: str
+    annotations_sha256: str | None
 
 
-def rank(run: Run, scores: Similarity, wanted: list[str] | None) -> Ranked:
-    """Rank by similarity.
-
-    Args:
-        run: The run.
-        scores: The similarities.
-        wanted: The images that count; None for all.
-
-    Raises:
-        ExportError: A score is not finite, or the images do not divide into the folds.
-    """
-    keep = run.choose(scores.image_id, wanted)
-    chosen, protocol = scores.of_images(keep), run.protocol
-    try:
-        ranks = retrieval_ranks(chosen.matrix, chosen.caption_image, ties=protocol.ties, folds=protocol.folds)
-    except NonFiniteScoreError as error:
-        # Where it is in the file, not among what was chosen of it.
-        image, caption = int(keep[error.image]), int(scores.captions_of(keep)[error.caption])
-        where = f"similarity[{image}, {caption}] of image {scores.image_id[image]}"
-        raise ExportError(f"{scores.source}: {where} is {error.value}") from error
-    except ValueError as error:
-        raise ExportError(f"{scores.source}: similarity: {error}") from error
-    return Ranked(
-        chosen.image_id,
-        len(chosen.caption_image),
-        retrieval_columns(ranks, len(chosen.image_id)),
-        {direction: RankTable(r.image, r.rank(), r.fold) for direction, r in ranks.items()},
-    )
-
-
-def result_of(run: Run, export: AttentionExport | None, ranked: Ranked | None, default_name: str) -> Result:
+def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Options) -> Result:
     """Put everything together.
 
     Raises:
         NothingToScoreError: There is nothing to put together.
+        AlignmentError: Captions or words are missing, and the protocol does not allow for that.
     """
-    headline = run.parts.get((MEAN, run.protocol.directions[0]))
-    if headline is not None and not sum(table["items"].sum() for table in headline.tables):
-        if run.protocol.directions[0] == "i2t":
+    sums, ranked = parts.sums, parts.ranked
+    notes = notes_of(parts, protocol)
+    headline = sums.channels.get((MEAN, protocol.directions[0]))
+    _refuse_nothing(headline, ranked, protocol, notes)
+    partial = parts.selection.partial or ranked.partial
+    if partial:
+        notes.append(only_first(options.limit or 0))
+    scores = _scores(sums, headline, ranked, protocol, options)
+    channels = {}
+    if len(sums.channels) > 1:
+        nothing = dataclasses.replace(ranked, image_id=[], columns={}, ranks={})
+        channels = {
+            _channel_name(parts.export, *key): _scores(sums, channel, nothing, protocol, options)
+            for key, channel in sums.channels.items()
+        }
+    counts = dict(sums.counts)
+    if ranked.image_id:
+        counts |= {"retrieval_images": len(ranked.image_id), "retrieval_captions": ranked.captions}
+    if headline is not None:
+        items, reached = (int(scores.sums.columns[name].sum()) for name in ("items", "reached"))
+        counts |= {"items": items, "unreachable": items - reached}
+    return Result(
+        name=options.name or manifest.stem,
+        protocol=protocol,
+        scores=scores,
+        counts=counts,
+        channels=channels,
+        inputs=manifest.inputs(parts.annotations_sha256),
+        model=parts.export.header.about if parts.export is not None else {},
+        notes=notes + computed_notes(scores.metrics, counts, protocol),
+        partial=partial,
+        ground_truth=parts.ground_truth,
+        resamples=options.resamples,
+        seed=options.seed,
+        items=_joined(sums.items),
+    )
+
+
+def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
+    """Gather what a reader of the numbers has to know.
+
+    Raises:
+        AlignmentError: Captions or words are missing, and the protocol does not allow for that.
+    """
+    export, selection, sums = parts.export, parts.selection, parts.sums
+    notes = list(map(Note, export.warnings if export is not None else ()))
+    notes += [shortfall.note(protocol.missing) for shortfall in selection.shortfalls]
+    notes += [selection.reason] if selection.reason is not None else []
+    notes += parts.ranked.notes
+    seen = sums.targetless
+    notes += targetless(seen.expressions, seen.rows, seen.entropy, seen.largest)
+    if export is not None:
+        notes += map(Note, dict.fromkeys(sums.mismatches.warnings))  # an index tells every block of all of them
+        notes += map(Note, sums.mismatches.disagreements(export.path, len(export.caption_image)))
+        notes += [shortfall.note(protocol.missing) for shortfall in shortfalls_of(export, sums)]
+    return notes
+
+
+def shortfalls_of(export: AttentionExport, sums: RunSums) -> list[Shortfall]:
+    """Captions and words of an export that are missing."""
+    missing = sums.mismatches.missing(export.path, len(export.caption_image), sums.counts)
+    return [Shortfall(text, hint) for text, hint in missing]
+
+
+def _refuse_nothing(headline: ChannelSums | None, ranked: RankedQueries, protocol: Protocol, notes: list[Note]) -> None:
+    if headline is not None and not headline.columns["items"].sum():
+        if protocol.directions[0] == "i2t":
             raise NothingToScoreError(
                 "no region covers an annotated phrase, so that direction i2t has no items",
                 hint=REACHING,
             )
         raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
-    if headline is None and ranked is None:
-        raise NothingToScoreError(f"there is nothing to score: {'; '.join(run.notes)}")
-    if run.partial:
-        run.notes.append(f"PARTIAL: only the first {run.options.limit} images were scored")
-    scores = _scores(run, headline, ranked)
-    channels = {}
-    if len(run.parts) > 1:
-        channels = {_channel_name(export, *key): _scores(run, part, None) for key, part in run.parts.items()}
-    counts = dict(run.counts)
-    if ranked is not None:
-        counts |= {"retrieval_images": len(ranked.image_id), "retrieval_captions": ranked.captions}
-    if headline is not None:
-        items = {k: int(scores.sums.columns[k].sum()) for k in ("items", "reached")}
-        counts |= {"items": items["items"], "unreachable": items["items"] - items["reached"]}
-    return Result(
-        name=run.options.name or default_name,
-        protocol=run.protocol,
-        scores=scores,
-        counts=counts,
-        channels=channels,
-        inputs=[Input(role, str(path), digest) for role, path, digest in run.inputs()],
-        model=export.header.about if export is not None else {},
-        notes=run.notes + unreached(counts, run.protocol),
-        partial=run.partial,
-        ground_truth=run.ground_truth,
-        resamples=run.options.resamples,
-        seed=run.options.seed,
-        items=_joined(run.items),
-    )
+    if headline is None and not ranked.image_id:
+        raise NothingToScoreError(f"there is nothing to score: {'; '.join(notes)}")
 
 
 def _joined(items: list[ItemTable]) -> ItemTable | None:
@@ -129,29 +144,34 @@ def _joined(items: list[ItemTable]) -> ItemTable | None:
     return ItemTable.joined(items)
 
 
-def _scores(run: Run, part: Part | None, ranked: Ranked | None) -> Scores:
-    """Scores from the sums of a part, of retrieval or of both, the images in the order of their ids."""
-    image_id = sorted({*(run.image_id if part else ()), *(ranked.image_id if ranked else ())})
+def _scores(
+    sums: RunSums, channel: ChannelSums | None, ranked: RankedQueries, protocol: Protocol, options: Options
+) -> Scores:
+    """Scores from the sums of a channel, of retrieval or of both, the images in the order of their ids."""
+    sources = [] if channel is None else [(sums.image_id, channel.columns)]
+    sources += [(ranked.image_id, ranked.columns)] if ranked.image_id else []
+    image_id = sorted({name for names, _ in sources for name in names})
     row = {name: i for i, name in enumerate(image_id)}
     columns: dict[str, NDArray[np.float64]] = {}
-    ranks: dict[str, RankTable] = {}
-    sources = [(run.image_id, part.columns())] if part else []
-    if ranked:
-        sources.append((ranked.image_id, ranked.columns))
     for names, table in sources:
         place = np.array([row[name] for name in names], np.int64)
         for column, values in table.items():
             columns[column] = np.zeros(len(image_id))
             columns[column][place] = values
-    if ranked:
+    by: GroupSums = {}
+    if channel is not None:
+        place = np.array([row[name] for name in sums.image_id], np.int64)
+        by = {kind: {name: rows.moved(place) for name, rows in named.items()} for kind, named in channel.by.items()}
+    ranks: dict[str, RankTable] = {}
+    if ranked.image_id:
         place = np.array([row[name] for name in ranked.image_id], np.int64)
         ranks = {d: dataclasses.replace(table, image=place[table.image]) for d, table in ranked.ranks.items()}
     return summarise(
-        ImageSums(image_id, columns, ranks),
-        part.totals if part else {},
-        run.protocol,
-        resamples=run.options.resamples,
-        seed=run.options.seed,
+        ImageSums(image_id, columns, ranks, by),
+        {} if channel is None else channel.totals,
+        protocol,
+        resamples=options.resamples,
+        seed=options.seed,
     )
 
 

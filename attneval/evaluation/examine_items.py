@@ -21,9 +21,13 @@ import numpy as np
 
 from attneval.arrays.ragged import ranges
 from attneval.arrays.strings import Strings
+from attneval.errors import ProtocolError
 from attneval.evaluation.sum_items import item_chunks
-from attneval.metrics.hits import Judged
+from attneval.evaluation.weight_reader import MEAN
+from attneval.metrics.hits import Hits
+from attneval.metrics.populations import counted, scored
 from attneval.metrics.rankings import Rows, normalised
+from attneval.metrics.set_scores import set_scores
 from attneval.results.items import (
     MISSED,
     NARROW,
@@ -38,37 +42,57 @@ from attneval.results.items import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
-    from attneval.evaluation.sum_items import Weights
+    from attneval.evaluation.caption_block import CaptionBlock
+    from attneval.evaluation.read_regions import BlockRegions
+    from attneval.evaluation.weight_reader import Weights
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
     from attneval.matching.items import Items
-    from attneval.matching.phrases import Mentions
+    from attneval.matching.phrases import ScoredPhrases
 
 
-def examine(
+def examine_items(
+    captions: CaptionBlock, phrases: ScoredPhrases, items: Items, weights: Weights, protocol: Protocol
+) -> ItemTable:
+    """Look at the items of a block in direction t2i, one by one, under the mean of all channels.
+
+    Raises:
+        ProtocolError: Captions have regions of their own, of which a table of images has no place.
+    """
+    if captions.export.caption_region is not None:
+        raise ProtocolError(
+            f"{captions.export.path} has regions of its own for each caption, and items are kept by image",
+            hint="score without --items",
+        )
+    return tabulate_items(
+        captions.truth, captions.alignment, phrases, items, weights, protocol=protocol, regions=captions.regions
+    )
+
+
+def tabulate_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: Mentions,
+    phrases: ScoredPhrases,
     items: Items,
     weights: Weights,
     *,
     protocol: Protocol,
-    regions: tuple[NDArray[np.int64], NDArray[np.float64]],
+    regions: BlockRegions,
 ) -> ItemTable:
-    """Look at the items of a block in direction t2i, one by one.
+    """Look at items one by one.
 
     Args:
         truth: The annotations.
         alignment: Their words.
-        mentions: The annotated words.
+        phrases: The annotated words.
         items: The items; those without weights attend to nothing, and are left out unless they count as 0.
-        weights: Their rows of weights.
-        protocol: How they are judged.
-        regions: i8[I+1] and f8[sum R, 4], the regions that count.
+        weights: Their weights.
+        protocol: How they are scored.
+        regions: The regions that count.
     """
-    context = _Context.of(truth, mentions)
+    context = _Context.from_phrases(truth, phrases)
     m = len(items.own)
     kind = np.full(m, MISSED, np.uint8)
     scores, top = np.zeros((m, 3), np.float32), np.tile(np.array([-1, 0], np.float32), (m, 1))
@@ -76,17 +100,17 @@ def examine(
     relevant = items.sets["relevant"]
     reached = relevant.size[items.own] > 0
     kind[~reached] = UNREACHABLE
-    present = items.given | (protocol.missing == "zero")
+    present = counted(items.given, protocol, items.undefined)
     bits: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
     for chunk in item_chunks(items, present & ~items.ranked):
         nothing = np.zeros((len(chunk), int(items.key_count[chunk[0]])), np.bool_)
         bits |= _packed(chunk, nothing, _as_bits(relevant, items.own[chunk], nothing.shape))
     for chunk in item_chunks(items, items.ranked):
-        rows = Rows.rank(normalised(weights(chunk), protocol.normalize), protocol.rule)
-        own = Judged(rows, np.arange(len(chunk)), relevant, items.own[chunk])
+        rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
+        own = Hits(rows, np.arange(len(chunk)), relevant, items.own[chunk])
         tp = own.true_positives
-        precision, recall = tp / np.maximum(own.attended, 1), tp / np.maximum(own.relevant, 1)
-        scores[chunk] = np.stack((precision, recall, 2 * tp / np.maximum(own.attended + own.relevant, 1)), axis=1)
+        scores[chunk] = of_set = set_scores(tp, own.attended, own.relevant)
+        precision, recall, _ = of_set.T
         first = rows.weight.argmax(axis=1)
         top[chunk] = np.stack((first, rows.weight[np.arange(len(chunk)), first]), axis=1)
         kind[chunk[tp > 0]] = SPILLED
@@ -102,13 +126,13 @@ def examine(
     none = np.zeros(0, np.uint8)
     captions = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))
     return ItemTable(
-        image_id=Strings.of(truth.image_id),
+        image_id=Strings.from_texts(truth.image_id),
         caption_image=captions.astype(np.int32),
         caption_index=truth.caption_index.astype(np.int16),
         caption_text=truth.text,
-        types=Strings.of(truth.types),
-        region_offset=regions[0],
-        region_box=regions[1].astype(np.float32),
+        types=Strings.from_texts(truth.types),
+        region_offset=regions.offset,
+        region_box=regions.box.astype(np.float32),
         item_caption=items.caption[kept].astype(np.int32),
         item_span=_spans(truth, alignment, items)[kept],
         item_types=items.types[kept].astype(np.int32),
@@ -118,12 +142,12 @@ def examine(
         item_other=other[kept],
         attended=np.concatenate([none, *(a for a, _ in pairs)]),
         relevant=np.concatenate([none, *(r for _, r in pairs)]),
-        scored=(reached | (protocol.unreachable == "zero"))[kept],
+        scored=scored(reached, protocol)[kept],
     )
 
 
-def _as_bits(sets: Sets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Sets of keys as b[m, n]."""
+def _as_bits(sets: IndexSets, of: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """IndexSets of keys as b[m, n]."""
     member = np.zeros(shape, np.bool_)
     size = sets.size[of]
     member[np.repeat(np.arange(len(of)), size), sets.member[ranges(sets.offset[of], size)]] = True
@@ -158,14 +182,14 @@ class _Context:
     topic_span: NDArray[np.int64]  # the first span of the entity's first phrase in the caption
 
     @classmethod
-    def of(cls, truth: GroundTruth, mentions: Mentions) -> _Context:
+    def from_phrases(cls, truth: GroundTruth, phrases: ScoredPhrases) -> _Context:
         entities = len(truth.box_offset) - 1
         types = np.zeros(entities, np.int64)
         known = truth.phrase_entity >= 0
         np.bitwise_or.at(types, truth.phrase_entity[known], truth.phrase_types[known])
-        keys = mentions.caption * max(entities, 1) + truth.phrase_entity[mentions.phrase]
+        keys = phrases.caption * max(entities, 1) + truth.phrase_entity[phrases.phrase]
         topic, first = np.unique(keys, return_index=True)
-        return cls(types, topic, truth.span[truth.span_offset[mentions.phrase[first]]])
+        return cls(types, topic, truth.span[truth.span_offset[phrases.phrase[first]]])
 
     def mistaken(
         self, items: Items, rows: Rows, chunk: NDArray[np.int64], wrong: NDArray[np.int64]
@@ -175,7 +199,7 @@ class _Context:
         other = items.other[ranges(items.other_offset[wrong], count)]
         place = np.repeat(np.arange(len(wrong)), count)
         row = np.searchsorted(chunk, wrong)[place]
-        hits = Judged(rows, row, items.sets["relevant"], other).true_positives
+        hits = Hits(rows, row, items.sets["relevant"], other).true_positives
         keys = items.caption[wrong][place] * max(len(self.entity_types), 1) + other
         where = np.minimum(np.searchsorted(self.topic, keys), max(len(self.topic) - 1, 0))
         mentioned = self.topic[where] == keys if len(self.topic) else np.zeros(len(keys), np.bool_)

@@ -1,34 +1,37 @@
-"""Score an export against annotations: the main job, from files to a result."""
+"""The recipe of a scoring: from files to a result."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attneval.config.options import Options
 from attneval.config.protocol import Protocol
-from attneval.errors import AlignmentError, DataError, ExportError, NothingToScoreError
-from attneval.evaluation.run import LEFT_OUT, Run
-from attneval.evaluation.score_block import Inputs, open_exports
+from attneval.evaluation.add_up import add_up
+from attneval.evaluation.block_scorer import block_scorer
+from attneval.evaluation.engines import choose_jobs, engine
+from attneval.evaluation.manifest import Manifest
+from attneval.evaluation.plan_blocks import bytes_of_images, plan_blocks
+from attneval.evaluation.select_images import select_images
+from attneval.evaluation.settle_overlap import settle_overlap
+from attneval.evaluation.stated import as_stated
+from attneval.groundtruth.index import digest_and_keep, through_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from attneval.groundtruth.annotation_files import GivenFiles
     from attneval.results.result import Result
-
-    Pathlike = str | Path
-
-__all__ = ["Options", "fit_problems", "score"]
 
 
 def score(
-    attn: Pathlike | Sequence[Pathlike] | None = None,
-    gt: Pathlike | None = None,
+    attn: str | Path | Sequence[str | Path] | None = None,
+    gt: GivenFiles | None = None,
     *,
     protocol: Protocol | None = None,
-    boxes: Pathlike | None = None,
-    similarity: Sequence[Pathlike] = (),
-    split: Pathlike | None = None,
+    boxes: str | Path | None = None,
+    similarity: Sequence[str | Path] = (),
+    split: str | Path | None = None,
     gt_format: str = "auto",
     options: Options | None = None,
 ) -> Result:
@@ -36,12 +39,13 @@ def score(
 
     Args:
         attn: The export; several are shards of one.
-        gt: The annotations; without them attention is not scored.
+        gt: The annotations: a path, several files that belong together, or `AnnotationFiles`; without them attention is
+            not scored.
         protocol: How; the defaults by default.
         boxes: Region boxes for an export without any.
         similarity: Similarity files in place of the export's own matrix; several are averaged.
         split: A text file of image ids, one a line: only these count, and all of them must be there.
-        gt_format: `entities` or `mdetr` to force the annotations' format.
+        gt_format: A format's name to force the annotations' format.
         options: What changes no number.
 
     Returns:
@@ -50,78 +54,25 @@ def score(
     Raises:
         AttnevalError: The input cannot be read or does not fit together, or nothing in it can be scored.
     """
-    run = Run(protocol or Protocol(), options or Options())
-    paths = tuple(run.input("attn", path) for path in _listed(attn))
-    boxes = None if boxes is None else run.input("boxes", boxes)
-    wanted = None if split is None else _read_ids(run.input("split", split))
-    export = open_exports(paths, boxes) if paths else None
-    run.notes += export.warnings if export is not None else ()
-    attention = None
-    if export is not None and export.maps and gt is not None:
-        inputs = Inputs(paths, boxes, Path(gt), gt_format, run.protocol, run.options.items)
-        attention = run.attention(export, inputs, wanted)
-    elif gt is None:
-        run.notes.append("attention was not scored: no annotations were given (--gt)")
-    else:
-        run.notes.append("attention was not scored: there are no attention maps")
-    # What comes afterwards is imported and done while other processes score the maps.
-    from attneval.evaluation.assemble import rank, result_of
-    from attneval.export.read.similarity import open_similarity, similarity_of
+    options = options or Options()
+    manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format)
+    ids = manifest.split_ids()
+    asked, export = as_stated(protocol or Protocol(), manifest.paths.open_export())
+    protocol = settle_overlap(asked, export)
+    source = manifest.paths.open_for_maps(export, protocol)
+    selection = select_images(export, source, ids, protocol, gt=manifest.paths.gt, limit=options.limit)
+    annotations = through_index(source, selection.ids_in(export), use=options.cache and not selection.absent)
+    jobs = choose_jobs(options.jobs, bytes_of_images(export, selection.rows))
+    blocks = plan_blocks(export, selection, jobs)
+    scorer = block_scorer(manifest.paths, export, annotations, protocol, keep_items=options.items)
+    with engine(options.engine, jobs)(blocks, scorer, jobs) as pending:
+        # What is done while other processes score the maps is imported then, too.
+        from attneval.evaluation.assemble import Parts, assemble
+        from attneval.evaluation.rank_queries import rank_queries
 
-    ranked = None
-    matrix = similarity_of(export) if export is not None else None
-    if similarity:
-        matrix, assumed = open_similarity([run.input("similarity", path) for path in similarity], export)
-        run.notes += assumed
-    run.begin_hashing()
-    if matrix is not None:
-        ranked = rank(run, matrix, wanted)
-    else:
-        run.notes.append("retrieval was not scored: there are no similarities")
-    if attention is not None:
-        attention()
-    named = [*paths, *map(Path, similarity)]
-    return result_of(run, export, ranked, default_name=named[0].stem if named else "")
-
-
-def fit_problems(
-    attn: Pathlike,
-    gt: Pathlike,
-    *,
-    boxes: Pathlike | None = None,
-    split: Pathlike | None = None,
-    gt_format: str = "auto",
-) -> list[str]:
-    """Everything that keeps an export from being scored against annotations, as one list.
-
-    Raises:
-        AttnevalError: The export or the annotations cannot be read at all.
-    """
-    run = Run(Protocol(missing="skip"), Options(resamples=0))
-    paths = (run.input("attn", attn),)
-    boxes = None if boxes is None else run.input("boxes", boxes)
-    wanted = None if split is None else _read_ids(run.input("split", split))
-    try:
-        export = open_exports(paths, boxes)
-        inputs = Inputs(paths, boxes, Path(gt), gt_format, run.protocol)
-        if export.maps:
-            run.attention(export, inputs, wanted)()
-        else:
-            run.images(export, inputs.open_source(), inputs.gt, wanted)
-    except (ExportError, AlignmentError, NothingToScoreError) as error:
-        run.notes.append(str(error))
-    return [note.removesuffix(LEFT_OUT) for note in run.notes]
-
-
-def _listed(attn: Pathlike | Sequence[Pathlike] | None) -> list[Pathlike]:
-    if attn is None:
-        return []
-    return [attn] if isinstance(attn, str | Path) else list(attn)
-
-
-def _read_ids(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a list of image ids ({error})") from error
-    return list(dict.fromkeys(lines))
+        manifest.begin_digests()
+        ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit)
+        sums = add_up(pending, images=sum(map(len, blocks)), progress=options.progress)
+    sha256 = digest_and_keep(annotations, sums.digests, sums.truth)
+    parts = Parts(export, selection, sums, ranked, source.format if source is not None else "", sha256)
+    return assemble(parts, manifest, protocol, options)

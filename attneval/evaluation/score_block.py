@@ -1,276 +1,120 @@
-"""Blocks of images, from files to sums, in one process or several.
-
-Blocks are independent of one another and an image is never split, so they can be worked on in any order, in several
-processes, and give the same to the last bit.
-"""
+"""The recipe of a block: some images, from their columns to sums."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from attneval.arrays.index_sets import Sets
-from attneval.evaluation.block import MEAN, Block
-from attneval.evaluation.engines.processes import can_fork, processors, share_out
-from attneval.evaluation.sum_items import Scored, score_items
-from attneval.export.read.reader import BLOCK_BYTES, open_export
-from attneval.groundtruth import open_ground_truth
-from attneval.groundtruth.index import Cached, Index
-from attneval.matching.alignment import ABSENT, Alignment, Words
-from attneval.matching.items import word_items
-from attneval.matching.mismatches import Problems
-from attneval.matching.phrases import Mentions
+from attneval.evaluation.caption_block import read_captions
+from attneval.evaluation.count_block import count_block
+from attneval.evaluation.direction_items import direction_items, direction_sets
+from attneval.evaluation.read_regions import center_regions
+from attneval.evaluation.sum_items import sum_items
+from attneval.evaluation.targetless import Targetless, look_at_targetless
+from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
+from attneval.matching.mismatches import Mismatches, find_mismatches
+from attneval.matching.phrases import ScoredPhrases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
     from attneval.config.protocol import Protocol
+    from attneval.evaluation.plan_blocks import Block
+    from attneval.evaluation.sum_items import Statistics
     from attneval.export.read.content import AttentionExport
-    from attneval.groundtruth import GroundTruth, Source
+    from attneval.groundtruth import GroundTruth
+    from attneval.groundtruth.columns import Reader
     from attneval.results.items import ItemTable
-
-    Piece = tuple[NDArray[np.int64], NDArray[np.int64]]
-    """Rows of images of an export, and of their captions."""
-    Read = Callable[[Sequence[str]], GroundTruth]
-    """From image ids to their annotations."""
-
-IMAGES_AT_ONCE = 1024
-"""Images of a block, at most."""
-SHARED_BYTES = 2**21
-"""Maps from which a second process saves more time than it takes to start: some 200 images with 36 regions."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What is scored against what, as files: enough to open it all again in another process.
-
-    Attributes:
-        exports: The export, or its shards.
-        boxes: A file of region boxes, if there is one.
-        gt: The annotations.
-        gt_format: Their format, or `auto`.
-        protocol: How they are read and judged.
-        keep_items: Whether to look at the items of direction t2i one by one.
-        keep_truth: Whether the annotations are wanted back, for an index.
-    """
-
-    exports: tuple[Path, ...]
-    boxes: Path | None
-    gt: Path
-    gt_format: str
-    protocol: Protocol
-    keep_items: bool = False
-    keep_truth: bool = False
-
-    def open_export(self) -> AttentionExport:
-        """Open the export, or its shards as one."""
-        return open_exports(self.exports, self.boxes)
-
-    def open_source(self) -> Source:
-        """Open the annotations."""
-        return open_ground_truth(self.gt, self.gt_format, self.protocol.edges)
-
-
-def open_exports(paths: tuple[Path, ...], boxes: Path | None) -> AttentionExport:
-    """Open an export, or its shards as one, with region boxes from another file if there is one."""
-    export = open_export(paths[0])
-    # What few need is imported for them alone; start-up is a good part of the time of a small scoring.
-    if len(paths) > 1:
-        from attneval.export.read.shards import join_shards
-
-        export = join_shards([export, *map(open_export, paths[1:])])
-    if boxes is not None:
-        from attneval.export.read.boxfile import with_boxes
-
-        export = with_boxes(export, boxes)
-    return export
 
 
 @dataclass(frozen=True, eq=False)
-class BlockScores:
+class BlockSums:
     """What is left of a block.
 
     Attributes:
         image_id: Its images.
         digests: Of their annotation files.
-        scored: Their sums, by channel and direction.
+        statistics: Their sums, by channel and direction.
         counts: How many images, captions, phrases, ... there were.
-        problems: What could not be aligned.
+        mismatches: What could not be aligned.
         items: Its items one by one, if asked for.
         truth: Its annotations, if an index of them is being made.
+        targetless: What its expressions without a target have.
     """
 
     image_id: list[str]
     digests: dict[str, bytes]
-    scored: dict[tuple[int, str], Scored]
+    statistics: dict[tuple[int, str], Statistics]
     counts: dict[str, int]
-    problems: Problems
+    mismatches: Mismatches
     items: ItemTable | None = None
     truth: GroundTruth | None = None
+    targetless: Targetless = field(default_factory=Targetless)
 
 
-def split_blocks(
-    export: AttentionExport, images: NDArray[np.int64], jobs: int | None = None
-) -> tuple[list[Piece], int]:
-    """Split images into blocks, each with its captions, which some processes can share and work on in bounded memory.
-
-    Args:
-        export: The export.
-        images: i8[k], rows of images, ascending.
-        jobs: How many processes are going to share the blocks; None for two where that pays.
-
-    Returns:
-        The blocks, and how many processes to use.
-    """
-    order = np.argsort(export.caption_image, kind="stable")
-    bound = np.searchsorted(export.caption_image[order], np.arange(len(export.image_id) + 1))
-    weights = np.zeros(len(export.caption_image), np.int64)
-    for maps in export.maps.values():
-        weights += maps.size * maps.itemsize
-    sums = np.concatenate(([0], np.cumsum(weights[order])))
-    size = sums[bound[images + 1]] - sums[bound[images]]
-    if jobs is None:
-        jobs = 2 if size.sum() >= SHARED_BYTES and can_fork() and processors() > 1 else 1
-    blocks = max(-(-len(images) // (jobs * IMAGES_AT_ONCE)), 1) * jobs  # as many for each process
-    by_number = np.arange(len(images)) * blocks // max(len(images), 1)
-    block = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, by_number)
-    pieces = np.split(images, np.flatnonzero(np.diff(block)) + 1) if len(images) else []
-    captions = (np.concatenate([order[bound[i] : bound[i + 1]] for i in piece.tolist()]) for piece in pieces)
-    return list(zip(pieces, captions, strict=True)), jobs
-
-
-def score_blocks(
-    inputs: Inputs, export: AttentionExport, source: Source, pieces: Sequence[Piece], jobs: int = 1
-) -> Iterator[BlockScores]:
-    """Score blocks; the results come in order.
-
-    Args:
-        inputs: The files; other processes open them again.
-        export: The export, opened.
-        source: The annotations, opened.
-        pieces: The blocks.
-        jobs: How many processes to use.
-
-    Raises:
-        AttnevalError: Something in a block cannot be read or breaks the format.
-    """
-    index = None
-    if isinstance(source, Cached):
-        index, inputs = source.index, replace(inputs, keep_truth=source.collecting)
-    return share_out(pieces, partial(score_block, export, source.read, inputs), partial(_open, inputs, index), jobs)
-
-
-def _open(inputs: Inputs, index: Path | None) -> Callable[[Piece], BlockScores]:
-    """Open everything again, in another process."""
-    found = None if index is None else Index.load(index)
-    read = inputs.open_source().read if found is None else found.read
-    return partial(score_block, inputs.open_export(), read, inputs)
-
-
-def score_block(export: AttentionExport, read: Read, inputs: Inputs, piece: Piece) -> BlockScores:
+def score_block(
+    block: Block,
+    export: AttentionExport,
+    annotations: Reader,
+    protocol: Protocol,
+    *,
+    keep_items: bool = False,
+    keep_truth: bool = False,
+) -> BlockSums:
     """Score some images.
 
     Args:
+        block: The images.
         export: The export.
-        read: What reads annotations.
-        inputs: How they are judged.
-        piece: The images.
+        annotations: Where their annotations are read from.
+        protocol: How they are scored.
+        keep_items: Whether to look at the items of direction t2i one by one.
+        keep_truth: Whether the annotations are wanted back, for an index.
 
     Raises:
         ExportError: Weights, boxes or spans of the block break the format.
         GroundTruthError: Annotations cannot be read.
     """
-    images, rows = piece
-    protocol = inputs.protocol
-    truth = read([export.image_id[i] for i in images.tolist()])
-    block = Block(export, truth, protocol, images, rows)
-    channels = _channels(export)
-    scored = {}
-    table = None
+    captions = read_captions(block, export, annotations, protocol)
+    truth = captions.truth
+    phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
+    center = center_regions(captions.regions, truth.image_size[captions.groups.image])
+    statistics, table = {}, None
     for direction in protocol.directions:
-        items, maps = block.items(direction), block.maps(direction)
-        for channel in channels:
-            scored[channel, direction] = score_items(
+        sets, maps = direction_sets(direction, captions, protocol), read_maps(export, block.captions, direction)
+        items = direction_items(direction, captions, phrases, sets, protocol)
+        for channel in channels_to_score(export):
+            if captions.defined is not None:
+                items = direction_items(direction, captions, phrases, sets, protocol, channel=channel)
+            weights = WeightReader(captions, items, maps, direction, protocol)
+            statistics[channel, direction] = sum_items(
                 items,
-                partial(block.weights, items, maps, direction, channel),
+                weights,
                 protocol,
-                images=len(images),
+                channel=channel,
+                images=len(block.images),
                 types=truth.types,
-                center=block.center() if direction == "t2i" else None,
+                center=center if direction == "t2i" else None,
             )
-        if inputs.keep_items and direction == "t2i":
-            from attneval.evaluation.examine_items import examine
+        if keep_items and direction == "t2i":
+            # What few need is imported for them alone.
+            from attneval.evaluation.examine_items import examine_items
 
-            table = examine(
-                truth,
-                block.alignment,
-                block.mentions,
-                items,
-                partial(block.weights, items, maps, direction, MEAN),
-                protocol=protocol,
-                regions=(block.region_offset, block.box),
-            )
-    return BlockScores(
+            items = direction_items(direction, captions, phrases, sets, protocol)
+            weights = WeightReader(captions, items, maps, direction, protocol)
+            table = examine_items(captions, phrases, items, weights, protocol)
+    return BlockSums(
         truth.image_id,
         truth.digests,
-        scored,
-        block.counts(),
-        block.problems(),
+        statistics,
+        count_block(captions, phrases),
+        find_mismatches(
+            export,
+            block.captions,
+            tokens=captions.tokens,
+            truth=truth,
+            alignment=captions.alignment,
+            phrases=phrases,
+        ),
         table,
-        truth if inputs.keep_truth else None,
+        captions.as_read if keep_truth else None,
+        look_at_targetless(captions, protocol),
     )
-
-
-def _channels(export: AttentionExport) -> list[int]:
-    """What is scored of an export: the mean of its channels and, if there are several, each of them."""
-    return [MEAN, *range(len(export.channel))] if len(export.channel) > 1 else [MEAN]
-
-
-def score_absent(
-    export: AttentionExport, source: Source, protocol: Protocol, image_id: list[str], *, keep_items: bool = False
-) -> BlockScores:
-    """Score annotated images that an export lacks: every item of theirs is there and scores 0, in all channels.
-
-    Which items regions could have reached is unknown, so all of them count.
-    """
-    protocol = replace(protocol, missing="zero", unreachable="zero")
-    truth = source.read(image_id)
-    words = Words.of(truth.text)
-    nothing = np.zeros(0, np.int64)
-    row = np.full(len(truth.text), ABSENT, np.int64)
-    alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [])
-    mentions = Mentions.of(truth, alignment, protocol.min_area)
-    sets = Sets(np.zeros(len(truth.box_offset), np.int64), nothing)
-    count = np.zeros(len(image_id), np.int64)
-    scored: dict[tuple[int, str], Scored] = {}
-    table = None
-    for direction in protocol.directions:
-        # In direction i2t the items are regions, of which an absent image has none.
-        chosen = mentions if direction == "t2i" else mentions.none()
-        items = word_items(
-            truth,
-            alignment,
-            chosen,
-            sets={"relevant": sets, "pointing": sets},
-            region_count=count,
-            protocol=protocol,
-        )
-        nothing_attended = score_items(items, _no_weights, protocol, images=len(image_id), types=truth.types)
-        scored |= {(channel, direction): nothing_attended for channel in _channels(export)}
-        if keep_items and direction == "t2i":
-            from attneval.evaluation.examine_items import examine
-
-            regions = np.zeros(len(image_id) + 1, np.int64), np.zeros((0, 4))
-            table = examine(truth, alignment, mentions, items, _no_weights, protocol=protocol, regions=regions)
-    counts = {"images": len(image_id), "captions": 0, "phrases": len(mentions.phrase), "words": len(mentions.word)}
-    return BlockScores(truth.image_id, truth.digests, scored, counts, Problems(), table)
-
-
-def _no_weights(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.zeros((len(rows), 0))

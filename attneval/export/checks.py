@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.errors import ExportError
+from attneval.export.lint_boxes import looks_like_width_and_height
+from attneval.export.row_layout import RowLayout
+from attneval.export.weight_checks import WeightRules, check_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.export.problems import Report
+    from attneval.export.problems import FileProblems
     from attneval.export.read.content import AttentionExport, MapBlock, TokenBlock
 
-SUM_TOLERANCE = {2: 2e-3, 4: 1e-3, 8: 1e-3, 16: 1e-3}
-"""How far a sum of weights may be from 1, by the bytes of a weight: half precision keeps eleven bits of each."""
 EDGE_TOLERANCE = 0.01
 """Pixels by which a box may stand over the image, for single-precision arithmetic on its edges."""
 
 
 def check_maps(
-    report: Report, export: AttentionExport, direction: str, rows: NDArray[np.int64], block: MapBlock
+    report: FileProblems, export: AttentionExport, direction: str, rows: NDArray[np.int64], block: MapBlock
 ) -> None:
     """Note weights that are no numbers, negative attention, and weights that do not sum to 1 where they should.
 
@@ -34,113 +34,41 @@ def check_maps(
         rows: i8[k], the captions of the block.
         block: Their weights.
     """
-    layout = _Rows.of(export, direction, rows, block)
-    if not layout.real.any():
-        return
-    member, header = export.maps[direction].name, export.header
-    flat = block.flat.astype(np.float32) if block.flat.dtype.itemsize < 4 else block.flat
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = np.add.reduceat(flat, layout.start)
-        smallest = flat.min()
-    usable, no_number = layout.real, None
-    # A sum of huge but finite weights may overflow, so the weights themselves decide.
-    if not np.isfinite(sums[usable]).all():
-        no_number = ~np.isfinite(flat)
-        strange = usable & np.logical_or.reduceat(no_number, layout.start)
-        usable = usable & ~strange
-        report.rows(member, strange, "NaN or infinite weights", partial(layout.name_with, flat, no_number))
-    if header.kind == "attention" and not smallest >= 0:
-        negative = flat < 0
-        bad = usable & np.logical_or.reduceat(negative, layout.start)
-        text = "negative weights, but kind is attention"
-        report.rows(member, bad, text, partial(layout.name_with, flat, negative))
-    # What normalised_over says is said of `attention`; region-to-word weights are normalised over tokens.
-    over = header.normalised_over if direction == "t2i" else "tokens" if header.kind == "attention" else "none"
-    if over == "none":
-        return
-    name = layout.name
-    if over == "tokens":
-        sums, usable, name = layout.over_tokens(flat), layout.columns(), layout.column_name
-        if no_number is not None:
-            usable &= layout.over_tokens(no_number) == 0
-    wrong = usable & ~(np.abs(sums - 1) <= SUM_TOLERANCE[block.flat.dtype.itemsize])
-    report.rows(
-        member,
-        wrong,
-        f"weights do not sum to 1 over {over}, so the axes may not be tokens x regions",
-        lambda row: f"{name(row)} sums to {sums[row]:.4g}",
+    layout = RowLayout.from_block(export, direction, rows, block)
+    header = export.header
+    dtypes = (block.flat.dtype.name, header.weights_dtype)
+    rules = WeightRules.from_header(header.kind, header.normalised_over, direction, *dtypes)
+
+    def columns() -> NDArray[np.bool_]:
+        image, size = export.caption_image[rows], export.image_size
+        # Captions of an image may be over different windows of it, so the image is laid out for each of them.
+        real = export.regions.real(image, None if size is None else size[image])
+        stored = offsets_of(export.regions.offset[image + 1] - export.regions.offset[image])
+        first, count = export.window(rows)
+        return layout.columns_of_regions(real[ranges(stored[:-1] + first, count)])
+
+    check_weights(
+        report,
+        export.maps[direction].name,
+        layout,
+        block.flat,
+        rules,
+        special=lambda: special_tokens(export, rows),
+        columns=columns,
+        mass=export.row_mass(rows) if direction == "t2i" else None,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """How a block of maps divides into rows of weights: one per caption, channel and token.
-
-    The padded layout also stores rows that belong to no token; they are not `real`.
-    """
-
-    export: AttentionExport
-    captions: NDArray[np.int64]  # k rows of the export
-    tokens: NDArray[np.int64]  # of each caption
-    regions: NDArray[np.int64]
-    caption: NDArray[np.int64]  # of each row, 0..k-1
-    number: NDArray[np.int64]  # of each row within its caption
-    start: NDArray[np.int64]  # of each row, in elements
-    real: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, export: AttentionExport, direction: str, rows: NDArray[np.int64], block: MapBlock) -> _Rows:
-        tokens = export.token_offset[rows + 1] - export.token_offset[rows]
-        image = export.caption_image[rows]
-        regions = export.regions.offset[image + 1] - export.regions.offset[image]
-        stored = export.maps[direction].size[rows] // np.maximum(regions, 1)
-        caption = np.repeat(np.arange(len(rows)), stored)
-        number = np.arange(len(caption)) - np.repeat(offsets_of(stored)[:-1], stored)
-        real = number < (len(export.channel) * tokens)[caption]
-        start = block.start[caption] + number * regions[caption]
-        return cls(export, rows, tokens, regions, caption, number, start, real)
-
-    def name(self, row: int) -> str:
-        caption = self.caption[row]
-        token = int(self.number[row]) % int(self.tokens[caption])
-        return f"{self.export.caption_name(int(self.captions[caption]))} token {token}"
-
-    def name_with(self, flat: NDArray[np.floating], bad: NDArray[np.bool_], row: int) -> str:
-        """The name of a row and the first of its weights that is bad."""
-        start = int(self.start[row])
-        width = int(self.regions[self.caption[row]])
-        first = start + int(np.argmax(bad[start : start + width]))
-        return f"{self.name(row)} has {flat[first]:.4g}"
-
-    def over_tokens(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Sums of values over each caption's tokens, by caption, channel and region."""
-        channel = self.number // np.maximum(self.tokens, 1)[self.caption]
-        first = self._bound()[self.caption] + channel * self.regions[self.caption]
-        real = np.flatnonzero(self.real)
-        width = self.regions[self.caption[real]]
-        column, place = ranges(first[real], width), ranges(self.start[real], width)
-        sums = np.bincount(column, values[place].astype(np.float64), int(self._bound()[-1]))
-        return np.asarray(sums, np.float64)
-
-    def columns(self) -> NDArray[np.bool_]:
-        """Which columns, by caption, channel and region, have tokens and a region that is no padding."""
-        image, size = self.export.caption_image[self.captions], self.export.image_size
-        real = self.export.regions.real(image, None if size is None else size[image])
-        copy = np.repeat(np.arange(len(self.captions)), len(self.export.channel))
-        width = self.regions[copy]
-        return real[ranges(offsets_of(self.regions)[copy], width)] & np.repeat(self.tokens[copy] > 0, width)
-
-    def column_name(self, row: int) -> str:
-        caption = int(np.searchsorted(self._bound(), row, side="right")) - 1
-        region = (row - int(self._bound()[caption])) % int(self.regions[caption])
-        return f"{self.export.caption_name(int(self.captions[caption]))} region {region}"
-
-    def _bound(self) -> NDArray[np.int64]:
-        """First column of each caption."""
-        return offsets_of(len(self.export.channel) * self.regions)
+def special_tokens(export: AttentionExport, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """b[sum T], the tokens of some captions that stand for no text; none where their texts cannot be read."""
+    try:
+        tokens = export.tokens(rows)
+    except ExportError:
+        return np.zeros(int((export.token_offset[rows + 1] - export.token_offset[rows]).sum()), np.bool_)
+    return (tokens.span[:, 1] <= tokens.span[:, 0]) & ~tokens.unknown
 
 
-def check_images(report: Report, export: AttentionExport) -> None:
+def check_images(report: FileProblems, export: AttentionExport) -> None:
     """Note boxes that are none, and similarities that are no numbers."""
     regions, scores = export.regions, export.similarity
     if regions.box is not None:
@@ -168,7 +96,7 @@ def spans_outside(span: NDArray[np.integer], length: NDArray[np.int64]) -> NDArr
     return np.asarray(bad)
 
 
-def check_spans(report: Report, export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> None:
+def check_spans(report: FileProblems, export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> None:
     """Note spans that lie outside their caption's text."""
     if export.token_span is None:
         return
@@ -185,7 +113,7 @@ def check_spans(report: Report, export: AttentionExport, rows: NDArray[np.int64]
 
 
 def check_boxes(
-    report: Report,
+    report: FileProblems,
     image_id: list[str],
     offset: NDArray[np.int64],
     box: NDArray[np.float64],
@@ -214,4 +142,7 @@ def check_boxes(
         within = "" if size is None else f" in {size[i, 0]} x {size[i, 1]}"
         return f"{image_id[i]} region {row - int(offset[i])} {[round(float(v), 2) for v in box[row]]}{within}"
 
-    report.rows(member, bad, "boxes inverted or outside their image, as x1, y1, x2, y2", name)
+    text = "boxes inverted or outside their image, as x1, y1, x2, y2"
+    if bad.any() and looks_like_width_and_height(box, None if size is None else size[image]):
+        text += "; they look like x, y, width, height, so add x and y to the last two"
+    report.rows(member, bad, text, name)

@@ -9,7 +9,8 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
-from attneval.export.problems import Report
+from attneval.export.lint_weights import grid_hint
+from attneval.export.problems import FileProblems
 from attneval.export.read.containers import open_members_of
 from attneval.export.read.reader import blocks_of_captions, open_members
 from attneval.export.read.shards import join_shards
@@ -34,7 +35,7 @@ def open_any(path: Path) -> AttentionExport:
     Raises:
         ExportError: It cannot be read, or the package that reads it is not installed.
     """
-    return open_members(open_members_of(path), Report(path))
+    return open_members(open_members_of(path), FileProblems(path))
 
 
 def pack(paths: Sequence[Path], target: Path) -> list[str]:
@@ -52,17 +53,21 @@ def pack(paths: Sequence[Path], target: Path) -> list[str]:
     """
     shards = [open_any(path) for path in paths]
     for shard in shards:
-        report = Report(shard.path)
+        report = FileProblems(shard.path)
         check_images(report, shard)
         report.stop_if_broken()
     export = join_shards(shards)
     if export.maps and not export.regions.known:
-        raise ExportError(f"{export.path} has no region boxes", hint="add region_box, or boxes, to it")
+        raise ExportError(f"{export.path} has no region boxes", hint=_boxes_hint(export))
     writer = ExportWriter(
         target,
         kind=export.header.kind,
         normalised_over=export.header.normalised_over,
         channels=[(int(layer), int(head)) for layer, head in export.channel],
+        channel_names=export.channel_name,
+        weights_dtype=export.header.weights_dtype or None,
+        # What is read has been checked.
+        check=False,
         dtype="float16" if export.maps and all(maps.itemsize == 2 for maps in export.maps.values()) else "float32",
     )
     with writer as out:
@@ -90,15 +95,17 @@ def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.i
     if not export.maps:
         out.add_captions(names, None, indices=indices, texts=texts)
         return
-    report = Report(export.path)
+    report = FileProblems(export.path)
     tokens = export.tokens(rows)
     check_spans(report, export, rows, tokens)
     maps = {direction: export.maps[direction].take(rows) for direction in export.maps}
     for direction, block in maps.items():
         check_maps(report, export, direction, rows, block)
     report.stop_if_broken()
-    offset = tokens.offset
+    offset, mass = tokens.offset, None
     padded = {direction: _padded(export, rows, block) for direction, block in maps.items()}
+    if export.mass is not None:
+        mass = _padded_masses(export, rows, export.mass.take(rows).flat)
     words = spans = None
     if export.token_text is not None:
         count = np.diff(offset)
@@ -114,14 +121,20 @@ def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.i
         spans=spans,
         tokens=words,
         attention_i2t=padded.get("i2t"),
+        mass=mass,
+        windows=None if export.caption_region is None else export.caption_region[rows],
     )
+
+
+def _boxes_hint(export: AttentionExport) -> str:
+    count = np.unique(np.diff(export.regions.offset))
+    return (grid_hint(int(count[0])) if len(count) == 1 else "") or "add region_box, or boxes, to it"
 
 
 def _padded(export: AttentionExport, rows: NDArray[np.int64], block: MapBlock) -> NDArray[np.floating]:
     """The maps of some captions as f[B, A, T, R], zeros where there is nothing."""
     tokens = export.token_offset[rows + 1] - export.token_offset[rows]
-    image = export.caption_image[rows]
-    regions = export.regions.offset[image + 1] - export.regions.offset[image]
+    regions = export.window(rows)[1]
     channels = len(export.channel)
     size = channels * tokens * regions
     padded = np.zeros((len(rows), channels, int(tokens.max(initial=0)), int(regions.max(initial=0))), block.flat.dtype)
@@ -130,4 +143,15 @@ def _padded(export: AttentionExport, rows: NDArray[np.int64], block: MapBlock) -
     per_channel = (tokens * regions)[caption]
     place = (caption, within // per_channel, within % per_channel // regions[caption], within % regions[caption])
     padded[place] = block.flat[ranges(block.start, size)]
+    return padded
+
+
+def _padded_masses(
+    export: AttentionExport, rows: NDArray[np.int64], mass: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """The masses f[sum A*T] of the rows of some captions as f[B, A, T], zeros where there is nothing."""
+    tokens = export.token_offset[rows + 1] - export.token_offset[rows]
+    padded = np.zeros((len(rows), len(export.channel), int(tokens.max(initial=0))), mass.dtype)
+    keep = np.arange(padded.shape[2]) < tokens[:, None, None]
+    padded[np.broadcast_to(keep, padded.shape)] = mass
     return padded

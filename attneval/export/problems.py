@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Report:
+class FileProblems:
     """The problems and the warnings of one file.
 
     Args:

@@ -6,8 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from attneval.config.options import Options
 from attneval.errors import AttnevalError
-from attneval.evaluation.score import Options, score
+from attneval.evaluation.score import score
 from attneval.extraction.checkpoints import caption_numbers, even_maps, write_export
 from attneval.training.data.relevant import relevant_tokens
 from attneval.training.models.table import MODELS

@@ -13,7 +13,7 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of
 from attneval.errors import ConfigError, DataError
 from attneval.export.checks import check_boxes
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.write.writer import ExportWriter
 from attneval.storage.digests import sha256_of
 from attneval.training.data.captions import EncodedCaptions
@@ -240,7 +240,7 @@ def _regions(
         boxes.append(np.zeros((0, 4), np.float32) if image_boxes is None else image_boxes)
         sizes.append(split.regions.size(row))
     size = None if None in sizes else np.array(sizes, np.int64)
-    report, flat = Report(Path(split.regions.boxes_file)), np.concatenate(boxes).astype(np.float64)
+    report, flat = FileProblems(Path(split.regions.boxes_file)), np.concatenate(boxes).astype(np.float64)
     offset = offsets_of(np.array([len(image_boxes) for image_boxes in boxes]))
     check_boxes(report, list(image_ids), offset, flat, size, member="region_box")
     report.stop_if_broken()

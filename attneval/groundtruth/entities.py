@@ -7,32 +7,59 @@ types; chains may be scenes or have no box; chains may appear in no sentence.
 from __future__ import annotations
 
 import hashlib
-import re
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of
-from attneval.arrays.strings import Strings, code_points
-from attneval.config.breakdowns import NOT_VISUAL, TYPES
 from attneval.errors import GroundTruthError
 from attneval.groundtruth.columns import GroundTruth
-from attneval.groundtruth.folders import UNREADABLE
+from attneval.groundtruth.entity_sentences import Sentences
+from attneval.groundtruth.entry import LARGEST_SIZE
+from attneval.groundtruth.folders import UNREADABLE, Directory, Zip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
     from xml.etree.ElementTree import Element
 
     from numpy.typing import NDArray
 
     from attneval.groundtruth.folders import Files
+    from attneval.groundtruth.reading import Reading
+    from attneval.groundtruth.registry import Files as GivenFiles
 
-_MARK = "[/EN#"
-_PHRASE = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\[\]\n]*)\]")
-_OPENING = re.compile(r"\[/EN#[^\s\[\]]* ?")
-_CLOSED = re.compile(r"([^\[\]\n]*)\]")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+EDGE_SHIFT = {"pixel": (1.0, 1.0, 0.0, 0.0), "raw": (0.0, 0.0, 0.0, 0.0), "corner": (1.0, 1.0, 1.0, 1.0)}
+"""What is subtracted from 1-based x1, y1, x2, y2 to make edges of them."""
+
+
+def open_entities(files: GivenFiles, reading: Reading) -> Entities:
+    """Open a release: a directory, one that holds it or its zip file, or the zip file.
+
+    Raises:
+        GroundTruthError: There is none.
+    """
+    given = files["release"]
+    path = given[0].path
+    if len(given) > 1:
+        raise GroundTruthError(f"{path} and {given[1].path} are two releases", hint="name one of them with --gt")
+    if path.is_file():
+        archive = Zip(path)
+        if archive.image_ids():
+            return Entities(archive, reading.edges)
+        raise GroundTruthError(f"{path} is no zip file with Annotations/ and Sentences/")
+    for folder in (path, *sorted(child for child in path.iterdir() if child.is_dir())):
+        if (folder / "Annotations").is_dir() and (folder / "Sentences").is_dir():
+            return Entities(Directory(folder), reading.edges)
+    if (path / "annotations.zip").is_file():
+        return Entities(Zip(path / "annotations.zip"), reading.edges)
+    raise GroundTruthError(
+        f"{path} holds no ground truth of a known format",
+        hint="it needs Annotations/ and Sentences/, or annotations.zip",
+    )
 
 
 class Entities:
@@ -40,14 +67,14 @@ class Entities:
 
     Args:
         files: Where its files are.
-        edges: `pixel` if coordinates are 1-based pixels, the last one inside, `corner` to only subtract 1.
+        edges: How coordinates become edges, see `EDGE_SHIFT`.
     """
 
     format = "entities"
 
     def __init__(self, files: Files, edges: str = "pixel") -> None:
         self._files = files
-        self._shift = np.array([1, 1, 0, 0] if edges == "pixel" else [1, 1, 1, 1], np.float64)
+        self._shift = np.array(EDGE_SHIFT[edges])
         self._known: frozenset[str] | None = None
 
     def image_ids(self) -> list[str]:
@@ -85,10 +112,11 @@ class Entities:
         except (ParseError, ValueError, TypeError, LookupError) as error:  # the last one: an unknown encoding
             name = f"Annotations/{image_ids[len(boxes.size)]}.xml"
             raise GroundTruthError(f"{self._files.path}: {name} is no annotation ({error})") from error
-        phrases = _Phrases(self._files.path, image_ids, sentences)
+        phrases = Sentences(self._files.path, image_ids, sentences)
+        size = np.array(boxes.size, np.int64).reshape(-1, 2)
         return GroundTruth(
             image_id=list(image_ids),
-            image_size=np.array(boxes.size, np.int64).reshape(-1, 2),
+            image_size=size,
             caption_offset=phrases.caption_offset,
             caption_index=phrases.caption_index,
             text=phrases.text,
@@ -99,12 +127,26 @@ class Entities:
             span=phrases.span,
             entity_offset=offsets_of([len(chains) for chains in boxes.entity]),
             box_offset=offsets_of(list(map(len, boxes.entity_boxes))),
-            box=np.array([box for group in boxes.entity_boxes for box in group], np.float64).reshape(-1, 4)
-            - self._shift,
+            box=self._clipped(boxes, size, image_ids),
             types=phrases.type_names,
             warnings=phrases.warnings,
             digests=digests,
         )
+
+    def _clipped(self, boxes: _Boxes, size: NDArray[np.int64], image_ids: Sequence[str]) -> NDArray[np.float64]:
+        """The edges of all boxes, in pixels, as far as they lie in their image."""
+        count = [sum(map(len, boxes.entity_boxes[first:last])) for first, last in boxes.entities_of_images()]
+        raw = np.array([box for group in boxes.entity_boxes for box in group], np.float64).reshape(-1, 4)
+        image = np.repeat(np.arange(len(size)), count)
+        limit = np.tile(size[image], 2).astype(np.float64)
+        outside = np.flatnonzero(((raw[:, :2] > limit[:, :2]) | (raw[:, 2:] < 1)).any(axis=1))
+        if len(outside):
+            name, (width, height) = image_ids[image[outside[0]]], size[image[outside[0]]].tolist()
+            raise GroundTruthError(
+                f"{self._files.path}: Annotations/{name}.xml is no annotation (box "
+                f"{raw[outside[0]].astype(int).tolist()} lies outside its image of {width} x {height})"
+            )
+        return np.asarray(np.clip(raw - self._shift, 0, limit))
 
     def _read(self, name: str, digests: dict[str, bytes]) -> bytes:
         try:
@@ -130,13 +172,14 @@ class _Boxes:
         chains: dict[str, int] = {}
         size, width, height = root.find("size"), 0, 0
         if size is not None:
-            width, height = int(size.findtext("width", "")), int(size.findtext("height", ""))
+            width, height = (_whole(size.findtext(name, "")) for name in ("width", "height"))
         for element in root.findall("object"):
             edges = element.find("bndbox")
             if edges is None:
                 continue
-            box = tuple([int(edges.findtext(name, "")) for name in _EDGES])
-            names = [child.text or "" for child in element.findall("name")]
+            texts = [edges.findtext(name, "") for name in _EDGES]
+            box = tuple([int(text) if len(text) < 8 and text.isdigit() else _whole(text) for text in texts])
+            names = [(child.text or "").strip() for child in element.findall("name")]
             if box[0] > box[2] or box[1] > box[3]:
                 raise ValueError(f"box {list(box)} of {' '.join(names)} ends before it begins")
             for name in names:
@@ -149,98 +192,16 @@ class _Boxes:
         self.size.append((width, height))
         self.entity.append(chains)
 
-
-class _Phrases:
-    """The captions and their phrases, all images at once: one split gives every piece of text in order."""
-
-    def __init__(self, path: Path, image_ids: Sequence[str], sentences: list[bytes]) -> None:
-        joined = _decode(path, image_ids, sentences)
-        # A file ends with its last caption, whether or not a line break follows.
-        count = np.fromiter(
-            (data.count(b"\n") + (bool(data) and data[-1:] != b"\n") for data in sentences), np.int64, len(sentences)
-        )
-        pieces = _PHRASE.split(joined)
-        self.warnings: tuple[str, ...] = ()
-        if joined.count(_MARK) > len(pieces) // 4:
-            joined, self.warnings = _without_broken_marks(path, image_ids, offsets_of(count), joined)
-            pieces = _PHRASE.split(joined)
-        self.chains, self.kinds = pieces[1::4], pieces[2::4]
-        # Between two phrases stands plain text; both are kept, in turn.
-        texts = [""] * (2 * len(self.chains) + 1)
-        texts[0::2], texts[1::2] = pieces[0::4], pieces[3::4]
-        bound = offsets_of(list(map(len, texts)))
-        start, stop = bound[1:-1:2], bound[2::2]
-        code = code_points("".join(texts))
-        line_end = np.append(np.flatnonzero(code == ord("\n")), len(code))[: count.sum()]
-        line_start = np.append(0, line_end[:-1] + 1)[: count.sum()]
-        caption = np.searchsorted(line_end, start, side="left")
-        self.span = np.stack((start, stop), axis=1) - line_start[caption][:, None]
-        self.phrase_offset = np.searchsorted(caption, np.arange(len(line_end) + 1))
-        self.text = Strings(code[code != ord("\n")], offsets_of(line_end - line_start))
-        self.caption_offset = offsets_of(count)
-        self.caption_index = np.arange(len(line_end)) - np.repeat(self.caption_offset[:-1], count)
-        self.image = np.searchsorted(self.caption_offset, caption, side="right") - 1
-        self.type_names, self.types = _types(self.kinds)
-
-    def entities(self, entity: list[dict[str, int]]) -> NDArray[np.int64]:
-        """The entity of each phrase, -1 where its chain has no box or the phrase names nothing to be seen."""
-        rows = zip(self.image.tolist(), self.chains, strict=True)
-        found = np.fromiter((entity[image].get(chain, -1) for image, chain in rows), np.int64, len(self.chains))
-        found[[NOT_VISUAL in kind for kind in self.kinds]] = -1
-        return found
+    def entities_of_images(self) -> Iterator[tuple[int, int]]:
+        """The first entity of each image, and the one after its last."""
+        return itertools.pairwise(itertools.accumulate(map(len, self.entity), initial=0))
 
 
-def _decode(path: Path, image_ids: Sequence[str], sentences: list[bytes]) -> str:
-    """The sentences of all images, a caption a line."""
-    lines = b"\n".join(data.removesuffix(b"\n").removesuffix(b"\r") for data in sentences if data)
-    try:
-        return lines.decode("utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError:
-        errors = ((image_id, _utf8_error(data)) for image_id, data in zip(image_ids, sentences, strict=True))
-        bad, error = next((image_id, error) for image_id, error in errors if error is not None)
-        raise GroundTruthError(f"{path}: Sentences/{bad}.txt is not UTF-8 ({error})") from error
-
-
-def _utf8_error(data: bytes) -> UnicodeDecodeError | None:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error
-    return None
-
-
-def _without_broken_marks(
-    path: Path, image_ids: Sequence[str], caption_offset: NDArray[np.int64], joined: str
-) -> tuple[str, tuple[str, ...]]:
-    """Read phrases that are never closed, or whose mark is incomplete, as plain text, and say where they are."""
-    lines, warnings = joined.split("\n"), []
-    for row, line in enumerate(lines):
-        openings = {match.start() for match in _OPENING.finditer(line)}
-        broken = openings - {match.start() for match in _PHRASE.finditer(line)}
-        if not broken:
-            continue
-        image = int(np.searchsorted(caption_offset, row, side="right")) - 1
-        number = row - int(caption_offset[image]) + 1
-        for position in sorted(broken, reverse=True):
-            if _PHRASE.match(line, position):
-                continue  # only what stood in it was broken
-            before, text = line[:position], _OPENING.sub("", line[position:], count=1)
-            closed = _CLOSED.match(text)
-            what = "is never closed" if closed is None else "lacks a chain, a type or words"
-            warnings.append(
-                f"{path}: Sentences/{image_ids[image]}.txt line {number}: the phrase opened at column {position + 1} "
-                f"{what}; it is read as plain text"
-            )
-            line = before + (text if closed is None else closed[1] + text[closed.end() :])  # noqa: PLW2901
-        lines[row] = line
-    return "\n".join(lines), tuple(warnings)
-
-
-def _types(kinds: list[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The names of all types, and each phrase's types as bits; `notvisual` is not a type but the lack of one."""
-    parts = {kind: [name for name in kind.split("/") if name and name != NOT_VISUAL] for kind in set(kinds)}
-    others = sorted({name for names in parts.values() for name in names} - set(TYPES))
-    names = (*TYPES, *others)
-    bit = {name: 1 << k for k, name in enumerate(names)}
-    bits = {kind: sum(bit[name] for name in set(names_of)) for kind, names_of in parts.items()}
-    return names, np.fromiter(map(bits.__getitem__, kinds), np.int64, len(kinds))
+def _whole(text: str) -> int:
+    """A whole number of a size that a coordinate can have, white space around it or not."""
+    digits = text.strip()
+    if not digits.removeprefix("-").isdecimal() or not digits.isascii():
+        raise ValueError(f"{text[:40]!r} is no whole number")
+    if len(digits) > 8 or abs(int(digits)) > LARGEST_SIZE:
+        raise ValueError(f"{text[:40]!r} is out of range")
+    return int(digits)

@@ -36,8 +36,8 @@ LARGEST = 100_000
 """Images above which an index is not collected, to keep memory bounded."""
 KEPT = 16
 """How many indexes are kept; the ones that were used longest ago go first."""
-VERSION = 2
-_TEXT = ("image_id", "types", "warnings")
+VERSION = 3
+_TEXT = ("image_id", "types", "categories", "category_groups", "warnings")
 
 
 def cache_folder() -> Path:
@@ -124,6 +124,29 @@ class Cached:
             return
 
 
+def through_index(source: Source | None, image_ids: Sequence[str], *, use: bool = True) -> Source | None:
+    """Annotations read through an index of some images, if one may be used."""
+    return Cached(source, image_ids) if use and source is not None else source
+
+
+def digest_and_keep(source: Source | None, digests: dict[str, bytes], truth: Sequence[GroundTruth]) -> str | None:
+    """The digest of annotation files, once they were read; what was read through an index is kept.
+
+    Args:
+        source: What they were read through; None for no annotations.
+        digests: SHA-256 of every file read, by name.
+        truth: What was read, in the order in which it is going to be read again.
+    """
+    if source is None:
+        return None
+    if not isinstance(source, Cached):
+        return sha256_of_many(digests)
+    for part in truth:
+        source.collect(part)
+    source.save(sha256_of_many(digests))
+    return source.sha256(digests)
+
+
 class Index:
     """Columns of all images of an index."""
 
@@ -145,7 +168,7 @@ class Index:
         for field in dataclasses.fields(truth):
             value = getattr(truth, field.name)
             if field.name in _TEXT:
-                value = Strings.of(list(value))
+                value = Strings.from_texts(list(value))
             if isinstance(value, Strings):
                 members[field.name], members[f"{field.name}_offset"] = value.code, value.offset
             elif field.name != "digests":
@@ -177,7 +200,7 @@ class Index:
         except (OSError, DataError, KeyError, ValueError):
             return None
         values["image_id"] = list(values["image_id"])
-        values["types"], values["warnings"] = tuple(values["types"]), tuple(values["warnings"])
+        values |= {name: tuple(values[name]) for name in _TEXT[1:]}
         return cls(GroundTruth(**values), sha256)
 
 

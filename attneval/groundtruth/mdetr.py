@@ -1,192 +1,194 @@
-"""Phrase grounding as JSON in the COCO layout, as MDETR and GLIP write it: one "image" per caption."""
+"""Phrase grounding as JSON in the COCO layout, as MDETR and GLIP write it: one "image" per caption.
+
+The layout carries several data sets. Flickr files hold 1-based corners as they stand in the XML; mixed files hold
+images of COCO and of Visual Genome under the same numbers; files of referring expressions name the head of the
+expression as the phrase, and an expression without a target has an annotation marked as empty.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
-import re
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from attneval.arrays.ragged import offsets_of
-from attneval.arrays.strings import Strings
 from attneval.errors import GroundTruthError, first_of
-from attneval.groundtruth.columns import GroundTruth
+from attneval.groundtruth.columns import NO_TARGET
+from attneval.groundtruth.documents import only
+from attneval.groundtruth.entities import EDGE_SHIFT
+from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
+from attneval.groundtruth.image_names import coco_number
+from attneval.groundtruth.image_sizes import agreed_size
+from attneval.groundtruth.outlines import outline
+from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, categories_of
+from attneval.groundtruth.spans import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
-_Phrase = tuple[list[tuple[int, int]], tuple[tuple[float, ...], ...]]
-_NUMBER_OF_COCO = re.compile(r"COCO_\w+_0*(\d+)$")
+    from attneval.groundtruth.documents import Document
+    from attneval.groundtruth.entry import Box, Size, Span
+    from attneval.groundtruth.reading import Reading
+    from attneval.groundtruth.registry import Files
+
+EXPRESSIONS = ("refcoco", "refexp", "grefcoco")
+"""Beginnings of `dataset_name` where a caption is a referring expression."""
+OTHER_SOURCES = ("vg", "visual_genome", "visualgenome")
+"""`data_source` of images that are Visual Genome's, whose numbers mean other images than COCO's."""
 
 
-class Grounding:
-    """A grounding JSON file, held in memory.
+def open_mdetr(files: Files, reading: Reading) -> RecordSource:
+    """Open a grounding JSON file.
 
     A phrase is an entry of `tokens_positive_eval`, or, in files without it, a distinct `tokens_positive`; its boxes
     are those of the annotations with a span that overlaps it.
 
-    Args:
-        path: The file.
-
     Raises:
         GroundTruthError: It is no such file.
     """
+    return RecordSource("mdetr", Grounding(only(files, "grounding"), reading), reading)
 
-    format = "mdetr"
 
-    def __init__(self, path: Path) -> None:
-        from pycocotools.coco import COCO
+class Grounding:
+    """The images of a grounding JSON file."""
 
-        if path.is_dir():
-            raise GroundTruthError(
-                f"{path} is a directory, and grounding JSON is a file",
-                hint="name the file, or leave the format to be found out",
-            )
-        self._path = path
-        self._digest = hashlib.sha256(path.read_bytes()).digest()
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                self._coco = COCO(str(path))
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
-            # Some errors hold all that they are about; their text does not.
-            raise GroundTruthError(f"{path} is no COCO-style JSON ({type(error).__name__}: {error})") from error
-        self._captions: dict[str, list[dict[str, Any]]] = {}
-        self._check_ids()
-        without = [image.get("id") for image in self._coco.imgs.values() if not isinstance(image.get("caption"), str)]
-        if not self._coco.imgs:
-            raise GroundTruthError(f"{path} holds no images, so it is no grounding JSON")
+    warnings = ()
+
+    def __init__(self, document: Document, reading: Reading) -> None:
+        self.documents = (document,)
+        self._reading = reading
+        data = document.data
+        if not isinstance(data, dict) or not isinstance(data.get("images"), list):
+            raise GroundTruthError(f"{document} is no COCO-style JSON (it has no list of images)")
+        images = entries(document, "image entry", data["images"])
+        if not images:
+            raise GroundTruthError(f"{document} holds no images, so it is no grounding JSON")
+        without = [entry.values.get("id") for entry in images if not isinstance(entry.values.get("caption"), str)]
         if without:
             raise GroundTruthError(
-                f"{path} has images without a caption (ids: {first_of(without)})",
+                f"{document} has images without a caption (ids: {first_of(without)})",
                 hint="grounding JSON has one image entry per caption, with 'caption' and 'tokens_positive_eval'",
             )
-        for entry in self._coco.imgs.values():
+        self.categories = categories_of(document, data)
+        self._annotations: dict[str, list[Entry]] = {}
+        captions = _by_id(document, images)
+        for entry in entries(document, "annotation", data.get("annotations", [])):
+            self._annotations.setdefault(entry.key("image_id"), []).append(entry)
+        lost = [name for name in self._annotations if name not in captions]
+        if lost:
+            raise GroundTruthError(
+                f"{document}: annotations of {len(lost)} images that are not there: {first_of(lost)}"
+            )
+        self._captions: dict[str, list[Entry]] = {}
+        for entry in images:
             self._captions.setdefault(_image_id(entry), []).append(entry)
 
-    def _check_ids(self) -> None:
-        """Refuse entries that pycocotools would leave out without a word."""
-        entries = self._coco.dataset.get("images", [])
-        if len(self._coco.imgs) < len(entries):
-            times = Counter(entry["id"] for entry in entries)
-            twice = [image_id for image_id, count in times.items() if count > 1]
-            raise GroundTruthError(f"{self._path}: {len(twice)} ids stand for several images: {first_of(twice)}")
-        if None in self._coco.imgs:
-            raise GroundTruthError(f"{self._path}: an image entry has the id null")
-        strange = [name for name in self._coco.imgToAnns if name not in self._coco.imgs]
-        if strange:
-            raise GroundTruthError(
-                f"{self._path}: annotations of {len(strange)} images that are not there: {first_of(strange)}"
-            )
-
-    def image_ids(self) -> list[str]:
+    def image_ids(self) -> Iterable[str]:
         """All annotated images."""
-        return list(self._captions)
+        return self._captions
 
-    def state(self, image_ids: Sequence[str]) -> str | None:  # noqa: ARG002
-        """Never known: the whole file is read in any case."""
-        return None
+    def picture(self, image_id: str) -> Picture:
+        """One image."""
+        size: Size | None = None
+        entities: dict[Any, Sequence[Shape]] = {}
+        captions = []
+        for number, entry in enumerate(self._captions[image_id]):
+            size = agreed_size(entry, size, image_id)
+            index = entry.whole("sentence_id") if "sentence_id" in entry else number
+            captions.append(Caption(index, entry.text("caption"), self._phrases(entry, size, entities)))
+        return Picture(size or UNKNOWN_SIZE, captions, entities)
 
-    def missing(self, image_ids: Sequence[str]) -> list[str]:
-        """Those of the ids that have no caption."""
-        return [image_id for image_id in image_ids if image_id not in self._captions]
+    def _phrases(self, entry: Entry, size: Size, entities: dict[Any, Sequence[Shape]]) -> list[Phrase]:
+        """The phrases of a caption; their shapes are added to the entities of its image."""
+        caption = entry.text("caption")
+        marked: list[tuple[list[Span], Shape | None, int]] = []
+        for annotation in self._annotations.get(entry.key("id"), []):
+            if annotation.flag("iscrowd"):
+                continue  # as the models' own loaders do
+            spans = annotation.spans(annotation.value("tokens_positive"), "tokens_positive", caption)
+            marked.append((spans, self._shape(annotation, entry, size), self._category(annotation)))
+        if "tokens_positive_eval" in entry:
+            groups = entry.items("tokens_positive_eval")
+            wanted = [entry.spans(spans, "tokens_positive_eval", caption) for spans in groups]
+        elif self._reading.expression == "whole" and str(entry.values.get("dataset_name")).startswith(EXPRESSIONS):
+            marked = [(whole(caption), shape, category) for _, shape, category in marked]
+            wanted = [whole(caption)] if marked else []
+        else:
+            wanted = [list(spans) for spans in dict.fromkeys(tuple(spans) for spans, _, _ in marked)]
+        phrases = []
+        for spans in wanted:
+            if not spans:
+                continue  # cleaning can leave a phrase without any character
+            named = [mark for mark in marked if _overlap(spans, mark[0])]
+            by_box = {shape.box: shape for _, shape, _ in named if shape is not None}
+            shapes = tuple(by_box[box] for box in sorted(by_box))
+            category = {category for _, _, category in named}
+            key = tuple(shape.box for shape in shapes)
+            if shapes:
+                entities.setdefault(key, shapes)
+            phrases.append(
+                Phrase(
+                    spans,
+                    key or None,
+                    category=category.pop() if len(category) == 1 else -1,
+                    flags=0 if shapes or not named else NO_TARGET,
+                )
+            )
+        return phrases
 
-    def read(self, image_ids: Sequence[str]) -> GroundTruth:
-        """Build the columns of some images.
+    def _shape(self, annotation: Entry, entry: Entry, size: Size) -> Shape | None:
+        """The shape of an annotation; None where it says that nothing is meant."""
+        if annotation.flag("empty") or not any(annotation.numbers(annotation.value("bbox"), "bbox", 4)):
+            return None
+        values = annotation.value("bbox")
+        box = annotation.corner_box(values, "bbox", UNKNOWN_SIZE if _is_flickr(entry) else size)
+        if _is_flickr(entry):
+            box = _flickr_box(annotation, EDGE_SHIFT[self._reading.edges], size)
+        if box is None:
+            return None
+        return Shape(box, outline(annotation, "sam_mask"))
 
-        Raises:
-            GroundTruthError: An entry of theirs cannot be read.
-        """
-        size, texts, index, captions_of, entities_of = [], [], [], [], []
-        phrases_of: list[int] = []
-        spans: list[list[tuple[int, int]]] = []
-        entity: list[int] = []
-        boxes: list[tuple[tuple[float, ...], ...]] = []
-        for image_id in image_ids:
-            entries = self._captions[image_id]
-            known: dict[tuple[tuple[float, ...], ...], int] = {}
-            sizes: list[tuple[int, int]] = []
-            for number, entry in enumerate(entries):
-                try:
-                    phrases = _phrases(entry, self._coco.imgToAnns.get(entry["id"], []))
-                    index.append(int(entry.get("sentence_id", number)))
-                    sizes.append(_size(entry))
-                except (KeyError, TypeError, ValueError) as error:
-                    raise GroundTruthError(
-                        f"{self._path}: image entry {entry.get('id')} cannot be read ({error!r})"
-                    ) from error
-                for phrase_spans, phrase_boxes in phrases:
-                    spans.append(phrase_spans)
-                    if phrase_boxes and phrase_boxes not in known:
-                        known[phrase_boxes] = len(boxes)
-                        boxes.append(phrase_boxes)
-                    entity.append(known[phrase_boxes] if phrase_boxes else -1)
-                texts.append(entry["caption"])
-                phrases_of.append(len(phrases))
-            size.append(sizes[0])
-            captions_of.append(len(entries))
-            entities_of.append(len(known))
-        return GroundTruth(
-            image_id=list(image_ids),
-            image_size=np.array(size, np.int64).reshape(-1, 2),
-            caption_offset=offsets_of(captions_of),
-            caption_index=np.array(index, np.int64),
-            text=Strings.of(texts),
-            phrase_offset=offsets_of(phrases_of),
-            phrase_entity=np.array(entity, np.int64),
-            phrase_types=np.zeros(len(entity), np.int64),
-            span_offset=offsets_of(list(map(len, spans))),
-            span=np.array([span for group in spans for span in group], np.int64).reshape(-1, 2),
-            entity_offset=offsets_of(entities_of),
-            box_offset=offsets_of(list(map(len, boxes))),
-            box=np.array([box for group in boxes for box in group], np.float64).reshape(-1, 4),
-            digests={self._path.name: self._digest},
-        )
-
-
-def _image_id(entry: dict[str, Any]) -> str:
-    for key in ("original_img_id", "original_id"):
-        if key in entry:
-            return str(entry[key])
-    stem = PurePosixPath(str(entry.get("file_name", entry["id"]))).stem
-    match = _NUMBER_OF_COCO.match(stem)
-    return match[1] if match else stem
+    def _category(self, annotation: Entry) -> int:
+        name = annotation.values.get("category_id")
+        return -1 if name is None else self.categories.row.get(annotation.as_key(name, "category_id"), -1)
 
 
-def _size(entry: dict[str, Any]) -> tuple[int, int]:
-    width, height = int(entry["width"]), int(entry["height"])
-    if width <= 0 or height <= 0:
-        raise ValueError(f"width {width} and height {height}")
-    return width, height
+def _flickr_box(annotation: Entry, shift: tuple[float, ...], size: Size) -> Box | None:
+    """The edges of a box whose corners are pixels counted from 1, the last one inside."""
+    x, y, width, height = annotation.numbers(annotation.value("bbox"), "bbox", 4)
+    corners = (x, y, x + width, y + height)
+    x1, y1, x2, y2 = (corner - less for corner, less in zip(corners, shift, strict=True))
+    return annotation.clipped((x1, y1, x2, y2), annotation.value("bbox"), "bbox", size)
 
 
-def _phrases(entry: dict[str, Any], annotations: list[dict[str, Any]]) -> list[_Phrase]:
-    """The phrases of a caption: their spans, and their boxes as sorted x1, y1, x2, y2."""
-    marked = []
-    for annotation in annotations:
-        x, y, width, height = map(float, annotation["bbox"])
-        if not (width >= 0 and height >= 0):
-            raise ValueError(f"bbox {annotation['bbox']} has a negative width or height")
-        marked.append((_spans(annotation["tokens_positive"], entry["caption"]), (x, y, x + width, y + height)))
-    if "tokens_positive_eval" in entry:
-        wanted = [_spans(spans, entry["caption"]) for spans in entry["tokens_positive_eval"]]
-    else:
-        wanted = [list(spans) for spans in dict.fromkeys(tuple(spans) for spans, _ in marked)]
-    phrases: list[_Phrase] = []
-    for spans in wanted:
-        boxes = {box for theirs, box in marked if any(a < d and c < b for a, b in spans for c, d in theirs)}
-        phrases.append((spans, tuple(sorted(boxes))))
-    return phrases
+def _is_flickr(entry: Entry) -> bool:
+    """Tell entries that were made from Flickr30k Entities."""
+    name = entry.values.get("dataset_name")
+    return name == "flickr" if name is not None else "original_img_id" in entry
 
 
-def _spans(pairs: Any, caption: str) -> list[tuple[int, int]]:
-    spans = [(int(start), int(stop)) for start, stop in pairs]
-    for start, stop in spans:
-        if not 0 <= start < stop <= len(caption):
-            raise ValueError(f"span [{start}, {stop}) outside a caption of {len(caption)} characters")
-    return spans
+def _overlap(spans: Sequence[Span], others: Sequence[Span]) -> bool:
+    return any(a < d and c < b for a, b in spans for c, d in others)
+
+
+def _by_id(document: Document, images: Sequence[Entry]) -> Counter[str]:
+    """How often each id occurs.
+
+    Raises:
+        GroundTruthError: An id is null, or stands for several entries.
+    """
+    if any(entry.value("id") is None for entry in images):
+        raise GroundTruthError(f"{document}: an image entry has the id null")
+    times = Counter(entry.key("id") for entry in images)
+    twice = [image_id for image_id, count in times.items() if count > 1]
+    if twice:
+        raise GroundTruthError(f"{document}: {len(twice)} ids stand for several images: {first_of(twice)}")
+    return times
+
+
+def _image_id(entry: Entry) -> str:
+    """The image of an entry: its original id, or the name of its file; Visual Genome's under `vg/`."""
+    name = next((entry.key(key) for key in ("original_img_id", "original_id") if key in entry), None)
+    if name is None:
+        stem = PurePosixPath(str(entry.values.get("file_name", entry.key("id")))).stem
+        name = coco_number(stem) if stem.startswith("COCO_") else stem
+    return f"vg/{name}" if str(entry.values.get("data_source")).lower() in OTHER_SOURCES else name

@@ -20,11 +20,13 @@ import numpy as np
 
 from attneval.config.protocol import Protocol
 from attneval.errors import AlignmentError, ProtocolError, first_of
-from attneval.evaluation.block import MEAN
-from attneval.evaluation.score_block import Inputs, score_block
-from attneval.export.problems import Report
+from attneval.evaluation.plan_blocks import Block
+from attneval.evaluation.score_block import score_block
+from attneval.evaluation.settle_overlap import settle_overlap
+from attneval.evaluation.weight_reader import MEAN
+from attneval.export.problems import FileProblems
 from attneval.export.read.reader import open_members
-from attneval.groundtruth import open_ground_truth
+from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.metrics.registry import REGISTRY, metrics
 from attneval.metrics.totals import UNIT
 from attneval.storage.archive import Arrays
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attneval.groundtruth import Source
+    from attneval.groundtruth.annotation_files import GivenFiles
 
 __all__ = ["AttentionF1", "AttentionMetrics", "AttentionPrecision", "AttentionRecall"]
 
@@ -73,7 +76,7 @@ class _AttentionMetric(Metric):
 
     def __init__(
         self,
-        gt: str | Path,
+        gt: GivenFiles,
         protocol: Protocol | None = None,
         *,
         gt_format: str = "auto",
@@ -88,11 +91,11 @@ class _AttentionMetric(Metric):
                 "missing zero cannot be used batch by batch: no batch knows which captions are never going to come",
                 hint="use error or skip, or write an export and score it",
             )
-        self._inputs = Inputs((BATCH,), None, Path(gt), gt_format, self.protocol)
+        self._gt = AnnotationFiles.from_argument(gt, gt_format)
         self._meta = json.dumps({"kind": kind, "normalised_over": normalised_over})
         # A collection judges a batch once for all metrics whose states have the same names, and the same values after
         # the first batch. The latter may be chance, so that the name says what else the sums depend on.
-        made_of = repr((Path(gt), gt_format, replace(self.protocol, average="macro"), self._meta))
+        made_of = repr((self._gt, replace(self.protocol, average="macro"), self._meta))
         self._state = f"sums_{hashlib.sha256(made_of.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
         self.add_state(self._state, torch.zeros(len(SUMMED), dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -142,25 +145,27 @@ class _AttentionMetric(Metric):
 
     def _summed(self, members: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """i8[len(SUMMED)], the columns summed over the items of a batch, as whole multiples of 1 / UNIT."""
-        export = open_members(Arrays(BATCH, members), Report(BATCH))
-        source = _source(self._inputs.gt, self._inputs.gt_format, self.protocol.edges)
+        export = open_members(Arrays(BATCH, members), FileProblems(BATCH))
+        source = _source(self._gt, self.protocol)
         strangers = source.missing(export.image_id)
         if strangers:
-            raise AlignmentError(f"{len(strangers)} images are not in {self._inputs.gt} (first: {first_of(strangers)})")
+            raise AlignmentError(f"{len(strangers)} images are not in {self._gt} (first: {first_of(strangers)})")
         order = np.argsort(export.caption_image, kind="stable")
-        scores = score_block(export, source.read, self._inputs, (np.arange(len(export.image_id)), order))
+        sums = score_block(
+            Block(np.arange(len(export.image_id)), order), export, source, settle_overlap(self.protocol, export)
+        )
         if self.protocol.missing == "error":
             # That an image's other captions are absent means nothing: they are in other batches.
             for text, names in (
-                ("captions are no caption of their image", scores.problems.unaligned),
-                ("annotated words have no token", scores.problems.wordless),
+                ("captions are no caption of their image", sums.mismatches.unaligned),
+                ("annotated words have no token", sums.mismatches.wordless),
             ):
                 if names:
                     raise AlignmentError(
                         f"{len(names)} {text} (first: {first_of(names)})",
                         hint="check caption ids and tokens, or use Protocol(missing='skip') to leave them out",
                     )
-        columns = scores.scored[MEAN, self.protocol.directions[0]].per_item
+        columns = sums.statistics[MEAN, self.protocol.directions[0]].per_item
         return np.array([np.rint(columns[name] * UNIT).astype(np.int64).sum() for name in SUMMED])
 
     def compute(self) -> torch.Tensor:
@@ -202,7 +207,7 @@ class AttentionMetrics(MetricCollection):
 
     def __init__(
         self,
-        gt: str | Path,
+        gt: GivenFiles,
         protocol: Protocol | None = None,
         *,
         prefix: str | None = None,
@@ -218,9 +223,9 @@ class AttentionMetrics(MetricCollection):
 
 
 @functools.lru_cache(maxsize=8)
-def _source(gt: Path, gt_format: str, edges: str) -> Source:
+def _source(gt: AnnotationFiles, protocol: Protocol) -> Source:
     """The annotations, opened once in each process: metrics are copied and pickled, open files are not."""
-    return open_ground_truth(gt, gt_format, edges)
+    return gt.open(protocol)
 
 
 def _array(values: torch.Tensor | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -54,7 +54,7 @@ class Words:
     count: NDArray[np.int64]
 
     @classmethod
-    def of(cls, text: Strings) -> Words:
+    def from_texts(cls, text: Strings) -> Words:
         """Split texts at white space."""
         space = _is_space(text.code)
         starts = ~space
@@ -111,7 +111,7 @@ def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], inde
         image: i8[k], the row of each exported caption's image in `truth`.
         index: i8[k], which caption of its image it claims to be, -1 if unknown.
     """
-    words = Words.of(truth.text)
+    words = Words.from_texts(truth.text)
     matcher = _Matcher(words, tokens)
     claimed = _claimed(truth, image, index)
     caption = np.where(matcher.same_beginning(claimed), claimed, ABSENT)

@@ -39,7 +39,7 @@ def fold(code: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64
         return stream[stream > 0], before
     row = np.zeros(present[-1] + 1, np.int64)
     row[present] = np.arange(len(present))
-    table = Strings.of(folded)
+    table = Strings.from_texts(folded)
     return table.code[ranges(table.offset[row[code]], length_of[code])], before
 
 

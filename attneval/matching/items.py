@@ -6,13 +6,14 @@ an item is a region that covers a phrase, and its keys are the tokens of the cap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import distinct_values, offsets_of, ranges
+from attneval.matching.phrase_classes import Classes, phrase_classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
-    from attneval.matching.phrases import Mentions
+    from attneval.matching.key_groups import KeyGroups
+    from attneval.matching.phrases import ScoredPhrases
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,7 @@ class Items:
 
     Attributes:
         image: i8[m], row of the item's image, ascending.
+        group: i8[m], the group of keys that the item attends to, see `attneval.matching.key_groups`.
         caption: i8[m], row of its caption.
         phrase: i8[m], row of its phrase in the ground truth; -1 in direction i2t.
         word: i8[m], row of its word; -1 where the item is a phrase or a region.
@@ -37,16 +40,20 @@ class Items:
         entry: i8[k], what is pooled into the item's row: tokens in direction t2i, the region in direction i2t.
         share: i8[k], how often each entry counts in the sum that is pooled.
         divisor: i8[m], what that sum is divided by.
-        sets: Sets of keys by what they stand for: `relevant`, and `pointing` where the protocol tells them apart.
+        sets: IndexSets of keys by what they stand for: `relevant`; `pointing`, where the protocol tells them apart;
+            `area`, every region that shares an area with the shapes, with the share of it that lies inside.
         own: i8[m], the set of each item.
         other_offset: i8[m+1], first entry of each item in `other`.
         other: i8[o], for each item the sets of the other entities it could be about.
         types: i8[m], the types of its phrase as bits.
         area: i8[m], index into `attneval.config.breakdowns.AREAS`, or -1.
+        undefined: b[m], the items whose rows all are undefined, so that there is nothing to score.
         length: i8[m], index into `attneval.config.breakdowns.LENGTHS`, or -1.
+        classes: Further classes of items, by the name of the breakdown; none in direction i2t.
     """
 
     image: NDArray[np.int64]
+    group: NDArray[np.int64]
     caption: NDArray[np.int64]
     phrase: NDArray[np.int64]
     word: NDArray[np.int64]
@@ -55,13 +62,15 @@ class Items:
     entry: NDArray[np.int64]
     share: NDArray[np.int64]
     divisor: NDArray[np.int64]
-    sets: dict[str, Sets]
+    sets: dict[str, IndexSets]
     own: NDArray[np.int64]
     other_offset: NDArray[np.int64]
     other: NDArray[np.int64]
     types: NDArray[np.int64]
     area: NDArray[np.int64]
     length: NDArray[np.int64]
+    undefined: NDArray[np.bool_]
+    classes: dict[str, Classes] = field(default_factory=dict)
 
     @property
     def given(self) -> NDArray[np.bool_]:
@@ -77,11 +86,13 @@ class Items:
 def word_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: Mentions,
+    mentions: ScoredPhrases,
     *,
-    sets: dict[str, Sets],
-    region_count: NDArray[np.int64],
+    sets: dict[str, IndexSets],
+    groups: KeyGroups,
+    key_count: NDArray[np.int64],
     protocol: Protocol,
+    defined: NDArray[np.bool_] | None = None,
 ) -> Items:
     """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
 
@@ -89,9 +100,11 @@ def word_items(
         truth: The annotations of I images.
         alignment: Which tokens belong to which words.
         mentions: The annotated words.
-        sets: The regions relevant to each entity.
-        region_count: i8[I], how many regions each image has.
+        sets: The regions relevant to each instance of an entity.
+        groups: The groups of regions.
+        key_count: i8[G], how many regions each group has.
         protocol: Unit and pooling.
+        defined: b[T], the tokens whose rows are defined; None for all.
     """
     words_of = np.diff(mentions.word_offset)
     if protocol.unit == "word":
@@ -104,28 +117,40 @@ def word_items(
         first_word = mentions.word_offset
     tokens_of = np.diff(alignment.token_offset)[mentions.word]
     entry = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
+    undefined = np.zeros(len(mention), np.bool_)
+    if defined is not None:
+        had = np.diff(offsets_of(tokens_of)[first_word]) > 0
+        kept = defined[entry]
+        word_of_entry = np.repeat(np.arange(len(tokens_of)), tokens_of)
+        tokens_of, entry = np.bincount(word_of_entry[kept], minlength=len(tokens_of)).astype(np.int64), entry[kept]
+        undefined = had & (np.diff(offsets_of(tokens_of)[first_word]) == 0)
     entry_offset = offsets_of(tokens_of)[first_word]
     share, divisor = _shares(protocol.pool, tokens_of, first_word)
     entity = truth.phrase_entity[mentions.phrase[mention]]
     image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[mentions.caption[mention]]
-    others, other = _others(image, entity, truth.entity_offset)
+    caption = mentions.caption[mention]
+    group, own = groups.of_caption[caption], groups.instances(caption, entity, truth)
+    others, other = _others(group, own, groups.offset)
     return Items(
         image=image,
-        caption=mentions.caption[mention],
+        group=group,
+        caption=caption,
         phrase=mentions.phrase[mention],
         word=word,
-        key_count=region_count[image],
+        key_count=key_count[group],
         entry_offset=entry_offset,
         entry=entry,
         share=share,
         divisor=divisor,
         sets=sets,
-        own=entity,
+        own=own,
         other_offset=others,
         other=other,
         types=truth.phrase_types[mentions.phrase[mention]],
         area=mentions.area[mention],
         length=mentions.length[mention],
+        classes={name: of.take(mentions.phrase[mention]) for name, of in phrase_classes(truth).items()},
+        undefined=undefined,
     )
 
 
@@ -148,21 +173,21 @@ def _shares(
 
 
 def _others(
-    image: NDArray[np.int64], entity: NDArray[np.int64], entity_offset: NDArray[np.int64]
+    group: NDArray[np.int64], own: NDArray[np.int64], offset: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each item, the other entities of its image."""
-    count = np.diff(entity_offset)[image]
-    every = ranges(entity_offset[image], count)
-    other = every[every != np.repeat(entity, count)]
+    """For each item, the other instances of its group."""
+    count = np.diff(offset)[group]
+    every = ranges(offset[group], count)
+    other = every[every != np.repeat(own, count)]
     return offsets_of(np.maximum(count - 1, 0)), other
 
 
 def region_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: Mentions,
+    mentions: ScoredPhrases,
     *,
-    covering: Sets,
+    covering: IndexSets,
     key_count: NDArray[np.int64],
     key_of_token: NDArray[np.int64],
 ) -> Items:
@@ -186,7 +211,7 @@ def region_items(
     token = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
     width = int(key_count.max(initial=0)) + 1
     pairs = distinct_values(np.repeat(word_topic, tokens_of) * width + key_of_token[token])
-    topic_sets = Sets(np.searchsorted(pairs // width, np.arange(len(topics) + 1)), pairs % width)
+    topic_sets = IndexSets(np.searchsorted(pairs // width, np.arange(len(topics) + 1)), pairs % width)
     # An item is a caption and a region that covers one of its topics.
     covered = covering.size[topic_entity]
     region = covering.member[ranges(covering.offset[:-1][topic_entity], covered)]
@@ -195,6 +220,8 @@ def region_items(
     cells, cell_of = np.unique(topic_caption[topic] * regions + region, return_inverse=True)
     caption = cells // regions
     sets, own = _joined(topic_sets, cell_of, topic, len(cells))
+    # A token lies inside a phrase or outside.
+    whole = IndexSets(sets.offset, sets.member, np.ones(len(sets.member)))
     first_topic = np.searchsorted(topic_caption, np.arange(len(truth.text) + 1))
     count = np.diff(first_topic)[caption]
     every = ranges(first_topic[caption], count)
@@ -206,8 +233,10 @@ def region_items(
     item_types = np.zeros(len(cells), np.int64)
     np.bitwise_or.at(item_types, cell_of, types[topic])
     unknown = np.full(len(cells), -1, np.int64)
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption]
     return Items(
-        image=np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption],
+        image=image,
+        group=image,
         caption=caption,
         phrase=unknown,
         word=unknown,
@@ -216,24 +245,25 @@ def region_items(
         entry=(cells % regions)[given],
         share=np.ones(int(given.sum()), np.int64),
         divisor=np.ones(len(cells), np.int64),
-        sets={"relevant": sets, "pointing": sets},
+        sets={"relevant": sets, "pointing": sets, "area": whole},
         own=own,
         other_offset=offsets_of(np.bincount(cell[foreign], minlength=len(cells))),
         other=every[foreign],
         types=item_types,
         area=unknown,
         length=unknown,
+        undefined=np.zeros(len(cells), np.bool_),
     )
 
 
 def _joined(
-    sets: Sets, cell: NDArray[np.int64], topic: NDArray[np.int64], cells: int
-) -> tuple[Sets, NDArray[np.int64]]:
+    sets: IndexSets, cell: NDArray[np.int64], topic: NDArray[np.int64], cells: int
+) -> tuple[IndexSets, NDArray[np.int64]]:
     """The topics' sets, followed by the union of each cell's topics; and where the cells' sets are."""
     size = sets.size[topic]
     width = int(sets.member.max(initial=0)) + 1
     members = sets.member[ranges(sets.offset[:-1][topic], size)]
     pairs = distinct_values(np.repeat(cell, size) * width + members)
     offset = np.searchsorted(pairs // width, np.arange(cells + 1)) + sets.offset[-1]
-    joined = Sets(np.concatenate((sets.offset[:-1], offset)), np.concatenate((sets.member, pairs % width)))
+    joined = IndexSets(np.concatenate((sets.offset[:-1], offset)), np.concatenate((sets.member, pairs % width)))
     return joined, np.arange(cells) + len(sets.size)

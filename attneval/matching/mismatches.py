@@ -1,19 +1,30 @@
-"""What could not be aligned, by name, and what becomes of it; and what says that nothing fits."""
+"""What of an export and its annotations could not be aligned, by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from attneval.arrays.ragged import distinct_values
 from attneval.errors import first_of
+from attneval.matching.alignment import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
 
-@dataclass
-class Problems:
+    from attneval.export.read.content import AttentionExport, TokenBlock
+    from attneval.groundtruth import GroundTruth
+    from attneval.matching.alignment import Alignment
+    from attneval.matching.phrases import ScoredPhrases
+
+
+@dataclass(frozen=True)
+class Mismatches:
     """What could not be aligned, by name.
 
     Attributes:
@@ -30,10 +41,14 @@ class Problems:
     wordless: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def extend(self, other: Problems) -> None:
-        """Add those of another block."""
-        for name, values in vars(self).items():
-            values.extend(getattr(other, name))
+    @classmethod
+    def joined(cls, parts: Iterable[Mismatches]) -> Mismatches:
+        """Those of several blocks."""
+        whole = cls()
+        for part in parts:
+            for name, values in vars(part).items():
+                getattr(whole, name).extend(values)
+        return whole
 
     def disagreements(self, path: Path, captions: int) -> list[str]:
         """What is noted but does no harm, of an export of so many captions."""
@@ -60,5 +75,57 @@ class Problems:
             yield _some(self.wordless, counts["words"], text), f"the model may cut captions; {way_out}"
 
 
-def _some(found: list[str], whole: int, what: str) -> str:
-    return f"{len(found)} of {whole} {what} (first: {first_of(found)})"
+def find_mismatches(
+    export: AttentionExport,
+    rows: NDArray[np.int64],
+    *,
+    tokens: TokenBlock,
+    truth: GroundTruth,
+    alignment: Alignment,
+    phrases: ScoredPhrases,
+) -> Mismatches:
+    """Name what could not be aligned.
+
+    Args:
+        export: The export.
+        rows: i8[c], its captions that were aligned.
+        tokens: Their tokens.
+        truth: The annotations.
+        alignment: What became of them.
+        phrases: The annotated words.
+    """
+    scored = distinct_values(phrases.caption)
+    absent = scored[alignment.row[scored] == ABSENT]
+    claimed = {export.caption_name(int(rows[row])) for row in alignment.unaligned}
+    caption = np.repeat(phrases.caption, np.diff(phrases.word_offset))
+    token_count = np.diff(alignment.token_offset)[phrases.word]
+    wordless = (token_count == 0) & (alignment.row[caption] != ABSENT)
+    return Mismatches(
+        absent=[name for c in absent.tolist() if (name := name_of_caption(truth, c)) not in claimed],
+        unaligned=[
+            f"{export.caption_name(int(rows[row]))} reads {_words_of(tokens, row)[:40]!r}"
+            for row in alignment.unaligned
+        ],
+        disagreeing=[export.caption_name(int(rows[row])) for row in alignment.disagreeing],
+        wordless=[
+            f"{name_of_caption(truth, c)} {truth.text[c][slice(*alignment.words.span[w].tolist())]!r}"
+            for c, w in zip(caption[wordless].tolist(), phrases.word[wordless].tolist(), strict=True)
+        ],
+        warnings=list(truth.warnings),
+    )
+
+
+def name_of_caption(truth: GroundTruth, caption: int) -> str:
+    """How a row of the annotations' captions is called in messages: ``36979#2``."""
+    image = int(np.searchsorted(truth.caption_offset, caption, side="right")) - 1
+    return truth.caption_name(image, caption)
+
+
+def _words_of(tokens: TokenBlock, row: int) -> str:
+    text = tokens.text[row]
+    spans = tokens.span[tokens.offset[row] : tokens.offset[row + 1]].tolist()
+    return " ".join(text[start:stop] for start, stop in spans if start >= 0)
+
+
+def _some(names: list[str], whole: int, what: str) -> str:
+    return f"{len(names)} of {whole} {what} (first: {first_of(names)})"

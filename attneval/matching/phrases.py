@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Mentions:
+class ScoredPhrases:
     """The annotated words that are scored, phrase by phrase.
 
     Attributes:
@@ -39,7 +39,7 @@ class Mentions:
     length: NDArray[np.int64]
 
     @classmethod
-    def of(cls, truth: GroundTruth, alignment: Alignment, min_area: float) -> Mentions:
+    def from_annotations(cls, truth: GroundTruth, alignment: Alignment, min_area: float) -> ScoredPhrases:
         """Find the phrases that have a box, and the words with a letter or digit that their spans touch."""
         caption_of = np.repeat(np.arange(len(truth.text)), np.diff(truth.phrase_offset))
         share = _area_share(truth)
@@ -70,10 +70,10 @@ class Mentions:
             length=np.minimum(length[named], len(LENGTHS)) - 1,
         )
 
-    def none(self) -> Mentions:
+    def none(self) -> ScoredPhrases:
         """The same without any phrase."""
         nothing = np.zeros(0, np.int64)
-        return Mentions(nothing, nothing, np.zeros(1, np.int64), nothing, nothing, nothing)
+        return ScoredPhrases(nothing, nothing, np.zeros(1, np.int64), nothing, nothing, nothing)
 
 
 def _area_share(truth: GroundTruth) -> NDArray[np.float64]:

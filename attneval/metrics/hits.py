@@ -1,4 +1,4 @@
-"""Rows judged against sets of relevant keys: what every metric of attention is a function of."""
+"""Hits: rankings held against sets of relevant keys, of which every metric of attention is a function."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.quotients import quotient
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.metrics.ties import first_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
     from attneval.metrics.rankings import Rows
 
 
+NEARLY_ALL = 1e-9
+"""How near to 1 a share of weight is looked at closely."""
+
+
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Hits:
     """p pairs of a row and a set of keys that are relevant to it.
 
     A row may be paired with several sets, and a set with several rows: the model's rows with their own sets, the
@@ -28,90 +33,138 @@ class Judged:
     Attributes:
         rows: m rows of n weights.
         row: i8[p], the row of each pair.
-        sets: Sets of keys.
-        of: i8[p], the set of each pair.
+        sets: IndexSets of keys.
+        set_of_pair: i8[p], the set of each pair.
     """
 
     rows: Rows
     row: NDArray[np.int64]
-    sets: Sets
-    of: NDArray[np.int64]
+    sets: IndexSets
+    set_of_pair: NDArray[np.int64]
 
     @property
     def keys(self) -> int:
-        """n, how many keys a row has."""
+        """The number n of keys of a row."""
         return int(self.rows.weight.shape[1])
 
     @cached_property
     def relevant(self) -> NDArray[np.int64]:
-        """i8[p], how many keys are relevant."""
-        return self.sets.size[self.of]
+        """The number of relevant keys, i8[p]."""
+        return self.sets.size[self.set_of_pair]
 
     @property
     def attended(self) -> NDArray[np.int64]:
-        """i8[p], how many keys are attended."""
+        """The number of attended keys, i8[p]."""
         return self.rows.attended[self.row]
 
     @cached_property
     def weight(self) -> NDArray[np.float64]:
-        """f8[e], the weight of each relevant key, pair by pair."""
+        """The weight of each relevant key, f8[e], pair by pair."""
         return self.rows.weight.ravel()[self._entry]
 
     @cached_property
     def ahead(self) -> NDArray[np.int32]:
-        """i4[e], how many keys weigh more than each relevant key."""
+        """The number of keys that weigh more than each relevant key, i4[e]."""
         return self.rows.ahead.ravel()[self._entry]
 
     @cached_property
     def tied(self) -> NDArray[np.int32] | None:
-        """i4[e], how many keys weigh the same as each relevant key, itself included; None if no keys do."""
+        """The number of keys that weigh the same as each relevant key, itself included, i4[e]; None if no keys do."""
         return None if self.rows.tied is None else self.rows.tied.ravel()[self._entry]
 
     @property
     def through(self) -> NDArray[np.int32]:
-        """i4[e], how many keys weigh at least as much as each relevant key, itself included."""
+        """The number of keys that weigh at least as much as each relevant key, itself included, i4[e]."""
         return self.ahead + (np.int32(1) if self.tied is None else self.tied)
 
     def sum(self, values: NDArray[np.number[Any]]) -> NDArray[np.float64]:
-        """Sum [e] values of the relevant keys by pair: f8[p]."""
-        return np.asarray(np.bincount(self._pair, values, len(self.of)), np.float64)
+        """Sum values [e] of the relevant keys by pair: f8[p]."""
+        return np.asarray(np.bincount(self._pair, values, len(self.set_of_pair)), np.float64)
 
     def within(self, k: NDArray[np.integer] | int) -> NDArray[np.float64]:
-        """f8[p], how many relevant keys are among the first k of the ranking, k by pair or the same for all.
+        """Count the relevant keys among the first k of the ranking: f8[p].
 
         Where k cuts through a tie this is the expected number over all orders of the tied keys.
+
+        Args:
+            k: i8[p], or one number for all pairs.
         """
         places = (k if isinstance(k, int) else k[self._pair]) - self.ahead
-        return self.sum(np.clip(places if self.tied is None else places / self.tied, 0, 1))
+        if self.tied is None:
+            return self.sum(np.clip(places, 0, 1))
+        whole = self.sum((places >= self.tied).astype(np.int8))
+        cut = np.flatnonzero((places > 0) & (places < self.tied))
+        if not len(cut):
+            return whole
+        # Of each pair one tie at most is cut. Its share is divided once, last, so that it is exact where it is whole.
+        pair, count = self._pair[cut], len(self.set_of_pair)
+        part = np.asarray(np.bincount(pair, minlength=count), np.float64)
+        room, tied = np.zeros(count), np.ones(count)
+        room[pair], tied[pair] = places[cut], self.tied[cut]
+        return whole + part * room / tied
+
+    def mass(self) -> NDArray[np.float64]:
+        """Divide the weight of the relevant keys by that of all keys: f8[p], 0 where there is no weight."""
+        inside, total = self.sum(self.weight), self.rows.total[self.row]
+        share = quotient(inside, total)
+        # Sums of the same weights in another order may differ: where nothing else seems to weigh anything, see.
+        near = np.flatnonzero(np.abs(share - 1) < NEARLY_ALL)
+        if len(near):
+            outside = self.rows.weight[self.row[near]].copy()
+            chosen = np.isin(self._pair, near)
+            place = np.searchsorted(near, self._pair[chosen])
+            outside[place, self._entry[chosen] - self.row[self._pair[chosen]] * self.keys] = 0
+            share[near] = np.where(outside.any(axis=1), np.minimum(share[near], 1.0), 1.0)
+        return share
+
+    def covered_mass(self) -> NDArray[np.float64]:
+        """Weigh each key by its set's value and divide by the weight of all keys: f8[p], 0 where there is no weight."""
+        if self.sets.value is None:
+            raise ValueError("the sets have no values")
+        value = self.sets.value[ranges(self.sets.offset[self.set_of_pair], self.relevant)]
+        return quotient(self.sum(self.weight * value), self.rows.total[self.row])
+
+    def area_under_roc(self) -> NDArray[np.float64]:
+        """Compute the probability that a relevant key weighs more than another one, ties half: f8[p].
+
+        It is NaN where there is no relevant key, or no other.
+        """
+        tied = 1 if self.tied is None else self.tied
+        # Ranks of relevant keys, counted from 1 with ties in their middle; above the least that they can add up to are
+        # the other keys that stand before them.
+        ranks = self.sum(self.ahead + (tied + 1) / 2)
+        before = ranks - self.relevant * (self.relevant + 1) / 2
+        pairs = self.relevant * (self.keys - self.relevant)
+        return 1 - quotient(before, pairs.astype(np.float64), otherwise=np.nan)
 
     @cached_property
     def true_positives(self) -> NDArray[np.float64]:
-        """f8[p], how many relevant keys are attended."""
+        """The number of relevant keys that are attended, f8[p]; an expected value where the cutoff parts a tie."""
         return self.within(self.attended)
 
     def hit(self, k: int) -> NDArray[np.float64]:
-        """f8[p], the probability that a relevant key is among the first k, over all orders of tied keys."""
+        """Compute the probability that a relevant key is among the first k, over all orders of tied keys: f8[p]."""
         ahead, others, relevant = self._best
         return np.where(self.relevant > 0, first_within(k, ahead, others, relevant), 0.0)
 
     @cached_property
     def _best(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Of each pair's best relevant key: keys ahead of it, and other and relevant keys that weigh the same."""
-        best = np.full(len(self.of), np.iinfo(np.int64).max)
+        """Keys ahead of each pair's best relevant key, and other and relevant keys that weigh the same."""
+        best = np.full(len(self.set_of_pair), np.iinfo(np.int64).max)
         filled = self.relevant > 0
         if filled.any():
             best[filled] = np.minimum.reduceat(self.ahead, self._offset[:-1][filled])
         if self.tied is None:
-            return best, np.zeros(len(self.of)), filled.astype(np.float64)
+            return best, np.zeros(len(self.set_of_pair)), filled.astype(np.float64)
         in_best = np.flatnonzero(self.ahead == best[self._pair])
         pair = self._pair[in_best]
-        relevant = np.bincount(pair, minlength=len(self.of)).astype(np.float64)
-        tied = np.zeros(len(self.of))
+        relevant = np.bincount(pair, minlength=len(self.set_of_pair)).astype(np.float64)
+        tied = np.zeros(len(self.set_of_pair))
         tied[pair] = self.tied[in_best]
         return best, tied - relevant, relevant
 
     def precision_at_hits(self) -> NDArray[np.float64]:
-        """f8[p], the sum over relevant keys of the precision at their rank, tied keys taken as one step."""
+        """Sum the precision at the rank of each relevant key, tied keys taken as one step: f8[p]."""
         # Sorted by pair and rank, a relevant key's place in its pair counts the relevant keys up to it. Pairs are in
         # order already, of which a stable sort makes use.
         base = self._pair * (self.keys + 1)
@@ -124,9 +177,9 @@ class Judged:
         return self.sum(hits / (ranked - base))
 
     def gain_by_rank(self) -> NDArray[np.float64]:
-        """f8[p, n], how many relevant keys are at rank 1, 2, ... n, as an expected value under ties."""
+        """Count the relevant keys at rank 1, 2, ... n, as an expected value under ties: f8[p, n]."""
         width = self.keys + 1
-        base, size = self._pair * width, len(self.of) * width
+        base, size = self._pair * width, len(self.set_of_pair) * width
         share = np.ones(len(self.ahead)) if self.tied is None else 1 / self.tied
         gain = np.asarray(np.bincount(base + self.ahead, share, size), np.float64).reshape(-1, width)
         if self.tied is not None:
@@ -141,9 +194,9 @@ class Judged:
 
     @cached_property
     def _pair(self) -> NDArray[np.int64]:
-        return np.repeat(np.arange(len(self.of)), self.relevant)
+        return np.repeat(np.arange(len(self.set_of_pair)), self.relevant)
 
     @cached_property
     def _entry(self) -> NDArray[np.int64]:
-        member = self.sets.member[ranges(self.sets.offset[self.of], self.relevant)]
+        member = self.sets.member[ranges(self.sets.offset[self.set_of_pair], self.relevant)]
         return np.repeat(self.row * self.keys, self.relevant) + member

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from attneval.arrays.quotients import quotient
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.config.protocol import Threshold
+    from attneval.config.thresholds import Threshold
 
-ROUNDING = 1e-12
-"""Weights that differ from a threshold by this share or less are equal to it, whatever the processor made of them."""
-MASS_ROUNDING = 1e-9
-"""The same for sums of weights."""
+
+EVEN = 1e-12
+"""A row is even if its weights differ by no more than this share of the largest; it attends to every key."""
 
 
 def normalised(weight: NDArray[np.float64], method: str) -> NDArray[np.float64]:
@@ -32,19 +33,14 @@ def normalised(weight: NDArray[np.float64], method: str) -> NDArray[np.float64]:
     zeros; `softmax` and `none` do what they say.
     """
     if method == "sum":
-        return _divided(weight, weight.sum(axis=1, keepdims=True))
+        return quotient(weight, weight.sum(axis=1, keepdims=True))
     if method == "softmax":
         power = np.exp(weight - weight.max(axis=1, keepdims=True))
         return np.asarray(power / power.sum(axis=1, keepdims=True))
     if method == "minmax":
         low = weight.min(axis=1, keepdims=True)
-        return _divided(weight - low, weight.max(axis=1, keepdims=True) - low)
+        return quotient(weight - low, weight.max(axis=1, keepdims=True) - low)
     return weight
-
-
-def _divided(part: NDArray[np.float64], whole: NDArray[np.float64], otherwise: float = 0.0) -> NDArray[np.float64]:
-    """`part / whole`, and a stand-in where `whole` is not positive."""
-    return np.asarray(np.divide(part, whole, out=np.full(part.shape, otherwise), where=whole > 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +51,7 @@ class Rows:
         weight: f8[m, n], normalised.
         ahead: i4[m, n], how many keys of the row weigh more.
         tied: i4[m, n], how many weigh the same, itself included; None where all weights of each row differ.
-        level: f8[m, n], by rank; a key is attended when its level is above the threshold's cut.
+        level: f8[m, n], by rank; a key is attended when its level is above the threshold's cutoff.
         attended: i8[m], how many keys are attended.
     """
 
@@ -76,8 +72,12 @@ class Rows:
         first, run = np.tile(np.arange(n, dtype=np.int32), (m, 1)), None
         if equal.any():
             first, run = _runs(equal)
-        level = _levels(ordered, first, rule.rule)
-        attended = (level > cut(rule, n, rule.value)).sum(axis=1)
+        level = rule.levels(ordered, first)
+        # As a set, even attention is all keys: above every cutoff.
+        even = ordered[:, :1] - ordered[:, -1:] <= EVEN * np.abs(ordered[:, :1])
+        if even.any():
+            level = np.where(even, np.inf, level)
+        attended = (level > rule.cutoff(n)).sum(axis=1)
         return cls(weight, _by_key(first, flat), None if run is None else _by_key(run, flat), level, attended)
 
     @cached_property
@@ -89,7 +89,7 @@ class Rows:
     def entropy(self) -> NDArray[np.float64]:
         """f8[m], the entropy of each row as a distribution, in nats over log n; NaN for one key or no weight."""
         n = self.weight.shape[1]
-        share = _divided(self.weight, self.total[:, None])
+        share = quotient(self.weight, self.total[:, None])
         nats = -np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=1)
         # A uniform row may come out a rounding error above 1.
         return (
@@ -99,9 +99,9 @@ class Rows:
 
 def _by_key(by_rank: NDArray[np.int32], flat: NDArray[np.int64]) -> NDArray[np.int32]:
     """Numbers [m, n] in the order of the ranking, as those of the keys at the flat places [m, n]."""
-    found = np.empty(by_rank.shape, np.int32)
-    found.ravel()[flat] = by_rank
-    return found
+    by_key = np.empty(by_rank.shape, np.int32)
+    by_key.ravel()[flat] = by_rank
+    return by_key
 
 
 def _runs(equal: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -112,39 +112,3 @@ def _runs(equal: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32
     ends = np.where(np.concatenate((~equal, edge), axis=1), position, position[-1])
     first = np.maximum.accumulate(starts, axis=1)
     return first, np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1] - first + 1
-
-
-def _levels(ordered: NDArray[np.float64], first: NDArray[np.int32], rule: str) -> NDArray[np.float64]:
-    """What a rule compares with its cut, for weights in descending order; never rising along a row."""
-    if rule == "top":
-        return np.broadcast_to(-np.arange(ordered.shape[1], dtype=np.float64), ordered.shape)
-    if rule == "max":
-        return _divided(ordered, ordered[:, :1], otherwise=1.0)
-    if rule == "mass":
-        # The share that is not yet held before a key, and before all that weigh the same.
-        held = np.cumsum(ordered, axis=1)
-        total = held[:, -1:]
-        left = _divided(total - held, total)
-        left = np.concatenate((np.where(total > 0, 1.0, 0.0), left[:, :-1]), axis=1)
-        return np.take_along_axis(left, first, axis=1)
-    return ordered
-
-
-Number = TypeVar("Number", float, "NDArray[np.float64]")
-
-
-def cut(rule: Threshold, n: int, value: Number) -> Number:
-    """The level above which keys are attended, for n keys.
-
-    Args:
-        rule: The threshold rule.
-        n: How many keys there are.
-        value: The rule's parameter, or several.
-    """
-    if rule.rule == "uniform":
-        return value / n * (1 + ROUNDING)
-    if rule.rule == "abs":
-        return value * (1 + ROUNDING)
-    if rule.rule == "max":
-        return value - ROUNDING
-    return -value if rule.rule == "top" else 1 - value + MASS_ROUNDING

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from attneval.metrics.ties import first_within
+from attneval.metrics.ties import expected_rank, first_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,8 @@ ROWS = 255
 """Rows that are counted, or looked at, together: so many fit a byte."""
 
 
-IMAGE_TO_TEXT, TEXT_TO_IMAGE = "i2t", "t2i"
+DIRECTIONS = IMAGE_TO_TEXT, TEXT_TO_IMAGE = "i2t", "t2i"
+"""The directions of retrieval, in the order of tables."""
 
 
 class Matrix(Protocol):
@@ -70,20 +71,21 @@ class Ranks:
     ties: str
 
     def rank(self) -> NDArray[np.float64]:
-        """f8[q], the rank of the best right answer, from 1."""
+        """Rank the best right answers, from 1: f8[q]."""
         if self.ties == "best":
             return np.asarray(self.ahead + 1.0, np.float64)
-        share = 1 / (self.relevant + 1.0) if self.ties == "expected" else np.ones(len(self.others))
-        return np.asarray(self.ahead + 1 + self.others * share, np.float64)
+        if self.ties == "worst":
+            return np.asarray(self.ahead + 1.0 + self.others, np.float64)
+        return expected_rank(self.ahead, self.others, self.relevant)
 
     def hit(self, k: int) -> NDArray[np.float64]:
-        """f8[q], whether a right answer is among the first k, as a probability under `expected`."""
+        """Tell for which queries a right answer is among the first k, as a probability under `expected`: f8[q]."""
         if self.ties == "expected":
-            return first_within(k, self.ahead, self.others.astype(np.float64), self.relevant.astype(np.float64))
+            return first_within(k, self.ahead, self.others, self.relevant)
         return (self.rank() <= k).astype(np.float64)
 
     def weight(self) -> NDArray[np.float64]:
-        """f8[q], how much each query counts so that all folds count the same; their mean is 1."""
+        """Weigh queries so that all folds count the same, with a mean of 1: f8[q]."""
         size = np.bincount(self.fold)
         return np.asarray(len(self.fold) / (np.count_nonzero(size) * size[self.fold]), np.float64)
 

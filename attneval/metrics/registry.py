@@ -1,7 +1,9 @@
-"""What a metric is: one declaration with its name, its meaning and how it comes out of sums over items.
+"""The door for metrics: one declaration says everything that anybody has to know of a metric.
 
-Every metric of attention is computed in two steps. *Columns* give each item a number, and are summed per image; the
-*value* is a function of summed columns. Resampling images, comparing systems and merging runs only ever need the sums.
+Every metric is computed in two steps. *Columns* give each item, or each query of retrieval, a number, and are summed
+per image; the *value* is a function of summed columns. Resampling images, comparing systems and merging runs only ever
+need the sums. Tables, gates, comparisons, charts and whatever checks a result file ask the registry, and know no
+metric by name.
 """
 
 from __future__ import annotations
@@ -13,59 +15,95 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.errors import ProtocolError, suggestion
+from attneval.metrics.populations import REACHED, SCORED
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from attneval.config.protocol import Protocol
 
 Sums = Mapping[str, "NDArray[np.float64]"]
 """Columns summed over images: f8[], or f8[b] for b resamples of the images."""
 
 REGISTRY: dict[str, Metric] = {}
 GROUPS = ("attention", "companion", "ceiling", "retrieval")
-"""The groups of metrics, in the order of tables."""
+"""The groups of metrics, in the order of tables, which draw a line between two of them."""
+ATTENTION = ("attention", "companion", "ceiling")
+"""The groups that are measured on attention maps; the other one is measured on similarities."""
+TABLES = ("breakdown", "channels")
+"""Tables that show some metrics only: by group of items, and by channel and direction."""
 _MODULES = ("attention", "retrieval")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A number for each item.
+    """A number for each item, or for each query of retrieval.
 
     Attributes:
-        of: From judged items to f8[p]; for retrieval, from ranks to one number per image.
-        over: Which items count: `scored` (those with a relevant key, or all under `unreachable=zero`) or `items`.
-        against: Which sets of keys items are judged against: `relevant`, or `pointing` for what the protocol's
+        values: From the `Hits` of p items to f8[p]; for retrieval from the `Ranks` of q queries to f8[q].
+        over: The population it is summed over, `scored` or `items`; for retrieval the column that counts queries.
+        against: The sets of keys that items are held against: `relevant`, or `pointing` for what the protocol's
             pointing game accepts.
-        counts_keys: Whether it is a number of keys; attention to exactly the relevant ones then has as many as are
-            relevant. Of the others it has 1.
-        of_set_alone: Whether it only depends on the set, so that items without weights have it too. Of the others
-            they have 0.
+        at_most: The columns that its sums cannot exceed; the one it is summed over by default.
+        oracle: The column whose sums it has for attention to exactly the relevant keys: 1 for each item with a
+            relevant key by default.
+        signed: True if it may be negative.
+        of_set_alone: True for a number that only depends on the set, so that items without weights have it too. Of
+            other columns they have 0.
     """
 
-    of: Callable[[Any], NDArray[np.float64]]
-    over: str = "scored"
+    values: Callable[[Any], NDArray[np.float64]]
+    over: str = SCORED
     against: str = "relevant"
-    counts_keys: bool = False
+    at_most: tuple[str, ...] | None = None
+    oracle: str = REACHED
+    signed: bool = False
     of_set_alone: bool = False
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The columns that its sums cannot exceed."""
+        return (self.over,) if self.at_most is None else self.at_most
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric.
+    """A metric, declared.
 
     Attributes:
         name: The name in results and on the command line.
-        title: The name in tables.
+        title: The name in the table of all metrics.
         group: `attention`, `companion`, `ceiling` or `retrieval`; tables keep groups together.
-        higher_is_better: The direction.
-        definition: What it is, in a paragraph, with its edge cases.
+        higher_is_better: The direction of what is good.
+        definition: A paragraph of what it is, with its edge cases.
         value: From summed columns to the metric; NaN where it is undefined.
         columns: The columns it needs beside the counts of items that are always there.
         per: The column that counts what it is a mean over.
-        citation: Where it comes from.
+        citation: Its source.
         upper: The largest value it can take.
         lower: The smallest.
-        resampled: Whether it has an interval; a number tuned on its own data has none.
         unit: `share`, `rank` or `nats`.
-        baseline: Whether it says something about the baselines.
+        short: Its name in tables where space is short; `name` by default.
+        mark: The character of its curve over thresholds; empty if it has none.
+        aliases: Other names under which flags and look-ups find it. Tables and files never show them.
+        headline: The value of the protocol's `average` under which it is a headline, set in bold; empty for never.
+        main: True for the number that stands for its group: never left out where space is short, and what channels
+            are compared by.
+        tables: By table of `TABLES` that it stands in, its place among the columns, ascending.
+        compared: True if comparisons show it unless told otherwise.
+        floored: True if each image keeps the sums of every floor, so that the difference to the highest has an
+            interval.
+        family: True for the headline metrics that make up the family of Holm's adjustment unless metrics are named.
+        by_image: True if single images can be compared by it, and wins, ties and losses mean something.
+        resampled: False for a number tuned on its own data, which has no interval.
+        tuned: The curve over thresholds whose largest value it is; tables then name the threshold.
+        direction: Of retrieval, `i2t` or `t2i`; empty for neither or both.
+        k: Of a Recall@K, the K; 0 for other metrics.
+        median_of: The direction whose queries' ranks it is the median of, which is no function of sums.
+        baseline: True if it says something about attention that is the same for all items.
+        oracle: The fields of the protocol, with their values, under which it says something about attention to exactly
+            the relevant keys; None for never.
     """
 
     name: str
@@ -75,38 +113,139 @@ class Metric:
     definition: str
     value: Callable[[Sums], NDArray[np.float64]]
     columns: Mapping[str, Column] = field(default_factory=dict)
-    per: str = "scored"
+    per: str = SCORED
     citation: str = ""
     upper: float = 1.0
     lower: float = 0.0
-    resampled: bool = True
     unit: str = "share"
+    short: str = ""
+    mark: str = ""
+    aliases: tuple[str, ...] = ()
+    headline: str = ""
+    main: bool = False
+    tables: Mapping[str, int] = field(default_factory=dict)
+    compared: bool = False
+    family: bool = False
+    floored: bool = False
+    by_image: bool = True
+    resampled: bool = True
+    tuned: str = ""
+    direction: str = ""
+    k: int = 0
+    median_of: str = ""
     baseline: bool = True
+    oracle: Mapping[str, str] | None = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.group not in GROUPS or not set(self.tables) <= set(TABLES):
+            raise ValueError(f"metric {self.name} stands in a group or table that does not exist")
+
+    @property
+    def label(self) -> str:
+        """Its name where space is short."""
+        return self.short or self.name
+
+    def has_oracle(self, protocol: Protocol) -> bool:
+        """Tell whether attention to exactly the relevant keys has a value that is known."""
+        return self.oracle is not None and all(getattr(protocol, name) == value for name, value in self.oracle.items())
 
 
 def register(metric: Metric) -> Metric:
-    """Add a metric to the table."""
-    if metric.name in REGISTRY:
-        raise ValueError(f"metric {metric.name} is declared twice")
+    """Add a metric to the table.
+
+    Raises:
+        ValueError: One of its names is taken.
+    """
+    taken = {name for other in REGISTRY.values() for name in (other.name, *other.aliases)}
+    twice = taken.intersection((metric.name, *metric.aliases))
+    if twice:
+        raise ValueError(f"metric {min(twice)} is declared twice")
     REGISTRY[metric.name] = metric
     return metric
 
 
 def metrics(*groups: str) -> list[Metric]:
-    """All metrics, or those of some groups, by group and then in the order of declaration."""
+    """List all metrics, or those of some groups, by group and then in the order of declaration."""
     for module in _MODULES:
         importlib.import_module(f"attneval.metrics.{module}")
-    found = (metric for metric in REGISTRY.values() if not groups or metric.group in groups)
-    return sorted(found, key=lambda metric: GROUPS.index(metric.group))
+    chosen = (metric for metric in REGISTRY.values() if not groups or metric.group in groups)
+    return sorted(chosen, key=lambda metric: GROUPS.index(metric.group))
+
+
+def list_metrics(*groups: str) -> list[str]:
+    """List the names of all metrics, or of those of some groups, in the order of tables.
+
+    Args:
+        groups: Any of `attention`, `companion`, `ceiling` and `retrieval`; none for all of them.
+    """
+    return [metric.name for metric in metrics(*groups)]
+
+
+def in_table(table: str) -> list[Metric]:
+    """List the metrics that stand in a table of `TABLES`, in the order of its columns."""
+    return sorted((metric for metric in metrics() if table in metric.tables), key=lambda metric: metric.tables[table])
+
+
+def find_metric(name: str) -> Metric | None:
+    """Find a metric by its name or an alias; None if this attneval has no such metric."""
+    if name in REGISTRY:
+        return REGISTRY[name]
+    return next((metric for metric in metrics() if name == metric.name or name in metric.aliases), None)
+
+
+def metric_named(name: str) -> Metric:
+    """Get a metric by its name or an alias.
+
+    Raises:
+        ProtocolError: There is no such metric.
+    """
+    metric = find_metric(name)
+    if metric is None:
+        names = [name for metric in metrics() for name in (metric.name, *metric.aliases)]
+        hint = suggestion(name, names, "attneval explain lists all")
+        raise ProtocolError(f"metric {name!r} does not exist", hint=hint)
+    return metric
 
 
 def columns(*groups: str) -> dict[str, Column]:
-    """The columns that some groups of metrics need."""
+    """Gather the columns that some groups of metrics need, by name."""
     return {name: column for metric in metrics(*groups) for name, column in metric.columns.items()}
 
 
+def median_column(direction: str) -> str:
+    """Name the place of a direction's median rank among sums, where it stands although it is no sum."""
+    return f"{direction}_medr"
+
+
+def is_computable(metric: Metric, sums: Sums) -> bool:
+    """Tell whether sums have all columns that a metric and what it is a mean over are computed from."""
+    return metric.per in sums and columns_used(metric, sums) is not None
+
+
+def columns_used(metric: Metric, sums: Sums) -> set[str] | None:
+    """Find the columns that a metric's value is computed from; None if the sums lack any of them."""
+    asked = _Asked(sums)
+    try:
+        metric.value(asked)
+    except KeyError:
+        return None
+    return asked.names
+
+
+class _Asked(dict[str, "NDArray[np.float64]"]):
+    """Sums that remember which columns a metric looked at."""
+
+    def __init__(self, sums: Sums) -> None:
+        super().__init__(sums)
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+
 def ratio(part: str, whole: str) -> Callable[[Sums], NDArray[np.float64]]:
-    """The value that is one summed column over another."""
+    """Make the value that is one summed column over another."""
 
     def value(sums: Sums) -> NDArray[np.float64]:
         return divided(sums[part], sums[whole])
@@ -115,6 +254,6 @@ def ratio(part: str, whole: str) -> Callable[[Sums], NDArray[np.float64]]:
 
 
 def divided(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`part / whole`, NaN where `whole` is not positive."""
+    """Compute `part / whole`, NaN where `whole` is not positive."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     return np.asarray(np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole > 0))

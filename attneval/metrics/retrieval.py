@@ -1,37 +1,57 @@
-"""Image-text retrieval from a similarity matrix: ranks, and the metrics that are means of them."""
+"""The metrics of image-text retrieval, declared: means of what the ranks of right answers are."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.metrics.ranks import IMAGE_TO_TEXT, TEXT_TO_IMAGE, Ranks
-from attneval.metrics.registry import Metric, Sums, ratio, register
+from attneval.metrics.ranks import DIRECTIONS, IMAGE_TO_TEXT, TEXT_TO_IMAGE, Ranks
+from attneval.metrics.registry import Column, Metric, Sums, median_column, metrics, ratio, register
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
+KS = (1, 5, 10)
+
+
+def query_column(direction: str) -> str:
+    """Name the column that counts the queries of a direction, `i2t` or `t2i`."""
+    return f"{direction}_n"
+
+
+def rank_column(direction: str) -> str:
+    """Name the column that sums the ranks of the queries of a direction, `i2t` or `t2i`."""
+    return f"{direction}_rank"
+
+
+def has_retrieval(columns: Mapping[str, object]) -> bool:
+    """Tell whether sums are of retrieval, by their columns."""
+    return query_column(IMAGE_TO_TEXT) in columns
+
 
 def retrieval_columns(ranks: dict[str, Ranks], images: int) -> dict[str, NDArray[np.float64]]:
-    """Everything the metrics of retrieval need, per image: f8[I] by column."""
+    """Sum everything that the metrics of retrieval need.
+
+    Args:
+        ranks: The ranks of q queries by direction.
+        images: The number I of images that `Ranks.image` counts.
+
+    Returns:
+        f8[I] by column.
+    """
     table: dict[str, NDArray[np.float64]] = {}
-    for direction, queries in ranks.items():
-        for name, column in COLUMNS.items():
-            values = column(queries) * queries.weight()
-            table[f"{direction}_{name}"] = np.asarray(np.bincount(queries.image, values, images), np.float64)
+    for metric in metrics("retrieval"):
+        for name, column in metric.columns.items():
+            if metric.direction in ranks and name not in table:
+                queries = ranks[metric.direction]
+                values = column.values(queries) * queries.weight()
+                table[name] = np.asarray(np.bincount(queries.image, values, images), np.float64)
     return table
 
 
-COLUMNS: dict[str, Callable[[Ranks], NDArray[np.float64]]] = {
-    "n": lambda queries: np.ones(len(queries.image)),
-    "r@1": lambda queries: queries.hit(1),
-    "r@5": lambda queries: queries.hit(5),
-    "r@10": lambda queries: queries.hit(10),
-    "rank": Ranks.rank,
-}
 _ASKED = {
     IMAGE_TO_TEXT: ("image-to-text", "image", "the best-ranked of its captions"),
     TEXT_TO_IMAGE: ("text-to-image", "caption", "its image"),
@@ -40,51 +60,75 @@ _TIES = "Equal scores count by their expected rank (ties=expected), as the worst
 _FAGHRI = "Faghri et al., VSE++, BMVC 2018; Lee et al., SCAN, ECCV 2018"
 
 
+def _count(direction: str) -> dict[str, Column]:
+    """The column that every metric of a direction needs: no query ranks before the first place."""
+    return {query_column(direction): Column(lambda ranks: np.ones(len(ranks.image)), at_most=(rank_column(direction),))}
+
+
 def _recall(direction: str, k: int) -> Metric:
     title, query, answer = _ASKED[direction]
+    name = f"{direction}_r@{k}"
     return Metric(
-        name=f"{direction}_r@{k}",
+        name=name,
         title=f"{title} R@{k}",
+        short=f"R@{k}",
         group="retrieval",
         higher_is_better=True,
         definition=f"The share of {query} queries for which {answer} is among the {k} best scores. {_TIES}",
         citation=_FAGHRI,
-        value=ratio(f"{direction}_r@{k}", f"{direction}_n"),
-        per=f"{direction}_n",
+        columns=_count(direction) | {name: Column(lambda ranks: ranks.hit(k), over=query_column(direction))},
+        value=ratio(name, query_column(direction)),
+        per=query_column(direction),
+        direction=direction,
+        k=k,
+        compared=True,
+        family=k == 1,
         baseline=False,
     )
 
 
-def _rank(direction: str, short: str, long: str, value: Callable[[Sums], NDArray[np.float64]]) -> Metric:
+def _rank(direction: str, short: str, long: str, value: Callable[[Sums], NDArray[np.float64]], **fields: Any) -> Metric:
     title, query, answer = _ASKED[direction]
     return Metric(
         name=f"{direction}_{short}",
         title=f"{title} {long} rank",
+        short=f"{long} rank",
         group="retrieval",
         higher_is_better=False,
         definition=f"The {long} over {query} queries of the rank of {answer}, counted from 1. {_TIES}",
         citation=_FAGHRI,
         value=value,
-        per=f"{direction}_n",
+        per=query_column(direction),
         upper=np.inf,
         unit="rank",
+        direction=direction,
         baseline=False,
+        **fields,
     )
 
 
-def _median_of(direction: str) -> Callable[[Sums], NDArray[np.float64]]:
-    return lambda sums: sums[f"{direction}_medr"]
+def _median(direction: str) -> Metric:
+    def value(sums: Sums) -> NDArray[np.float64]:
+        return sums[median_column(direction)]
+
+    return _rank(direction, "medr", "median", value, columns=_count(direction), median_of=direction, by_image=False)
 
 
-for _direction in (IMAGE_TO_TEXT, TEXT_TO_IMAGE):
-    for _k in (1, 5, 10):
+def _mean(direction: str) -> Metric:
+    column = rank_column(direction)
+    columns = _count(direction) | {column: Column(Ranks.rank, at_most=())}
+    return _rank(direction, "meanr", "mean", ratio(column, query_column(direction)), columns=columns)
+
+
+for _direction in DIRECTIONS:
+    for _k in KS:
         register(_recall(_direction, _k))
-    register(_rank(_direction, "medr", "median", _median_of(_direction)))
-    register(_rank(_direction, "meanr", "mean", ratio(f"{_direction}_rank", f"{_direction}_n")))
+    register(_median(_direction))
+    register(_mean(_direction))
 
 
 def _rsum(sums: Sums) -> NDArray[np.float64]:
-    parts = (ratio(f"{d}_r@{k}", f"{d}_n")(sums) for d in (IMAGE_TO_TEXT, TEXT_TO_IMAGE) for k in (1, 5, 10))
+    parts = (ratio(f"{d}_r@{k}", query_column(d))(sums) for d in DIRECTIONS for k in KS)
     return np.asarray(sum(parts))
 
 
@@ -97,8 +141,11 @@ register(
         definition="The sum of the six Recall@K, K = 1, 5, 10, in both directions; as shares, so at most 6.",
         citation=_FAGHRI,
         value=_rsum,
-        per="i2t_n",
+        per=query_column(IMAGE_TO_TEXT),
         upper=6.0,
+        main=True,
+        compared=True,
+        family=True,
         baseline=False,
     )
 )

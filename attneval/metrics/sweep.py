@@ -13,62 +13,54 @@ import numpy as np
 
 from attneval.arrays.ragged import distinct_values
 from attneval.metrics.fast_counting import counted_below
-from attneval.metrics.rankings import cut
+from attneval.metrics.set_scores import SET_SCORES, set_f1, set_precision, set_recall
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.config.protocol import Threshold
-    from attneval.metrics.hits import Judged
+    from attneval.config.thresholds import Threshold
+    from attneval.metrics.hits import Hits
 
-POINTS = 101
-CURVES = ("precision", "recall", "f1")
+CURVES = SET_SCORES
+"""The metrics that have a curve."""
 
 
 def grid(rule: Threshold) -> NDArray[np.float64]:
-    """The parameters a rule is swept over, ascending, its own among them.
-
-    `uniform`: a hundredth to a hundred times 1/n, in equal ratios; `abs`: 0 to 1, closer together near 0; `max` and
-    `mass`: 0 to 1 in hundredths, `mass` without 0; `top`: 1 to 101.
-    """
-    step = np.arange(POINTS)
-    values = {
-        "uniform": 10.0 ** (step / 25 - 2),
-        "abs": (step / 100) ** 2,
-        "max": step / 100,
-        "top": step + 1.0,
-        "mass": step[1:] / 100,
-    }[rule.rule]
-    return distinct_values(np.append(values, rule.value))
+    """The parameters f8[k] that a rule is swept over, ascending, its own among them."""
+    return distinct_values(np.append(rule.sweep(), rule.value))
 
 
-def sweep(items: Judged, rule: Threshold, group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+def sweep(items: Hits, rule: Threshold, group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
     """Sum precision, recall and F1 over items, for every threshold of the grid.
 
     Args:
-        items: p items, each judged by the row at its own place.
+        items: p items, each paired with the row at the same place.
         rule: The threshold rule.
         group: i8[p], the group each item is summed into; -1 leaves it out.
         groups: How many groups there are.
 
     Returns:
-        f8[3, groups, len(grid)], in the order of `CURVES`.
+        f8[3, groups, k], in the order of `CURVES` and of the k parameters of `grid`.
     """
-    cuts = np.asarray(cut(rule, items.keys, grid(rule)))
-    strictest_last = np.argsort(cuts)
+    cutoffs = rule.cutoffs(items.keys, grid(rule))
+    strictest_last = np.argsort(cutoffs)
     counts = (group >= 0) & (items.relevant > 0)
     # How many thresholds each key survives; 0 adds nothing to the curve.
-    survived = counted_below(items.rows.level, cuts[strictest_last])
+    survived = counted_below(items.rows.level, cutoffs[strictest_last])
     survived[~counts] = 0
-    survived += (np.maximum(group, 0) * (len(cuts) + 1))[:, None]
+    survived += (np.maximum(group, 0) * (len(cutoffs) + 1))[:, None]
     key = survived.ravel()
-    attended, relevant = np.arange(1.0, items.keys + 1), np.maximum(items.relevant, 1.0)[:, None]
+    attended, relevant = np.arange(1.0, items.keys + 1), items.relevant[:, None]
     gain = items.gain_by_rank()
     hits = np.cumsum(gain, axis=1)
-    steps = (_steps(hits / attended), gain / relevant, _steps(hits / ((attended + relevant) / 2)))
-    sums = np.empty((len(CURVES), groups, len(cuts)))
+    steps = (
+        _steps(set_precision(hits, attended)),
+        set_recall(gain, relevant),  # a sum of gains divided is the sum of gains divided
+        _steps(set_f1(hits, attended, relevant)),
+    )
+    sums = np.empty((len(CURVES), groups, len(cutoffs)))
     for curve, values in enumerate(steps):
-        summed = np.bincount(key, values.ravel(), groups * (len(cuts) + 1)).reshape(groups, -1)
+        summed = np.bincount(key, values.ravel(), groups * (len(cutoffs) + 1)).reshape(groups, -1)
         from_strictest = np.cumsum(summed[:, :0:-1], axis=1)[:, ::-1]
         sums[curve][:, strictest_last] = from_strictest
     return sums

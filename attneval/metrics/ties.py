@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,15 +11,17 @@ if TYPE_CHECKING:
 
 
 def first_within(
-    k: int, ahead: NDArray[np.integer], others: NDArray[np.floating], relevant: NDArray[np.floating]
+    k: int, ahead: NDArray[np.integer], others: NDArray[np.number[Any]], relevant: NDArray[np.number[Any]]
 ) -> NDArray[np.float64]:
-    """The probability that the best-ranked relevant key is among the first k, over all orders of tied keys.
+    """Compute the probability that the best-ranked relevant key is among the first k, over all orders of tied keys.
+
+    The one definition for every ranking: of keys by weight, and of images or captions by similarity.
 
     Args:
-        k: The rank that is good enough.
-        ahead: i[p], keys that weigh more than the best relevant one.
-        others: f[p], keys that are not relevant and weigh the same.
-        relevant: f[p], relevant keys that weigh the same, itself included.
+        k: The last rank that is good enough, from 1.
+        ahead: i8[p], how many keys weigh more than the best relevant one.
+        others: i8[p] or f8[p], how many keys that are not relevant weigh the same.
+        relevant: i8[p] or f8[p], how many relevant keys weigh the same, itself included.
 
     Returns:
         f8[p]: 1 - C(others, j) / C(others + relevant, j) with j = k - ahead places left.
@@ -30,3 +32,20 @@ def first_within(
         left = np.maximum(others - place, 0) / np.maximum(others + relevant - place, 1)
         miss = np.where(place < places, miss * left, miss)
     return 1 - miss
+
+
+def expected_rank(
+    ahead: NDArray[np.integer], others: NDArray[np.number[Any]], relevant: NDArray[np.number[Any]]
+) -> NDArray[np.float64]:
+    """Compute the expected rank of the best-ranked relevant key, from 1, over all orders of tied keys.
+
+    Args:
+        ahead: i8[p], how many keys weigh more than the best relevant one.
+        others: i8[p] or f8[p], how many keys that are not relevant weigh the same.
+        relevant: i8[p] or f8[p], how many relevant keys weigh the same, itself included.
+
+    Returns:
+        f8[p]: ahead + 1 + others / (relevant + 1), since each other key comes before all relevant ones in as many
+        orders as it comes after any of them.
+    """
+    return np.asarray(ahead + 1 + others * (1 / (relevant + 1.0)), np.float64)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from attneval.metrics.registry import REGISTRY
-from attneval.report.delimited import to_csv
+from attneval.metrics.registry import metric_named
 from attneval.report.table import Cell, Page, Row, Table, interval, number
 
 if TYPE_CHECKING:
+    from attneval.metrics.registry import Metric
+    from attneval.report.delimited import Lines
     from attneval.results.compare import Comparison, Difference, Line
 
 
 def compare_page(comparison: Comparison, digits: int = 1) -> Page:
-    """All systems in one table, then each candidate against the base."""
+    """Show all systems in one table, then each candidate against the base."""
     tables = [_overview(comparison, digits)]
     tables += [_against_base(comparison, system, digits) for system in range(1, len(comparison.names))]
     lines = [f"{comparison.images} images"]
@@ -32,13 +33,13 @@ def _overview(comparison: Comparison, digits: int) -> Table:
         cells = [Cell(f"{letter(system)}  {name}")]
         for line in comparison.lines:
             marks = between.join(letter(i) for i in line.better_than[system])
-            value = number(line.values[system], REGISTRY[line.metric].unit, digits)
+            value = number(line.values[system], metric_named(line.metric).unit, digits)
             cells.append(Cell(value, strong=system in line.best, mark=marks))
         rows.append(Row(cells))
     notes = [f"Letters: significantly better than that system (p < {comparison.alpha:g} after Holm)."]
     header = ["", *(line.metric for line in comparison.lines)]
     # What matters most stays longest.
-    order = [i + 1 for i, line in enumerate(comparison.lines) if line.metric not in {"f1", "rsum"}]
+    order = [i + 1 for i, line in enumerate(comparison.lines) if not metric_named(line.metric).main]
     return Table("Systems, in % (ranks as they are)", header, rows, notes, "Best in bold.", optional=tuple(order))
 
 
@@ -50,23 +51,23 @@ def _against_base(comparison: Comparison, system: int, digits: int) -> Table:
 
 
 def _row(line: Line, system: int, digits: int) -> Row:
-    unit = REGISTRY[line.metric].unit
+    metric = metric_named(line.metric)
     values = [
-        Cell(number(line.values[s], unit, digits), strong=s in line.best and len(line.best) < len(line.values))
+        Cell(number(line.values[s], metric.unit, digits), strong=s in line.best and len(line.best) < len(line.values))
         for s in (0, system)
     ]
     difference = line.differences[system]
     if difference is None:
         return Row([Cell(line.metric), *values, *([Cell("")] * 5)])
-    return Row([Cell(line.metric), *values, *_difference(difference, unit, digits, line.metric)])
+    return Row([Cell(line.metric), *values, *_difference(difference, metric, digits)])
 
 
-def _difference(difference: Difference, unit: str, digits: int, metric: str) -> list[Cell]:
-    delta = number(difference.delta, unit, digits)
-    counts = "" if metric.endswith("_medr") else f"{difference.wins}/{difference.ties}/{difference.losses}"
+def _difference(difference: Difference, metric: Metric, digits: int) -> list[Cell]:
+    delta = number(difference.delta, metric.unit, digits)
+    counts = f"{difference.wins}/{difference.ties}/{difference.losses}" if metric.by_image else ""
     return [
         Cell(delta if delta.startswith("-") or float(delta) == 0 else f"+{delta}"),
-        Cell(interval(difference.ci, unit, digits)),
+        Cell(interval(difference.ci, metric.unit, digits)),
         Cell(p_text(difference.p)),
         Cell(p_text(difference.p_holm)),
         Cell(counts),
@@ -74,17 +75,17 @@ def _difference(difference: Difference, unit: str, digits: int, metric: str) -> 
 
 
 def letter(system: int) -> str:
-    """How a system is called in marks: a, b, ..., z, aa, ab, ..."""
+    """Name a system in marks: a, b, ..., z, aa, ab, ..."""
     return ("" if system < 26 else letter(system // 26 - 1)) + chr(ord("a") + system % 26)
 
 
 def p_text(p: float) -> str:
-    """A p-value with as many digits as it deserves; never 0."""
+    """Write a p-value with as many digits as it deserves; never 0."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def compare_dict(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as JSON values, unrounded."""
+    """Give the comparison as JSON values, unrounded."""
     return {
         "schema": 1,
         "systems": list(comparison.names),
@@ -100,7 +101,7 @@ def compare_dict(comparison: Comparison) -> dict[str, Any]:
 def _line_dict(comparison: Comparison, line: Line) -> dict[str, Any]:
     names = comparison.names
     return {
-        "higher_is_better": REGISTRY[line.metric].higher_is_better,
+        "higher_is_better": metric_named(line.metric).higher_is_better,
         "value": dict(zip(names, line.values, strict=True)),
         "ci": dict(zip(names, line.intervals, strict=True)),
         "best": [names[i] for i in line.best],
@@ -112,8 +113,8 @@ def _line_dict(comparison: Comparison, line: Line) -> dict[str, Any]:
     }
 
 
-def compare_csv(comparison: Comparison) -> str:
-    """One line per system and metric, unrounded."""
+def compare_lines(comparison: Comparison) -> Lines:
+    """Lines of a table: one per system and metric, unrounded."""
     header = ("metric", "system", "value", "ci_low", "ci_high", "delta", "delta_low", "delta_high", "p", "p_holm")
     rows = []
     for line in comparison.lines:
@@ -126,4 +127,4 @@ def compare_csv(comparison: Comparison) -> str:
                 counts = (difference.wins, difference.ties, difference.losses)
                 tail = (difference.delta, *bounds, difference.p, difference.p_holm, *counts)
             rows.append((line.metric, name, line.values[system], low, high, *tail))
-    return to_csv((*header, "wins", "ties", "losses"), rows)
+    return (*header, "wins", "ties", "losses"), rows

@@ -6,31 +6,33 @@ import math
 import string
 from typing import TYPE_CHECKING, Any
 
+from attneval.config.thresholds import RULES
 from attneval.errors import NothingToScoreError
-from attneval.report.delimited import to_csv
+from attneval.metrics.registry import metrics
 from attneval.report.table import Cell, Page, Row, Table, number, safe
 from attneval.results.comparability import distinct
 
 if TYPE_CHECKING:
+    from attneval.metrics.registry import Metric
+    from attneval.report.delimited import Lines
     from attneval.results.result import Result
     from attneval.results.scores import Curve
 
 HEIGHT, WIDTH = 16, 66
 LINE = 80
-LABELS = {"precision": "P", "recall": "R", "f1": "F"}
-SCALES = {"uniform": ", log scale", "abs": ", square-root scale"}
-"""How thresholds are spaced where they are not spaced evenly, as `attneval.metrics.sweep.grid` has them."""
+
 MARKS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 """One character for each of several systems, in the plot and in the table below it."""
 
 
 def curve_text(results: list[Result]) -> str:
-    """A plot that reads well at 80 columns: precision, recall and F1 of one result, or F1 of several."""
+    """Plot what reads well at 80 columns: precision, recall and F1 of one result, or F1 of several."""
     curves = _curves(results)
     if len(curves) == 1:
         (curve,) = curves.values()
-        series = {mark: getattr(curve, name) for name, mark in LABELS.items()}
-        legend = "P precision   R recall   F F1"
+        drawn = _drawn()
+        series = {metric.mark: getattr(curve, metric.name) for metric in drawn}
+        legend = "   ".join(f"{metric.mark} {metric.label}" for metric in drawn)
     else:
         marks = _marks(results)
         series = {mark: curve.f1 for mark, curve in zip(marks, curves.values(), strict=True)}
@@ -41,31 +43,32 @@ def curve_text(results: list[Result]) -> str:
 
 
 def curve_page(results: list[Result], digits: int = 1) -> Page:
-    """For each result: the area under its P/R curve, its best F1 and its F1 at the protocol's threshold."""
+    """Tabulate each result: the area under its P/R curve, its best F1 and its F1 at the protocol's threshold."""
     rows = []
     for mark, result, (name, curve) in zip(_marks(results), results, _curves(results).items(), strict=True):
-        own = curve.parameter.index(result.protocol.rule.value)
+        chosen = curve.parameter.index(result.protocol.rule.value)
         cells = [number(curve.area_under_pr, digits=digits), number(curve.f1[curve.best], digits=digits)]
-        cells += [f"{curve.rule}:{curve.parameter[curve.best]:.3g}", number(curve.f1[own], digits=digits)]
+        cells += [f"{curve.rule}:{curve.parameter[curve.best]:.3g}", number(curve.f1[chosen], digits=digits)]
         cells += [result.protocol.threshold]
         rows.append(Row([Cell(f"{mark}  {name}"), *(Cell(text) for text in cells)]))
     header = ["", "area under P/R", "best F1", "at", "protocol's F1", "at"]
     notes = ["Best F1 is tuned on the data it is reported on."]
-    return Page([Table("Curves, in %", header, rows, notes, optional=(5, 1))], [f"signature: {results[0].signature}"])
+    table = Table("Curves, in %", header, rows, notes, optional=(5, 1))
+    return Page([table], [f"signature: {results[0].signature}"], curve_text(results))
 
 
-def curve_csv(results: list[Result]) -> str:
-    """One line per result and threshold."""
+def curve_lines(results: list[Result]) -> Lines:
+    """Lines of a table: one per result and threshold."""
     rows = [
         (name, curve.rule, *values)
         for name, curve in _curves(results).items()
-        for values in zip(curve.parameter, curve.precision, curve.recall, curve.f1, strict=True)
+        for values in zip(curve.parameter, *(getattr(curve, metric.name) for metric in _drawn()), strict=True)
     ]
-    return to_csv(("system", "rule", "threshold", "precision", "recall", "f1"), rows)
+    return ("system", "rule", "threshold", *(metric.name for metric in _drawn())), rows
 
 
 def curve_dict(results: list[Result]) -> dict[str, Any]:
-    """The curves as JSON values."""
+    """Give the curves as JSON values."""
     return {
         "schema": 1,
         "systems": {
@@ -75,18 +78,23 @@ def curve_dict(results: list[Result]) -> dict[str, Any]:
     }
 
 
+def _drawn() -> list[Metric]:
+    """The metrics that have a curve over thresholds."""
+    return [metric for metric in metrics() if metric.mark]
+
+
 def _curves(results: list[Result]) -> dict[str, Curve]:
     """The curves by names that tell the results apart."""
-    found = {}
+    curves = {}
     for name, result in zip(distinct([result.name for result in results]), results, strict=True):
         if result.scores.curve is None:
-            if "items" in result.scores.sums.columns:
+            if result.scores.has_attention:
                 raise NothingToScoreError(
                     f"{name} has no curve: none of its items has a relevant region", hint="its notes say why"
                 )
             raise NothingToScoreError(f"{name} has no curve: its attention was not scored", hint="score it with --gt")
-        found[name] = result.scores.curve
-    return found
+        curves[name] = result.scores.curve
+    return curves
 
 
 def _marks(results: list[Result]) -> str:
@@ -124,6 +132,6 @@ def _plot(series: dict[str, list[float]], curve: Curve, threshold: float) -> lis
             grid[row][column] = mark if grid[row][column] in {" ", "|", mark} else "*"
     lines = [f"{100 * (HEIGHT - 1 - r) / (HEIGHT - 1):5.0f} |{''.join(line).rstrip()}" for r, line in enumerate(grid)]
     low, high = f"{curve.parameter[0]:.3g}", f"{curve.parameter[-1]:.3g}"
-    middle = f"threshold {curve.rule}:c{SCALES.get(curve.rule, '')}"
+    middle = f"threshold {curve.rule}:c{RULES[curve.rule].scale}"
     axis = low + middle.center(WIDTH - len(low) - len(high)) + high
     return ["    %", *lines, f"      +{'-' * WIDTH}", f"       {axis}"]

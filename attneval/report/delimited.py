@@ -4,37 +4,52 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from typing import TYPE_CHECKING
 
+from attneval.report.table import safe
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from attneval.results.result import Result
     from attneval.results.scores import Measured, Scores
 
+    Lines = tuple[Sequence[str], Iterable[Sequence[object]]]
+    """A header and lines of values."""
+
 HEADER = ("system", "channel", "group", "metric", "value", "ci_low", "ci_high", "n")
+FORMULAS = frozenset("=+-@")
+"""What a spreadsheet takes for the beginning of a formula, after spaces and in wide forms, too."""
 
 
-def result_csv(result: Result) -> str:
+def result_lines(result: Result) -> Lines:
     """Every number of a result: the headline (channel empty), baselines, breakdowns and channels."""
     lines = [*_lines(result.name, "", result.scores)]
     for channel, scores in result.channels.items():
         lines += _lines(result.name, channel, scores)
-    return to_csv(HEADER, lines)
+    return HEADER, lines
 
 
-def to_csv(header: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
-    """Lines of values as CSV; nothing is rounded, undefined values are empty."""
+def render_csv(lines: Lines) -> str:
+    """A header and lines of values as CSV; nothing is rounded, undefined values are empty."""
+    header, rows = lines
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(["" if value is None else _guarded(value) for value in line] for line in lines)
+    writer.writerows([_guarded(value) for value in row] for row in rows)
     return text.getvalue()
 
 
 def _guarded(value: object) -> object:
-    """Text that a spreadsheet would run as a formula is kept from it by an apostrophe."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+    """A value that no terminal, no CI server and no spreadsheet would obey.
+
+    Text is made safe, after which nothing but spaces can stand before a formula, and an apostrophe keeps it text.
+    """
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = safe(value)
+    return f"'{text}" if unicodedata.normalize("NFKC", text.lstrip(" ")[:1]) in FORMULAS else text
 
 
 def _lines(system: str, channel: str, scores: Scores) -> Iterator[tuple[object, ...]]:

@@ -6,9 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
+from attneval.config.options import ALPHA
 from attneval.report.compare import p_text
 from attneval.report.table import Cell, Page, Row, Table, safe
-from attneval.results.compare import ALPHA
 
 if TYPE_CHECKING:
     from attneval.results.gate import Outcome, Verdict
@@ -20,7 +20,7 @@ SUMMARY_BYTES = 900 * 1024
 
 
 def gate_page(verdict: Verdict) -> Page:
-    """The rules and what became of them, with as many digits as it takes to see why."""
+    """Show the rules and their outcomes, with as many digits as it takes to see why."""
     texts = [_texts(outcome) for outcome in verdict.outcomes]
     names = ["rule", "value", "baseline", "p", "verdict"]
     shown = [i for i in range(len(names)) if any(row[i] for row in texts)]
@@ -51,7 +51,7 @@ def _telling(outcome: Outcome) -> tuple[str, str]:
 
 
 def gate_dict(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as JSON values."""
+    """Give the verdict as JSON values."""
     return {
         "schema": 1,
         "name": verdict.name,
@@ -65,7 +65,7 @@ def gate_dict(verdict: Verdict) -> dict[str, Any]:
 
 
 def gate_junit(verdict: Verdict) -> str:
-    """The verdict as JUnit XML, a test case a rule."""
+    """Write the verdict as JUnit XML, a test case a rule."""
     failed = sum(not outcome.passed for outcome in verdict.outcomes)
     counts = f'tests="{len(verdict.outcomes)}" failures="{failed}" errors="0"'
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f"<testsuites {counts}>"]
@@ -89,7 +89,7 @@ def _quoted(text: str) -> str:
 
 
 def github_annotations(verdict: Verdict) -> list[str]:
-    """Workflow commands that mark failed rules; the last one says how many are left out."""
+    """Write workflow commands that mark failed rules; the last one says how many are left out."""
     failed = [outcome for outcome in verdict.outcomes if not outcome.passed]
     texts = [str(outcome) for outcome in failed]
     if len(texts) > ANNOTATIONS:
@@ -103,7 +103,7 @@ def _command_text(text: str) -> str:
 
 
 def github_summary(markdown: str) -> str:
-    """A step summary that is never too long to be shown."""
+    """Cut a step summary so that it is never too long to be shown."""
     data = markdown.encode("utf-8")
     if len(data) <= SUMMARY_BYTES:
         return markdown

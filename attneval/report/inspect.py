@@ -1,22 +1,25 @@
-"""Items one by one: the caption with the word marked, what was attended, what was relevant, and what went wrong."""
+"""Items one by one: the caption with the word marked, attended and relevant regions, and the kind of error."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attneval.report.delimited import to_csv
+from attneval.metrics.set_scores import F1, SET_SCORES
 from attneval.report.table import Cell, Entries, Page, Row, Table, number
 from attneval.results.error_costs import costs
 from attneval.results.items import KINDS
 
 if TYPE_CHECKING:
+    from attneval.report.delimited import Lines
     from attneval.results.items import ItemTable
 
 BOXES_SHOWN = 3
+OTHER_F1 = f"other_{F1}"
+"""The key of another system's F1 of an item."""
 
 
 def inspect_page(table: ItemTable, items: list[int], other: ItemTable | None = None, digits: int = 1) -> Page:
-    """The items chosen, and what each kind of error costs.
+    """Show the items chosen, and what each kind of error costs.
 
     Args:
         table: All items.
@@ -26,9 +29,9 @@ def inspect_page(table: ItemTable, items: list[int], other: ItemTable | None = N
     """
     entries = []
     for item in items:
-        f1 = f"F1 {_percent(table.item_scores[item, 2], digits)}"
+        f1 = f"F1 {_percent(table.score(F1)[item], digits)}"
         if other is not None:
-            f1 += f", other {_percent(other.item_scores[item, 2], digits)}"
+            f1 += f", other {_percent(other.score(F1)[item], digits)}"
         entries.append(
             [
                 f"{item_name(table, item)}  {KINDS[table.item_kind[item]]}, {f1}",
@@ -77,7 +80,7 @@ def _text(table: ItemTable, item: int) -> str:
 
 
 def item_name(table: ItemTable, item: int) -> str:
-    """The caption of an item: ``36979#2``."""
+    """Name the caption of an item: ``36979#2``."""
     caption = int(table.item_caption[item])
     return f"{table.image_id[int(table.caption_image[caption])]}#{table.caption_index[caption]}"
 
@@ -95,7 +98,7 @@ def _regions(table: ItemTable, item: int, bits: Any) -> str:
 
 
 def inspect_rows(table: ItemTable, items: list[int], other: ItemTable | None = None) -> list[dict[str, Any]]:
-    """The items as JSON values; beside another system's items, row for row, with its F1."""
+    """Give the items as JSON values; beside another system's items, row for row, with its F1."""
     names = list(table.types)
     rows = []
     for item in items:
@@ -103,7 +106,6 @@ def inspect_rows(table: ItemTable, items: list[int], other: ItemTable | None = N
         start, stop = table.item_span[item].tolist()
         text = table.caption_text[caption]
         boxes = table.regions(item)
-        precision, recall, f1 = (float(value) for value in table.item_scores[item])
         top, weight = table.item_top[item].tolist()
         instead = table.item_other[item].tolist()
         rows.append(
@@ -114,10 +116,8 @@ def inspect_rows(table: ItemTable, items: list[int], other: ItemTable | None = N
                 "span": [start, stop],
                 "types": [name for bit, name in enumerate(names) if table.item_types[item] >> bit & 1],
                 "kind": KINDS[table.item_kind[item]],
-                "precision": precision,
-                "recall": recall,
-                "f1": f1,
-                **({} if other is None else {"other_f1": float(other.item_scores[item, 2])}),
+                **{name: float(table.score(name)[item]) for name in SET_SCORES},
+                **({} if other is None else {OTHER_F1: float(other.score(F1)[item])}),
                 "instead": text[slice(*instead)] if instead[0] >= 0 else None,
                 "instead_span": instead if instead[0] >= 0 else None,
                 "top": {"region": int(top), "weight": weight} if top >= 0 else None,
@@ -129,9 +129,9 @@ def inspect_rows(table: ItemTable, items: list[int], other: ItemTable | None = N
     return rows
 
 
-def inspect_csv(table: ItemTable, items: list[int], other: ItemTable | None = None) -> str:
-    """One line per item; what only JSON can hold is left out."""
-    scores = ("precision", "recall", "f1", *(() if other is None else ("other_f1",)))
+def inspect_lines(table: ItemTable, items: list[int], other: ItemTable | None = None) -> Lines:
+    """Lines of a table: one per item; what only JSON can hold is left out."""
+    scores = (*SET_SCORES, *(() if other is None else (OTHER_F1,)))
     rows = [
         (
             row["caption"],
@@ -145,4 +145,4 @@ def inspect_csv(table: ItemTable, items: list[int], other: ItemTable | None = No
         )
         for row in inspect_rows(table, items, other)
     ]
-    return to_csv(("caption", "words", "types", "kind", *scores, "instead", "attended", "relevant"), rows)
+    return ("caption", "words", "types", "kind", *scores, "instead", "attended", "relevant"), rows

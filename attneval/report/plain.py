@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 def render_plain(page: Page) -> str:
-    """A page as text: columns padded with spaces, a rule under the header."""
+    """Render a page as text: columns padded with spaces, a rule under the header."""
+    above = f"{page.drawing}\n" if page.drawing else ""
     parts = ["\n".join(_entries(part) if isinstance(part, Entries) else _lines(part)) for part in page.tables]
     parts.append("\n".join(safe(line) for line in page.lines))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return above + "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _entries(entries: Entries) -> list[str]:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attneval.metrics.registry import REGISTRY
-from attneval.report.table import Cell, Page, Row, Table, interval, number
+from attneval.config.breakdowns import BREAKDOWNS
+from attneval.metrics.floors import FLOORS
+from attneval.metrics.populations import ITEMS
+from attneval.metrics.registry import find_metric, in_table, metrics
+from attneval.report.table import UNDEFINED, Cell, Page, Row, Table, interval, number
 from attneval.results.summary import BASELINES
 
 if TYPE_CHECKING:
-    from attneval.results.result import Result
-    from attneval.results.scores import Scores
+    from collections.abc import Mapping, Sequence
 
-BREAKDOWN = ("precision", "recall", "f1", "ap", "pointing", "coverage")
-KINDS = {
-    "type": ("Phrase type", "By phrase type, in %"),
-    "area": ("Box area", "By the share of the image that the phrase's box covers, in %"),
-    "length": ("Words", "By words in the phrase, in %"),
-}
-LABELS = {"small": "small (< 5 %)", "medium": "medium", "large": "large (>= 25 %)"}
+    from attneval.metrics.registry import Metric
+    from attneval.results.result import Result
+    from attneval.results.scores import Measured, Scores
+
+DIRECTIONS = {"i2t": "image to text", "t2i": "text to image"}
+COUNTED = ("images", "captions", "phrases", "items", "unreachable")
 
 
 def score_page(result: Result, digits: int = 1) -> Page:
-    """The tables of one result."""
+    """Show the tables of one result."""
     tables = []
-    if "items" in result.scores.sums.columns:
+    if result.scores.has_attention:
         tables.append(_attention(result, digits))
-    if "rsum" in result.metrics:
+    if result.scores.has_retrieval:
         tables.append(_retrieval(result, digits))
     if result.channels:
         tables.append(_channels(result, digits))
@@ -35,15 +36,8 @@ def score_page(result: Result, digits: int = 1) -> Page:
 
 
 def lines_under(result: Result) -> list[str]:
-    """What has to be said with the numbers: how much was scored, the notes, the signature."""
-    names = {
-        "images": "images",
-        "captions": "captions",
-        "phrases": "phrases",
-        "items": "items",
-        "unreachable": "unreachable",
-    }
-    counted = ", ".join(f"{result.counts[key]} {name}" for key, name in names.items() if key in result.counts)
+    """Write what has to be said with the numbers: how much was scored, the notes, the signature."""
+    counted = ", ".join(f"{result.counts[name]} {name}" for name in COUNTED if name in result.counts)
     lines = [counted] if counted else []
     if len(result.scores.sums.image_id) < 30:
         lines.append(f"note: {len(result.scores.sums.image_id)} images are few; intervals may be too narrow")
@@ -54,24 +48,21 @@ def lines_under(result: Result) -> list[str]:
 def _attention(result: Result, digits: int) -> Table:
     scores = result.scores
     bases = [name for name in BASELINES if name in scores.baselines]
-    average = "micro_" if result.protocol.average == "micro" else ""
-    headline = {f"{average}{name}" for name in ("precision", "recall", "f1")}
     rows = []
     group = ""
     for name, measured in scores.metrics.items():
-        metric = REGISTRY[name]
-        if metric.group == "retrieval":
+        metric = find_metric(name)
+        if metric is None or metric.group == "retrieval":
             continue
-        strong = name in headline
-        value = number(measured.value, metric.unit, digits)
+        strong = metric.headline == result.protocol.average
         cells = [
-            Cell(metric.title if name != "best_f1" else _best_f1_title(scores), strong=strong),
-            Cell(value, strong=strong),
+            Cell(_title(metric, scores), strong=strong),
+            Cell(number(measured.value, metric.unit, digits), strong=strong),
             Cell(interval(measured.ci, metric.unit, digits)),
         ]
         for base in bases:
-            found = scores.baselines[base].get(name)
-            cells.append(Cell("" if found is None else number(found.value, metric.unit, digits)))
+            floor = scores.baselines[base].get(name)
+            cells.append(Cell("" if floor is None else number(floor.value, metric.unit, digits)))
         rows.append(Row(cells, rule=bool(group) and metric.group != group))
         group = metric.group
     title = f"Attention of {result.name}, in %" if result.name else "Attention, in %"
@@ -79,51 +70,110 @@ def _attention(result: Result, digits: int) -> Table:
     return Table(title, header, rows, optional=tuple(range(3, len(header))))
 
 
-def _best_f1_title(scores: Scores) -> str:
-    """The title says which threshold the number was tuned to."""
-    title = REGISTRY["best_f1"].title
-    if scores.curve is None:
-        return title
-    return f"{title} at {scores.curve.rule}:{scores.curve.parameter[scores.curve.best]:.3g}"
+def _title(metric: Metric, scores: Scores) -> str:
+    """The title; of a number tuned on a curve also the threshold that it was tuned to."""
+    if not metric.tuned or scores.curve is None:
+        return metric.title
+    values: list[float] = getattr(scores.curve, metric.tuned)
+    return f"{metric.title} at {scores.curve.rule}:{scores.curve.parameter[values.index(max(values))]:.3g}"
 
 
 def _retrieval(result: Result, digits: int) -> Table:
-    columns = {"r@1": "R@1", "r@5": "R@5", "r@10": "R@10", "medr": "median rank", "meanr": "mean rank"}
+    had = [metric for metric in metrics("retrieval") if metric.name in result.metrics]
+    columns = list(dict.fromkeys(metric.label for metric in had if metric.direction))
     rows = []
-    for direction, title in (("i2t", "image to text"), ("t2i", "text to image")):
-        named = {f"{direction}_{short}": result.metrics[f"{direction}_{short}"] for short in columns}
-        values = [Cell(number(m.value, REGISTRY[name].unit, digits)) for name, m in named.items()]
-        bounds = [Cell(interval(m.ci, REGISTRY[name].unit, digits)) for name, m in named.items()]
-        rows += [Row([Cell(title), *values]), Row([Cell("  interval"), *bounds])]
-    rsum = result.metrics["rsum"]
-    note = f"rSum {number(rsum.value, digits=digits)} {interval(rsum.ci, digits=digits)}".rstrip()
-    return Table("Retrieval, Recall@K in %", ["", *columns.values()], rows, [note], optional=(5, 4))
+    for direction, title in DIRECTIONS.items():
+        by_label = {metric.label: metric for metric in had if metric.direction == direction}
+        values, bounds = [Cell(title)], [Cell("  interval")]
+        for label in columns:
+            metric = by_label.get(label)
+            values.append(Cell(UNDEFINED) if metric is None else _cell(metric, result.metrics[metric.name], digits))
+            ci = None if metric is None else result.metrics[metric.name].ci
+            bounds.append(Cell("" if metric is None else interval(ci, metric.unit, digits)))
+        rows += [Row(values), Row(bounds)]
+    notes = []
+    for metric in had:
+        if not metric.direction:
+            measured = result.metrics[metric.name]
+            text = f"{metric.title} {number(measured.value, metric.unit, digits)}"
+            notes.append(f"{text} {interval(measured.ci, metric.unit, digits)}".rstrip())
+    # Ranks are the first to go where space is short.
+    ranks = [place for place, label in enumerate(columns, 1) if all(m.unit == "rank" for m in had if m.label == label)]
+    return Table("Retrieval, Recall@K in %", ["", *columns], rows, notes, optional=tuple(reversed(ranks)))
 
 
 def _channels(result: Result, digits: int) -> Table:
-    names = ("precision", "recall", "f1", "ap", "pointing", "specificity")
-    best = max((s.metrics["f1"].value or 0.0 for s in result.channels.values()), default=0.0)
+    chosen = _shown("channels", [scores.metrics for scores in result.channels.values()])
+    best = {metric.name: _best(metric, result) for metric in chosen if metric.main}
     rows = []
     for channel, scores in result.channels.items():
-        strong = scores.metrics["f1"].value == best
-        cells = [
-            Cell(number(scores.metrics[name].value, digits=digits), strong=strong and name == "f1") for name in names
-        ]
-        rows.append(Row([Cell(channel), *cells]))
-    header = ["Channel", *(_short(name) for name in names)]
-    return Table("By channel and direction, in %", header, rows, optional=(6, 5, 4))
+        cells = [Cell(channel)]
+        strong = all(scores.metrics[name].value == value for name, value in best.items() if name in scores.metrics)
+        for metric in chosen:
+            measured = scores.metrics.get(metric.name)
+            cells.append(_cell(metric, measured, digits, strong=strong and metric.main))
+        rows.append(Row(cells))
+    header = ["Channel", *(metric.label for metric in chosen)]
+    return Table("By channel and direction, in %", header, rows, optional=_optional(chosen, after=1))
+
+
+def _best(metric: Metric, result: Result) -> float:
+    values = [s.metrics[metric.name].value or 0.0 for s in result.channels.values() if metric.name in s.metrics]
+    return max(values) if metric.higher_is_better else min(values)
 
 
 def _breakdown(scores: Scores, kind: str, digits: int) -> Table:
+    groups, breakdown = scores.by[kind], BREAKDOWNS[kind]
+    chosen = _shown("breakdown", list(groups.values()))
+    images = scores.by_images.get(kind, {})
+    counts = (["images"] if images else []) + ["items"]
+    header = [breakdown.header, *counts]
+    for metric in chosen:
+        header += [metric.label, *(("95 % interval", "floor") if metric.main and images else ())]
     rows = []
-    for group, table in scores.by[kind].items():
-        values = [
-            Cell(number(table[name].value, REGISTRY[name].unit, digits), strong=name == "f1") for name in BREAKDOWN
-        ]
-        rows.append(Row([Cell(LABELS.get(group, group)), Cell(str(table["coverage"].n)), *values]))
-    first, title = KINDS[kind]
-    return Table(title, [first, "items", *(_short(name) for name in BREAKDOWN)], rows, optional=(7, 6, 5))
+    for group, table in groups.items():
+        cells = [Cell(breakdown.label(group)), *([Cell(str(images.get(group, 0)))] if images else [])]
+        cells.append(Cell(_items(table)))
+        for metric in chosen:
+            cells.append(_cell(metric, table.get(metric.name), digits, strong=metric.main))
+            if metric.main and images:
+                floors = scores.by_baselines.get(kind, {}).get(group, {})
+                cells += [_interval(metric, table.get(metric.name), digits), _highest(metric, floors, digits)]
+        rows.append(Row(cells))
+    notes = [f"floor: the highest of {', '.join(FLOORS)}"] if images else []
+    # What is no headline goes first where space is short, then how sure the main metric is.
+    headlines = {metric.label for metric in chosen if metric.headline} | {breakdown.header, "items", "floor"}
+    optional = [place for place in range(len(header) - 1, 0, -1) if header[place] not in headlines]
+    return Table(f"{breakdown.title}, in %", header, rows, notes, optional=tuple(optional))
 
 
-def _short(name: str) -> str:
-    return {"ap": "AP", "f1": "F1"}.get(name, name)
+def _interval(metric: Metric, measured: Measured | None, digits: int) -> Cell:
+    return Cell("" if measured is None else interval(measured.ci, metric.unit, digits))
+
+
+def _highest(metric: Metric, floors: Mapping[str, Mapping[str, Measured]], digits: int) -> Cell:
+    """The best that a floor scores on a group."""
+    values = [table[metric.name].value for table in floors.values() if metric.name in table]
+    known = [value for value in values if value is not None]
+    best = max if metric.higher_is_better else min
+    return Cell(number(best(known), metric.unit, digits) if known else UNDEFINED)
+
+
+def _items(table: Mapping[str, Measured]) -> str:
+    """The number of items, as the metrics have it that are means over all of them."""
+    counts = (m.n for name, m in table.items() if (metric := find_metric(name)) and metric.per == ITEMS)
+    return str(next(counts, UNDEFINED))
+
+
+def _shown(table: str, measured: Sequence[Mapping[str, Measured]]) -> list[Metric]:
+    """The metrics of a table that some of its rows have."""
+    return [metric for metric in in_table(table) if any(metric.name in row for row in measured)]
+
+
+def _optional(chosen: Sequence[Metric], *, after: int) -> tuple[int, ...]:
+    """The columns of metrics that are never a headline, the last to go first."""
+    return tuple(place for place in range(len(chosen) + after - 1, after - 1, -1) if not chosen[place - after].headline)
+
+
+def _cell(metric: Metric, measured: Measured | None, digits: int, *, strong: bool = False) -> Cell:
+    return Cell(UNDEFINED if measured is None else number(measured.value, metric.unit, digits), strong=strong)

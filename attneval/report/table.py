@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNDEFINED = "-"
-"""What stands for a value that is undefined."""
+"""The sign for a value that is undefined."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,33 @@ class Entries:
 
 @dataclass(frozen=True)
 class Page:
-    """Tables, entries, and the lines under them."""
+    """A page of a report.
+
+    Attributes:
+        tables: Tables and entries.
+        lines: The lines under them.
+        drawing: What is drawn of characters above them, for formats whose characters are equally wide; it is safe.
+    """
 
     tables: Sequence[Table | Entries]
     lines: list[str] = field(default_factory=list)
+    drawing: str = ""
 
 
 def safe(text: str) -> str:
-    """Text from a file as it can be shown anywhere: control, format and private characters are spelled out."""
-    return "".join(c if _visible(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+    """Text from a file as it can be shown anywhere.
+
+    Control, format and private characters are spelled out, and so is the beginning of what a CI server that reads the
+    output would take as a command: `::` at the start of a line, `##[` anywhere.
+    """
+    shown = "".join(c if is_visible(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+    if shown.lstrip(" ").startswith("::"):
+        shown = shown.replace("::", r"\x3a:", 1)
+    return shown.replace("##[", r"\x23#[")
 
 
-def _visible(character: str) -> bool:
+def is_visible(character: str) -> bool:
+    """Tell whether a character is shown as itself, the space included."""
     return character == " " or unicodedata.category(character)[0] not in "CZ"
 
 

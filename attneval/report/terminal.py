@@ -29,6 +29,9 @@ def print_terminal(page: Page, stream: IO[str], *, color: bool | None = None) ->
         color: Whether to use colours and weights; by default as the terminal and `NO_COLOR` say.
     """
     console = make_console(stream, color=color)
+    if page.drawing:
+        drawing = f"{page.drawing}\n".encode(console.encoding, "backslashreplace")
+        stream.write(drawing.decode(console.encoding))
     for part in page.tables:
         if isinstance(part, Entries):
             _print_entries(part, console)
@@ -103,7 +106,7 @@ def _build(table: Table, console: Console, hidden: set[int]) -> RichTable:
         if row.rule and place:
             made.add_section()
         cells = zip(row.cells, marks, strict=True)
-        made.add_row(*(_cell(own, width, console) for n, (own, width) in enumerate(cells) if n not in hidden))
+        made.add_row(*(_cell(cell, width, console) for n, (cell, width) in enumerate(cells) if n not in hidden))
     return made
 
 

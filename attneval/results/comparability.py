@@ -1,4 +1,4 @@
-"""Which results may be compared, and on which images."""
+"""Comparability: the results that may be compared, and the images on which."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 def distinct(names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
-    """Names that tell systems apart.
+    """Make names that tell systems apart.
 
     Args:
-        names: What they are called.
-        otherwise: What to call them all where two have one name, such as their files.
+        names: Their names.
+        otherwise: Names for all of them where two have the same, such as their files'.
     """
     if otherwise and len(set(names)) < len(names):
         names = otherwise
-    found: list[str] = []
+    given: list[str] = []
     for name in names:
         numbered = (name, *(f"{name} ({number})" for number in range(2, len(names) + 2)))
-        found.append(next(own for own in numbered if own not in found))
-    return found
+        given.append(next(candidate for candidate in numbered if candidate not in given))
+    return given
 
 
 def check_protocols(
@@ -45,7 +45,7 @@ def check_protocols(
         way_out: What the user can do about a refusal.
 
     Returns:
-        What a reader has to know.
+        Notes on the differences.
 
     Raises:
         MismatchError: A result was made under another protocol or on another kind of annotations.
@@ -71,7 +71,7 @@ def check_protocols(
 
 
 def common_images(lists: Iterable[list[str]], *, intersect: bool) -> tuple[list[str], list[str]]:
-    """The images that all results were scored on, and what a reader has to know of the others.
+    """Find the images that all results were scored on, with notes on the others.
 
     Raises:
         MismatchError: The lists differ and may not be intersected.
@@ -83,10 +83,10 @@ def common_images(lists: Iterable[list[str]], *, intersect: bool) -> tuple[list[
     common, every = set(first).intersection(*others), set(first).union(*others)
     kept = [name for name in first if name in common]
     if not intersect:
-        odd = sorted(every - common)
+        rest = sorted(every - common)
         raise MismatchError(
-            f"the results were scored on different images: {len(odd)} of {len(every)} are not in all of them "
-            f"(first: {first_of(odd)})",
+            f"the results were scored on different images: {len(rest)} of {len(every)} are not in all of them "
+            f"(first: {first_of(rest)})",
             hint="score the same images, or pass --intersect to compare on the ones that all have",
         )
     if not kept:
@@ -95,7 +95,7 @@ def common_images(lists: Iterable[list[str]], *, intersect: bool) -> tuple[list[
 
 
 def restricted(sums: ImageSums, image_id: list[str]) -> ImageSums:
-    """The sums of some of the images, in that order."""
+    """Take the sums of some of the images, in that order."""
     if sums.image_id == image_id:
         return sums
     row = {name: i for i, name in enumerate(sums.image_id)}

@@ -14,28 +14,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.config.options import RESAMPLES, SEED
+from attneval.config.options import ALPHA, RESAMPLES, SEED, TRIALS
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
-from attneval.metrics.registry import metrics
+from attneval.metrics.registry import find_metric, metrics
 from attneval.results.comparability import check_protocols, common_images, distinct, restricted
+from attneval.results.result import Result
 from attneval.statistics.bootstrap import bootstrap_repeats, percentile_bounds
 from attneval.statistics.holm import holm
 from attneval.statistics.image_sums import ImageSums, mean_sums, resampled_runs
-from attneval.statistics.randomization import EQUAL, TRIALS, swap_p_values, value_of
+from attneval.statistics.randomization import EQUAL, swap_p_values, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from attneval.metrics.registry import Metric, Sums
-    from attneval.results.result import Result
-
-DEFAULT_METRICS = (
-    *("precision", "recall", "f1", "ap", "specificity", "pointing"),
-    *("i2t_r@1", "i2t_r@5", "i2t_r@10", "t2i_r@1", "t2i_r@5", "t2i_r@10", "rsum"),
-)
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,23 +38,35 @@ class System:
     """A system to compare.
 
     Attributes:
-        name: How it is called.
+        name: Its name.
         runs: Its results, several for several training seeds.
     """
 
     name: str
     runs: tuple[Result, ...]
 
+    @classmethod
+    def of_one_run(cls, source: System | Result | Path | str) -> System:
+        """Make a system of one result or of its file; a system stays what it is.
+
+        Raises:
+            ResultError: The file cannot be read.
+        """
+        if isinstance(source, System):
+            return source
+        result = source if isinstance(source, Result) else Result.load(source)
+        return cls(result.name, (result,))
+
 
 @dataclass(frozen=True)
 class Difference:
-    """How a system differs from another in one metric.
+    """A system's difference from another in one metric.
 
     Attributes:
         delta: Its value minus the other's.
         ci: The 95 % interval of that; None for a single image.
-        p: Two-sided.
-        p_holm: Adjusted over all p-values of the comparison.
+        p: The two-sided p-value.
+        p_holm: The same, adjusted over all p-values of the comparison.
         wins: Images on which it is better.
         ties: Images on which both are the same.
         losses: Images on which it is worse.
@@ -119,7 +126,7 @@ class Comparison:
 
 
 def compare(
-    systems: Sequence[System],
+    systems: Sequence[System | Result | Path | str],
     *,
     names: Sequence[str] = (),
     intersect: bool = False,
@@ -132,13 +139,13 @@ def compare(
     """Compare systems with the first of them.
 
     Args:
-        systems: At least two.
-        names: Metrics to show; by default those of `DEFAULT_METRICS` that any system has.
+        systems: At least two: systems, results or paths of result files. Two of one name are numbered.
+        names: Metrics to show, by names or aliases; by default those that declare it and that any system has.
         intersect: Compare on the images that all have, if they were scored on different ones.
         allow_mismatch: Compare results made under different protocols; the fields that differ are noted.
         resamples: Bootstrap resamples behind the intervals.
         trials: Random swaps behind each p-value.
-        seed: Of both.
+        seed: The seed of both.
         alpha: The level of significance.
 
     Raises:
@@ -147,27 +154,31 @@ def compare(
     """
     if len(systems) < 2:
         raise NothingToScoreError("there is nothing to compare", hint="name a base and at least one candidate")
-    names_of = distinct([system.name for system in systems])
-    runs = [(name, run) for name, system in zip(names_of, systems, strict=True) for run in system.runs]
+    compared = [System.of_one_run(source) for source in systems]
+    names_of = distinct([system.name for system in compared])
+    runs = [(name, run) for name, system in zip(names_of, compared, strict=True) for run in system.runs]
     notes = check_protocols(runs, allow_mismatch=allow_mismatch, way_out="score both alike, or pass --allow-mismatch")
     image_id, dropped = common_images((run.scores.sums.image_id for _, run in runs), intersect=intersect)
     notes += dropped
-    samples = _Samples([[restricted(run.scores.sums, image_id) for run in system.runs] for system in systems])
-    wanted = _wanted(systems, names)
+    samples = _Samples([[restricted(run.scores.sums, image_id) for run in system.runs] for system in compared])
+    wanted = _wanted(compared, names)
     table = {
-        (j, m.name): v for m in wanted for j in range(len(systems)) if math.isfinite(v := value_of(m, samples.total(j)))
+        (j, m.name): v
+        for m in wanted
+        for j in range(len(compared))
+        if math.isfinite(v := value_of(m, samples.total(j)))
     }
-    pairs = list(itertools.combinations(range(len(systems)), 2))
+    pairs = list(itertools.combinations(range(len(compared)), 2))
     shared = {(i, j): [m for m in wanted if (i, m.name) in table and (j, m.name) in table] for i, j in pairs}
     drawn = samples.draw(resamples, seed)
-    single = all(len(system.runs) == 1 for system in systems)
+    single = all(len(system.runs) == 1 for system in compared)
     if single:
         p_values = swap_p_values(samples.means, shared, trials=trials, seed=seed)
     else:
         p_values = _bootstrap_p_values(samples, shared, trials, seed)
         notes.append(
             "several runs of a system are averaged; intervals and p-values allow for runs as well as images, as far "
-            f"as {', '.join(f'{len(s.runs)} of {name}' for name, s in zip(names_of, systems, strict=True))} can tell"
+            f"as {', '.join(f'{len(s.runs)} of {name}' for name, s in zip(names_of, compared, strict=True))} can tell"
         )
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     evidence = _Evidence(samples, drawn, table, p_values, adjusted, alpha)
@@ -176,7 +187,7 @@ def compare(
         names=tuple(names_of),
         lines=tuple(lines),
         images=len(image_id),
-        signature=systems[0].runs[0].signature,
+        signature=compared[0].runs[0].signature,
         alpha=alpha,
         trials=trials,
         notes=tuple(notes),
@@ -188,7 +199,7 @@ class _Samples:
 
     def __init__(self, runs: list[list[ImageSums]]) -> None:
         self.runs = runs
-        self.means = [mean_sums(own) for own in runs]
+        self.means = [mean_sums(run) for run in runs]
         self._totals = [mean.total() for mean in self.means]
 
     def total(self, system: int) -> Sums:
@@ -202,17 +213,17 @@ class _Samples:
         repeats = bootstrap_repeats(images, resamples, seed)
         random = np.random.default_rng([seed, 1])
         drawn = []
-        for own, mean in zip(self.runs, self.means, strict=True):
-            if len(own) == 1:
+        for runs, mean in zip(self.runs, self.means, strict=True):
+            if len(runs) == 1:
                 drawn.append(mean.resampled(repeats))
                 continue
-            drawn.append(resampled_runs(own, random.integers(0, len(own), (resamples, len(own))), repeats))
+            drawn.append(resampled_runs(runs, random.integers(0, len(runs), (resamples, len(runs))), repeats))
         return drawn
 
 
 @dataclass(frozen=True, eq=False)
 class _Evidence:
-    """Everything that is known of all systems and metrics."""
+    """Values, resamples and p-values of all systems and metrics."""
 
     samples: _Samples
     drawn: list[Sums]
@@ -239,27 +250,27 @@ class _Evidence:
     def _difference(
         self, metric: Metric, j: int, values: list[float | None], drawn: list[NDArray[np.float64] | None]
     ) -> Difference | None:
-        base, own = values[0], values[j]
-        if j == 0 or base is None or own is None:
+        base, value = values[0], values[j]
+        if j == 0 or base is None or value is None:
             return None
         a, b = drawn[0], drawn[j]
         key = (0, j, metric.name)
         wins, ties, losses = _by_image(metric, self.samples.means[0], self.samples.means[j])
         ci = None if a is None or b is None else percentile_bounds(b - a)
-        return Difference(own - base, ci, self.p[key], self.p_holm[key], wins, ties, losses)
+        return Difference(value - base, ci, self.p[key], self.p_holm[key], wins, ties, losses)
 
     def _better(self, metric: Metric, j: int, i: int, sign: int) -> bool:
-        own, other = self.values.get((j, metric.name)), self.values.get((i, metric.name))
-        if i == j or own is None or other is None or sign * (own - other) <= 0:
+        value, other = self.values.get((j, metric.name)), self.values.get((i, metric.name))
+        if i == j or value is None or other is None or sign * (value - other) <= 0:
             return False
         return self.p_holm[min(i, j), max(i, j), metric.name] < self.alpha
 
 
-def _by_image(metric: Metric, base: ImageSums, own: ImageSums) -> tuple[int, int, int]:
+def _by_image(metric: Metric, base: ImageSums, other: ImageSums) -> tuple[int, int, int]:
     """On how many images a system is better, the same and worse, where both are defined."""
-    if metric.unit == "rank" and metric.name.endswith("_medr"):
+    if not metric.by_image:
         return 0, 0, 0
-    change = metric.value(own.columns) - metric.value(base.columns)
+    change = metric.value(other.columns) - metric.value(base.columns)
     change = change[np.isfinite(change)] * (1 if metric.higher_is_better else -1)
     return int((change > EQUAL).sum()), int((np.abs(change) <= EQUAL).sum()), int((change < -EQUAL).sum())
 
@@ -284,15 +295,24 @@ def _bootstrap_p_values(
 
 def _wanted(systems: Sequence[System], names: Sequence[str]) -> list[Metric]:
     """The metrics to compare, in the order of the table of metrics; numbers tuned on their own data are not."""
-    had = {name for system in systems for run in system.runs for name in run.metrics}
-    chosen = [m for m in metrics() if m.name in (names or DEFAULT_METRICS) and m.name in had]
+    had = dict.fromkeys(name for system in systems for run in system.runs for name in run.metrics)
+    unknown = [name for name in names if name in had and find_metric(name) is None]
+    if unknown:
+        raise NothingToScoreError(
+            f"{first_of(unknown)} is measured, but this attneval does not know it", hint="compare with a newer attneval"
+        )
+    asked = [metric.name if (metric := find_metric(name)) else name for name in names]
+    chosen = [m for m in metrics() if (m.name in asked if names else m.compared) and m.name in had]
     tuned = [m.name for m in chosen if not m.resampled]
     if tuned:
+        others = [metric.name for metric in metrics() if metric.family and metric.group == chosen[0].group]
         raise MismatchError(
-            f"{tuned[0]} is tuned on the data it is reported on and cannot be compared", hint="compare f1 or ap"
+            f"{tuned[0]} is tuned on the data it is reported on and cannot be compared",
+            hint=f"compare {' or '.join(others)}",
         )
-    lacking = [name for name in names if name not in had]
+    lacking = [name for name, metric in zip(names, asked, strict=True) if metric not in had]
     if lacking or not chosen:
         hint = suggestion(lacking[0], had, "attneval explain lists all metrics") if lacking else "name others with -m"
-        raise NothingToScoreError(f"no result has {first_of(lacking or names or DEFAULT_METRICS)}", hint=hint)
+        defaults = [metric.name for metric in metrics() if metric.compared]
+        raise NothingToScoreError(f"no result has {first_of(lacking or names or defaults)}", hint=hint)
     return chosen

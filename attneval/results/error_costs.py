@@ -1,4 +1,4 @@
-"""What each kind of error costs."""
+"""The costs of each kind of error."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from attneval.metrics.set_scores import F1, RECALL
 from attneval.results.items import KINDS, SPILLED, UNREACHABLE, ItemTable
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one kind of error costs.
+    """The cost of one kind of error.
 
     Attributes:
         kind: One of `KINDS`.
-        items: How many items have it.
-        f1: How much higher the mean F1 would be without it; None for what no attention could repair.
+        items: The number of items that have it.
+        f1: The gain in mean F1 without it; None for what no attention could repair.
     """
 
     kind: str
@@ -25,19 +26,19 @@ class Cost:
 
 
 def costs(table: ItemTable) -> list[Cost]:
-    """What each kind of error costs in F1, fixing one kind at a time.
+    """Compute what each kind of error costs in F1, fixing one kind at a time.
 
     A spilled item is fixed by attending to nothing else (its recall stays), any other by attending to exactly the
     relevant regions. The costs do not add up to what is missing to 1 exactly, since F1 is no sum.
     """
     scored = table.scored
     count = max(int(scored.sum()), 1)
-    recall, f1 = table.item_scores[:, 1].astype(np.float64), table.item_scores[:, 2].astype(np.float64)
+    recall, f1 = table.score(RECALL), table.score(F1)
     fixed = np.where(table.item_kind == SPILLED, 2 * recall / (1 + recall), 1.0)
-    found = []
+    listed = []
     for number, kind in enumerate(KINDS):
-        own = table.item_kind == number
-        gain = float(np.sum((fixed - f1)[own & scored])) / count
-        lost = number == UNREACHABLE and not (own & scored).any()
-        found.append(Cost(kind, int(own.sum()), None if lost else gain))
-    return found
+        of_kind = table.item_kind == number
+        gain = float(np.sum((fixed - f1)[of_kind & scored])) / count
+        lost = number == UNREACHABLE and not (of_kind & scored).any()
+        listed.append(Cost(kind, int(of_kind.sum()), None if lost else gain))
+    return listed

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attneval.errors import EXIT_GATE_FAILED, EXIT_OK, MismatchError, ProtocolError, suggestion
-from attneval.metrics.registry import REGISTRY, metrics
+from attneval.config.options import ALPHA
+from attneval.errors import EXIT_GATE_FAILED, EXIT_OK, MismatchError, ProtocolError
+from attneval.metrics.registry import metric_named
 from attneval.results.comparability import check_protocols
-from attneval.results.compare import ALPHA, System, compare
+from attneval.results.compare import System, compare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from attneval.results.result import Result
 
 MIN, MAX, MAX_DROP = "min", "max", "max-drop"
+_SIGNS = {">=": MIN, "<=": MAX, " drops by at most ": MAX_DROP}
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Rule:
         kind: `min`, `max` or `max-drop`.
         metric: The metric's name.
         bound: The smallest or largest value, or the largest drop against the baseline, that passes.
-        relative: Whether a drop's bound is a share of the baseline's value.
+        relative: True if a drop's bound is a share of the baseline's value.
     """
 
     kind: str
@@ -53,20 +55,35 @@ class Rule:
         if bound != bound or (kind == MAX_DROP and bound < 0):  # noqa: PLR0124 - NaN is not itself
             example = "f1=0.01 or f1=2%" if kind == MAX_DROP else "f1=0.3"
             raise ProtocolError(f"--{kind} {text!r} is no rule", hint=f"write METRIC=VALUE, as in {example}")
-        rule = cls(kind, known_metric(name), bound / 100 if relative else bound, relative)
+        metric = metric_named(name)
+        rule = cls(kind, metric.name, bound / 100 if relative else bound, relative)
         low, high = rule.sensible
         if not low <= rule.bound <= high:
             raise ProtocolError(
-                f"--{kind} {text!r} decides nothing: {name} is from {REGISTRY[name].lower:g} to "
-                f"{REGISTRY[name].upper:g}",
+                f"--{kind} {text!r} decides nothing: {name} is from {metric.lower:g} to {metric.upper:g}",
                 hint="values are fractions as in the result's JSON, not percent as in tables",
             )
         return rule
 
+    @classmethod
+    def from_text(cls, text: str) -> Rule:
+        """Read a rule as it is printed, ``f1 >= 0.3``, ``entropy <= 0.9``, ``f1 drops by at most 2 %``.
+
+        Raises:
+            ProtocolError: It is no such text, or the metric does not exist.
+        """
+        for sign, kind in _SIGNS.items():
+            name, found, bound = text.partition(sign)
+            if found:
+                return cls.parse(kind, f"{name.strip()}={bound.replace(' ', '')}")
+        raise ProtocolError(
+            f"{text!r} is no rule", hint="write 'f1 >= 0.3', 'entropy <= 0.9' or 'f1 drops by at most 0.01'"
+        )
+
     @property
     def sensible(self) -> tuple[float, float]:
         """The smallest and the largest bound that can decide anything, since the metric has a range."""
-        metric = REGISTRY[self.metric]
+        metric = metric_named(self.metric)
         if self.kind != MAX_DROP:
             return metric.lower, metric.upper
         if not self.relative:
@@ -74,7 +91,7 @@ class Rule:
         return 0.0, 1.0 if metric.higher_is_better and metric.lower == 0 else float("inf")
 
     def keeps(self, value: float, baseline: float | None = None) -> bool:
-        """Whether a value passes, beside a baseline for drops."""
+        """Tell whether a value passes, beside a baseline for drops."""
         if self.kind == MIN:
             return value >= self.bound
         if self.kind == MAX:
@@ -95,13 +112,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A rule and what it was held against.
+    """A rule and the values it was held against.
 
     Attributes:
         rule: The rule.
         value: The result's value.
         baseline: The baseline's, for drops.
-        p: Of the difference, adjusted over all drops; for drops that only count when they are significant.
+        p: The p-value of the difference, adjusted over all drops, for drops that only count if they are significant.
     """
 
     rule: Rule
@@ -111,7 +128,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether the rule was kept, or broken by no more than chance where chance is allowed for."""
+        """True if the rule was kept, or broken by no more than chance where chance is allowed for."""
         return self.rule.keeps(self.value, self.baseline) or (self.p is not None and self.p >= ALPHA)
 
     def __str__(self) -> str:
@@ -127,7 +144,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of all rules.
+    """The outcomes of all rules.
 
     Attributes:
         name: The result's name.
@@ -139,7 +156,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether every rule was kept."""
+        """True if every rule was kept."""
         return all(outcome.passed for outcome in self.outcomes)
 
     @property
@@ -149,44 +166,40 @@ class Verdict:
 
 
 def drop(metric: str, value: float, baseline: float) -> float:
-    """By how much a value is worse than the baseline; negative if it is better."""
-    metrics()  # fills the table
-    return baseline - value if REGISTRY[metric].higher_is_better else value - baseline
+    """Measure by how much a value is worse than the baseline; negative if it is better."""
+    return baseline - value if metric_named(metric).higher_is_better else value - baseline
 
 
-def known_metric(name: str) -> str:
-    """The name, if there is such a metric.
-
-    Raises:
-        ProtocolError: There is not.
-    """
-    names = [metric.name for metric in metrics()]
-    if name not in names:
-        hint = suggestion(name, names, "attneval explain lists all")
-        raise ProtocolError(f"metric {name!r} does not exist", hint=hint)
-    return name
-
-
-def judge(
-    result: Result, rules: Sequence[Rule], baseline: Result | None = None, *, only_significant: bool = False
+def gate(
+    result: Result,
+    rules: Rule | str | Sequence[Rule | str],
+    baseline: Result | None = None,
+    *,
+    only_significant: bool = False,
 ) -> Verdict:
     """Hold a result against rules.
 
     Args:
         result: The result.
-        rules: At least one.
-        baseline: What drops are measured from.
+        rules: At least one rule, or its text: ``"f1 >= 0.3"``, ``"entropy <= 0.9"``, ``"f1 drops by at most 0.01"``,
+            ``"f1 drops by at most 2 %"``.
+        baseline: The result that drops are measured from.
         only_significant: A drop beyond its bound only fails if it is also significant, by paired randomization over
             images and Holm's adjustment over all drops.
 
     Raises:
         MismatchError: Nothing can be said: the result is partial or lacks a metric, or the baseline is missing, was
             made under another protocol or on other images.
+        ProtocolError: A text is no rule.
     """
-    if not rules:
-        raise MismatchError("there is no rule to judge by", hint="pass --min, --max or --max-drop, or configure [gate]")
+    listed = [rules] if isinstance(rules, Rule | str) else rules
+    parsed = [Rule.from_text(rule) if isinstance(rule, str) else rule for rule in listed]
+    if not parsed:
+        raise MismatchError(
+            "there is no rule to decide by", hint="pass --min, --max or --max-drop, or configure [gate]"
+        )
     _refuse_partial(result, "passes no gate")
-    drops = [rule for rule in rules if rule.kind == MAX_DROP]
+    drops = [rule for rule in parsed if rule.kind == MAX_DROP]
     p_values: dict[str, float] = {}
     if drops:
         if baseline is None:
@@ -205,7 +218,7 @@ def judge(
             both = [System("baseline", (baseline,)), System(result.name, (result,))]
             lines = compare(both, names=names).lines
             p_values = {line.metric: d.p_holm for line in lines for d in line.differences if d is not None}
-    return Verdict(result.name, tuple(_outcome(rule, result, baseline, p_values) for rule in rules))
+    return Verdict(result.name, tuple(_outcome(rule, result, baseline, p_values) for rule in parsed))
 
 
 def _refuse_partial(result: Result, text: str) -> None:
@@ -221,7 +234,7 @@ def _outcome(rule: Rule, result: Result, baseline: Result | None, p_values: dict
 
 
 def _value(rule: Rule, result: Result) -> float:
-    measured = result.metrics.get(rule.metric)
+    measured = result.measured(rule.metric)
     if measured is None or measured.value is None:
         state = "was not measured" if measured is None else "is undefined"
         raise MismatchError(

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, ProtocolError, suggestion
+from attneval.metrics.populations import SCORED
+from attneval.metrics.ranks import TEXT_TO_IMAGE
+from attneval.metrics.set_scores import F1
 from attneval.results.items import KINDS
 
 if TYPE_CHECKING:
@@ -21,29 +24,29 @@ SINGLE = 1e-6
 
 
 def belong(table: ItemTable, result: Result) -> bool:
-    """Whether items can be those of a result: of its images and, where it judges words, with its F1."""
+    """Tell whether items can be those of a result: of its images and, where words attend, with its F1."""
     sums = result.scores.sums
     if not set(table.image_id) <= set(sums.image_id):
         return False
-    if result.protocol.directions[0] != "t2i":
+    if result.protocol.directions[0] != TEXT_TO_IMAGE:
         return True
-    count, total = int(table.scored.sum()), float(table.item_scores[table.scored, 2].sum(dtype=np.float64))
-    same_count = "scored" in sums.columns and count == sums.columns["scored"].sum()
-    return same_count and abs(total - float(sums.columns["f1"].sum())) <= SINGLE * (1 + count)
+    count, total = int(table.scored.sum()), float(table.score(F1)[table.scored].sum())
+    same_count = SCORED in sums.columns and count == sums.columns[SCORED].sum()
+    return same_count and abs(total - float(sums.columns[F1].sum())) <= SINGLE * (1 + count)
 
 
-def paired(mine: ItemTable, theirs: ItemTable) -> tuple[ItemTable, ItemTable]:
-    """The items that two systems both have, row for row.
+def paired(base: ItemTable, other: ItemTable) -> tuple[ItemTable, ItemTable]:
+    """Take the items that two systems both have, row for row.
 
     Raises:
         MismatchError: They have none in common.
     """
-    rows = {key: row for row, key in enumerate(_keys(theirs))}
-    pairs = [(row, rows[key]) for row, key in enumerate(_keys(mine)) if key in rows]
+    rows = {key: row for row, key in enumerate(_keys(other))}
+    pairs = [(row, rows[key]) for row, key in enumerate(_keys(base)) if key in rows]
     if not pairs:
         raise MismatchError("the two results have no item in common", hint="score the same captions with the same unit")
-    own, other = np.array(pairs, np.int64).T
-    return mine.take(own), theirs.take(other)
+    rows_of_base, rows_of_other = np.array(pairs, np.int64).T
+    return base.take(rows_of_base), other.take(rows_of_other)
 
 
 def _keys(table: ItemTable) -> list[tuple[str, int, int, int, int]]:
@@ -70,11 +73,11 @@ def choose(
     image: str | None = None,
     kind: str | None = None,
 ) -> list[int]:
-    """Rows of items, worst first; against another system those that lost most first.
+    """Choose rows of items, worst first; against another system those that lost most first.
 
     Args:
         table: The items.
-        count: How many at most.
+        count: The largest number of rows.
         other: Another system's items, row for row.
         type_name: Only items of this phrase type.
         word: Only items with this word, whatever its case.
@@ -95,11 +98,11 @@ def choose(
         keep &= np.isin(table.caption_image[table.item_caption], rows)
     if word is not None:
         keep &= _has_word(table, word)
-    f1 = table.item_scores[:, 2].astype(np.float64)
+    f1 = table.score(F1)
     if other is None and kind is None:
         # What no attention could have got right is no example of bad attention.
         keep &= table.scored
-    order = f1 if other is None else f1 - other.item_scores[:, 2]
+    order = f1 if other is None else f1 - other.score(F1)
     rows_kept = np.flatnonzero(keep)
     if not len(rows_kept):
         raise NothingToScoreError("no item is left by these filters", hint="leave out one of them")

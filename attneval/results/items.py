@@ -12,6 +12,7 @@ from attneval.arrays.bits import moved_bits
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.arrays.strings import Strings
 from attneval.errors import ResultError
+from attneval.metrics.set_scores import SET_SCORES
 from attneval.storage.archive import Archive
 from attneval.storage.npz import write_npz
 from attneval.storage.whole_files import replacing
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed", "unreachable")
-"""What an item can be, as `attneval.evaluation.examine_items` says it."""
+"""The kinds of items, as `attneval.evaluation.examine_items` defines them."""
 RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
 _TEXT = ("image_id", "caption_text", "types")
 _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
@@ -42,7 +43,7 @@ _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "attended": ("u1", "byte", ()),
     "relevant": ("u1", "byte", ()),
 }
-"""By column: its type, of what it has one entry each, and the shape of an entry."""
+"""By column: its type, the thing it has an entry for, and the shape of an entry."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +62,13 @@ class ItemTable:
         item_span: i4[m, 2], the word or phrase, half-open code points into the caption.
         item_types: i4[m], phrase types as bits.
         item_kind: u1[m], index into `KINDS`.
-        item_scores: f4[m, 3], precision, recall and F1.
+        item_scores: f4[m, 3], precision, recall and F1, as `SET_SCORES` has them.
         item_top: f4[m, 2], the region with the largest weight (the first of several), and that weight; -1 and 0 where
             the model gave no weights.
         item_other: i4[m, 2], the words of the caption that were attended in its place; (-1, -1) where none were.
         attended: u1, for each item one bit per region of its image, padded to bytes.
         relevant: u1, as `attended`.
-        scored: b[m], whether the item counts in precision, recall and F1.
+        scored: b[m], true for items that count in precision, recall and F1.
     """
 
     image_id: Strings
@@ -91,17 +92,26 @@ class ItemTable:
     def __len__(self) -> int:
         return len(self.item_kind)
 
+    def score(self, name: str) -> NDArray[np.float64]:
+        """Take one of the scores of `SET_SCORES`: f8[m]."""
+        return self.item_scores[:, SET_SCORES.index(name)].astype(np.float64)
+
     def image_of(self, item: int) -> int:
-        """The row of an item's image."""
+        """Find the row of an item's image."""
         return int(self.caption_image[self.item_caption[item]])
 
     def regions(self, item: int) -> NDArray[np.float32]:
-        """The regions f4[R, 4] of an item's image."""
+        """Take the regions of an item's image: f4[R, 4]."""
         image = self.image_of(item)
         return self.region_box[self.region_offset[image] : self.region_offset[image + 1]]
 
     def members(self, item: int, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """The regions that an item's bits name, counted within its image."""
+        """List the regions that an item's bits name, counted within its image: i8[k].
+
+        Args:
+            item: The item.
+            bits: u1, `attended` or `relevant`.
+        """
         count = len(self.regions(item))
         start = self._bytes[item]
         return np.flatnonzero(np.unpackbits(bits[start : start + (count + 7) // 8], count=count))
@@ -112,7 +122,11 @@ class ItemTable:
         return offsets_of((count + 7) // 8)
 
     def take(self, items: NDArray[np.int64]) -> ItemTable:
-        """Some of the items, with all captions and images."""
+        """Take some of the items, with all captions and images.
+
+        Args:
+            items: i8[k], rows of items.
+        """
         count = np.diff(self._bytes)[items]
         chosen = ranges(self._bytes[:-1][items], count)
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -161,16 +175,16 @@ class ItemTable:
                 raise _damaged(path, f"{field.name} is no text ({error})") from error
         values["scored"] = values["scored"].astype(np.bool_)
         table = cls(**values)
-        flaw = next(table._flaws(), None)
-        if flaw:
-            raise _damaged(path, flaw)
+        damage = next(table._damages(), None)
+        if damage:
+            raise _damaged(path, damage)
         return table
 
-    def _flaws(self) -> Iterator[str]:
-        """What keeps the columns from being read together; what comes later relies on what came before."""
+    def _damages(self) -> Iterator[str]:
+        """Yield what keeps the columns from being read together; what comes later relies on what came before."""
         for name in _TEXT:
             strings = getattr(self, name)
-            yield from _flaws_of_offsets(f"{name}_offset", strings.offset, len(strings.code))
+            yield from _damages_of_offsets(f"{name}_offset", strings.offset, len(strings.code))
         counts = {
             "caption": len(self.caption_text),
             "item": len(self.item_kind),
@@ -182,7 +196,7 @@ class ItemTable:
             column = getattr(self, name)
             if column.dtype != kind or column.shape != (counts[per], *shape):
                 yield f"{name} is {column.dtype}{list(column.shape)}, expected {kind}{[counts[per], *shape]}"
-        yield from _flaws_of_offsets("region_offset", self.region_offset, len(self.region_box))
+        yield from _damages_of_offsets("region_offset", self.region_offset, len(self.region_box))
         rows = {"caption_image": len(self.image_id), "item_caption": len(self.caption_text), "item_kind": len(KINDS)}
         for name, count in rows.items():
             column = getattr(self, name)
@@ -198,7 +212,7 @@ class ItemTable:
 
     @classmethod
     def joined(cls, tables: Sequence[ItemTable]) -> ItemTable:
-        """Several tables of different images, one after the other."""
+        """Join tables of different images, one after the other."""
         captions = offsets_of([len(table.caption_image) for table in tables])
         images = offsets_of([len(table.image_id) for table in tables])
         boxes = offsets_of([len(table.region_box) for table in tables])
@@ -209,9 +223,9 @@ class ItemTable:
         for field in fields(cls):
             parts = [getattr(table, field.name) for table in tables]
             if field.name == "types":
-                values["types"] = Strings.of(names)
+                values["types"] = Strings.from_texts(names)
             elif field.name in _TEXT:
-                values[field.name] = Strings.of([text for part in parts for text in part])
+                values[field.name] = Strings.from_texts([text for part in parts for text in part])
             elif field.name == "region_offset":
                 shifted = [part[:-1] + shift for part, shift in zip(parts, boxes[:-1], strict=True)]
                 values["region_offset"] = np.concatenate([*shifted, boxes[-1:]])
@@ -225,10 +239,10 @@ class ItemTable:
         return cls(**values)
 
 
-def _flaws_of_offsets(name: str, offset: NDArray[Any], end: int) -> Iterator[str]:
+def _damages_of_offsets(name: str, offset: NDArray[Any], end: int) -> Iterator[str]:
     if offset.ndim != 1 or not len(offset) or offset[0] != 0 or offset[-1] != end or (np.diff(offset) < 0).any():
         yield f"{name} does not ascend from 0 to {end}"
 
 
-def _damaged(path: Path, flaw: str) -> ResultError:
-    return ResultError(f"{path} is a damaged items file: {flaw}", hint="score the export again with --items")
+def _damaged(path: Path, damage: str) -> ResultError:
+    return ResultError(f"{path} is a damaged items file: {damage}", hint="score the export again with --items")

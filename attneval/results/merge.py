@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
+from attneval.metrics.floors import FLOORS, floor_bounds
+from attneval.metrics.populations import COUNTED, ITEMS
+from attneval.metrics.registry import ATTENTION
+from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
 from attneval.results.comparability import check_protocols
-from attneval.results.notes import unreached
+from attneval.results.notes import COMPUTED, NO_ATTENTION, NO_RETRIEVAL, UNKNOWN_METRICS, Note, computed_notes
 from attneval.results.result import Result
 from attneval.results.summary import summarise
-from attneval.statistics.image_sums import ImageSums
+from attneval.statistics.image_sums import ImageSums, joined_groups, shared_names
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -24,15 +28,14 @@ if TYPE_CHECKING:
     from attneval.metrics.totals import Totals
     from attneval.results.scores import Scores
 
-RETRIEVAL = ("i2t_", "t2i_")
-"""How columns of retrieval begin."""
 COUNTS = (
     *("images", "captions", "phrases", "phrases_without_box", "words", "regions"),
+    *("no_target", "category_level", "singular_of_several"),
     *("retrieval_images", "retrieval_captions", "items", "unreachable"),
 )
-"""What is counted, in the order in which scoring does."""
+"""The names of counts, in the order in which scoring has them."""
 _SETTINGS = {"version": "the version of attneval", "resamples": "--resamples", "seed": "--seed"}
-"""What parts must have in common beside the protocol, so that the whole could have been made in one go."""
+"""Fields that parts must have in common beside the protocol, so that the whole could have been made in one go."""
 
 
 def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
@@ -40,11 +43,12 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
 
     Every score is computed again from the parts' sums: per-image sums are the same whichever part an image is in, and
     totals are exact, so the result is that of scoring all images at once, to the last bit. Retrieval is no sum over
-    parts, since each ranks among its own images only: at most one part may have it, for all images together.
+    parts, since each ranks among its own images only: at most one part may have it, for all images together. A metric
+    that some parts do not have, since another attneval scored them, the whole does not have, which is noted.
 
     Args:
         parts: The results.
-        name: How the whole is called; as the first part by default.
+        name: The whole's name; the first part's by default.
 
     Raises:
         MismatchError: The parts were made under different protocols, by different versions or with different
@@ -66,13 +70,13 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
                     f"{first.name} and {part.name} differ in {_SETTINGS[what]}: {mine} against {other}",
                     hint="score all parts alike",
                 )
-    with_maps = [part for part in parts if "items" in part.scores.sums.columns]
+    with_maps = [part for part in parts if part.scores.has_attention]
     names = list(with_maps[0].channels) if with_maps else []
     if any(list(part.channels) != names for part in with_maps):
-        odd = next(part for part in with_maps if list(part.channels) != names)
+        other = next(part for part in with_maps if list(part.channels) != names)
         raise MismatchError(
-            f"{with_maps[0].name} and {odd.name} have different channels or directions: "
-            f"{', '.join(names) or 'one'} against {', '.join(odd.channels) or 'one'}",
+            f"{with_maps[0].name} and {other.name} have different channels or directions: "
+            f"{', '.join(names) or 'one'} against {', '.join(other.channels) or 'one'}",
             hint="export and score the parts alike",
         )
     scores = _merged([(part.scores, part.counts.get("images", 0)) for part in parts], first)
@@ -90,7 +94,7 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
         },
         inputs=list(dict.fromkeys(item for part in parts for item in part.inputs)),
         model=next((part.model for part in parts if part.model), {}),
-        notes=_notes(parts, scores) + unreached(counts, first.protocol),
+        notes=_notes(parts, scores) + computed_notes(scores.metrics, counts, first.protocol),
         ground_truth=next((part.ground_truth for part in parts if part.ground_truth), ""),
         resamples=first.resamples,
         seed=first.seed,
@@ -98,59 +102,99 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
     )
 
 
-def _notes(parts: Sequence[Result], scores: Scores) -> list[str]:
-    """The parts' notes, without those that say of a part what need not be so of the whole."""
-    notes: dict[str, None] = {}
-    for part in parts:
-        alone = unreached(part.counts, part.protocol)
-        notes |= dict.fromkeys(note for note in part.notes if note not in alone)
-    lacking = {"attention was not scored": "items", "retrieval was not scored": "i2t_n"}
-    had = tuple(text for text, column in lacking.items() if column in scores.sums.columns)
-    return [note for note in notes if not note.startswith(had)]
+def _notes(parts: Sequence[Result], scores: Scores) -> list[Note]:
+    """The parts' notes, without those that say of a part what is not so of the whole, and what the whole lacks."""
+    settled = {*COMPUTED, UNKNOWN_METRICS}
+    settled |= {NO_ATTENTION} if scores.has_attention else set()
+    settled |= {NO_RETRIEVAL} if scores.has_retrieval else set()
+    notes = dict.fromkeys(note for part in parts for note in part.notes if note.kind not in settled)
+    lost = [
+        name for name in dict.fromkeys(name for part in parts for name in part.metrics) if name not in scores.metrics
+    ]
+    if not lost:
+        return list(notes)
+    text = (
+        f"left out of the whole, since not all parts have them or this attneval does not know them: {', '.join(lost)}"
+    )
+    return [*notes, Note(text)]
 
 
 def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
-    """Scores from the sums of parts, each with the number of images whose attention was judged."""
-    everyone = [part.sums for part, _ in parts]
-    retrieval = [sums for sums in everyone if "i2t_n" in sums.columns]
+    """Scores from the sums of parts, each with the number of images whose attention was scored."""
+    retrieval = [part.sums for part, _ in parts if part.has_retrieval]
     if len(retrieval) > 1:
         raise MismatchError(
             "several parts have retrieval, each ranked among its own images only",
             hint="score the parts from exports without similarity, and the whole similarity by itself",
         )
-    judged = [(part.sums, _judged(part.sums, images)) for part, images in parts if "items" in part.sums.columns]
-    everything = Counter(sums.image_id[i] for sums, rows in judged for i in rows.tolist())
+    attention = [(part.sums, _rows_scored(part.sums, images)) for part, images in parts if part.has_attention]
+    everything = Counter(sums.image_id[i] for sums, rows in attention for i in rows.tolist())
     twice = sorted(image_id for image_id, count in everything.items() if count > 1)
     if twice:
         raise MismatchError(
             f"{len(twice)} images are in several parts (first: {first_of(twice)})",
             hint="score every image in one part only, as with --split",
         )
-    image_ids = sorted({image_id for sums in everyone for image_id in sums.image_id})
+    image_ids = sorted({image_id for part, _ in parts for image_id in part.sums.image_id})
     row = {image_id: i for i, image_id in enumerate(image_ids)}
     columns: dict[str, NDArray[np.float64]] = {}
     ranks: dict[str, RankTable] = {}
+    summed = _common_columns([sums for sums, _ in attention])
     ranked = [(sums, np.arange(len(sums.image_id))) for sums in retrieval]
-    for of_retrieval, group in ((False, judged), (True, ranked)):
+    for names, group in ((summed, attention), (registered("retrieval"), ranked)):
         for sums, rows in group:
             place = np.array([row[sums.image_id[i]] for i in rows.tolist()], np.int64)
-            for column, values in sums.columns.items():
-                if column.startswith(RETRIEVAL) == of_retrieval:
-                    columns.setdefault(column, np.zeros(len(image_ids)))[place] = values[rows]
-            if of_retrieval:
-                ranks = {d: RankTable(place[table.image], table.rank, table.fold) for d, table in sums.ranks.items()}
+            for name in names:
+                if name in sums.columns:
+                    columns.setdefault(name, np.zeros(len(image_ids)))[place] = sums.columns[name][rows]
+    for sums in retrieval:
+        place = np.array([row[image_id] for image_id in sums.image_id], np.int64)
+        ranks = {d: RankTable(place[table.image], table.rank, table.fold) for d, table in sums.ranks.items()}
+    everywhere = [np.array([row[image_id] for image_id in sums.image_id], np.int64) for sums, _ in attention]
+    by = joined_groups(
+        [
+            {kind: {name: rows.moved(place) for name, rows in named.items()} for kind, named in sums.by.items()}
+            for (sums, _), place in zip(attention, everywhere, strict=True)
+        ]
+    )
     totals: Totals = {}
     for part, _ in parts:
         totals = add_totals(totals, part.totals)
     return summarise(
-        ImageSums(image_ids, columns, ranks), totals, first.protocol, resamples=first.resamples, seed=first.seed
+        ImageSums(image_ids, columns, ranks, by),
+        _with_columns(totals, summed),
+        first.protocol,
+        resamples=first.resamples,
+        seed=first.seed,
     )
 
 
-def _judged(sums: ImageSums, images: int) -> NDArray[np.int64]:
-    """The rows of the images whose attention was judged, of which there are so many.
+def _common_columns(parts: Sequence[ImageSums]) -> list[str]:
+    """The columns of attention that all parts have and metrics declare, in the order of the first."""
+    known = {*registered(*ATTENTION), *COUNTED, *floor_bounds()}
+    return [name for name in shared_names(sums.columns for sums in parts) if name in known] if parts else []
+
+
+def _with_columns(totals: Totals, names: Sequence[str]) -> Totals:
+    """Totals without the columns of floors and groups that not all parts have."""
+    by: Any = totals.get("by", {})
+    kept: Any = dict(totals)
+    kept |= {base: _chosen(totals[base], names) for base in FLOORS if base in totals}
+    if by:
+        kept["by"] = {
+            kind: {group: _chosen(table, names) for group, table in groups.items()} for kind, groups in by.items()
+        }
+    return dict(kept)
+
+
+def _chosen(table: Any, names: Sequence[str]) -> Any:
+    return {name: value for name, value in table.items() if name in names}
+
+
+def _rows_scored(sums: ImageSums, images: int) -> NDArray[np.int64]:
+    """The rows of the images whose attention was scored, of which there are so many.
 
     Where these are not all, the others have retrieval alone and zeros for attention. So has an image without items,
     which adds nothing wherever it is.
     """
-    return np.arange(images) if images == len(sums.image_id) else np.flatnonzero(sums.columns["items"])
+    return np.arange(images) if images == len(sums.image_id) else np.flatnonzero(sums.columns[ITEMS])

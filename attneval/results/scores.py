@@ -1,4 +1,4 @@
-"""Everything measured in one direction and channel."""
+"""What a result is made of: measured values, curves, and the sums that they were computed from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,43 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from attneval.metrics.populations import has_attention
+from attneval.metrics.retrieval import has_retrieval
+
 if TYPE_CHECKING:
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that went into a result.
+
+    Attributes:
+        role: `attn`, `gt`, `similarity`, `boxes` or `split`.
+        path: As it was given.
+        sha256: The digest of its bytes; for a directory, of the lines `sha256sum` prints for the files read, sorted by
+            name.
+    """
+
+    role: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FloorGap:
+    """The difference of a value to its highest floor, over the items that have that floor.
+
+    Attributes:
+        floor: The floor's name.
+        difference: The value minus the floor's.
+        ci: The 95 % interval of the difference, paired by image; None where there is none.
+    """
+
+    floor: str
+    difference: float
+    ci: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -17,13 +51,18 @@ class Measured:
 
     Attributes:
         value: Unrounded; None where it is undefined.
-        n: What it is a mean over: items, queries or captions.
+        n: The number of items, queries or captions that it is a mean over.
         ci: The 95 % interval, None where there is none.
+        higher_is_better: The direction of what is good as a file has it, for a metric that this attneval does not
+            know; None for all others, of which the registry has it.
+        above_floor: The difference to the highest floor; None where it has none.
     """
 
     value: float | None
     n: int
     ci: tuple[float, float] | None = None
+    higher_is_better: bool | None = None
+    above_floor: FloorGap | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +111,8 @@ class Scores:
         metrics: By name.
         baselines: By name of the baseline and of the metric.
         by: By kind of group, name of the group and of the metric.
+        by_baselines: By kind and name of the group, the baseline and the metric.
+        by_images: By kind and name of the group, how many images have items of it.
         curve: The sweep of the threshold; None without maps.
         sums: The per-image sums that all this was computed from.
         totals: The exact totals of what is not kept per image.
@@ -83,3 +124,15 @@ class Scores:
     curve: Curve | None
     sums: ImageSums
     totals: Totals = field(default_factory=dict)
+    by_baselines: dict[str, dict[str, dict[str, dict[str, Measured]]]] = field(default_factory=dict)
+    by_images: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def has_attention(self) -> bool:
+        """True if attention maps were scored."""
+        return has_attention(self.sums.columns)
+
+    @property
+    def has_retrieval(self) -> bool:
+        """True if similarities were scored."""
+        return has_retrieval(self.sums.columns)

@@ -1,30 +1,35 @@
-"""From sums to scores: the one place where sums become values, floors, ceilings, breakdowns and curves."""
+"""From sums to scores: the one place where sums become values, floors, ceilings, breakdowns and curves.
+
+A metric whose columns are not among the sums, since another attneval made them, has no value there.
+"""
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.config.breakdowns import AREAS, LENGTHS, TYPES
-from attneval.metrics.registry import columns, metrics
+from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
+from attneval.metrics.floors import FLOORS, floor_sums, highest_floor
+from attneval.metrics.populations import SCORED
+from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
-from attneval.results.scores import Curve, Measured, Scores
-from attneval.statistics.bootstrap import intervals
+from attneval.results.scores import Curve, FloorGap, Measured, Scores
+from attneval.statistics.bootstrap import draw, draw_groups, intervals, percentile_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from attneval.config.protocol import Protocol
     from attneval.metrics.registry import Metric, Sums
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
 
-ATTENTION = ("attention", "companion", "ceiling")
-"""The groups of metrics that need maps; the others need similarities."""
-BASELINES = ("uniform", "center", "shuffled", "oracle")
+BASELINES = (*FLOORS, "oracle")
 
 
 def summarise(
@@ -34,28 +39,53 @@ def summarise(
 
     Args:
         sums: Per-image sums of attention, of retrieval, or of both.
-        totals: As in `attneval.evaluation.sum_items.Scored`; empty without attention.
+        totals: Sums over all images: `sweep`, the curves; the floors, each with its columns; `by`, columns by kind and
+            name of a group of items. Empty without attention.
         protocol: What they were computed under.
         resamples: How many bootstrap resamples the intervals take.
         seed: Of the resamples.
-        with_intervals: Whether to compute intervals at all.
+        with_intervals: False to compute no intervals at all.
     """
-    wanted = [metric for metric in metrics() if ("items" if metric.group in ATTENTION else "i2t_n") in sums.columns]
     totals = _in_order(totals)
     total = _totalled(sums, totals)
-    bounds = intervals(wanted, sums, resamples=resamples, seed=seed) if with_intervals else {}
+    values = measure_all(metrics(), total)
+    wanted = [metric for metric in metrics() if metric.name in values]
+    drawn = draw(sums, resamples=resamples, seed=seed) if with_intervals else None
+    bounds = intervals(wanted, drawn)
+    gaps = {metric.name: _above_floor(metric, total, drawn) for metric in wanted if metric.floored}
+    groups = draw_groups(sums, resamples=resamples, seed=seed) if with_intervals else {}
     curve = None
-    if totals and total["scored"] > 0:
-        sweep = {name: (total[f"sweep_{name}"] / total["scored"]).tolist() for name in CURVES}
+    if totals and total[SCORED] > 0:
+        sweep = {name: (total[f"sweep_{name}"] / total[SCORED]).tolist() for name in CURVES}
         curve = Curve(protocol.rule.rule, grid(protocol.rule).tolist(), **sweep)
     return Scores(
-        metrics={metric.name: measure(metric, total, bounds.get(metric.name)) for metric in wanted},
+        metrics={
+            name: replace(measured, ci=bounds.get(name), above_floor=gaps.get(name))
+            for name, measured in values.items()
+        },
         baselines=_baselines(total, totals, protocol),
-        by=_breakdown(totals),
+        by=_breakdown(totals, groups),
+        by_baselines=_floors_of_groups(totals),
+        by_images={kind: {name: len(rows.row) for name, rows in named.items()} for kind, named in sums.by.items()},
         curve=curve,
         sums=sums,
         totals=totals,
     )
+
+
+def _above_floor(metric: Metric, total: Sums, drawn: Sums | None) -> FloorGap | None:
+    """The difference of a metric to the highest of its floors, over the items that have that floor."""
+    floor = highest_floor(metric, total)
+    pair = None if floor is None else floor_sums(metric, floor, total)
+    if floor is None or pair is None:
+        return None
+    difference = float(metric.value(pair[0]) - metric.value(pair[1]))
+    if not math.isfinite(difference):
+        return None
+    resampled = None if drawn is None else floor_sums(metric, floor, drawn)
+    if resampled is None:
+        return FloorGap(floor, difference)
+    return FloorGap(floor, difference, percentile_bounds(metric.value(resampled[0]) - metric.value(resampled[1])))
 
 
 def _totalled(sums: ImageSums, totals: Totals) -> Sums:
@@ -64,31 +94,58 @@ def _totalled(sums: ImageSums, totals: Totals) -> Sums:
     return {**sums.total(), **{f"sweep_{name}": np.array(values) / UNIT for name, values in sweep.items()}}
 
 
-def measure(metric: Metric, sums: Sums, ci: tuple[float, float] | None = None) -> Measured:
-    """One metric from summed columns."""
-    value = float(metric.value(sums))
-    count = round(float(sums[metric.per]))
-    return Measured(value if math.isfinite(value) else None, count, ci)
+def measure_all(chosen: Iterable[Metric], sums: Sums) -> dict[str, Measured]:
+    """Compute those of some metrics whose columns are among the sums, by name."""
+    measured: dict[str, Measured] = {}
+    for metric in chosen:
+        with suppress(KeyError):
+            value = float(metric.value(sums))
+            count = round(float(sums[metric.per]))
+            measured[metric.name] = Measured(value if math.isfinite(value) else None, count)
+    return measured
 
 
 def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dict[str, Measured]]:
     if not totals:
         return {}
     comparable = [metric for metric in metrics(*ATTENTION) if metric.baseline]
-    found = {name: _measured(comparable, totals[name]) for name in BASELINES if name in totals}
-    # Attending to exactly the relevant regions is right wherever there is one. How evenly it does is not said, nor
-    # whether the centres of relevant regions lie in boxes.
-    specs = columns(*ATTENTION)
-    sums = dict(total) | {name: total["relevant" if spec.counts_keys else "reached"] for name, spec in specs.items()}
-    unsaid = {"entropy"} if protocol.pointing == "region" else {"entropy", "pointing"}
-    perfect = {metric.name: measure(metric, sums) for metric in comparable if metric.name not in unsaid}
-    return found | {"oracle": perfect}
+    floors = {name: _measured(comparable, totals[name]) for name in FLOORS if name in totals}
+    # Attending to exactly the relevant regions is right wherever there is one.
+    specs = columns(*ATTENTION).items()
+    perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if {name, spec.oracle} <= total.keys()}
+    return floors | {"oracle": measure_all((m for m in comparable if m.has_oracle(protocol)), perfect)}
 
 
-def _breakdown(totals: Totals) -> dict[str, dict[str, dict[str, Measured]]]:
+def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[str, dict[str, dict[str, Measured]]]:
+    """The metrics of each group, with intervals where its columns were resampled."""
     by: Any = totals.get("by", {})
     chosen = [metric for metric in metrics(*ATTENTION) if metric.resampled]
-    return {kind: {name: _measured(chosen, columns) for name, columns in groups.items()} for kind, groups in by.items()}
+    shown: dict[str, dict[str, dict[str, Measured]]] = {}
+    for kind, groups in by.items():
+        shown[kind] = {}
+        for name, table in groups.items():
+            values, sums = _measured(chosen, table), drawn.get((kind, name), {})
+            bounds = intervals((m for m in chosen if m.name in values and is_computable(m, sums)), sums)
+            shown[kind][name] = {key: replace(value, ci=bounds.get(key)) for key, value in values.items()}
+    return shown
+
+
+def _floors_of_groups(totals: Totals) -> dict[str, dict[str, dict[str, dict[str, Measured]]]]:
+    """What floors score on the items of each group."""
+    by: Any = totals.get("by", {})
+    chosen = [metric for metric in metrics(*ATTENTION) if metric.floored]
+    floors: dict[str, dict[str, dict[str, dict[str, Measured]]]] = {}
+    for kind, groups in by.items():
+        floors[kind] = {}
+        for name, table in groups.items():
+            sums = {column: np.asarray(value / UNIT) for column, value in table.items()}
+            pairs = {floor: [(m, floor_sums(m, floor, sums)) for m in chosen] for floor in FLOORS}
+            floors[kind][name] = {
+                floor: {m.name: measure_all([m], pair[1])[m.name] for m, pair in paired if pair is not None}
+                for floor, paired in pairs.items()
+                if any(pair is not None for _, pair in paired)
+            }
+    return floors
 
 
 def _in_order(totals: Totals) -> Totals:
@@ -96,15 +153,14 @@ def _in_order(totals: Totals) -> Totals:
     by: Any = totals.get("by")
     if by is None:
         return totals
-    known = [*TYPES, *AREAS, *LENGTHS]
-
-    def place(item: tuple[str, Any]) -> tuple[int, str]:
-        return (known.index(item[0]) if item[0] in known else len(known)), item[0]
-
-    return totals | {"by": {kind: dict(sorted(groups.items(), key=place)) for kind, groups in by.items()}}
+    # Breakdowns that only some annotations have are left out where no phrase has a group.
+    kinds = [kind for kind in BREAKDOWNS if kind in by and (kind in ALWAYS or by[kind])]
+    return totals | {
+        "by": {kind: {name: by[kind][name] for name in BREAKDOWNS[kind].ordered(set(by[kind]))} for kind in kinds}
+    }
 
 
 def _measured(chosen: Sequence[Metric], columns: Any) -> dict[str, Measured]:
     """Some metrics from exact totals of columns."""
     sums = {name: np.asarray(value / UNIT) for name, value in columns.items()}
-    return {metric.name: measure(metric, sums) for metric in chosen}
+    return measure_all(chosen, sums)

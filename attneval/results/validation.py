@@ -1,41 +1,113 @@
-"""Whether the sums of a file are complete and possible: all that is computed from results is computed from them."""
+"""Checks of a file's sums: all that is computed from results is computed from them.
+
+A file is held against what it says it holds, not against what this attneval would have written.
+"""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.config.protocol import DIRECTIONS
-from attneval.metrics.registry import columns
-from attneval.metrics.retrieval import COLUMNS
+from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
+from attneval.metrics.floors import FLOORS, floor_bounds
+from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
+from attneval.metrics.ranks import DIRECTIONS
+from attneval.metrics.registry import ATTENTION, columns, find_metric
+from attneval.metrics.retrieval import has_retrieval, query_column, rank_column
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
-from attneval.results.summary import ATTENTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from attneval.config.protocol import Protocol
+    from attneval.metrics.registry import Metric
     from attneval.metrics.totals import Table
-    from attneval.results.scores import Scores
+    from attneval.results.scores import Measured, Scores
     from attneval.statistics.image_sums import ImageSums
 
 TOLERANCE = 1e-9
 """How far numbers may be from what they follow from: so much of them, or just so much if they are small."""
-_BASELINES = ("uniform", "center", "shuffled")
-_POPULATIONS = ("items", "scored")
-_SUMS = (*_POPULATIONS, "reached", "shuffled_f1", "shuffled_n")
-"""The columns of attention that no metric declares; baselines have the populations only."""
+_FLOORS = ("uniform", "shuffled")
+"""The floors that totals always have."""
 
 
-def check_scores(scores: Scores, protocol: Protocol, *, where: str = "") -> None:
+@dataclass(frozen=True)
+class Holdings:
+    """The metrics and columns that scores have to have, and may have.
+
+    Attributes:
+        metrics: Names of metrics.
+        columns: Names of per-image columns.
+        others: Names of metrics and columns that may be there as well.
+    """
+
+    metrics: tuple[str, ...]
+    columns: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    @classmethod
+    def of_file(cls, holds: Any, scores: Scores) -> Holdings:
+        """Read what a file says it holds; one from before files said so holds what it contains.
+
+        Args:
+            holds: The value of `holds` in the file; None if there is none.
+            scores: The file's headline.
+
+        Raises:
+            ValueError: It is no lists of names.
+        """
+        if holds is None:
+            return cls(tuple(scores.metrics), tuple(scores.sums.columns))
+        names: dict[str, list[str]] = {}
+        for key in ("metrics", "columns"):
+            listed = holds.get(key) if isinstance(holds, dict) else None
+            if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+                raise ValueError(f"holds has no list of {key}")
+            names[key] = listed
+        return cls(tuple(_without_aliases(names["metrics"])), tuple(names["columns"]))
+
+    @cached_property
+    def known(self) -> list[Metric]:
+        """The metrics that this attneval knows."""
+        return [metric for name in self.metrics if (metric := find_metric(name)) is not None]
+
+    @property
+    def of_attention(self) -> Holdings:
+        """The part of it that a channel or direction has to have: there is no retrieval in them."""
+        chosen = tuple(metric.name for metric in self.known if metric.group in ATTENTION)
+        return Holdings(chosen, (), (*self.metrics, *self.columns))
+
+    def needed(self, scores: Scores) -> dict[str, None]:
+        """List the columns that have to be there: those that it names, and those that its metrics declare."""
+        needed = dict.fromkeys(self.columns)
+        if scores.totals or scores.has_attention:
+            declared = (name for metric in self.known if metric.group in ATTENTION for name in metric.columns)
+            needed |= dict.fromkeys((*declared, *COUNTED))
+        if scores.has_retrieval:
+            needed |= dict.fromkeys(name for m in self.known if m.group not in ATTENTION for name in m.columns)
+        return needed
+
+
+def _without_aliases(names: list[str]) -> list[str]:
+    """Names of metrics without those under which one of them was listed again."""
+    found = {name: find_metric(name) for name in names}
+    return [name for name in names if not ((m := found[name]) and m.name != name and m.name in found)]
+
+
+def check_scores(scores: Scores, protocol: Protocol, holdings: Holdings, *, where: str = "") -> None:
     """Refuse sums that are not complete or not possible.
 
     Args:
-        scores: As a file has them.
+        scores: The scores, as a file has them.
         protocol: What they were computed under.
+        holdings: What they have to have.
         where: What leads to them in the file.
 
     Raises:
@@ -45,15 +117,22 @@ def check_scores(scores: Scores, protocol: Protocol, *, where: str = "") -> None
     for last, name in itertools.pairwise(image_id):
         if name <= last:
             raise ValueError(f"{where}per_image image_id has {name} after {last}: ids are in order, each of them once")
-    attention = (*columns(*ATTENTION), *_SUMS)
-    retrieval = tuple(f"{direction}_{name}" for direction in DIRECTIONS for name in COLUMNS)
-    needed = (attention if totals or "items" in table else ()) + (retrieval if "i2t_n" in table else ())
-    _check_names(f"{where}per_image", table, needed, also=(*attention, *retrieval))
-    if "items" in table:
-        _check_totals(f"{where}totals", totals, protocol)
-    if "i2t_n" in table:
+    _check_names(f"{where}metrics", scores.metrics, holdings.metrics, also=holdings.others)
+    for place, measured in _tables(scores):
+        _check_names(f"{where}{place}", measured, (), also=(*holdings.metrics, *holdings.others))
+    _check_names(f"{where}per_image", table, holdings.needed(scores), also=holdings.others)
+    if has_attention(table):
+        _check_totals(f"{where}totals", totals, protocol, set(table))
+    if has_retrieval(table):
         _check_ranks(f"{where}per_image", scores.sums)
     _check_limits(f"{where}per_image", table, image_id)
+
+
+def _tables(scores: Scores) -> Iterator[tuple[str, Mapping[str, Measured]]]:
+    """The tables of metrics beside the headline, each with its place."""
+    yield from ((f"baselines {name}", table) for name, table in scores.baselines.items())
+    for kind, groups in scores.by.items():
+        yield from ((f"by {kind} {group}", table) for group, table in groups.items())
 
 
 def check_counts(counts: Mapping[str, Any], scores: Scores) -> None:
@@ -63,8 +142,8 @@ def check_counts(counts: Mapping[str, Any], scores: Scores) -> None:
         ValueError: They cannot have been counted.
     """
     table, summed = scores.sums.columns, {}
-    if "items" in table:
-        items, reached = (round(float(table[name].sum())) for name in ("items", "reached"))
+    if has_attention(table):
+        items, reached = (round(float(table[name].sum())) for name in (ITEMS, REACHED))
         summed = {"items": items, "unreachable": items - reached}
     for name, count in counts.items():
         if type(count) is not int or count < 0:
@@ -79,30 +158,32 @@ def _check_names(where: str, table: Any, expected: Iterable[str], also: Iterable
     lacking = [name for name in expected if name not in found]
     if lacking:
         raise ValueError(f"{where} has no {', '.join(lacking)}")
-    strange = sorted(found.keys() - {*expected, *also})
-    if strange:
-        raise ValueError(f"{where} has {', '.join(strange)}, which is not known")
+    unexpected = sorted(found.keys() - {*expected, *also})
+    if unexpected:
+        raise ValueError(f"{where} has {', '.join(unexpected)}, which is not known")
 
 
-def _check_totals(where: str, totals: Any, protocol: Protocol) -> None:
-    """Totals are nested as `attneval.evaluation.sum_items.Scored` has them, and made of whole numbers."""
-    _check_names(where, totals, ("sweep", "uniform", "shuffled", "by"), also=_BASELINES)
+def _check_totals(where: str, totals: Any, protocol: Protocol, summed: set[str]) -> None:
+    """Totals are nested as `summarise` takes them, of the columns that are summed per image, in whole numbers."""
+    _check_names(where, totals, ("sweep", *_FLOORS, "by"), also=FLOORS)
     _check_names(f"{where} sweep", totals["sweep"], CURVES)
     points = len(grid(protocol.rule))
     for name, curve in totals["sweep"].items():
         if not isinstance(curve, list) or len(curve) != points:
             raise ValueError(f"{where} sweep {name} is no list of {points} numbers")
     _whole(f"{where} sweep", totals["sweep"])
-    _check_names(f"{where} by", totals["by"], ("type", "area", "length"))
-    metrics = columns(*ATTENTION)
-    for base in totals.keys() & {*_BASELINES}:
-        _check_names(f"{where} {base}", totals[base], (*metrics, *_POPULATIONS))
-        _check_limits(f"{where} {base}", _whole(f"{where} {base}", totals[base]))
-    for kind, groups in totals["by"].items():
-        for group, table in groups.items():
-            place = f"{where} by {kind} {group}"
-            _check_names(place, table, (*metrics, *_SUMS))
-            _check_limits(place, _whole(place, table))
+    _check_names(f"{where} by", totals["by"], ALWAYS, also=BREAKDOWNS)
+    declared = [name for name in columns(*ATTENTION) if name in summed]
+    floors = {base: (totals[base], POPULATIONS) for base in FLOORS if base in totals}
+    groups = {
+        f"by {kind} {group}": (table, COUNTED)
+        for kind, groups in totals["by"].items()
+        for group, table in groups.items()
+    }
+    for name, (table, populations) in {**floors, **groups}.items():
+        place = f"{where} {name}"
+        _check_names(place, table, (*declared, *populations), also=summed)
+        _check_limits(place, _whole(place, table))
 
 
 def _check_ranks(where: str, sums: ImageSums) -> None:
@@ -111,44 +192,69 @@ def _check_ranks(where: str, sums: ImageSums) -> None:
     for direction, table in sums.ranks.items():
         size = np.bincount(table.fold)
         weight = len(table.fold) / (np.count_nonzero(size) * size[table.fold])
-        for name, values in {"n": weight, "rank": weight * table.rank}.items():
-            found = sums.columns[f"{direction}_{name}"]
+        for name, values in {query_column(direction): weight, rank_column(direction): weight * table.rank}.items():
+            found = sums.columns[name]
             expected = np.bincount(table.image, values, len(sums.image_id))
             off = np.abs(found - expected) > TOLERANCE * np.maximum(expected, 1)
             if off.any():
                 row = int(off.argmax())
-                of = f"{direction}_{name} of image {sums.image_id[row]}"
-                raise ValueError(f"{where} {of} is {found[row]:g}, but its ranks give {expected[row]:g}")
+                image = sums.image_id[row]
+                raise ValueError(
+                    f"{where} {name} of image {image} is {found[row]:g}, but its ranks give {expected[row]:g}"
+                )
 
 
 def _whole(where: str, table: Mapping[str, Any]) -> Table:
     """The numbers that whole multiples of 1 / UNIT stand for."""
+    signed = _signed(table)
     for name, value in table.items():
         for number in value if isinstance(value, list) else [value]:
-            if type(number) is not int or number < 0:
+            if type(number) is not int or (number < 0 and name not in signed):
                 raise ValueError(f"{where} {name} has {number!r} for a whole number")
     return {name: np.array(value) / UNIT for name, value in table.items()}
 
 
+def _signed(table: Iterable[str]) -> set[str]:
+    """The columns that may be negative: those that say so, and those of which nothing is known."""
+    specs = columns()
+    return {
+        name
+        for name in table
+        if (specs[name].signed if name in specs else name not in {*COUNTED, *floor_bounds(), *CURVES})
+    }
+
+
 def _limits() -> Iterator[tuple[str, str]]:
     """Columns, each with one that it cannot exceed."""
-    yield from ((name, column.over) for name, column in columns(*ATTENTION).items() if not column.counts_keys)
-    yield from (("tp", "attended"), ("tp", "relevant"), ("entropy", "entropy_n"))
-    yield from (("scored", "items"), ("reached", "items"), ("shuffled_n", "scored"), ("shuffled_f1", "shuffled_n"))
-    for direction in DIRECTIONS:
-        yield from ((f"{direction}_{name}", f"{direction}_n") for name in COLUMNS if name.startswith("r@"))
-        yield f"{direction}_n", f"{direction}_rank"
+    yield from ((name, most) for name, column in columns().items() for most in column.bounds)
+    yield from ((name, most) for name, bounds in {**COUNTED, **floor_bounds()}.items() for most in bounds)
 
 
 def _check_limits(where: str, table: Table, image_id: Sequence[str] = ()) -> None:
-    """Sums are between 0 and what those allow that count what they are sums of."""
-    pairs = [(low, high) for low, high in _limits() if low in table and high in table]
-    for low, high in [*(("0", name) for name in table), *pairs]:
-        least, most = np.atleast_1d(table.get(low, 0.0)), np.atleast_1d(table[high])
-        beyond = least > most + TOLERANCE * np.maximum(most, 1)
-        if beyond.any():
-            row = int(beyond.argmax())
-            of = f" of image {image_id[row]}" if image_id else ""
-            if low == "0":
-                raise ValueError(f"{where} {high}{of} is {most[row]:g}, less than 0")
-            raise ValueError(f"{where} {low}{of} is {least[row]:g}, more than the {most[row]:g} of {high}")
+    """Sums are not negative, and no more than what those allow that count what they are sums of."""
+    signed = _signed(table)
+    zero = np.zeros(1)
+    for name, values in table.items():
+        if name not in signed:
+            _refuse_beyond(where, (None, zero), (name, values), image_id)
+    for low, high in _limits():
+        if low in table and high in table:
+            _refuse_beyond(where, (low, table[low]), (high, table[high]), image_id)
+
+
+def _refuse_beyond(
+    where: str,
+    low: tuple[str | None, NDArray[np.float64]],
+    high: tuple[str, NDArray[np.float64]],
+    image_id: Sequence[str],
+) -> None:
+    """Refuse sums of which some are more than those that they cannot exceed."""
+    least, most = np.atleast_1d(low[1]), np.atleast_1d(high[1])
+    beyond = least > most + TOLERANCE * np.maximum(most, 1)
+    if not beyond.any():
+        return
+    row = int(beyond.argmax())
+    image = f" of image {image_id[row]}" if image_id else ""
+    if low[0] is None:
+        raise ValueError(f"{where} {high[0]}{image} is {most[row]:g}, less than 0")
+    raise ValueError(f"{where} {low[0]}{image} is {least[row]:g}, more than the {most[row]:g} of {high[0]}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.registry import Metric, Sums
     from attneval.statistics.image_sums import ImageSums
 
 CONFIDENCE = 0.95
@@ -26,12 +26,12 @@ DRAWN_AT_ONCE = 2**19
 
 
 def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
-    """How often each image is drawn: f8[resamples, images], whole numbers; the same for everybody with this seed."""
+    """Draw how often each image counts: f8[resamples, images], whole numbers; the same for everybody with this seed."""
     return np.concatenate(list(repeats_in_blocks(images, resamples, seed)))
 
 
 def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """The rows of `bootstrap_repeats`, some at a time."""
+    """Yield the rows of `bootstrap_repeats`, some at a time: f8[b, images]."""
     random = np.random.default_rng(seed)
     at_once = max(DRAWN_AT_ONCE // images, 1)
     for first in range(0, resamples, at_once):
@@ -41,27 +41,54 @@ def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArra
         yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
-def intervals(
-    metrics: Iterable[Metric], sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED
-) -> dict[str, tuple[float, float]]:
-    """Percentile cluster-bootstrap intervals (95 %), by metric.
+def draw(sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED) -> Sums | None:
+    """Sum columns over resampled images: f8[resamples] by name; None where there is nothing to resample.
 
-    Metrics whose value is tuned on the data have none, nor has anything measured on a single image. Resamples in
-    which a metric is undefined are left out.
+    The image is what is drawn, since its captions, phrases and regions are not independent.
 
     Source:
         Davison and Hinkley, Bootstrap Methods and their Application, 1997; Field and Welsh, Bootstrapping clustered
         data, JRSS-B 2007.
     """
-    wanted = [metric for metric in metrics if metric.resampled]
-    if len(sums.image_id) < 2 or not wanted or resamples < 1:
+    if len(sums.image_id) < 2 or resamples < 1:
+        return None
+    return sums.resampled_in_blocks(repeats_in_blocks(len(sums.image_id), resamples, seed))
+
+
+def intervals(metrics: Iterable[Metric], drawn: Sums | None) -> dict[str, tuple[float, float]]:
+    """Compute percentile cluster-bootstrap intervals (95 %), by metric.
+
+    Metrics whose value is tuned on the data have none. Resamples in which a metric is undefined are left out.
+
+    Args:
+        metrics: The metrics, whose columns are all drawn.
+        drawn: f8[b] by name, see `draw`.
+    """
+    if drawn is None:
         return {}
-    drawn = sums.resampled_in_blocks(repeats_in_blocks(len(sums.image_id), resamples, seed))
+    wanted = [metric for metric in metrics if metric.resampled]
     return {metric.name: bounds for metric in wanted if (bounds := percentile_bounds(metric.value(drawn))) is not None}
 
 
+def draw_groups(sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[tuple[str, str], Sums]:
+    """Sum the columns of groups over the same resamples of all images: f8[resamples] by kind, group and name."""
+    if len(sums.image_id) < 2 or resamples < 1 or not sums.by:
+        return {}
+    groups = {(kind, name): rows for kind, named in sums.by.items() for name, rows in named.items()}
+    tables = {key: np.array([*rows.columns.values()]).T for key, rows in groups.items()}
+    parts: dict[tuple[str, str], list[NDArray[np.float64]]] = {key: [] for key in groups}
+    for block in repeats_in_blocks(len(sums.image_id), resamples, seed):
+        for key, rows in groups.items():
+            parts[key].append(block[:, rows.row] @ tables[key])
+    return {key: dict(zip(groups[key].columns, np.concatenate(blocks).T, strict=True)) for key, blocks in parts.items()}
+
+
 def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:
-    """The interval that holds the middle 95 % of resampled values; None if none is defined."""
+    """Find the interval that holds the middle 95 % of resampled values; None if none is defined.
+
+    Args:
+        values: f8[b].
+    """
     defined = values[np.isfinite(values)]
     if not len(defined):
         return None

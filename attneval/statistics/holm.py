@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of a family of p-values.
+    """Adjust a family of p-values by Holm's step-down method.
 
     Source:
         Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 1979.

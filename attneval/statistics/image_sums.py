@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.config.options import RESAMPLES
+from attneval.metrics.registry import median_column
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -19,26 +20,68 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class ImageRows:
+    """Sums of some images.
+
+    Attributes:
+        row: i8[k], rows of images, ascending.
+        columns: f8[k] by name, sums over some of the items of each.
+    """
+
+    row: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float64]]
+
+    def moved(self, place: NDArray[np.int64]) -> ImageRows:
+        """The same sums where image i stands in row `place[i]`: i8[I]."""
+        row = place[self.row]
+        order = np.argsort(row, kind="stable")
+        return ImageRows(row[order], {name: values[order] for name, values in self.columns.items()})
+
+
+GroupSums = dict[str, dict[str, ImageRows]]
+"""By kind and name of a group of items, the sums of the images that have some."""
+
+
+def joined_groups(parts: Sequence[GroupSums]) -> GroupSums:
+    """Put the group sums of different images together; rows are those of all images."""
+    listed: dict[str, dict[str, list[ImageRows]]] = {}
+    for part in parts:
+        for kind, groups in part.items():
+            for group, rows in groups.items():
+                listed.setdefault(kind, {}).setdefault(group, []).append(rows)
+    return {kind: {group: _joined_rows(rows) for group, rows in groups.items()} for kind, groups in listed.items()}
+
+
+def _joined_rows(parts: Sequence[ImageRows]) -> ImageRows:
+    row = np.concatenate([part.row for part in parts])
+    order = np.argsort(row, kind="stable")
+    names = shared_names(part.columns for part in parts)
+    return ImageRows(row[order], {n: np.concatenate([part.columns[n] for part in parts])[order] for n in names})
+
+
+@dataclass(frozen=True, eq=False)
 class ImageSums:
     """Per-image sums of I images, in the order of their ids.
 
     Attributes:
-        image_id: The images.
-        columns: f8[I] by name.
+        image_id: The images' ids.
+        columns: f8[I] by name, sums over the items or queries of each image.
         ranks: Ranks of retrieval queries by direction.
+        by: Sums over the items of each group.
     """
 
     image_id: list[str]
     columns: dict[str, NDArray[np.float64]]
     ranks: dict[str, RankTable] = field(default_factory=dict)
+    by: GroupSums = field(default_factory=dict)
 
     def total(self) -> Sums:
-        """The columns summed over all images: f8[] by name."""
+        """Sum the columns over all images, and take the medians of ranks: f8[] by name."""
         sums = {name: np.asarray(column.sum()) for name, column in self.columns.items()}
-        return sums | {f"{d}_medr": np.asarray(table.median()) for d, table in self.ranks.items()}
+        return sums | {median_column(d): np.asarray(table.median()) for d, table in self.ranks.items()}
 
     def resampled(self, repeats: NDArray[np.float64]) -> Sums:
-        """The columns summed over resampled images: f8[b] by name.
+        """Sum the columns over resampled images, and take the medians of ranks: f8[b] by name.
 
         Args:
             repeats: f8[b, I], how often each image counts, in whole numbers.
@@ -46,20 +89,25 @@ class ImageSums:
         return self.resampled_in_blocks([repeats])
 
     def resampled_in_blocks(self, blocks: Iterable[NDArray[np.float64]]) -> Sums:
-        """The same for blocks of resamples, one after the other, so that all of them are never there at once."""
+        """Do the same for blocks of resamples, one after the other, so that all of them are never there at once.
+
+        Args:
+            blocks: Each f8[b, I] as for `resampled`.
+        """
         table = np.array([*self.columns.values()]).reshape(-1, len(self.image_id)).T
-        medians = {f"{d}_medr": ranks.counted(len(self.image_id)) for d, ranks in self.ranks.items()}
+        medians = {median_column(d): ranks.counted(len(self.image_id)) for d, ranks in self.ranks.items()}
         parts: list[Sums] = []
         for block in blocks:
             single = block.astype(np.float32)  # holds whole numbers as well, and multiplies twice as fast
             parts.append(
-                dict(zip(self.columns, (block @ table).T, strict=True)) | {d: of(single) for d, of in medians.items()}
+                dict(zip(self.columns, (block @ table).T, strict=True))
+                | {d: median(single) for d, median in medians.items()}
             )
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def mean_sums(runs: Sequence[ImageSums]) -> ImageSums:
-    """The sums of one system from several runs on the same images: columns averaged, ranks pooled.
+    """Average the sums of several runs of one system on the same images, and pool their ranks.
 
     What some of the runs lack the system does not have.
     """
@@ -73,7 +121,7 @@ def mean_sums(runs: Sequence[ImageSums]) -> ImageSums:
 
 
 def resampled_runs(runs: Sequence[ImageSums], drawn: NDArray[np.int64], repeats: NDArray[np.float64]) -> Sums:
-    """What `mean_sums` would give of resampled runs on resampled images: f8[b] by name.
+    """Compute what `mean_sums` gives of resampled runs on resampled images: f8[b] by name.
 
     Args:
         runs: Several runs of one system.
@@ -93,12 +141,12 @@ def resampled_runs(runs: Sequence[ImageSums], drawn: NDArray[np.int64], repeats:
             table.medians((count[:, rows].T[:, :, None] * repeats[rows, None]).reshape(-1, len(runs) * images))
             for rows in np.array_split(np.arange(len(repeats)), -(-len(repeats) // RESAMPLES))
         ]
-        means[f"{direction}_medr"] = np.concatenate(medians)
+        means[median_column(direction)] = np.concatenate(medians)
     return means
 
 
 def shared_names(tables: Iterable[Mapping[str, object]]) -> list[str]:
-    """The names that all tables have, in the order of the first."""
+    """List the names that all tables have, in the order of the first."""
     first, *others = tables
     return [name for name in first if all(name in table for table in others)]
 

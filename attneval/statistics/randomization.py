@@ -1,4 +1,4 @@
-"""Whether two systems differ: paired approximate randomization by image, and Holm's adjustment."""
+"""Tests of the difference between two systems: paired approximate randomization by image."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.config.options import SEED
+from attneval.config.options import SEED, TRIALS
+from attneval.metrics.registry import columns_used
 from attneval.statistics.swapped_medians import SwappedMedians
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterable, Mapping, Sequence
 
     from attneval.metrics.registry import Metric, Sums
     from attneval.statistics.image_sums import ImageSums
 
-TRIALS = 10_000
 TRIALS_AT_ONCE = 250
 EQUAL = 1e-12
 """Differences that are closer than this are equal, whatever order they were summed in."""
@@ -30,7 +28,7 @@ def swap_p_values(
     trials: int = TRIALS,
     seed: int = SEED,
 ) -> dict[tuple[int, int, str], float]:
-    """Two-sided p-values of paired approximate randomization, swapping two systems' sums image by image.
+    """Compute two-sided p-values of paired approximate randomization, swapping two systems' sums image by image.
 
     Args:
         systems: The systems' sums, on the same images.
@@ -50,7 +48,9 @@ def swap_p_values(
     if not everything:
         return {}
     totals = [system.total() for system in systems]
-    names = sorted(set().union(*(_needs(m, sums) for m in everything.values() for sums in totals)))
+    names = sorted(
+        set().union(*(_columns_used(everything.values(), *each) for each in zip(systems, totals, strict=True)))
+    )
     images = len(systems[0].image_id)
     tables = np.zeros((len(systems), len(names), images))
     for table, system in zip(tables, systems, strict=True):
@@ -61,7 +61,8 @@ def swap_p_values(
     varies = (tables != tables[:1]).any(axis=(0, 2))
     kept = tables[:, varies].reshape(-1, images)
     i, j = np.array(list(wanted)).T
-    medians = [SwappedMedians(systems, d, i, j) for d in ("i2t", "t2i") if f"{d}_medr" in everything]
+    directions = dict.fromkeys(metric.median_of for metric in everything.values() if metric.median_of)
+    medians = [SwappedMedians(systems, direction, i, j) for direction in directions]
     goal = {
         name: [abs(value_of(m, totals[b]) - value_of(m, totals[a])) - EQUAL for a, b in wanted]
         for name, m in everything.items()
@@ -79,8 +80,8 @@ def swap_p_values(
             change = moved[j, row] - moved[i, row]
             a[names[column]] = a[names[column]] + change
             b[names[column]] = b[names[column]] - change
-        for own in medians:
-            a[own.name], b[own.name] = own.after(swap)
+        for ranked in medians:
+            a[ranked.name], b[ranked.name] = ranked.after(swap)
         for name, metric in everything.items():
             small = np.abs(metric.value(b) - metric.value(a)) < np.array(goal[name])[:, None]
             larger[name] += (~np.broadcast_to(small, (len(wanted), count))).sum(axis=1)
@@ -92,30 +93,14 @@ def swap_p_values(
 
 
 def value_of(metric: Metric, sums: Sums) -> float:
-    """The metric of some sums; NaN where it is undefined or the sums lack what it needs."""
+    """Compute a metric from sums; NaN where it is undefined or the sums lack what it needs."""
     try:
         return float(metric.value(sums))
     except KeyError:
         return np.nan
 
 
-class _Asked(dict[str, "NDArray[np.float64]"]):
-    """Sums that remember which columns a metric looked at."""
-
-    def __init__(self, sums: Sums) -> None:
-        super().__init__(sums)
-        self.names: set[str] = set()
-
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
-        self.names.add(name)
-        return super().__getitem__(name)
-
-
-def _needs(metric: Metric, sums: Sums) -> set[str]:
-    """The columns that a metric is computed from, if the sums have them."""
-    asked = _Asked(sums)
-    try:
-        metric.value(asked)
-    except KeyError:
-        return set()
-    return {name for name in asked.names if not name.endswith("_medr")}
+def _columns_used(chosen: Iterable[Metric], system: ImageSums, total: Sums) -> set[str]:
+    """The columns of a system that some metrics are computed from; medians are no columns."""
+    used = set().union(*(columns_used(metric, total) or () for metric in chosen))
+    return {name for name in used if name in system.columns}

@@ -30,13 +30,13 @@ class RankTable:
     fold: NDArray[np.int64]
 
     def median(self) -> float:
-        """The median rank, averaged over folds: what `medians` gives where each image counts once, in far less time."""
+        """Compute the median rank, averaged over folds: `medians` with each image counted once, in far less time."""
         folds = [np.sort(self.rank[self.fold == fold]) for fold in distinct_values(self.fold).tolist()]
         middle = [(ranks[(len(ranks) - 1) // 2] + ranks[len(ranks) // 2]) / 2 for ranks in folds]
         return float(np.mean(middle)) if middle else np.nan
 
     def medians(self, repeats: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Median ranks, averaged over folds, when images count several times.
+        """Compute median ranks, averaged over folds, when images count several times.
 
         Args:
             repeats: f8[b, I], how often each image counts in each of b resamples, in whole numbers.
@@ -47,13 +47,13 @@ class RankTable:
         return self.counted(repeats.shape[1])(repeats.astype(np.float32))
 
     def counted(self, images: int) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
-        """The function `medians` for I images, of f4[b, I], with the queries counted once for any number of calls."""
+        """Make the function `medians` for I images, of f4[b, I], which counts the queries once for all its calls."""
         folds = [np.flatnonzero(self.fold == fold) for fold in distinct_values(self.fold).tolist()]
         medians_of_folds = [_medians(self.rank[rows], self.image[rows], images) for rows in folds]
 
         def medians(repeats: NDArray[np.float32]) -> NDArray[np.float64]:
-            found = [of(repeats) for of in medians_of_folds]
-            return np.asarray(np.mean(found, axis=0)) if found else np.full(len(repeats), np.nan)
+            by_fold = [median(repeats) for median in medians_of_folds]
+            return np.asarray(np.mean(by_fold, axis=0)) if by_fold else np.full(len(repeats), np.nan)
 
         return medians
 
@@ -67,7 +67,13 @@ def _medians(
 
 
 def counts_up_to(place: NDArray[np.int64], image: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """How many queries of each image rank up to each value: f4[I, v], whole numbers, exact in single precision."""
+    """Count the queries of each image that rank up to each of v values: f4[I, v], whole numbers.
+
+    Args:
+        place: i8[q], the place of each query's rank among the values.
+        image: i8[q], the row of each query's image.
+        shape: I and v.
+    """
     count = np.zeros(shape, np.float32)
     np.add.at(count, (image, place), 1)
     return np.cumsum(count, axis=1)
@@ -76,7 +82,7 @@ def counts_up_to(place: NDArray[np.int64], image: NDArray[np.int64], shape: tupl
 def medians_of(
     values: NDArray[np.float64], up_to: Callable[[NDArray[np.int64]], NDArray[np.float32]]
 ) -> NDArray[np.float64]:
-    """Medians of many samples of the same v values, from how often values occur in each sample.
+    """Compute medians of many samples of the same v values, from how often values occur in each sample.
 
     Args:
         values: f8[v], ascending.

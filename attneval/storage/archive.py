@@ -12,7 +12,6 @@ import os
 import struct
 import weakref
 import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +19,8 @@ import numpy as np
 
 from attneval.errors import ExportError
 from attneval.storage.npy import Layout, read_layout
-from attneval.storage.zip_files import ZipReader
+from attneval.storage.read_files import open_to_read
+from attneval.storage.zip_files import ZipReader, inflates_beyond_reason, reading_zip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 
 CHECK_BYTES = 2**20
 """How many bytes are looked at together for a checksum."""
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, struct.error)
-"""What zipfile says of a file that is no sound zip file."""
-INFLATE_FREELY = 16 * 2**20
-"""Members that inflate to less than this many bytes are read whatever their ratio."""
-INFLATE_RATIO = 200
-"""Attention deflates by a tenth and padding by a few dozen times; a member that inflates beyond this is a bomb."""
 
 
 class Members(Protocol):
@@ -54,6 +48,9 @@ class Members(Protocol):
 
     def dtype(self, name: str) -> np.dtype[Any]:
         """The declared type of a member."""
+
+    def source_dtype(self, name: str) -> str:
+        """The name of the type that a member's numbers had in the file, also where numpy lacks it."""
 
     def array(self, name: str) -> NDArray[Any]:
         """A whole member."""
@@ -82,10 +79,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._file = path.open("rb")
-        except OSError as error:
-            raise ExportError(f"{path}: {error.strerror}") from error
+        self._file = open_to_read(path, error=ExportError)
         try:
             self._size = os.fstat(self._file.fileno()).st_size
             self._zip = self._directory()
@@ -109,6 +103,10 @@ class Archive:
     def dtype(self, name: str) -> np.dtype[Any]:
         """The declared type of a member."""
         return self._entries[name].layout.dtype
+
+    def source_dtype(self, name: str) -> str:
+        """The name of a member's type."""
+        return str(self.dtype(name).name)
 
     def array(self, name: str) -> NDArray[Any]:
         """A whole member: mapped if it is stored, inflated once and kept if it is deflated."""
@@ -140,21 +138,17 @@ class Archive:
 
     def _is_sound(self, entry: _Entry) -> bool:
         try:
-            with self._zip.open(entry.info) as stream:
+            with reading_zip(self.path, error=ExportError), self._zip.open(entry.info) as stream:
                 while stream.read(CHECK_BYTES):
                     pass
-        except _DAMAGE:
+        except ExportError:
             return False
         return True
 
     def _directory(self) -> ZipReader:
-        try:
+        hint = "it may be cut off or still being written; write it again with np.savez or attneval.ExportWriter"
+        with reading_zip(f"{self.path} is no complete .npz file", error=ExportError, hint=hint):
             return ZipReader(self._file)
-        except _DAMAGE as error:
-            raise ExportError(
-                f"{self.path} is no complete .npz file ({error})",
-                hint="it may be cut off or still being written; write it again with np.savez or attneval.ExportWriter",
-            ) from error
 
     def _entries_by_name(self) -> dict[str, _Entry]:
         entries: dict[str, _Entry] = {}
@@ -170,18 +164,16 @@ class Archive:
             raise ExportError(
                 f"{where} is encrypted or packed in a way numpy does not write", hint="write it with np.savez"
             )
-        try:
-            with self._zip.open(info) as stream:
-                layout = read_layout(stream, info.file_size, where)
-        except _DAMAGE as error:
-            raise ExportError(f"{where} is no numpy array ({error})") from error
+        with reading_zip(f"{where} is no numpy array", error=ExportError), self._zip.open(info) as stream:
+            layout = read_layout(stream, info.file_size, where)
         offset = None
         if info.compress_type == zipfile.ZIP_STORED:
-            start = self._data_offset(info)
+            with reading_zip(f"{where} is damaged", error=ExportError):
+                start = self._data_offset(info)
             offset = start + layout.header
             if start + info.file_size > self._size:
                 raise ExportError(f"{where} declares {info.file_size} bytes in a file of {self._size}")
-        elif info.file_size > max(INFLATE_FREELY, INFLATE_RATIO * info.compress_size):
+        elif inflates_beyond_reason(info):
             raise ExportError(
                 f"{where} inflates from {info.compress_size} to {info.file_size} bytes",
                 hint="store it instead of deflating it: np.savez, not np.savez_compressed",
@@ -203,10 +195,8 @@ class Archive:
         return np.frombuffer(mapped, dtype, count, skipped)
 
     def _inflate(self, name: str, entry: _Entry) -> NDArray[Any]:
-        try:
+        with reading_zip(f"{self.path}: member {name} is damaged", error=ExportError):
             data = self._zip.read(entry.info)
-        except _DAMAGE as error:
-            raise ExportError(f"{self.path}: member {name} is damaged ({error})") from error
         layout = entry.layout
         return np.frombuffer(data, layout.dtype, math.prod(layout.shape), layout.header)
 
@@ -217,10 +207,12 @@ class Arrays:
     Args:
         path: The file they came from, for messages.
         arrays: The arrays by name.
+        dtypes: The types that some of them had in the file, where numpy lacks these.
     """
 
-    def __init__(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, path: Path, arrays: Mapping[str, NDArray[Any]], dtypes: Mapping[str, str] | None = None) -> None:
         self.path = path
+        self._dtypes = dict(dtypes or {})
         self._arrays = dict(arrays)
 
     @property
@@ -235,6 +227,10 @@ class Arrays:
     def dtype(self, name: str) -> np.dtype[Any]:
         """The type of a member."""
         return self._arrays[name].dtype
+
+    def source_dtype(self, name: str) -> str:
+        """The name of the type that a member had in the file."""
+        return self._dtypes.get(name, str(self.dtype(name).name))
 
     def array(self, name: str) -> NDArray[Any]:
         """A whole member."""

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING
 from attneval.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
-
-
-AHEAD = 64 * 2**20
-"""Bytes that are hashed while the package is imported: no more than that takes."""
 
 
 def sha256_of(path: Path) -> str:
@@ -25,12 +20,6 @@ def sha256_of(path: Path) -> str:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
     return digest.hexdigest()
-
-
-def hashing_ahead(paths: Iterable[Path]) -> dict[Path, Hashing]:
-    """Begin to compute the digests of those files that take no longer than importing the package does."""
-    small = (path for path in paths if path.is_file() and path.stat().st_size <= AHEAD)
-    return {path: Hashing(path).start() for path in small}
 
 
 class Hashing:

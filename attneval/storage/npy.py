@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from attneval.errors import ExportError
+from attneval.storage.read_files import open_to_read, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,15 +82,12 @@ def map_npy(path: Path) -> NDArray[Any]:
     Raises:
         ExportError: It cannot be read, or it is not what it declares.
     """
-    try:
-        with path.open("rb") as stream:
-            read_layout(stream, path.stat().st_size, f"{path} is no .npy array: it")
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ExportError(f"{path} is no .npy array ({error})") from error
-    return array
+    with open_to_read(path, error=ExportError) as stream:
+        layout = read_layout(stream, os.fstat(stream.fileno()).st_size, f"{path} is no .npy array: it")
+        if not math.prod(layout.shape):
+            return np.zeros(layout.shape, layout.dtype)
+        with reading(path, error=ExportError):
+            return np.memmap(stream, layout.dtype, "r", layout.header, layout.shape, layout.order)
 
 
 def _parsed(stream: IO[bytes]) -> Layout:

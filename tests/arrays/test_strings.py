@@ -38,7 +38,7 @@ def stream(text: str) -> str:
 
 
 def test_strings_are_code_points_and_offsets() -> None:
-    strings = Strings.of(["aé", "", "😀"])
+    strings = Strings.from_texts(["aé", "", "😀"])
     assert strings.code.dtype == np.uint32
     assert strings.code.tolist() == [97, 233, 128512]
     assert strings.offset.tolist() == [0, 2, 2, 3]
@@ -46,7 +46,7 @@ def test_strings_are_code_points_and_offsets() -> None:
 
 @pytest.mark.parametrize("strings", LISTS, ids=ascii)
 def test_strings_come_back(strings: list[str]) -> None:
-    made = Strings.of(strings)
+    made = Strings.from_texts(strings)
     assert len(made) == len(strings)
     assert list(made) == strings
     assert [made[row] for row in range(len(made))] == strings
@@ -54,14 +54,14 @@ def test_strings_come_back(strings: list[str]) -> None:
 
 @pytest.mark.parametrize("strings", LISTS, ids=ascii)
 def test_utf8_comes_back(strings: list[str]) -> None:
-    data, offset = Strings.of(strings).to_utf8()
+    data, offset = Strings.from_texts(strings).to_utf8()
     assert data.tobytes() == "".join(strings).encode()
     assert [data.tobytes()[a:b].decode() for a, b in itertools.pairwise(offset.tolist())] == strings
     assert list(Strings.from_utf8(data, offset)) == strings
 
 
 def test_utf8_bytes_and_offsets_by_hand() -> None:
-    data, offset = Strings.of(["é", "a😀", "", "€"]).to_utf8()
+    data, offset = Strings.from_texts(["é", "a😀", "", "€"]).to_utf8()
     assert data.tolist() == [0xC3, 0xA9, 0x61, 0xF0, 0x9F, 0x98, 0x80, 0xE2, 0x82, 0xAC]
     assert offset.tolist() == [0, 2, 7, 7, 10]
 
@@ -95,9 +95,9 @@ def test_a_unicode_array_without_entries(width: int) -> None:
 def test_all_three_forms_hold_the_same(strings: list[str]) -> None:
     # A numpy `U` array cannot hold trailing NULs.
     strings = [text.rstrip("\0") for text in strings]
-    assert list(Strings.of(strings)) == strings
+    assert list(Strings.from_texts(strings)) == strings
     assert list(Strings.from_unicode(np.array(strings))) == strings
-    assert list(Strings.from_utf8(*Strings.of(strings).to_utf8())) == strings
+    assert list(Strings.from_utf8(*Strings.from_texts(strings).to_utf8())) == strings
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"abc\xc3", b"\xed\xa0\x80", b"\xc0\xaf"])
@@ -125,7 +125,7 @@ def test_an_offset_inside_a_character(character: str, cut: int) -> None:
     ],
 )
 def test_take(rows: list[int], expected: list[str]) -> None:
-    taken = Strings.of(["café", "", "日本", "x"]).take(np.array(rows, np.int64))
+    taken = Strings.from_texts(["café", "", "日本", "x"]).take(np.array(rows, np.int64))
     assert list(taken) == expected
     assert taken.offset.tolist() == [0, *np.cumsum([len(text) for text in expected]).tolist()]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval import ExportWriter, load_ground_truth
-from attneval.evaluation.score_block import IMAGES_AT_ONCE
+from attneval import ExportWriter, open_ground_truth
+from attneval.evaluation.plan_blocks import IMAGES_AT_ONCE
 from attneval.groundtruth.index import Cached, cache_folder
 
 from .made import AT_ONCE, SENTENCES, write_entities, write_export
@@ -42,16 +42,16 @@ def entities(folder: Path, source: Path | None, runs: int, images: int = EVERYTH
     names = write_entities(path, images, source)
 
     def parse(count: int) -> Task:
-        return lambda: read_all(load_ground_truth(path), names[:count])
+        return lambda: read_all(open_ground_truth(path), names[:count])
 
-    first = Cached(load_ground_truth(path), names)
+    first = Cached(open_ground_truth(path), names)
     read_all(first, names, keep=first)
     first.save("0" * 64)
     index = sum(file.stat().st_size for file in cache_folder().iterdir())
     some, every, again = (
         statistics.median(seconds)
         for seconds in rounds(
-            [parse(few), parse(images), lambda: read_all(Cached(load_ground_truth(path), names), names)], runs
+            [parse(few), parse(images), lambda: read_all(Cached(open_ground_truth(path), names), names)], runs
         )
     )
     each = every / images, some / few
@@ -74,7 +74,7 @@ def writer(folder: Path, source: Path | None, runs: int, images: int = 5000) -> 
     write_export(maps, truth, write_entities(truth, images, source))
     with np.load(maps) as data:
         members: dict[str, Any] = dict(data)
-    part = load_ground_truth(truth).read([f"{number:07d}" for number in range(images)])
+    part = open_ground_truth(truth).read([f"{number:07d}" for number in range(images)])
     texts = list(part.text)
     tokens = np.diff(members["token_offset"])
     longest = int(tokens.max())

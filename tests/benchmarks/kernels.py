@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.config.options import SEED
 from attneval.config.protocol import Protocol
 from attneval.evaluation.sum_items import CHUNK
 from attneval.geometry.overlap import relevant_regions
-from attneval.metrics.hits import Judged
+from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows
 from attneval.metrics.ranks import retrieval_ranks
 from attneval.metrics.registry import metrics
@@ -100,7 +100,7 @@ def overlap(runs: int, captions: int = 5000, phrases: int = 5, regions: int = 36
     theirs_region = np.repeat(as_xywh[: len(region)].reshape(images, regions, 4), PER_IMAGE, axis=0)
     theirs_phrase = as_xywh[len(region) :].reshape(captions, phrases, 4)
 
-    def ours() -> Sets:
+    def ours() -> IndexSets:
         return relevant_regions(phrase, phrase_offset, region, region_offset, owner)
 
     found = ours()
@@ -125,7 +125,7 @@ def thresholds(runs: int, items: int = 25_000, regions: int = 36) -> Iterator[Ro
     weights /= weights.sum(axis=1, keepdims=True)
     relevant = random.random(weights.shape) < 0.1
     relevant[~relevant.any(axis=1), 0] = True
-    sets = Sets(np.concatenate(([0], np.cumsum(relevant.sum(axis=1)))), np.nonzero(relevant)[1])
+    sets = IndexSets(np.concatenate(([0], np.cumsum(relevant.sum(axis=1)))), np.nonzero(relevant)[1])
     image = np.arange(items) // 25
     rule = Protocol().rule
     at_once = CHUNK // regions
@@ -134,7 +134,7 @@ def thresholds(runs: int, items: int = 25_000, regions: int = 36) -> Iterator[Ro
         curves = []
         for first in range(0, items, at_once):
             chunk = np.arange(first, min(first + at_once, items))
-            judged = Judged(Rows.rank(weights[chunk], rule), np.arange(len(chunk)), sets, chunk)
+            judged = Hits(Rows.rank(weights[chunk], rule), np.arange(len(chunk)), sets, chunk)
             group = image[chunk] - image[chunk[0]]
             curves.append(sweep(judged, rule, group, int(group[-1]) + 1).sum(axis=1))
         return np.asarray(np.sum(curves, axis=0) / items, np.float64)

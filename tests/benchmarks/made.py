@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval import ExportWriter, load_ground_truth
+from attneval import ExportWriter, open_ground_truth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ def write_export(
 ) -> None:
     """Write what an imagined model did on annotated images: softmax attention of every word over regions or cells."""
     random = np.random.default_rng(0)
-    source = load_ground_truth(truth)
+    source = open_ground_truth(truth)
     cells = regions if grid is None else grid[0] * grid[1]
     rows = _softmax(random.normal(0, 2, (DISTINCT_ROWS, cells)))
     layers = [(-1, -1)] if channels == 1 else [(0, head) for head in range(channels)]
@@ -121,9 +121,11 @@ def _add_captions(
         batch = slice(first, first + AT_ONCE)
         longest = max(map(len, spans[batch]))
         chosen = random.integers(0, len(rows), (len(texts[batch]), channels, longest))
+        maps = rows[chosen]
+        maps[np.broadcast_to(np.arange(longest) >= np.array([[[len(own)]] for own in spans[batch]]), chosen.shape)] = 0
         out.add_captions(
             [truth.image_id[i] for i in image[batch]],
-            rows[chosen],
+            maps,
             indices=truth.caption_index[batch].tolist(),
             texts=texts[batch],
             spans=spans[batch],

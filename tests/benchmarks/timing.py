@@ -29,7 +29,7 @@ def tell(result):
     print("peak", os.getpid(), peak, file=sys.stderr, flush=True)
     return result
 work = workers._work
-workers._work = lambda do, *others: work(lambda task: tell(do(task)), *others)
+workers._work = lambda scorer, *others: work(lambda task: tell(scorer(task)), *others)
 sys.exit(tell(main(sys.argv[1:])))
 """
 _BARE = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"

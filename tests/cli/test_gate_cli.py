@@ -203,7 +203,7 @@ def test_an_internal_error_is_no_broken_rule(files: Path, tmp_path: Path) -> Non
         "import attneval.results.gate\n"
         "def broken(*args, **kwargs):\n"
         "    raise RuntimeError('boom')\n"
-        "attneval.results.gate.judge = broken\n"
+        "attneval.results.gate.gate = broken\n"
     )
     done = gate(files, "now.json", "--min", "f1=0.9", "--exit-zero", PYTHONPATH=str(tmp_path))
     assert (done.code, done.out) == (2, "")

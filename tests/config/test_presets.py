@@ -232,7 +232,7 @@ def entities_of(path: Path, images: Sequence[str]) -> tuple[dict[tuple[str, int]
 def grounding_of(
     path: Path, images: int
 ) -> tuple[dict[tuple[str, int], list[str]], list[Mention], dict[str, tuple[int, int]]]:
-    """The same of a grounding JSON, whose boxes are taken as they are; and the images' sizes."""
+    """The same of a grounding JSON, all corners moved by 1, as the presets read them; and the images' sizes."""
     data = json.loads(path.read_text(encoding="utf-8"))
     chosen = list(dict.fromkeys(str(entry["original_img_id"]) for entry in data["images"]))[:images]
     annotations: dict[int, list[dict[str, list[float]]]] = {}
@@ -255,7 +255,7 @@ def grounding_of(
                 positive: list[tuple[int, int]] = annotation["tokens_positive"]  # type: ignore[assignment]
                 if any(max(a, c) < min(b, d) for a, b in spans for c, d in positive):
                     x, y, w, h = annotation["bbox"]
-                    boxes.append((x, y, x + w, y + h))
+                    boxes.append((x - 1, y - 1, x + w - 1, y + h - 1))
             places = [k for k, (c, d) in enumerate(bounds) if any(max(a, c) < min(b, d) for a, b in spans)]
             if boxes:
                 mentions.append(Mention(*key, places, boxes))

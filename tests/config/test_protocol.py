@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.config.protocol import SIGNATURE_VERSION, Protocol, Threshold
+from attneval.config.protocol import SIGNATURE_VERSION, Protocol
+from attneval.config.thresholds import Threshold
 from attneval.errors import ProtocolError
 
 DEFAULT = (
     "attneval:1|unit:word|direction:t2i|iou:0.5|overlap:iou|boxes:any|threshold:uniform|normalize:sum|pool:mean|"
     "unreachable:skip|average:macro|pointing:region|ties:expected|folds:1|missing:error|min_area:0|edges:pixel"
 )
-CHOICES = {spec.name: spec.metadata["choices"] for spec in dataclasses.fields(Protocol) if "choices" in spec.metadata}
+CHOICES = {spec.name: spec.metadata["choices"] for spec in Protocol.choices() if "choices" in spec.metadata}
 THRESHOLDS = st.one_of(
     st.just("uniform"),
     st.builds("uniform:{}".format, st.floats(0, 1e6)),
@@ -40,15 +41,13 @@ PROTOCOLS = st.builds(
 def test_the_default_signature_spells_out_every_field() -> None:
     assert Protocol().signature() == DEFAULT
     assert Protocol.parse(DEFAULT) == Protocol()
-    assert [part.split(":")[0] for part in DEFAULT.split("|")[1:]] == [
-        spec.name for spec in dataclasses.fields(Protocol)
-    ]
+    assert [part.split(":")[0] for part in DEFAULT.split("|")[1:]] == [spec.name for spec in Protocol.choices()]
 
 
 def test_the_strategy_covers_every_field() -> None:
     """A field added to the protocol has to be added to the round trip."""
     free = {"direction", "iou", "threshold", "folds", "min_area"}
-    assert free | set(CHOICES) == {spec.name for spec in dataclasses.fields(Protocol)}
+    assert free | set(CHOICES) == {spec.name for spec in Protocol.choices()}
 
 
 @given(PROTOCOLS)

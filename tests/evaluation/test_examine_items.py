@@ -274,7 +274,7 @@ def test_items_of_images_that_the_export_lacks_count_too(tmp_path: Path) -> None
 def test_several_blocks_are_joined_to_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: ItemTable, at_once: int
 ) -> None:
-    monkeypatch.setattr("attneval.evaluation.score_block.IMAGES_AT_ONCE", at_once)
+    monkeypatch.setattr("attneval.evaluation.plan_blocks.IMAGES_AT_ONCE", at_once)
     joined = items_of(world(), tmp_path)
     every = list(range(len(table)))
     # Phrase types that are not the usual eight may be numbered in another order; their names say the same.

@@ -15,9 +15,13 @@ import pytest
 from commands import attneval
 from worlds import World, make_world
 
-from attneval import Options, Protocol, load_export, score
+from attneval import Options, Protocol, open_export, score
 from attneval.errors import AlignmentError, AttnevalError, ExportError
-from attneval.evaluation import score_block as blocks
+from attneval.evaluation import block_scorer, plan_blocks
+from attneval.evaluation.engines import choose_jobs, processes
+from attneval.evaluation.plan_blocks import bytes_of_images
+from attneval.evaluation.score_block import score_block as original_score_block
+from attneval.evaluation.select_images import Selection
 from attneval.groundtruth import index as cache
 
 if TYPE_CHECKING:
@@ -184,14 +188,14 @@ def test_hints_come_back_from_another_process() -> None:
 def test_a_process_that_is_killed_is_no_internal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when memory runs out."""
 
-    parent, score_block = os.getpid(), blocks.score_block
+    parent, score_block = os.getpid(), original_score_block
 
-    def killed(*arguments: Any) -> Any:
+    def killed(*arguments: Any, **options: Any) -> Any:
         if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        return score_block(*arguments)
+        return score_block(*arguments, **options)
 
-    monkeypatch.setattr(blocks, "score_block", killed)
+    monkeypatch.setattr(block_scorer, "score_block", killed)
     with pytest.raises(AttnevalError, match=r"one of several processes was killed.*--jobs") as caught:
         score(FIXTURES / "good.npz", ENTITIES, options=Options(resamples=0, jobs=2))
     assert caught.value.exit_code == 2
@@ -201,31 +205,30 @@ def test_a_process_that_is_killed_is_no_internal_error(tmp_path: Path, monkeypat
 def test_two_processes_by_default_where_that_pays(
     monkeypatch: pytest.MonkeyPatch, processors: int, forks: bool, jobs: int
 ) -> None:
-    monkeypatch.setattr(blocks, "processors", lambda: processors)
-    monkeypatch.setattr(blocks, "can_fork", lambda: forks)
-    export = load_export(FIXTURES / "good.npz")
-    images = np.arange(len(export.image_id))
-    assert blocks.split_blocks(export, images)[1] == 1  # too little to share
-    monkeypatch.setattr(blocks, "SHARED_BYTES", 1)
-    pieces, used = blocks.split_blocks(export, images)
-    assert (used, len(pieces)) == (jobs, jobs)
+    monkeypatch.setattr(processes, "processors", lambda: processors)
+    monkeypatch.setattr(processes, "can_fork", lambda: forks)
+    export = open_export(FIXTURES / "good.npz")
+    size = bytes_of_images(export, np.arange(len(export.image_id)))
+    assert size == sum(int((maps.size * maps.itemsize).sum()) for maps in export.maps.values())
+    assert choose_jobs(None, size) == 1  # too little to share
+    monkeypatch.setattr(processes, "SHARED_BYTES", 1)
+    assert choose_jobs(None, size) == jobs
+    assert choose_jobs(3, size) == 3
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 30, 1024])
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_processes_get_equally_many_blocks(monkeypatch: pytest.MonkeyPatch, at_once: int, jobs: int) -> None:
-    monkeypatch.setattr(blocks, "IMAGES_AT_ONCE", at_once)
-    export = load_export(FIXTURES / "good.npz")
+    monkeypatch.setattr(plan_blocks, "IMAGES_AT_ONCE", at_once)
+    export = open_export(FIXTURES / "good.npz")
     images = np.arange(len(export.image_id))
-    pieces, used = blocks.split_blocks(export, images, jobs)
-    assert used == jobs
-    assert np.concatenate([piece for piece, _ in pieces]).tolist() == images.tolist()
-    assert max(len(piece) for piece, _ in pieces) <= at_once
-    assert len(pieces) % jobs == 0
-    sizes = [len(piece) for piece, _ in pieces]
-    assert max(sizes) - min(sizes) <= 1
-    for piece, captions in pieces:
-        assert sorted(captions.tolist()) == np.flatnonzero(np.isin(export.caption_image, piece)).tolist()
+    planned = plan_blocks.plan_blocks(export, Selection(images), jobs)
+    assert np.concatenate([block.images for block in planned]).tolist() == images.tolist()
+    assert max(map(len, planned)) <= at_once
+    assert len(planned) % jobs == 0
+    assert max(map(len, planned)) - min(map(len, planned)) <= 1
+    for block in planned:
+        assert sorted(block.captions.tolist()) == np.flatnonzero(np.isin(export.caption_image, block.images)).tolist()
 
 
 def test_processes_that_are_started_anew_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,14 +20,13 @@ from worlds import Scene, World, cases, differences, make_world, numbers, scored
 
 from attneval import Protocol, Result
 from attneval.cli.explain import explain
-from attneval.config.protocol import Threshold
-from attneval.evaluation import score_block as blocks
+from attneval.config.thresholds import Threshold
+from attneval.evaluation import plan_blocks as blocks
 from attneval.evaluation import sum_items as scoring
 from attneval.geometry import overlap
-from attneval.metrics import retrieval
-from attneval.metrics.registry import GROUPS, REGISTRY, Metric, metrics
+from attneval.metrics import ranks as retrieval
+from attneval.metrics.registry import ATTENTION, GROUPS, REGISTRY, Metric, metrics
 from attneval.results.merge import merge
-from attneval.results.summary import ATTENTION
 
 METRICS = metrics()
 QUICK = settings(max_examples=15, deadline=None, derandomize=True)
@@ -61,8 +60,8 @@ def test_every_metric_says_what_it_is(metric: Metric) -> None:
     if metric.citation:
         assert re.search(r"(19|20)\d\d|scikit-learn", metric.citation)
     else:
-        assert metric.name in {"best_f1", "entropy", "coverage", "specificity"}
-    assert (metric.lower, metric.name == "specificity") in {(0, False), (-1, True)}
+        assert metric.name in {"best_f1", "entropy", "coverage", "specificity", "f1_lift", "ap_lift"}
+    assert (metric.lower, metric.name in {"specificity", "f1_lift", "ap_lift"}) in {(0, False), (-1, True)}
     assert metric.upper > 0
     assert metric.unit in {"share", "rank", "nats"}
 
@@ -73,8 +72,9 @@ def test_titles_are_no_two_metrics() -> None:
 
 def test_the_names_are_those_of_the_documents() -> None:
     named = (
-        "precision recall f1 micro_precision micro_recall micro_f1 ap best_f1 pointing r@1 r@5 r@10 r@all mass "
-        "rank_accuracy entropy coverage specificity i2t_r@1 i2t_r@5 i2t_r@10 i2t_medr i2t_meanr t2i_r@1 t2i_r@5 "
+        "precision recall f1 micro_precision micro_recall micro_f1 ap best_f1 pointing r@1 r@5 r@10 mass "
+        "rank_accuracy entropy coverage specificity f1_lift ap_lift area_mass auc "
+        "i2t_r@1 i2t_r@5 i2t_r@10 i2t_medr i2t_meanr t2i_r@1 t2i_r@5 "
         "t2i_r@10 t2i_medr t2i_meanr rsum"
     )
     assert set(named.split()) == set(REGISTRY)
@@ -478,7 +478,7 @@ def test_items_that_no_region_reaches(case: tuple[World, Protocol]) -> None:
     for name in (*MEANS, "pointing"):
         expected = (skip[name] or 0) * skip.metrics[name].n / zero.metrics[name].n
         assert defined(zero, name) == pytest.approx(expected, abs=1e-9), name
-    for name in ("coverage", "r@1", "r@5", "r@10", "r@all"):
+    for name in ("coverage", "r@1", "r@5", "r@10"):
         assert zero[name] == skip[name]
 
 
@@ -513,7 +513,7 @@ def test_metrics_without_a_threshold_do_not_have_one(case: tuple[World, Protocol
     world, protocol = case
     one = scored_if_any(world, protocol)
     other = scored(world, dataclasses.replace(protocol, threshold=str(Threshold("top", k))))
-    free = {"ap", "pointing", "r@1", "r@5", "r@10", "r@all", "mass", "rank_accuracy", "entropy", "coverage"}
+    free = {"ap", "pointing", "r@1", "r@5", "r@10", "mass", "rank_accuracy", "entropy", "coverage"}
     free |= {metric.name for metric in metrics("retrieval")}
     assert {name: one[name] for name in free} == {name: other[name] for name in free}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import multiprocessing.process
 import os
 import signal
@@ -17,7 +16,7 @@ import pytest
 
 from attneval.errors import AlignmentError, AttnevalError
 from attneval.evaluation.engines import processes as workers
-from attneval.evaluation.engines.processes import can_fork, processors, share_out
+from attneval.evaluation.engines.processes import SharedWork, can_fork, processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,12 +38,9 @@ def with_process(task: int) -> tuple[int, int]:
     return task * task, os.getpid()
 
 
-def opened(does: Callable[[int], Result]) -> Callable[[int], Result]:
-    return does
-
-
 def shared(does: Callable[[int], Result], tasks: list[int], jobs: int) -> list[Result]:
-    return list(share_out(tasks, does, functools.partial(opened, does), jobs))
+    with SharedWork(tasks, does, jobs) as results:
+        return list(results)
 
 
 @BOTH
@@ -154,12 +150,11 @@ def gone(process: int, seconds: float = 10) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @BOTH
 def test_whoever_stops_listening_ends_the_others(forked: bool) -> None:
-    results = share_out(list(range(40)), large, functools.partial(opened, large), 2)
-    next(results)
-    other, data = next(results)
-    assert (other != os.getpid(), data[:1]) == (True, b"\1")
-    assert alive(other)
-    results.close()
+    with SharedWork(list(range(40)), large, 2) as results:
+        next(results)
+        other, data = next(results)
+        assert (other != os.getpid(), data[:1]) == (True, b"\1")
+        assert alive(other)
     assert gone(other)
 
 
@@ -168,10 +163,10 @@ def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     """Each has a pipe of its own, and none may keep another's open."""
     script = (
         "import os, sys, time\n"
-        "from attneval.evaluation.engines.processes import share_out\n"
+        "from attneval.evaluation.engines.processes import SharedWork\n"
         "def does(task):\n"
         "    return os.getpid(), bytes(10**6)\n"
-        "results = share_out(list(range(40)), does, None, 4)\n"
+        "results = iter(SharedWork(list(range(40)), does, 4))\n"
         "owners = [next(results)[0] for _ in range(4)]\n"
         "open(sys.argv[1], 'w').write(' '.join(map(str, owners)))\n"
         "time.sleep(60)\n"

@@ -20,8 +20,7 @@ from worlds import THRESHOLDS, Phrase, Scene, Shown, World, cases, make_world, s
 
 from attneval import Options, Protocol, Result, score
 from attneval.errors import NothingToScoreError
-from attneval.metrics.registry import metrics
-from attneval.results.summary import ATTENTION
+from attneval.metrics.registry import ATTENTION, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -191,7 +190,7 @@ def some_protocols(count: int, **fixed: list[Any]) -> list[Protocol]:
 def annotated(fixtures: Path, gt: str, images: Sequence[str], *, corner: bool) -> reference_inputs.Truth:
     if gt == "entities":
         return reference_inputs.read_entities(fixtures / gt, images, corner=corner)
-    truth = reference_inputs.read_mdetr(fixtures / gt)
+    truth = reference_inputs.read_mdetr(fixtures / gt, corner=corner)
     return {image: truth[image] for image in images}
 
 
@@ -438,7 +437,8 @@ def test_real_grounding_json(shared: Path, tmp_path: Path, name: str) -> None:
     assert_scores(result.scores, reference.score(truth, export, protocol.to_dict()))
     # The same annotations of fewer images, under many protocols.
     few = part_of_json(shared / "mdetr" / name, list(truth), tmp_path / "few.json")
-    assert_protocols(path, few, (truth, truth), some_protocols(12, direction=BOTH_WAYS))
+    corner = reference_inputs.read_mdetr(few, corner=True)
+    assert_protocols(path, few, (truth, corner), some_protocols(12, direction=BOTH_WAYS))
 
 
 def part_of_json(path: Path, images: Sequence[str], target: Path) -> Path:

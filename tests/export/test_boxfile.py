@@ -11,7 +11,7 @@ from exports import assert_says, captions_of, padded, saved, utf8
 
 from attneval.errors import ExportError
 from attneval.export.checks import check_images
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.read.boxfile import with_boxes
 from attneval.export.read.reader import open_export
 
@@ -297,7 +297,7 @@ def test_another_number_of_boxes_than_regions(tmp_path: Path) -> None:
 def test_boxes_that_are_none_are_those_of_the_file(tmp_path: Path) -> None:
     np.save(tmp_path / "boxes.npy", np.stack([FIRST, FIRST[:, [2, 1, 0, 3]]]))
     export = with_boxes(open_export(saved(tmp_path / "maps.npz", padded())), tmp_path / "boxes.npy")
-    report = Report(export.path)
+    report = FileProblems(export.path)
     check_images(report, export)
     (problem,) = report.problems
     assert_says(problem, f"boxes of {tmp_path / 'boxes.npy'}:", "4711 region 0 [50.0, 0.0, 0.0, 80.0]")

@@ -83,7 +83,7 @@ TWO_BOXES = np.zeros((2, 3, 4))
 REFUSED_IMAGES: dict[str, Any] = {
     "twice at once": ({"image_ids": ["1", "1"], "size": (1, 1), "boxes": TWO_BOXES}, ("image 1 is added twice",)),
     "there already": ({"image_ids": ["1", "4711"], "size": (1, 1), "boxes": TWO_BOXES}, ("image 4711 is added twice",)),
-    "no text": ({"image_ids": ["1", 2], "size": (1, 1), "boxes": TWO_BOXES}, ("image 2", "no text")),
+    "no text": ({"image_ids": ["1", 2.5], "size": (1, 1), "boxes": TWO_BOXES}, ("image 2", "no text")),
     "too few sizes": ({"size": [(1, 1)], "boxes": TWO_BOXES}, ("image 1, ...", "1 size for 2 images")),
     "too many boxes": ({"size": (1, 1), "boxes": np.zeros((3, 2, 4))}, ("image 1, ...", "3 boxes for 2 images")),
     "flat boxes": ({"size": (1, 1), "boxes": np.zeros((2, 4))}, ("image 1: boxes has shape (4,), expected (R, 4)",)),

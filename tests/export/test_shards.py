@@ -10,7 +10,7 @@ from exports import ATTENTION, Caption, assert_says, captions_of, floats, packed
 
 from attneval.errors import ExportError
 from attneval.export.checks import check_maps
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.read.reader import open_export
 from attneval.export.read.shards import join_shards
 from attneval.export.write.writer import ExportWriter
@@ -116,7 +116,7 @@ def test_captions_of_an_image_in_several_files(tmp_path: Path, over: str) -> Non
     if over == "tokens":
         first, second = [0.25, 0.5, 0.75, 0.5], [0.25, 0.75, 0.75, 0.25]
     assert block.flat.tolist() == [*first, *second, *first, *second]
-    report = Report(export.path)
+    report = FileProblems(export.path)
     check_maps(report, export, "t2i", rows, block)
     report.stop_if_broken()
     block.flat[9] = np.nan  # of the third caption, the second one of the first file

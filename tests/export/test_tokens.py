@@ -27,7 +27,7 @@ class Read:
 def read(*captions: list[str]) -> list[Read]:
     tokens = [token for caption in captions for token in caption]
     offset = offsets_of([len(caption) for caption in captions])
-    text, same, span, unknown = spans_of_tokens(Strings.of(tokens), offset)
+    text, same, span, unknown = spans_of_tokens(Strings.from_texts(tokens), offset)
     assert same.tolist() == offset.tolist()
     assert len(text) == len(captions)
     assert span.shape == (len(tokens), 2)
@@ -227,6 +227,50 @@ def test_surrogates_survive_both_ways() -> None:
         caption = one(tokens)
         assert caption.spans[-1] == (len(caption.text) - 1, len(caption.text))
         assert caption.text.endswith("b")
+
+
+# ---------------------------------------------------------------- vocabularies of bytes
+
+
+def in_bytes(text: str) -> list[str]:
+    """Words as CLIP's vocabulary has them."""
+    return [f"{byte_level(word.encode())}</w>" for word in text.split()]
+
+
+@pytest.mark.parametrize("text", ["un café très chaud", "男人 站在 红色 汽车 旁边", "žluťoučký kůň", "naïve 😀"])
+def test_bytes_without_a_leading_space(text: str) -> None:
+    """CLIP marks ends of words, and Chinese has no spaces: no token begins with the mark of a space."""
+    caption = one(in_bytes(text))
+    assert caption.text == text.replace(" ", "")
+    assert pieces(caption) == text.split()
+
+
+def test_the_vocabulary_is_decided_by_all_captions() -> None:
+    """The first word of a caption has no space before it in RoBERTa's vocabulary."""
+    first, second = read(["CafÃ©"], ["a", "Ġdog"])
+    assert pieces(first) == ["Café"]
+    assert pieces(second) == ["a", " dog"]
+    assert [pieces(own) for own in read(["un", "cafÃ©</w>"], ["deux"])] == [["un", "café"], ["deux"]]
+
+
+@pytest.mark.parametrize("text", ["un café très chaud", "zażółć gęślą jaźń", "příliš", "þetta er ís", "ą ę", "č"])
+def test_letters_are_no_bytes(text: str) -> None:
+    """Plain words: letters of the alphabet of bytes, but no UTF-8 if read as such."""
+    assert pieces(one(text.split())) == text.split()
+
+
+def test_most_captions_decide() -> None:
+    plain = [["été"], ["déjà"], ["Ã©"]]
+    assert [pieces(own) for own in read(*plain)] == plain
+    assert [pieces(own) for own in read(in_bytes("été"), in_bytes("déjà"), ["é"])][:2] == [["été"], ["déjà"]]
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_pieces_of_a_file_are_decided_together(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attneval.export.read.byte_level.TOKENS_AT_ONCE", at_once)
+    captions = [["a", "man"], [], ["cafÃ©"], ["the", "dog"], ["plain"]]
+    assert [own.text for own in read(*captions)] == ["aman", "", "café", "thedog", "plain"]
+    assert read([], [])[0].text == ""
 
 
 # ---------------------------------------------------------------- laws

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from pycocotools import mask
 
 from attneval.arrays.ragged import offsets_of
-from attneval.geometry import overlap as module
-from attneval.geometry.overlap import relevant_regions
+from attneval.geometry import box_groups, shared_area
+from attneval.geometry.box_groups import BoxGroup
+from attneval.geometry.boxes import disjoint
+from attneval.geometry.overlap import overlaps, relevant_regions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from reference_inputs import Box
 
-    from attneval.arrays.index_sets import Sets
+    from attneval.arrays.index_sets import IndexSets
 
 KINDS = ("iou", "iof", "center")
 COMBINED = ("any", "merged", "union")
@@ -63,7 +65,7 @@ def rows(boxes: list[Box]) -> NDArray[np.float64]:
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 
-def listed(sets: Sets) -> list[list[int]]:
+def listed(sets: IndexSets) -> list[list[int]]:
     found = [sets.member[a:b].tolist() for a, b in zip(sets.offset[:-1], sets.offset[1:], strict=True)]
     assert [len(own) for own in found] == sets.size.tolist()
     return found
@@ -193,7 +195,7 @@ def test_the_reference_agrees(kind: str, combine: str, threshold: float) -> None
 def test_how_the_work_is_cut_does_not_matter(kind: str, combine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place = random_places(8)
     whole = place.relevant(kind, combine, 0.3)
-    monkeypatch.setattr(module, "PAIRS_AT_ONCE", 1)
+    monkeypatch.setattr(box_groups, "PAIRS_AT_ONCE", 1)
     assert place.relevant(kind, combine, 0.3) == whole
 
 
@@ -310,7 +312,7 @@ def test_single_precision_decides_nothing(
     place.entities = [(image, [moved(box) for box in own]) for image, own in place.entities]
     thresholds = (0.25, 1 / 3, 0.5, 2 / 3, 0.75)
     found = [place.relevant(kind, combine, threshold) for threshold in thresholds]
-    monkeypatch.setattr(module, "ROUNDING", math.inf)  # nothing is ruled out
+    monkeypatch.setattr(shared_area, "ROUNDING", math.inf)  # nothing is ruled out
     differing = sum(own != place.relevant(kind, combine, t) for own, t in zip(found, thresholds, strict=True))
     assert differing == 0
     assert sum(len(sets) for own in found for sets in own) > 100
@@ -322,3 +324,29 @@ def test_boxes_too_small_for_single_precision() -> None:
     box = np.array([[4096.0001, 10.0, 4096.0002, 20.0], [4096.0001, 10.0, 4096.00015, 20.0]])
     assert found_in_pairs(region, box).tolist() == [0]
     assert found_in_pairs(region, box, threshold=0.249).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["iou", "iof"])
+@pytest.mark.parametrize("add_up", [False, True])
+def test_the_single_precision_trick_equals_its_definition(kind: str, add_up: bool) -> None:
+    """All pairs that reach the threshold are found, and only those that are close calls may be none."""
+    random = np.random.default_rng(5)
+    low = random.integers(0, 40, (3 * 9 + 60, 2)).astype(np.float64)
+    box = np.concatenate((low, low + random.integers(1, 40, low.shape)), axis=1)
+    count = random.integers(1, 4, 25)
+    offset = offsets_of(count)
+    group_box, group_offset = box[27 : 27 + offset[-1]], offset
+    if add_up:
+        group_box, group_offset = disjoint(group_box, group_offset)
+    group = BoxGroup(random.integers(0, 3, 25), group_box, group_offset, add_up)
+    region = box[:27].reshape(3, 9, 4)
+    entity, member = (part.ravel() for part in np.indices((25, 9)))
+    value = overlaps(group, region, entity, member, overlap=kind)
+    for threshold in (0.2, 1 / 3, 0.5, float(value[value > 0].min()), float(np.median(value[value > 0]))):
+        found, key, close = shared_area.likely_pairs(group, region, overlap=kind, threshold=threshold)
+        reaching = value.reshape(25, 9) >= threshold
+        assert reaching[found[~close], key[~close]].all()
+        likely = np.zeros_like(reaching)
+        likely[found, key] = True
+        assert not (reaching & ~likely).any()
+        assert close.sum() < 0.2 * value.size

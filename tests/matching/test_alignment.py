@@ -41,7 +41,7 @@ def truth_of(*images: Sequence[str], index: Sequence[int] | None = None) -> Grou
         image_size=np.full((len(images), 2), 100),
         caption_offset=offsets_of(count),
         caption_index=np.array(number, np.int64),
-        text=Strings.of(captions),
+        text=Strings.from_texts(captions),
         phrase_offset=np.zeros(len(captions) + 1, np.int64),
         phrase_entity=nothing,
         phrase_types=nothing,
@@ -87,7 +87,9 @@ def run(
     """Align captions given as token texts; by default they are those of the first image, in order."""
     listed = [list(own) for own in tokens]
     block = TokenBlock(
-        *spans_of_tokens(Strings.of([token for own in listed for token in own]), offsets_of(list(map(len, listed))))
+        *spans_of_tokens(
+            Strings.from_texts([token for own in listed for token in own]), offsets_of(list(map(len, listed)))
+        )
     )
     images = np.array(image if image is not None else [0] * len(listed), np.int64)
     indices = np.array(index if index is not None else range(len(listed)), np.int64)
@@ -106,7 +108,7 @@ def one(caption: str, tokens: Sequence[str], index: int = 0) -> Found:
 
 
 def test_words_split_at_white_space() -> None:
-    words = Words.of(Strings.of([" A  man 's\that . ", "", "« — »", "x-ray , 3 \u00a0 \u2028y"]))
+    words = Words.from_texts(Strings.from_texts([" A  man 's\that . ", "", "« — »", "x-ray , 3 \u00a0 \u2028y"]))
     # A word without a letter or digit is no word.
     assert words.caption_offset.tolist() == [0, 4, 4, 4, 7]
     assert words.span.tolist() == [[1, 2], [4, 7], [8, 10], [11, 14], [0, 5], [8, 9], [13, 14]]
@@ -116,13 +118,13 @@ def test_words_split_at_white_space() -> None:
 
 
 def test_captions_side_by_side_do_not_touch() -> None:
-    words = Words.of(Strings.of(["ab", "cd", "e f"]))
+    words = Words.from_texts(Strings.from_texts(["ab", "cd", "e f"]))
     assert words.caption_offset.tolist() == [0, 1, 2, 4]
     assert words.span.tolist() == [[0, 2], [0, 2], [0, 1], [2, 3]]
 
 
 def test_no_captions_at_all() -> None:
-    words = Words.of(Strings.of([]))
+    words = Words.from_texts(Strings.from_texts([]))
     assert (len(words.span), words.caption_offset.tolist()) == (0, [0])
     assert run(truth_of(["a"]), []).found.row.tolist() == [ABSENT]
 
@@ -325,7 +327,7 @@ def spanned(truth: GroundTruth, texts: list[str], spans: list[list[tuple[int, in
     """Align captions given as spans into their text."""
     flat = np.array([span for own in spans for span in own], np.int64).reshape(-1, 2)
     offset = offsets_of(list(map(len, spans)))
-    block = TokenBlock(Strings.of(texts), offset, flat, np.zeros(len(flat), np.bool_))
+    block = TokenBlock(Strings.from_texts(texts), offset, flat, np.zeros(len(flat), np.bool_))
     named = [[text[a:b] if a >= 0 else "special" for a, b in own] for text, own in zip(texts, spans, strict=True)]
     return Case(truth, named, align(truth, block, np.zeros(len(texts), np.int64), np.arange(len(texts))))
 

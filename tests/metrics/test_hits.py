@@ -13,10 +13,10 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of
-from attneval.config.protocol import Threshold
-from attneval.metrics.hits import Judged
+from attneval.config.thresholds import Threshold
+from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows
 from attneval.metrics.registry import columns
 from attneval.metrics.ties import first_within
@@ -30,15 +30,15 @@ class Pair(NamedTuple):
     relevant: set[int]
 
 
-def judged(pairs: list[Pair], threshold: str = "uniform") -> Judged:
+def judged(pairs: list[Pair], threshold: str = "uniform") -> Hits:
     """Each row with its own set."""
-    sets = Sets(
+    sets = IndexSets(
         offsets_of([len(pair.relevant) for pair in pairs]),
         np.array([key for pair in pairs for key in sorted(pair.relevant)], np.int64),
     )
     every = np.arange(len(pairs))
     rows = np.array([pair.row for pair in pairs], np.float64)
-    return Judged(Rows.rank(rows, Threshold.parse(threshold)), every, sets, every)
+    return Hits(Rows.rank(rows, Threshold.parse(threshold)), every, sets, every)
 
 
 def orders(row: list[float]) -> Iterator[tuple[int, ...]]:
@@ -89,9 +89,9 @@ def test_by_hand() -> None:
 
 
 def test_a_row_may_have_several_sets_and_none() -> None:
-    sets = Sets(np.array([0, 1, 1, 3]), np.array([2, 0, 1]))
+    sets = IndexSets(np.array([0, 1, 1, 3]), np.array([2, 0, 1]))
     rows = Rows.rank(np.array([[0.6, 0.3, 0.1], [0.0, 0.5, 0.5]]), Threshold.parse("abs:0.2"))
-    items = Judged(rows, np.array([0, 0, 1, 1, 0]), sets, np.array([0, 1, 0, 2, 2]))
+    items = Hits(rows, np.array([0, 0, 1, 1, 0]), sets, np.array([0, 1, 0, 2, 2]))
     assert items.relevant.tolist() == [1, 0, 1, 2, 2]
     assert items.attended.tolist() == [2, 2, 2, 2, 2]
     assert items.within(items.attended).tolist() == [0, 0, 1, 1, 2]
@@ -172,7 +172,7 @@ def test_metrics_under_ties_are_means_over_all_orders(pairs: list[Pair], k: int)
     specs = columns("attention", "companion")
     for p, (row, relevant) in enumerate(pairs):
         for name, expected in cut_through(row, relevant, k).items():
-            assert float(specs[name].of(items)[p]) == pytest.approx(expected, abs=1e-12), name
+            assert float(specs[name].values(items)[p]) == pytest.approx(expected, abs=1e-12), name
 
 
 @given(PAIRS)
@@ -180,7 +180,7 @@ def test_metrics_under_ties_are_means_over_all_orders(pairs: list[Pair], k: int)
 def test_average_precision_is_scikit_learns(pairs: list[Pair]) -> None:
     from sklearn.metrics import average_precision_score
 
-    found = columns("attention")["ap"].of(judged(pairs))
+    found = columns("attention")["ap"].values(judged(pairs))
     for p, (row, relevant) in enumerate(pairs):
         with warnings.catch_warnings():
             # Of no positives scikit-learn says 0, and warns.
@@ -195,7 +195,7 @@ def test_every_column_is_the_references(pairs: list[Pair], threshold: str) -> No
     items = judged(pairs, threshold)
     specs = columns("attention", "companion")
     for name, column in specs.items():
-        values = column.of(items)
+        values = column.values(items)
         for p, (row, relevant) in enumerate(pairs):
             expected = reference.judge(row, relevant, relevant, threshold)
             if name == "entropy_n":

@@ -11,7 +11,7 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.config.protocol import Threshold
+from attneval.config.thresholds import Threshold
 from attneval.metrics.rankings import Rows, normalised
 
 if TYPE_CHECKING:

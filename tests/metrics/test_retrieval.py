@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from attneval import Options, Protocol, score
 from attneval.errors import ExportError
-from attneval.metrics import retrieval as module
+from attneval.metrics import ranks as module
 from attneval.metrics.ranks import Ranks, retrieval_ranks
 from attneval.metrics.registry import metrics
 from attneval.metrics.retrieval import retrieval_columns

@@ -8,11 +8,11 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.arrays.index_sets import Sets
+from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of
-from attneval.config.protocol import Threshold
+from attneval.config.thresholds import Threshold
 from attneval.metrics.fast_counting import counted_below
-from attneval.metrics.hits import Judged
+from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows
 from attneval.metrics.registry import columns
 from attneval.metrics.sweep import CURVES, grid, sweep
@@ -31,12 +31,12 @@ def world(seed: int, count: int, keys: int) -> tuple[np.ndarray[tuple[int, int],
     return weights / np.where(total > 0, total, 1), relevant
 
 
-def judged(weights: np.ndarray[tuple[int, int], np.dtype[np.float64]], relevant: list[set[int]], rule: str) -> Judged:
-    sets = Sets(
+def judged(weights: np.ndarray[tuple[int, int], np.dtype[np.float64]], relevant: list[set[int]], rule: str) -> Hits:
+    sets = IndexSets(
         offsets_of(list(map(len, relevant))), np.array([key for own in relevant for key in sorted(own)], np.int64)
     )
     every = np.arange(len(relevant))
-    return Judged(Rows.rank(weights, Threshold.parse(rule)), every, sets, every)
+    return Hits(Rows.rank(weights, Threshold.parse(rule)), every, sets, every)
 
 
 def text_of(rule: str, value: float) -> str:
@@ -81,7 +81,7 @@ def test_every_point_is_what_its_threshold_scores(rule: str, own: bool) -> None:
         for point, value in enumerate(values.tolist()):
             items = judged(weights, relevant, text_of(rule, value))
             for curve, name in enumerate(CURVES):
-                scores = columns("attention")[name].of(items)
+                scores = columns("attention")[name].values(items)
                 expected = [float(scores[group == g].sum()) for g in range(2)]
                 assert found[curve, :, point].tolist() == pytest.approx(expected, abs=1e-9), (name, value)
 

@@ -17,7 +17,8 @@ from results import FIXTURES, image_sums, made, scored
 
 from attneval import Options, Protocol, score
 from attneval.errors import NothingToScoreError
-from attneval.report.curve import HEIGHT, WIDTH, curve_csv, curve_dict, curve_page, curve_text
+from attneval.report.curve import HEIGHT, WIDTH, curve_dict, curve_lines, curve_page, curve_text
+from attneval.report.delimited import render_csv
 from attneval.results.scores import Curve
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def test_the_table() -> None:
 
 def test_csv_is_unrounded() -> None:
     results = [scored(name) for name in ("good", "noisy")]
-    rows = list(csv.DictReader(io.StringIO(curve_csv(results))))
+    rows = list(csv.DictReader(io.StringIO(render_csv(curve_lines(results)))))
     for result in results:
         curve = result.scores.curve
         assert curve is not None
@@ -224,7 +225,7 @@ def test_results_of_one_name_are_two_systems() -> None:
 
 
 def test_a_result_without_attention_has_no_curve() -> None:
-    for make in (curve_text, curve_page, curve_csv, curve_dict):
+    for make in (curve_text, curve_page, curve_lines, curve_dict):
         with pytest.raises(NothingToScoreError, match="x has no curve: its attention was not scored"):
             make([result_of(None)])
 
@@ -257,7 +258,7 @@ def test_the_command_shows_the_plot_above_the_table(files: Path, tmp_path: Path)
     assert done.out.startswith(curve_text(results))
     assert "Curves, in %" in done.out
     assert (tmp_path / "c.txt").read_text() == done.out
-    assert (tmp_path / "c.csv").read_text() == curve_csv(results)
+    assert (tmp_path / "c.csv").read_text() == render_csv(curve_lines(results))
     assert json.loads((tmp_path / "c.json").read_text()) == json.loads(json.dumps(curve_dict(results)))
     # Markdown has no use for a plot of characters.
     assert (tmp_path / "c.md").read_text().startswith("**Curves, in %**")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import attneval
-from attneval.report.delimited import to_csv
+from attneval.report.delimited import render_csv
 from attneval.report.markdown import escaped, render_markdown
 from attneval.report.plain import render_plain
 from attneval.report.score import score_page
@@ -71,7 +71,7 @@ def test_markdown() -> None:
 
 
 def test_csv_runs_no_formulas() -> None:
-    text = to_csv(("a", "b"), [("=1+1", None), ("x,y", 0.1)])
+    text = render_csv((("a", "b"), [("=1+1", None), ("x,y", 0.1)]))
     assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["'=1+1", ""], ["x,y", "0.1"]]
 
 

@@ -16,11 +16,12 @@ from results import image_sums, made, of_f1, scored
 from attneval import Protocol
 from attneval.errors import MismatchError, NothingToScoreError
 from attneval.metrics.registry import metrics
-from attneval.report.compare import compare_csv, compare_dict, compare_page, letter, p_text
+from attneval.report.compare import compare_dict, compare_lines, compare_page, letter, p_text
+from attneval.report.delimited import render_csv
 from attneval.report.latex import render_latex
 from attneval.report.markdown import render_markdown
 from attneval.report.plain import render_plain
-from attneval.results.compare import DEFAULT_METRICS, Comparison, Line, System, compare
+from attneval.results.compare import Comparison, Line, System, compare
 from attneval.statistics.bootstrap import intervals
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def test_checkpoints_of_equal_quality_do_not(three: Comparison) -> None:
 
 
 def test_what_is_compared_by_default(three: Comparison) -> None:
-    assert [line.metric for line in three.lines] == [m.name for m in metrics() if m.name in DEFAULT_METRICS]
+    assert [line.metric for line in three.lines] == [m.name for m in metrics() if m.compared]
     assert (three.images, three.trials, three.alpha) == (60, 10_000, 0.05)
     assert three.signature == Protocol().signature()
     assert three.notes == ()
@@ -422,7 +423,7 @@ def test_json_is_unrounded_and_whole(three: Comparison) -> None:
 
 
 def test_csv_parses_back(three: Comparison) -> None:
-    rows = list(csv.DictReader(io.StringIO(compare_csv(three))))
+    rows = list(csv.DictReader(io.StringIO(render_csv(compare_lines(three)))))
     assert len(rows) == 3 * len(three.lines)
     for row in rows:
         line, system = line_of(three, row["metric"]), three.names.index(row["system"])

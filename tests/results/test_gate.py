@@ -14,7 +14,7 @@ from results import image_sums, made, of_f1
 
 import attneval
 from attneval.errors import AttnevalError, MismatchError, ProtocolError
-from attneval.results.gate import MAX_DROP, Outcome, Rule, Verdict, drop, judge
+from attneval.results.gate import MAX_DROP, Outcome, Rule, Verdict, drop, gate
 from attneval.statistics.holm import holm
 
 if TYPE_CHECKING:
@@ -49,17 +49,17 @@ def test_the_verdict_owns_its_exit_code() -> None:
 def test_rules_are_judged_on_unrounded_values(result: attneval.Result) -> None:
     value = result["f1"]
     assert value is not None
-    exact = judge(result, [Rule("min", "f1", value)])
+    exact = gate(result, [Rule("min", "f1", value)])
     assert exact.passed
-    assert not judge(result, [Rule("min", "f1", value + 1e-15)]).passed
+    assert not gate(result, [Rule("min", "f1", value + 1e-15)]).passed
 
 
 def test_what_cannot_be_decided_is_no_pass(result: attneval.Result) -> None:
     with pytest.raises(MismatchError, match="PARTIAL"):
-        judge(dataclasses.replace(result, partial=True), [Rule("min", "f1", 0.0)])
+        gate(dataclasses.replace(result, partial=True), [Rule("min", "f1", 0.0)])
     scores = dataclasses.replace(result.scores, metrics={})
     with pytest.raises(MismatchError, match="was not measured"):
-        judge(dataclasses.replace(result, scores=scores), [Rule("min", "f1", 0.0)])
+        gate(dataclasses.replace(result, scores=scores), [Rule("min", "f1", 0.0)])
 
 
 @pytest.mark.parametrize("text", ["f1", "f1=", "f1=high", "=0.3", "f2=0.3", "f1=nan", "f1=1%", "f1=0.3=0.4", ""])
@@ -198,7 +198,7 @@ def flat(name: str, f1: float, images: int = 40, **fields: Any) -> Result:
 
 def test_a_drop_against_a_baseline() -> None:
     rules = [Rule.parse(MAX_DROP, "f1=0.125"), Rule.parse("min", "f1=0.25"), Rule.parse(MAX_DROP, "f1=10%")]
-    verdict = judge(flat("now", 0.375), rules, flat("then", 0.5))
+    verdict = gate(flat("now", 0.375), rules, flat("then", 0.5))
     assert [outcome.passed for outcome in verdict.outcomes] == [True, True, False]
     assert [outcome.baseline for outcome in verdict.outcomes] == [0.5, None, 0.5]
     assert verdict.name == "now"
@@ -207,7 +207,7 @@ def test_a_drop_against_a_baseline() -> None:
 
 def test_a_baseline_is_not_looked_at_without_a_drop() -> None:
     foreign = flat("then", 0.5, 7, protocol=attneval.Protocol(iou=0.3))
-    assert judge(flat("now", 0.375), [Rule("min", "f1", 0.25)], foreign).passed
+    assert gate(flat("now", 0.375), [Rule("min", "f1", 0.25)], foreign).passed
 
 
 # ---------------------------------------------------------------- only significant drops
@@ -223,8 +223,8 @@ def noisy(mean: float) -> Result:
 def test_a_drop_within_chance_passes_only_if_asked_for() -> None:
     rules = [Rule.parse(MAX_DROP, "f1=0.01")]
     now = noisy(0.46)
-    assert not judge(now, rules, STEADY).passed
-    lenient = judge(now, rules, STEADY, only_significant=True)
+    assert not gate(now, rules, STEADY).passed
+    lenient = gate(now, rules, STEADY, only_significant=True)
     assert lenient.passed
     (outcome,) = lenient.outcomes
     assert outcome.p is not None
@@ -233,18 +233,18 @@ def test_a_drop_within_chance_passes_only_if_asked_for() -> None:
 
 
 def test_a_significant_drop_fails() -> None:
-    verdict = judge(of_f1("now", [0.46] * 40), [Rule.parse(MAX_DROP, "f1=0.01")], STEADY, only_significant=True)
+    verdict = gate(of_f1("now", [0.46] * 40), [Rule.parse(MAX_DROP, "f1=0.01")], STEADY, only_significant=True)
     assert not verdict.passed
     assert re.search(r", p \d\.\d+e-05\)$|, p 0\.0001\)$|, p 9\.999e-05\)$", str(verdict.outcomes[0]))
 
 
 def test_a_significant_drop_within_the_bound_passes() -> None:
-    verdict = judge(of_f1("now", [0.46] * 40), [Rule.parse(MAX_DROP, "f1=0.05")], STEADY, only_significant=True)
+    verdict = gate(of_f1("now", [0.46] * 40), [Rule.parse(MAX_DROP, "f1=0.05")], STEADY, only_significant=True)
     assert verdict.passed
 
 
 def test_significance_excuses_no_other_rule() -> None:
-    verdict = judge(noisy(0.46), [Rule.parse("min", "f1=0.49")], STEADY, only_significant=True)
+    verdict = gate(noisy(0.46), [Rule.parse("min", "f1=0.49")], STEADY, only_significant=True)
     assert not verdict.passed
     assert verdict.outcomes[0].p is None
 
@@ -254,15 +254,15 @@ def test_p_values_are_adjusted_over_all_drops() -> None:
     columns = {"f1": [0.5] * 6, "ap": [0.5] * 6, "scored": [1.0] * 6}
     then, now = made("then", image_sums(columns)), made("now", image_sums(columns | {"f1": [0.4] * 6}))
     f1, ap = Rule.parse(MAX_DROP, "f1=0.01"), Rule.parse(MAX_DROP, "ap=0.01")
-    alone = judge(now, [f1], then, only_significant=True)
-    both = judge(now, [f1, ap], then, only_significant=True)
+    alone = gate(now, [f1], then, only_significant=True)
+    both = gate(now, [f1, ap], then, only_significant=True)
     assert not alone.passed
     assert both.passed
     p = [outcome.p for outcome in both.outcomes]
     assert alone.outcomes[0].p is not None
     assert p == pytest.approx(holm([alone.outcomes[0].p, 1.0]))
     # A metric with two rules is one hypothesis.
-    twice = judge(now, [f1, Rule.parse(MAX_DROP, "f1=1%")], then, only_significant=True)
+    twice = gate(now, [f1, Rule.parse(MAX_DROP, "f1=1%")], then, only_significant=True)
     assert [outcome.p for outcome in twice.outcomes] == [alone.outcomes[0].p] * 2
 
 
@@ -302,7 +302,7 @@ def test_what_cannot_be_decided_is_refused(
     now: Result, rules: list[Rule], baseline: Result | None, parts: list[str], only_significant: bool
 ) -> None:
     with pytest.raises(AttnevalError) as caught:
-        judge(now, rules, baseline, only_significant=only_significant)
+        gate(now, rules, baseline, only_significant=only_significant)
     assert_says(str(caught.value), *parts)
     assert caught.value.exit_code == 2
 
@@ -310,25 +310,25 @@ def test_what_cannot_be_decided_is_refused(
 @pytest.mark.parametrize(("now", "baseline"), [(THEN, UNDEFINED), (UNDEFINED, THEN)])
 def test_a_drop_from_or_to_nothing_is_refused(now: Result, baseline: Result) -> None:
     with pytest.raises(MismatchError, match=r"f1 is undefined in now, so f1 drops by at most 0\.01 "):
-        judge(now, DROP, baseline)
+        gate(now, DROP, baseline)
 
 
 @pytest.mark.parametrize(("now", "baseline"), [(THEN, UNDEFINED), (UNDEFINED, THEN)])
 def test_a_significant_drop_from_or_to_nothing_is_refused(now: Result, baseline: Result) -> None:
     with pytest.raises(MismatchError, match="f1 is undefined in now"):
-        judge(now, DROP, baseline, only_significant=True)
+        gate(now, DROP, baseline, only_significant=True)
 
 
 def test_the_way_out_of_another_protocol_exists() -> None:
     with pytest.raises(MismatchError) as caught:
-        judge(THEN, DROP, flat("b", 0.5, protocol=attneval.Protocol(iou=0.3)))
+        gate(THEN, DROP, flat("b", 0.5, protocol=attneval.Protocol(iou=0.3)))
     assert "--allow-mismatch" not in caught.value.hint
 
 
 def test_significance_of_median_ranks() -> None:
     queries = image_sums({"f1": [1.0] * 9}, {"i2t": [[1.0]] * 9, "t2i": [[1.0]] * 9})
     now, then = made("now", queries), made("then", queries)
-    verdict = judge(now, [Rule.parse(MAX_DROP, "i2t_medr=0")], then, only_significant=True)
+    verdict = gate(now, [Rule.parse(MAX_DROP, "i2t_medr=0")], then, only_significant=True)
     assert verdict.passed
 
 

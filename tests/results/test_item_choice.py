@@ -18,7 +18,8 @@ from worlds import Phrase
 import attneval
 from attneval.errors import MismatchError, NothingToScoreError, ProtocolError
 from attneval.export.write.writer import ExportWriter
-from attneval.report.inspect import inspect_csv, inspect_page, inspect_rows, item_name
+from attneval.report.delimited import render_csv
+from attneval.report.inspect import inspect_lines, inspect_page, inspect_rows, item_name
 from attneval.report.plain import render_plain
 from attneval.results.item_choice import choose, paired
 from attneval.results.items import KINDS
@@ -272,7 +273,7 @@ def test_the_top_region_leads(table: ItemTable) -> None:
 def test_json_and_csv_are_unrounded(table: ItemTable) -> None:
     items = choose(table, 99)
     rows = json.loads(json.dumps(inspect_rows(table, items), allow_nan=False))
-    lines = list(csv.DictReader(io.StringIO(inspect_csv(table, items))))
+    lines = list(csv.DictReader(io.StringIO(render_csv(inspect_lines(table, items)))))
     assert len(rows) == len(lines) == 13
     for row, line in zip(rows, lines, strict=True):
         assert row["text"][slice(*row["span"])] == row["words"] == line["words"]
@@ -293,7 +294,7 @@ def test_data_say_what_the_page_says(pair: tuple[ItemTable, ItemTable]) -> None:
     (row,) = inspect_rows(mine, items, theirs)
     # The man was attended in place of the woman, and the other system scored 1.
     assert (row["instead"], row["instead_span"], row["other_f1"]) == ("man", [0, 3], 1)
-    (line,) = csv.DictReader(io.StringIO(inspect_csv(mine, items, theirs)))
+    (line,) = csv.DictReader(io.StringIO(render_csv(inspect_lines(mine, items, theirs))))
     assert (line["instead"], line["other_f1"]) == ("man", "1.0")
 
 
@@ -338,7 +339,7 @@ def test_outputs(here: Here, tmp_path: Path, table: ItemTable) -> None:
     done = here("inspect", "mine.json", "-o", "i.csv", "-o", "i.json", "-o", "i.md", "-o", "i.txt", "-n", "4")
     assert done.code == 0
     items = choose(table, 4)
-    assert (tmp_path / "i.csv").read_text() == inspect_csv(table, items)
+    assert (tmp_path / "i.csv").read_text() == render_csv(inspect_lines(table, items))
     assert (tmp_path / "i.txt").read_text() == done.out
     assert json.loads((tmp_path / "i.json").read_text()) == inspect_rows(table, items)
     assert r"\[woman\]" in (tmp_path / "i.md").read_text()

@@ -55,7 +55,9 @@ def test_a_round_trip(table: ItemTable, tmp_path: Path) -> None:
 
 def test_a_round_trip_of_text_that_is_not_ascii(table: ItemTable, tmp_path: Path) -> None:
     texts = [letter * 40 for letter in ("\U0001f415", "a\U0001f415b", "ß", "x", "日", "z")]  # no shorter than the spans
-    odd = dataclasses.replace(table, image_id=Strings.of(["日本", "b\U0001f415", "ü"]), caption_text=Strings.of(texts))
+    odd = dataclasses.replace(
+        table, image_id=Strings.from_texts(["日本", "b\U0001f415", "ü"]), caption_text=Strings.from_texts(texts)
+    )
     odd.save(tmp_path / "odd.npz")
     assert list(ItemTable.load(tmp_path / "odd.npz").caption_text) == texts
     assert list(ItemTable.load(tmp_path / "odd.npz").image_id) == ["日本", "b\U0001f415", "ü"]

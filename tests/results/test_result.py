@@ -16,7 +16,7 @@ from worlds import make_world, scored
 from attneval import Options, Protocol, Result, __version__, score
 from attneval.errors import DataError, ResultError
 from attneval.metrics.registry import REGISTRY, metrics
-from attneval.results.result import SCHEMA
+from attneval.results.json_form import SCHEMA, fields_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +170,7 @@ def test_undefined_is_null() -> None:
     assert values["curve"] is None
     for table in (values["metrics"], *values["baselines"].values()):
         assert all(entry["value"] is None or entry["value"] >= 0 for entry in table.values())
-    assert Result._from_dict(values).to_json() == result.to_json()
+    assert Result(**fields_from_dict(values)).to_json() == result.to_json()
 
 
 def test_a_result_of_attention_alone_has_no_retrieval() -> None:

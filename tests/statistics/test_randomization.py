@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from results import image_sums, made, of_f1, spec
 
-from attneval.config.options import SEED
+from attneval.config.options import SEED, TRIALS
 from attneval.results.compare import System, compare
 from attneval.statistics.holm import holm
-from attneval.statistics.randomization import EQUAL, TRIALS, TRIALS_AT_ONCE, swap_p_values
+from attneval.statistics.randomization import EQUAL, TRIALS_AT_ONCE, swap_p_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,7 +15,7 @@ import pytest
 from exports import assert_says, saved, zipped
 
 from attneval.errors import ExportError
-from attneval.storage import archive as module
+from attneval.storage import zip_files as module
 from attneval.storage.archive import Archive
 
 if TYPE_CHECKING:

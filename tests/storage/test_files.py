@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attneval.errors import DataError
-from attneval.storage.digests import Hashing, hashing_ahead, sha256_of, sha256_of_many
+from attneval.storage.digests import Hashing, sha256_of, sha256_of_many
 from attneval.storage.whole_files import Draft, Unbuffered, replacing, write_text
 from attneval.storage.zip_files import ZipReader
 
@@ -339,17 +339,6 @@ def test_a_digest_that_another_thread_computes(tmp_path: Path) -> None:
     hashing = Hashing(tmp_path / "data")
     for _ in range(2):
         assert hashing.hexdigest() == hashlib.sha256(b"abc" * 10**6).hexdigest()
-
-
-def test_digests_of_small_files_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attneval.storage.digests.AHEAD", 4)
-    for name, content in (("small", b"abcd"), ("large", b"abcde"), ("empty", b"")):
-        (tmp_path / name).write_bytes(content)
-    digests = hashing_ahead([tmp_path / name for name in ("small", "large", "empty", "missing", ".")])
-    assert {path.name: digest.hexdigest() for path, digest in digests.items()} == {
-        "small": hashlib.sha256(b"abcd").hexdigest(),
-        "empty": hashlib.sha256(b"").hexdigest(),
-    }
 
 
 def test_a_digest_of_what_is_not_there(tmp_path: Path) -> None:

@@ -321,7 +321,7 @@ def test_export_of_an_authors_checkpoint(here: Here, tmp_path: Path) -> None:
     assert "image 11 has no boxes" in here.refused(*base, "--vocab", "vocab.json")
     assert not (tmp_path / "maps.npz").exists()
     assert here(*base, "--vocab", "vocab.json", "--no-maps") == NOTHING
-    assert attneval.load_export(tmp_path / "maps.npz").header.about["model"] == "sgr + saf"
+    assert attneval.open_export(tmp_path / "maps.npz").header.about["model"] == "sgr + saf"
     both, single = np.load(tmp_path / "maps.npz")["similarity"], []
     for name in ("sgr", "saf"):
         arguments = (f"{name}.tar", "--data", folder, "--vocab", "vocab.json", "--no-maps", "-o", f"{name}.npz")

@@ -61,7 +61,7 @@ def test_maps_and_scores_are_the_models(toy: Path, tmp_path: Path, name: str) ->
         np.testing.assert_array_equal(found["region_box"], np.load(toy / "test_boxes.npy").reshape(-1, 4))
         assert found["image_size"].tolist() == [[WIDTH, HEIGHT]] * 20
         assert found["caption_index"].tolist() == [0, 1, 2, 3, 4] * 20
-    export = attneval.load_export(tmp_path / "maps.npz")
+    export = attneval.open_export(tmp_path / "maps.npz")
     assert export.header.normalised_over == ("regions" if "t2i" in one.directions else "tokens")
     assert export.image_id == [f"test{image}" for image in range(20)]
     assert not export.warnings
@@ -180,7 +180,7 @@ def test_boxes_outside_their_image_are_refused_first(toy: Path, tmp_path: Path) 
     boxes[1, 2] = [0, 0, WIDTH + 0.005, 5]
     np.save(folder / "dev_boxes.npy", boxes)
     export_models([one], open_split(folder, "dev"), target)
-    assert not attneval.load_export(target).warnings
+    assert not attneval.open_export(target).warnings
 
     target.unlink()
     boxes[1, 2, 2] = WIDTH + 0.02

@@ -1,6 +1,6 @@
-"""Work that is shared with other processes, its results in the order of the tasks.
+"""The engine that shares blocks with other processes of this machine; their sums come in the order of the blocks.
 
-Tasks are dealt out in turn before anything begins, and this process takes its share. Another process hands a result
+Blocks are dealt out in turn before anything begins, and this process takes its share. Another process hands a result
 over when it is asked for, so that none is ever more than one result ahead, whatever there is to do.
 """
 
@@ -11,97 +11,111 @@ import pickle
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attneval.errors import AttnevalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
+    from types import TracebackType
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+SHARED_BYTES = 2**21
+"""Maps from which a second process saves more time than it takes to start: some 200 images with 36 regions."""
+
 
 def can_fork() -> bool:
-    """Whether a process can be had in a millisecond: by a copy of this one, while nothing else runs in it."""
+    """Say if a process can be had in a millisecond: by a copy of this one, while nothing else runs in it."""
     return sys.platform == "linux" and threading.active_count() == 1
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def share_out(
-    tasks: Sequence[Task], here: Callable[[Task], Result], there: Callable[[], Callable[[Task], Result]], jobs: int
-) -> Generator[Result, None, None]:
-    """Start other processes, and give the results of tasks, in their order.
+def worthwhile_jobs(size: int) -> int:
+    """Two processes for maps of so many bytes where a second one pays, else one."""
+    return 2 if size >= SHARED_BYTES and can_fork() and processors() > 1 else 1
 
-    Where so many processes are not to be had, this one does everything.
+
+class SharedWork(Generic[Task, Result]):
+    """Tasks that several processes share. Iterating gives their results, in the order of the tasks, once.
+
+    Where so many processes are not to be had, this one does everything. Leaving the context ends the others.
 
     Args:
-        tasks: What is to be done.
-        here: What does a task in this process, and in its forks.
-        there: Called once in a process that is no fork, for what does a task there.
+        tasks: The tasks.
+        scorer: Does one; it is pickled for a process that is no fork of this one.
         jobs: How many processes share the tasks, this one among them.
-
-    Raises:
-        AttnevalError: A process is killed; and whatever a task raises, as if it had been raised here.
     """
-    others: list[_Other[Task, Result]] = []
-    jobs = min(jobs, len(tasks))
-    try:
-        for turn in range(1, jobs):
-            others.append(_Other(here, there, tasks[turn::jobs], others))
-    except OSError:  # the system has no more processes or no memory for one
-        for other in others:
+
+    def __init__(self, tasks: Sequence[Task], scorer: Callable[[Task], Result], jobs: int) -> None:
+        self._tasks, self._scorer = tasks, scorer
+        self._others: list[_Other[Task, Result]] = []
+        jobs = min(jobs, len(tasks))
+        try:
+            for turn in range(1, jobs):
+                self._others.append(_Other(scorer, tasks[turn::jobs], self._others))
+        except OSError:  # the system has no more processes or no memory for one
+            self.stop()
+
+    def __enter__(self) -> Iterator[Result]:
+        return iter(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __iter__(self) -> Iterator[Result]:
+        """Give the results.
+
+        Raises:
+            AttnevalError: A process is killed; and whatever a task raises, as if it had been raised here.
+        """
+        for number, task in enumerate(self._tasks):
+            turn = number % (len(self._others) + 1)
+            yield self._others[turn - 1].result() if turn else self._scorer(task)
+
+    def stop(self) -> None:
+        """End the other processes, whatever they are doing."""
+        for other in self._others:
             other.stop()
-        others = []
-    return _in_turn(tasks, here, others)
+        self._others = []
 
 
-def _in_turn(
-    tasks: Sequence[Task], here: Callable[[Task], Result], others: list[_Other[Task, Result]]
-) -> Generator[Result, None, None]:
-    try:
-        for number, task in enumerate(tasks):
-            turn = number % (len(others) + 1)
-            yield others[turn - 1].result() if turn else here(task)
-    finally:
-        for other in others:
-            other.stop()
+start = SharedWork
+"""See `attneval.evaluation.engines`."""
 
 
 class _Other(Generic[Task, Result]):
     """Another process and its tasks.
 
     Args:
-        here: See `share_out`.
-        there: See `share_out`.
+        scorer: See `SharedWork`.
         tasks: Its tasks.
         earlier: Those started before.
     """
 
     def __init__(
-        self,
-        here: Callable[[Task], Result],
-        there: Callable[[], Callable[[Task], Result]],
-        tasks: Sequence[Task],
-        earlier: Sequence[_Other[Task, Result]],
+        self, scorer: Callable[[Task], Result], tasks: Sequence[Task], earlier: Sequence[_Other[Task, Result]]
     ) -> None:
         from multiprocessing import get_context
 
         forked = can_fork()
         context = get_context("fork") if forked else get_context("spawn")
-        self._results, theirs = context.Pipe(duplex=False)
+        self._results, remote = context.Pipe(duplex=False)
         # A forked process gets this one's ends of all pipes too. Where it did not close them it would not be told that
         # nobody listens any more, and would wait for ever.
         ours = [self._results, *(other._results for other in earlier)] if forked else []  # noqa: SLF001 - the same class
-        do = here if forked else None
-        self._process = context.Process(target=_work, args=(do, there, tasks, theirs, ours), daemon=True)
+        self._process = context.Process(target=_work, args=(scorer, tasks, remote, ours), daemon=True)
         self._process.start()
-        theirs.close()
+        remote.close()
 
     def result(self) -> Result:
         """Wait for the next result."""
@@ -126,28 +140,21 @@ class _ElsewhereError(Exception):
     """The traceback of another process."""
 
 
-def _work(
-    do: Callable[[Any], Any] | None,
-    there: Callable[[], Callable[[Any], Any]],
-    tasks: Sequence[Any],
-    results: Connection,
-    close: Sequence[Connection],
-) -> None:
-    """What another process does."""
+def _work(scorer: Callable[[Any], Any], tasks: Sequence[Any], results: Connection, close: Sequence[Connection]) -> None:
+    """Do the tasks of another process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupted parent ends it
     for connection in close:
         connection.close()
-    try:
+    with suppress(BrokenPipeError):  # nobody waits for results any more
         try:
-            do = do or there()
             for task in tasks:
-                results.send((do(task), None, ""))
+                results.send((scorer(task), None, ""))
+        except BrokenPipeError:
+            raise
         except Exception as error:  # noqa: BLE001 - told to the parent, who raises it
             import traceback
 
             _tell(results, error, traceback.format_exc())
-    except BrokenPipeError:
-        return  # nobody waits for results any more
 
 
 def _tell(results: Connection, error: Exception, where: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import itertools
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,11 +12,12 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of
 from attneval.errors import ExportError, first_of
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 from attneval.export.read.columns import Columns
 from attneval.export.read.regions import Regions
 from attneval.storage.archive import Archive
 from attneval.storage.npy import map_npy
+from attneval.storage.read_files import open_to_read, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,6 @@ Value = TypeVar("Value")
 # Columns of the two layouts of bottom-up features, without the features at the end.
 _LXMERT = ("id", "height", "width", "objects", "objects", "attributes", "attributes", "count", "boxes")
 _BOTTOM_UP = ("id", "width", "height", "count", "boxes")
-_COCO = re.compile(r"COCO_\w+_0*(\d+)")
 
 
 def with_boxes(export: AttentionExport, path: Path) -> AttentionExport:
@@ -100,14 +99,20 @@ def _from_npz(path: Path) -> Boxes:
     if not {"boxes", "image_ids"} <= names or archive.dtype("image_ids").kind not in "Uu":
         raise ExportError(f"{path} needs the members boxes and image_ids (strings); it has {', '.join(archive.names)}")
     kinds = {"boxes": "fi", "box_offset": "i", "image_ids": "bU", "image_ids_offset": "i"}
-    image_ids = list(Columns(archive, Report(path), kinds).texts("image_ids", None))
+    image_ids = list(Columns(archive, FileProblems(path), kinds).texts("image_ids", None))
     boxes = archive.array("boxes")
     offset = archive.array("box_offset") if "box_offset" in names and boxes.ndim == 2 else None
     if offset is None:
         fits = boxes.ndim == 3 and len(boxes) == len(image_ids)
     else:
         fits = offset.shape == (len(image_ids) + 1,)
-        fits = fits and offset[0] == 0 and offset[-1] == len(boxes) and bool((offset[1:] >= offset[:-1]).all())
+        fits = (
+            fits
+            and offset.max(initial=0) <= len(boxes)
+            and offset[0] == 0
+            and offset[-1] == len(boxes)
+            and bool((offset[1:] >= offset[:-1]).all())
+        )
     if not fits or boxes.shape[-1] != 4:
         raise ExportError(
             f"{path}: boxes has shape {boxes.shape}, expected [{len(image_ids)}, R, 4], or [n, 4] and box_offset "
@@ -119,13 +124,10 @@ def _from_npz(path: Path) -> Boxes:
 
 def _from_tsv(path: Path) -> tuple[Boxes, Sizes]:
     rows: list[tuple[str, NDArray[np.floating], tuple[int, int]]] = []
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    rows.append(_row(f"{path} line {number}", line))
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror}") from error
+    with open_to_read(path, error=ExportError, pipes=True) as file, reading(path, error=ExportError):
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                rows.append(_row(f"{path} line {number}", line))
     boxes = _by_name(path, ((image_id, box) for image_id, box, _ in rows))
     return boxes, _by_name(path, ((image_id, size) for image_id, _, size in rows))
 
@@ -147,6 +149,13 @@ def _row(where: str, line: bytes) -> tuple[str, NDArray[np.floating], tuple[int,
         ) from error
 
 
+def coco_number(image_id: str) -> str:
+    """The number in the name of a COCO file, as `COCO_val2014_000000000042`; any other id as it stands."""
+    head, _, number = image_id.rpartition("_")
+    is_coco = head.startswith("COCO_") and number.isascii() and number.isdigit()
+    return (number.lstrip("0") or "0") if is_coco else image_id
+
+
 def _by_name(path: Path, pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
     """What is said of each image, under its id and, for a COCO file name, under the number in it.
 
@@ -155,8 +164,7 @@ def _by_name(path: Path, pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]
     """
     found: dict[str, Value] = {}
     for image_id, value in pairs:
-        match = _COCO.fullmatch(image_id)
-        for name in {image_id, match[1]} if match else {image_id}:
+        for name in {image_id, coco_number(image_id)}:
             if name in found:
                 raise ExportError(f"{path} has image {name} twice", hint="keep one of its rows")
             found[name] = value

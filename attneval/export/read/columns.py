@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.strings import Strings
-    from attneval.export.problems import Report
+    from attneval.export.problems import FileProblems
     from attneval.storage.archive import Members
+
+
+LARGEST = np.iinfo(np.int64).max
+"""The largest number of a column; larger ones would become negative."""
 
 
 class Columns:
@@ -29,7 +33,7 @@ class Columns:
         kinds: What each member may hold, by name: f(loats), i(ntegers), U(nicode strings), b(ytes as u1).
     """
 
-    def __init__(self, members: Members, report: Report, kinds: dict[str, str]) -> None:
+    def __init__(self, members: Members, report: FileProblems, kinds: dict[str, str]) -> None:
         self.members = members
         self.report = report
         for name in members.names:
@@ -71,7 +75,11 @@ class Columns:
         """An integer member as i8, zeros if its shape is wrong."""
         if not self.shaped(name, shape):
             return np.zeros([0 if length is None else length for length in shape], np.int64)
-        return np.array(self.members.array(name), np.int64)
+        values = self.members.array(name)
+        if values.dtype.kind == "u" and values.max(initial=0) > LARGEST:
+            self.report.problem(name, f"holds {values.max()}, which is more than {LARGEST}")
+            return np.zeros(values.shape, np.int64)
+        return np.array(values, np.int64)
 
     def offsets(
         self, name: str, count: int, total: int | None = None, called: Callable[[int], object] = str
@@ -89,7 +97,8 @@ class Columns:
         offset = self.integers(name, count + 1)
         if offset[0] != 0:
             self.report.problem(name, f"starts at {offset[0]}, expected 0")
-        falls = np.flatnonzero(np.diff(offset) < 0)
+        # Differences of numbers of any size might overflow.
+        falls = np.flatnonzero(offset[1:] < offset[:-1])
         if len(falls):
             row = int(falls[0])
             self.report.problem(

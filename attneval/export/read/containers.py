@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.errors import ExportError, first_of
+from attneval.export.read.other_files import refuse_other_files
 from attneval.storage.archive import Archive, Arrays
+from attneval.storage.read_files import open_to_read, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,27 +26,35 @@ def open_members_of(path: Path) -> Members:
         ExportError: It cannot be read, or the package that reads it is not installed.
     """
     if path.suffix == ".safetensors":
-        return Arrays(path, _with_meta(path, _safetensors(path)))
+        return _arrays_of(path, _safetensors(path))
     if path.suffix in {".pt", ".pth"}:
-        return Arrays(path, _with_meta(path, _torch(path)))
+        return _arrays_of(path, _torch(path))
+    refuse_other_files(path)
     return Archive(path)
 
 
-def _safetensors(path: Path) -> dict[str, NDArray[Any]]:
+def _arrays_of(path: Path, arrays: dict[str, tuple[NDArray[Any], str]]) -> Arrays:
+    """The members, each of which is given with the name of the type it had if numpy lacks that."""
+    dtypes = {name: dtype for name, (_, dtype) in arrays.items() if dtype}
+    return Arrays(path, _with_meta(path, {name: array for name, (array, _) in arrays.items()}), dtypes)
+
+
+def _safetensors(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
     try:
         from safetensors import deserialize
     except ImportError as error:
         raise ExportError(f"{path} needs the package safetensors", hint="pip install safetensors") from error
+    data = read_bytes(path, error=ExportError)
     try:
-        tensors = dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror}") from error
+        tensors = dict(deserialize(data))  # type: ignore[no-untyped-call]
     except Exception as error:  # its errors share no base class but this
         raise ExportError(f"{path} is no safetensors file ({error})") from error
     strange = [f"{name} ({tensor['dtype']})" for name, tensor in tensors.items() if tensor["dtype"] not in _DTYPES]
     if strange:
         raise ExportError(f"{path}: {first_of(strange)} has a type that numpy lacks")
-    return {name: _array_of(tensor) for name, tensor in tensors.items()}
+    return {
+        name: (_array_of(tensor), "bfloat16" if tensor["dtype"] == "BF16" else "") for name, tensor in tensors.items()
+    }
 
 
 def _array_of(tensor: dict[str, Any]) -> NDArray[Any]:
@@ -57,13 +67,14 @@ _DTYPES = {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for si
 _DTYPES |= {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?", "BF16": "<u2"}
 
 
-def _torch(path: Path) -> dict[str, NDArray[Any]]:
+def _torch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
     try:
         import torch
     except ImportError as error:
         raise ExportError(f"{path} needs PyTorch", hint="pip install 'attneval[train]'") from error
     import pickle
 
+    open_to_read(path, error=ExportError).close()
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -72,8 +83,6 @@ def _torch(path: Path) -> dict[str, NDArray[Any]]:
             f"{path} cannot be loaded without unpickling foreign objects",
             hint="save a dict of plain tensors, text as UTF-8 bytes with offsets",
         ) from error
-    except OSError as error:
-        raise ExportError(f"{path}: {error.strerror}") from error
     except Exception as error:  # whatever the bytes of some other file lead to
         raise ExportError(f"{path} is no file of torch.save, or it is cut off ({type(error).__name__})") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
@@ -85,7 +94,8 @@ def _torch(path: Path) -> dict[str, NDArray[Any]]:
     objects = [name for name, array in arrays.items() if array.dtype.hasobject]
     if objects:
         raise ExportError(f"{path}: {first_of(objects)} is a list of unequal or foreign things")
-    return arrays
+    brain = [name for name, value in values.items() if str(getattr(value, "dtype", "")) == "torch.bfloat16"]
+    return {name: (array, "bfloat16" if name in brain else "") for name, array in arrays.items()}
 
 
 def _plain(where: str, value: Any) -> NDArray[Any]:

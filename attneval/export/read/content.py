@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.export.read.byte_level import is_byte_level
 from attneval.export.read.tokens import spans_of_tokens
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from attneval.arrays.strings import Strings
     from attneval.export.read.regions import Regions
-    from attneval.storage.archive import Members
 
 KINDS = ("attention", "similarity", "relevance", "logit")
 NORMALISED_OVER = ("regions", "tokens", "none")
@@ -31,11 +32,14 @@ class Header:
     Attributes:
         kind: `attention` (never negative), `similarity`, `relevance` or `logit`.
         normalised_over: The axis over which weights sum to 1: `regions`, `tokens` or `none`.
+        weights_dtype: The type that the weights had when their rows were normalised, if it was coarser than the one
+            they are stored in; empty if that is not known.
         about: The other keys: model, checkpoint, aggregation, preprocess, writer and whatever else was written.
     """
 
     kind: str = "attention"
     normalised_over: str = "none"
+    weights_dtype: str = ""
     about: dict[str, Any] = field(default_factory=dict)
 
 
@@ -84,65 +88,19 @@ class MapBlock:
     start: NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Maps:
-    """The maps of all captions in one direction.
+class StoredMatrix(Protocol):
+    """A matrix that is read by rows.
 
     Attributes:
-        members: Where they are stored.
-        name: The member. Its first axis is either elements or captions.
-        start: i8[N], first element of each caption's block.
-        size: i8[N], elements of each caption's block, padding included.
+        shape: Images and captions.
     """
-
-    members: Members
-    name: str
-    start: NDArray[np.int64]
-    size: NDArray[np.int64]
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of an element."""
-        return int(self.members.dtype(self.name).itemsize)
-
-    def take(self, rows: NDArray[np.int64]) -> MapBlock:
-        """Read the blocks of some captions; one run of captions is mapped, several are copied together."""
-        start, stop = self.start[rows], self.start[rows] + self.size[rows]
-        if not len(rows):
-            return MapBlock(self._elements(0, 0), start)
-        breaks = np.flatnonzero(start[1:] != stop[:-1]) + 1
-        first, last = np.concatenate(([0], breaks)), np.concatenate((breaks, [len(rows)])) - 1
-        pieces = [self._elements(a, b) for a, b in zip(start[first].tolist(), stop[last].tolist(), strict=True)]
-        flat = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        return MapBlock(flat, offsets_of(stop - start)[:-1])
-
-    def _elements(self, start: int, stop: int) -> NDArray[Any]:
-        # Blocks never share an entry of the first axis, so both ends fall on one.
-        width = int(np.prod(self.members.shape(self.name)[1:], dtype=np.int64)) or 1
-        return self.members.window(self.name, start // width, -(-stop // width)).reshape(-1)
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """A stored matrix that is read by rows; each reading maps its rows alone.
-
-    Attributes:
-        members: Where it is stored.
-        name: The member.
-    """
-
-    members: Members
-    name: str
 
     @property
     def shape(self) -> tuple[int, int]:
         """Images and captions."""
-        rows, columns = self.members.shape(self.name)
-        return rows, columns
 
     def rows(self, start: int, stop: int) -> NDArray[np.floating]:
         """f[stop - start, N], the scores of some images."""
-        return self.members.window(self.name, start, stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +148,11 @@ class AttentionExport:
         maps: The maps by direction, `t2i` and `i2t`; empty for an export of similarities alone.
         similarity: Scores of every image with every caption, or None.
         warnings: What is allowed but probably not meant.
+        channel_name: The channels' names, if layer and head do not say it all.
+        mass: What each row of the `t2i` maps summed to before it was normalised over the regions: A * T values of a
+            caption in the order of its rows; None if that is not known.
+        caption_region: i8[N, 2], each caption's window of its image's regions, as first region and number; None if
+            every caption has all of them.
         files: The shards, if there are several.
         file_bound: i8[F+1], first caption of each shard.
         image_file: i8[I], which of the shards describes each image.
@@ -208,8 +171,11 @@ class AttentionExport:
     token_text: TextSource | None
     channel: NDArray[np.int64]
     maps: Mapping[str, MapSource]
-    similarity: Scores | None
+    similarity: StoredMatrix | None
     warnings: tuple[str, ...] = ()
+    channel_name: tuple[str, ...] | None = None
+    mass: MapSource | None = None
+    caption_region: NDArray[np.int64] | None = None
     files: tuple[Path, ...] = ()
     file_bound: NDArray[np.int64] | None = None
     image_file: NDArray[np.int64] | None = None
@@ -227,6 +193,47 @@ class AttentionExport:
             return name
         return f"{self.files[int(np.searchsorted(self.file_bound, row, side='right')) - 1]}: {name}"
 
+    @cached_property
+    def byte_level(self) -> bool:
+        """Whether the tokens' texts are those of a vocabulary that writes bytes as characters."""
+        return self.token_text is not None and is_byte_level(self.token_text, self.token_offset)
+
+    @property
+    def channel_names(self) -> list[str]:
+        """The channels' names, each once: what they are called, or else `L3H5` for layer 3, head 5."""
+        if self.channel_name is not None:
+            return list(self.channel_name)
+        return [_channel_name(number, layer, head) for number, (layer, head) in enumerate(self.channel.tolist())]
+
+    def window(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The regions that the maps of some captions are over.
+
+        Args:
+            rows: i8[k], captions.
+
+        Returns:
+            i8[k], the first of them, counted from their image's first region; i8[k], how many there are. Without
+            windows of captions that is 0 and all regions of their image.
+        """
+        if self.caption_region is not None:
+            first, count = self.caption_region[rows].T
+            return first, count
+        image = self.caption_image[rows]
+        count = self.regions.offset[image + 1] - self.regions.offset[image]
+        return np.zeros(len(rows), np.int64), count
+
+    def row_mass(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """What each row of some captions' `t2i` maps summed to before it was normalised over the regions.
+
+        Args:
+            rows: i8[k], captions.
+
+        Returns:
+            f8[sum A*T], in the order of their rows: by caption, channel and token; a row of mass 0 is undefined. None
+            if the file does not say: then all rows are defined.
+        """
+        return None if self.mass is None else np.asarray(self.mass.take(rows).flat, np.float64)
+
     def tokens(self, rows: NDArray[np.int64]) -> TokenBlock:
         """The tokens of some captions."""
         count = self.token_offset[rows + 1] - self.token_offset[rows]
@@ -237,4 +244,9 @@ class AttentionExport:
             return TokenBlock(self.caption_text.take(rows), offset, span, np.zeros(len(token), np.bool_))
         if self.token_text is None:
             raise ValueError("an export of similarities alone has no tokens")
-        return TokenBlock(*spans_of_tokens(self.token_text.take(token), offset))
+        return TokenBlock(*spans_of_tokens(self.token_text.take(token), offset, byte_level=self.byte_level))
+
+
+def _channel_name(number: int, layer: int, head: int) -> str:
+    name = (f"L{layer}" if layer >= 0 else "") + (f"H{head}" if head >= 0 else "")
+    return name or f"channel {number}"

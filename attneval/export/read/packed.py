@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.ragged import offsets_of
-from attneval.export.read.content import KINDS, NORMALISED_OVER, AttentionExport, Header, Maps, Scores, caption_name
-from attneval.export.read.regions import Regions, grid_offset
+from attneval.arrays.ragged import offsets_of, products
+from attneval.export.read.caption_ids import check_captions
+from attneval.export.read.content import AttentionExport, caption_name
+from attneval.export.read.header import read_header, with_dtype
+from attneval.export.read.maps import Maps, Scores
+from attneval.export.read.regions import Regions
+from attneval.geometry.grids import cell_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from attneval.export.problems import Report
     from attneval.export.read.columns import Columns
     from attneval.export.read.strings import StringColumn
 
-FORMAT_VERSION = (1, 0)
-LAST_INDEX = 2**15 - 1
-"""The largest number of a caption within its image: `caption_index` is i2."""
+
+MOST_CELLS = 2**16
+"""Cells that the grid of an image may have though there are fewer weights: it may have no caption."""
 
 KINDS_OF_MEMBERS = {
     "format": "b",
@@ -43,6 +46,10 @@ KINDS_OF_MEMBERS = {
     "token_text": "bU",
     "token_text_offset": "i",
     "channel": "i",
+    "channel_name": "bU",
+    "channel_name_offset": "i",
+    "caption_region": "i",
+    "row_mass": "f",
     "attention_offset": "i",
     "attention": "f",
     "attention_i2t": "f",
@@ -84,23 +91,27 @@ def load_packed(columns: Columns) -> AttentionExport:
 
     token_offset = np.zeros(captions + 1, np.int64)
     token_span, token_text = None, None
-    channel = np.full((1, 2), -1, np.int64)
+    channel, channel_name = np.full((1, 2), -1, np.int64), None
+    windows = _windows(columns, regions, caption_image, called) if with_maps else None
     maps: dict[str, Maps] = {}
+    mass = None
     if with_maps:
         token_offset = columns.offsets("token_offset", captions, called=called)
         token_span, token_text = _tokens(columns, token_offset, called)
-        if "channel" in columns:
-            channel = columns.integers("channel", None, 2)
-        if not len(channel):
-            report.problem("channel", "is empty, expected a row (layer, head) for each channel")
+        channel, channel_name = _channels(columns)
         columns.shaped("attention", (None,))
         report.stop_if_broken()
         tokens = np.diff(token_offset)
-        regions, maps = _maps(columns, regions, caption_image, tokens, channels=len(channel), called=called)
+        if windows is None:
+            regions = _counted_regions(columns, regions, caption_image, tokens * len(channel))
+        width = np.diff(regions.offset)[caption_image] if windows is None else windows[:, 1]
+        maps = _maps(columns, width, tokens, channels=len(channel), called=called)
+        if "row_mass" in columns and columns.shaped("row_mass", (len(channel) * int(token_offset[-1]),)):
+            mass = Maps(members, "row_mass", len(channel) * token_offset[:-1], len(channel) * tokens)
     report.stop_if_broken()
     return AttentionExport(
         path=members.path,
-        header=header,
+        header=with_dtype(header, members.source_dtype("attention") if maps else ""),
         image_id=image_id,
         image_size=size,
         regions=regions,
@@ -114,88 +125,10 @@ def load_packed(columns: Columns) -> AttentionExport:
         maps=maps,
         similarity=Scores(members, "similarity") if "similarity" in columns else None,
         warnings=tuple(report.warnings),
+        channel_name=channel_name,
+        mass=mass,
+        caption_region=windows,
     )
-
-
-def read_header(report: Report, text: bytes | str, member: str = "format") -> Header:
-    """Read the JSON that says what the maps are; what it leaves out takes the defaults of `Header`."""
-    try:
-        # Python writes NaN and Infinity, which JSON does not have; null is what is undefined here.
-        values = json.loads(text, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
-        report.problem(member, f"is not JSON ({error})")
-        return Header()
-    if not isinstance(values, dict):
-        report.problem(member, f"is {type(values).__name__} JSON, expected an object")
-        return Header()
-    about = dict(values)
-    if member == "format" and "kind" not in about:
-        report.problem(member, "has no 'kind'")
-    # Elsewhere they may be left out.
-    assumed = (None, None) if member == "format" else ("attneval", list(FORMAT_VERSION))
-    _check_version(report, member, about.pop("format", assumed[0]), about.pop("version", assumed[1]))
-    fields = {}
-    for key, known, default in (("kind", KINDS, "attention"), ("normalised_over", NORMALISED_OVER, "none")):
-        fields[key] = about.pop(key, default)
-        if fields[key] not in known:
-            report.problem(member, f"{key} is {fields[key]!r}, expected {', '.join(known)}")
-    return Header(**fields, about=about)
-
-
-def check_captions(
-    report: Report,
-    image_id: list[str],
-    caption_image: NDArray[np.int64],
-    caption_index: NDArray[np.int64],
-    members: tuple[str, str, str] = ("image_id", "caption_image", "caption_index"),
-) -> None:
-    """Note images and captions that are named twice or belong nowhere.
-
-    Args:
-        report: Where problems go.
-        image_id: The images' ids.
-        caption_image: i8[N], row of each caption's image.
-        caption_index: i8[N], which of its image's captions it is.
-        members: The members that these three are from.
-    """
-    images = len(image_id)
-    repeated = _repeated(np.unique(np.array(image_id or [""]), return_inverse=True)[1])
-    report.rows(members[0], repeated[:images], "the same id twice", lambda row: image_id[row])
-    outside = (caption_image < 0) | (caption_image >= images)
-    text = f"points outside the {images} images; captions"
-    if report.rows(members[1], outside, text, lambda row: f"{row} at {caption_image[row]}"):
-        return
-    name = partial(caption_name, image_id, caption_image, caption_index)
-    strange = (caption_index < -1) | (caption_index > LAST_INDEX)
-    if report.rows(members[2], strange, f"is not between -1 and {LAST_INDEX}; captions", name):
-        return
-    key = caption_image * (LAST_INDEX + 1) + caption_index
-    known = np.flatnonzero(caption_index >= 0)
-    twice = np.zeros(len(key), np.bool_)
-    twice[known] = _repeated(key[known])
-    report.rows(members[2], twice, "the same caption twice", name)
-
-
-def _repeated(keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which entries equal an earlier one."""
-    repeated = np.ones(len(keys), np.bool_)
-    repeated[np.unique(keys, return_index=True)[1]] = False
-    return repeated
-
-
-def _check_version(report: Report, member: str, name: Any, version: Any) -> None:
-    if name != "attneval":
-        report.problem(member, f"'format' is {name!r}, expected 'attneval'")
-    # To Python, True is an integer too.
-    numbers = isinstance(version, list) and len(version) == 2 and all(type(n) is int for n in version)
-    if not numbers:
-        report.problem(member, f"'version' is {version!r}, expected {list(FORMAT_VERSION)}")
-    elif version[0] != FORMAT_VERSION[0]:
-        report.problem(
-            member,
-            f"is version {version[0]}.{version[1]}, but this attneval reads version {FORMAT_VERSION[0]}; "
-            "use the attneval that wrote it, or export again",
-        )
 
 
 def _regions(columns: Columns, image_id: list[str]) -> Regions:
@@ -210,13 +143,17 @@ def _regions(columns: Columns, image_id: list[str]) -> Regions:
             return lambda row: f"{image_id[row]} with {values[row].tolist()}"
 
         report.rows("grid_shape", np.any(shape < 1, axis=1), "has no cells; images", named(shape))
+        # Every cell has a weight for each token: a larger grid is that of no map.
+        most = max(math.prod(members.shape("attention")) if "attention" in columns else 0, MOST_CELLS)
+        large = products(np.maximum(shape[:, 0], 0), np.maximum(shape[:, 1], 0)) > most
+        report.rows("grid_shape", large, "has more cells than there are weights; images", named(shape))
         affine = None
         if "grid_affine" in columns and columns.shaped("grid_affine", (images, 4)):
             affine = np.array(members.array("grid_affine"), np.float64)
             bad = np.any(~np.isfinite(affine), axis=1) | np.any(affine[:, :2] <= 0, axis=1)
             report.rows("grid_affine", bad, "needs finite numbers and positive scales; images", named(affine))
         report.stop_if_broken()
-        return Regions(grid_offset(shape), grid_shape=shape, grid_affine=affine, member="grid_shape")
+        return Regions(cell_offset(shape), grid_shape=shape, grid_affine=affine, member="grid_shape")
     if "region_box" in columns:
         columns.require("region_offset")
         columns.shaped("region_box", (None, 4))
@@ -248,41 +185,96 @@ def _tokens(
     return None, columns.strings("token_text", tokens, called=name)
 
 
+def _windows(
+    columns: Columns, regions: Regions, caption_image: NDArray[np.int64], called: Callable[[int], str]
+) -> NDArray[np.int64] | None:
+    """The window i8[N, 2] of its image's regions that each caption's map is over; None if that is all of them."""
+    if "caption_region" not in columns:
+        return None
+    report, name = columns.report, "caption_region"
+    if "region_offset" not in columns:
+        report.problem(name, "is a window of region boxes, but there are no region_box and region_offset")
+    windows = columns.integers(name, len(caption_image), 2)
+    report.stop_if_broken()
+    first, count = windows.T
+    stored = np.diff(regions.offset)[caption_image]
+    # Nothing is added before it is known to be small.
+    bad = (first < 0) | (count < 0) | (first > stored) | (count > stored - np.clip(first, 0, stored))
+    text = "is no (first, count) of the image's regions; captions"
+    report.rows(name, bad, text, lambda row: f"{called(row)} {windows[row].tolist()} of {stored[row]}")
+    report.stop_if_broken()
+    return windows
+
+
+def _channels(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
+    """Layer and head i8[A, 2] of each channel, and the names of channels if they have any."""
+    report = columns.report
+    channel = columns.integers("channel", None, 2) if "channel" in columns else np.full((1, 2), -1, np.int64)
+    if not len(channel):
+        report.problem("channel", "is empty, expected a row (layer, head) for each channel")
+    if "channel_name" not in columns:
+        twice = _repeated_rows(channel)
+        text = "the same (layer, head) twice, and no channel_name tells them apart; channels"
+        report.rows("channel", twice, text, lambda row: f"{row} {channel[row].tolist()}")
+        return channel, None
+    names = tuple(columns.texts("channel_name", len(channel)))
+    flawed = np.array([flaw is not None for flaw in map(flaw_of_name, names)], np.bool_)
+    report.rows("channel_name", flawed, "is no name; channels", lambda row: f"{row} {names[row]!r}")
+    first = {name: row for row, name in reversed([*enumerate(names)])}
+    twice = np.array([first[name] < row for row, name in enumerate(names)], np.bool_)
+    report.rows("channel_name", twice, "the same name twice; channels", lambda row: f"{row} {names[row]!r}")
+    return channel, names
+
+
+def flaw_of_name(name: str) -> str | None:
+    """Why a channel cannot be called so; None if it can."""
+    if not name.strip() or not name.isprintable():
+        return "it is empty or holds what cannot be printed"
+    return "that is what the mean of all channels is called" if name == "all" else None
+
+
+def _repeated_rows(values: NDArray[np.int64]) -> NDArray[np.bool_]:
+    repeated = np.ones(len(values), np.bool_)
+    repeated[np.unique(values, axis=0, return_index=True)[1]] = False
+    return repeated
+
+
 def _maps(
     columns: Columns,
-    regions: Regions,
-    caption_image: NDArray[np.int64],
+    width: NDArray[np.int64],
     tokens: NDArray[np.int64],
     *,
     channels: int,
     called: Callable[[int], str],
-) -> tuple[Regions, dict[str, Maps]]:
-    """The maps, and the regions with their number filled in where only the maps know it."""
+) -> dict[str, Maps]:
+    """The maps, whose blocks have A x T x width weights each."""
     members, report = columns.members, columns.report
     offset = columns.offsets("attention_offset", len(tokens), members.shape("attention")[0], called)
     report.stop_if_broken()
-    size = np.diff(offset)
-    if not regions.known and not regions.offset[-1]:
-        regions = _counted_regions(regions, caption_image, tokens * channels, size)
-    count = np.diff(regions.offset)[caption_image]
-    bad = size != channels * tokens * count
+    size, expected = np.diff(offset), products(np.int64(channels), tokens, width)
+    bad = size != expected
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         report.problem(
             "attention_offset",
-            f"gives caption {called(row)} {size[row]} weights, expected {channels * tokens[row] * count[row]} for "
-            f"{channels} channels x {tokens[row]} tokens x {count[row]} regions ({int(bad.sum())} such captions)",
+            f"gives caption {called(row)} {size[row]} weights, expected {expected[row]} for {channels} channels x "
+            f"{tokens[row]} tokens x {width[row]} regions ({int(bad.sum())} such captions)",
         )
     maps = {"t2i": Maps(members, "attention", offset[:-1], size)}
     if "attention_i2t" in columns and columns.shaped("attention_i2t", members.shape("attention")):
         maps["i2t"] = Maps(members, "attention_i2t", offset[:-1], size)
-    return regions, maps
+    return maps
 
 
 def _counted_regions(
-    regions: Regions, caption_image: NDArray[np.int64], rows: NDArray[np.int64], size: NDArray[np.int64]
+    columns: Columns, regions: Regions, caption_image: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> Regions:
+    """The regions with their number filled in where only the maps know it."""
+    if regions.known or regions.offset[-1]:
+        return regions
+    offset = columns.offsets("attention_offset", len(rows), columns.members.shape("attention")[0])
+    columns.report.stop_if_broken()
     count = np.zeros(len(regions.offset) - 1, np.int64)
     filled = rows > 0
-    count[caption_image[filled]] = size[filled] // rows[filled]
+    count[caption_image[filled]] = np.diff(offset)[filled] // rows[filled]
     return Regions(offsets_of(count))

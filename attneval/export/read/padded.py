@@ -11,9 +11,12 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import first_of
-from attneval.export.read.content import AttentionExport, Header, Maps, Scores, caption_name
-from attneval.export.read.packed import check_captions, read_header
-from attneval.export.read.regions import Regions, grid_offset
+from attneval.export.read.caption_ids import check_captions
+from attneval.export.read.content import AttentionExport, Header, caption_name
+from attneval.export.read.header import read_header, with_dtype
+from attneval.export.read.maps import Maps, Scores
+from attneval.export.read.regions import Regions
+from attneval.geometry.grids import cell_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.strings import Strings
-    from attneval.export.problems import Report
+    from attneval.export.problems import FileProblems
     from attneval.export.read.columns import Columns
 
 KINDS_OF_MEMBERS = {
@@ -86,7 +89,7 @@ def load_padded(columns: Columns) -> AttentionExport:
     report.stop_if_broken()
     return AttentionExport(
         path=members.path,
-        header=header,
+        header=with_dtype(header, members.source_dtype("attn") if maps else ""),
         image_id=image_id,
         image_size=size,
         regions=regions,
@@ -103,7 +106,7 @@ def load_padded(columns: Columns) -> AttentionExport:
     )
 
 
-def _split_ids(report: Report, caption_ids: list[str]) -> tuple[list[str], NDArray[np.int64]]:
+def _split_ids(report: FileProblems, caption_ids: list[str]) -> tuple[list[str], NDArray[np.int64]]:
     """The image id and the number of ``<image id>#<k>``; a caption without a number is matched by its text."""
     names, indices, strange = [], [], []
     for caption_id in caption_ids:
@@ -125,11 +128,30 @@ _NUMBER = re.compile(r"-?[0-9]{1,9}")
 def _tokens(columns: Columns, captions: int) -> tuple[Strings, NDArray[np.int64]]:
     """The words without the padding after each caption's last one, and where each caption's words start."""
     width = columns.members.shape("attn")[1]
+    shape = columns.members.shape("words") if columns.members.dtype("words").kind == "U" else ()
+    if len(shape) == 2 and shape[1] != width:
+        columns.report.problem("words", f"has shape {shape}, expected ({captions}, {width}){_cause(columns, shape[1])}")
+        columns.report.stop_if_broken()
     words = columns.strings("words", captions, width)
     place = np.arange(1, width + 1)
     length = np.where(words.filled().reshape(captions, width), place, 0).max(axis=1, initial=0)
     offset = offsets_of(length)
     return columns.decoded(words, ranges(np.arange(captions) * width, length)), offset
+
+
+def _cause(columns: Columns, words: int) -> str:
+    """What has most often gone wrong where `attn` has another number of rows than `words`."""
+    shape = columns.members.shape("attn")
+    if len(shape) == 4 and shape[2] == words:
+        return (
+            f"; attn {shape} looks like [captions, heads, tokens, regions]: give the mean over heads, or write each "
+            "head as a channel with attneval.ExportWriter(channels=...)"
+        )
+    if 0 < shape[1] - words <= 2:
+        return "; special tokens such as [CLS] and [SEP] need a word for each row, or their rows left out"
+    if len(shape) == 3 and shape[2] == words:
+        return f"; attn {shape} looks transposed: its rows are tokens and its columns are regions"
+    return ""
 
 
 def _maps(columns: Columns) -> dict[str, Maps]:
@@ -148,12 +170,16 @@ def _regions(columns: Columns, caption_image: NDArray[np.int64], images: int, ca
     shape = members.shape("attn")
     if len(shape) == 4:
         if "boxes" in columns:
-            report.problem("boxes", "stand beside a grid of patches; leave them out, or give attn as [N, T, R]")
+            report.problem(
+                "boxes",
+                f"stand beside attn {shape}, which is a grid of patches [N, T, H, W]; leave them out, or give attn as "
+                "[N, T, R]: several heads as their mean, or as channels with attneval.ExportWriter(channels=...)",
+            )
         if not min(shape[2:]):
             report.problem("attn", f"has shape {shape}: a grid of patches without a cell")
         report.stop_if_broken()
         grid = np.tile(np.array(shape[2:], np.int64), (images, 1))
-        return Regions(grid_offset(grid), grid_shape=grid, member="attn")
+        return Regions(cell_offset(grid), grid_shape=grid, member="attn")
     offset = np.arange(images + 1, dtype=np.int64) * shape[2]
     if "boxes" not in columns:
         return Regions(offset)

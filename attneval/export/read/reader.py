@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,11 @@ import numpy as np
 
 from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
-from attneval.export.problems import Report
+from attneval.export.lints import lint
+from attneval.export.problems import FileProblems
 from attneval.export.read.columns import Columns
+from attneval.export.read.layouts import is_packed
+from attneval.export.read.other_files import refuse_other_files
 from attneval.export.read.strings import StringColumn
 from attneval.storage.archive import Archive
 
@@ -35,26 +39,17 @@ def open_export(path: str | Path) -> AttentionExport:
         ExportError: The file is no `.npz`, or its columns break the format.
     """
     path = Path(path)
-    return open_members(Archive(path), Report(path))
+    refuse_other_files(path)
+    return open_members(Archive(path), FileProblems(path))
 
 
-def open_members(members: Members, report: Report) -> AttentionExport:
+def open_members(members: Members, report: FileProblems) -> AttentionExport:
     """Open named arrays in either layout.
 
     Raises:
         ExportError: The columns break the format.
     """
-    names = set(members.names)
-    is_packed = bool(names & {"format", "attention", "image_id", "caption_image"})
-    is_padded = bool(names & {"attn", "caption_ids", "words"})
-    if is_packed and is_padded:
-        raise ExportError(f"{members.path} mixes the packed and the padded layout: {', '.join(members.names)}")
-    if not is_packed and not is_padded:
-        raise ExportError(
-            f"{members.path} is no attention export; its members are {', '.join(members.names) or 'none'}",
-            hint="it needs attn, words, caption_ids and boxes, or the packed layout's members",
-        )
-    if is_packed:
+    if is_packed(members):
         from attneval.export.read.packed import KINDS_OF_MEMBERS, load_packed
 
         return load_packed(Columns(members, report, KINDS_OF_MEMBERS))
@@ -74,12 +69,13 @@ def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
     """Every problem of an export, reading all of it.
 
     Returns:
-        The problems, and the export if it could be opened.
+        The problems, and the export if it could be opened; without any problem, its warnings hold what looks wrong.
 
     Raises:
         ExportError: The file is no `.npz` at all, or a member cannot be read.
     """
-    archive, report = Archive(path), Report(path)
+    refuse_other_files(path)
+    archive, report = Archive(path), FileProblems(path)
     broken = archive.broken()
     damage = [] if broken is None else [f"{broken}: is damaged: its checksum is wrong"]
     export = None
@@ -89,10 +85,12 @@ def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
     except ExportError:
         if not damage and not report.problems:
             raise
+    if export is not None and not damage and not report.problems:
+        export = replace(export, warnings=(*export.warnings, *map(str, lint(export))))
     return damage + report.problems, export
 
 
-def _look_at_everything(report: Report, export: AttentionExport) -> None:
+def _look_at_everything(report: FileProblems, export: AttentionExport) -> None:
     check_images(report, export)
     columns = [column for column in (export.caption_text, export.token_text) if isinstance(column, StringColumn)]
     unreadable = sum(column.check(report) for column in columns)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.ragged import ranges
+from attneval.geometry.grids import cell_boxes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,19 +54,8 @@ class Regions:
             return self.box[ranges(start, count)].astype(np.float64)
         if self.grid_shape is None:
             raise ValueError("these regions have no boxes")
-        shape = np.asarray(self.grid_shape, np.int64)[images]
-        if self.grid_affine is None:
-            affine = np.concatenate((size / shape[:, ::-1], np.zeros_like(size, np.float64)), axis=1)
-        else:
-            affine = np.asarray(self.grid_affine, np.float64)[images]
-        count = shape.prod(axis=1)
-        image = np.repeat(np.arange(len(images)), count)
-        cell = np.arange(len(image)) - np.repeat(offsets_of(count)[:-1], count)
-        corner = np.stack((cell % shape[image, 1], cell // shape[image, 1]), axis=1)
-        scale, shift = affine[image, :2], affine[image, 2:]
-        box = np.concatenate((corner * scale + shift, (corner + 1) * scale + shift), axis=1)
-        limit = np.tile(size, 2)[image].astype(np.float64)
-        return np.clip(box, 0, limit, out=box)
+        affine = None if self.grid_affine is None else np.asarray(self.grid_affine, np.float64)[images]
+        return cell_boxes(np.asarray(self.grid_shape, np.int64)[images], affine, size)
 
     def real(self, images: NDArray[np.intp], size: NDArray[np.int64] | None) -> NDArray[np.bool_]:
         """Which of some images' regions, one image after the other, are more than padding: b[sum R].
@@ -78,8 +68,3 @@ class Regions:
             return np.ones(int((self.offset[images + 1] - self.offset[images]).sum()), np.bool_)
         box = self.boxes(images, np.zeros((len(images), 2), np.int64) if size is None else size)
         return np.asarray((box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1]))
-
-
-def grid_offset(shape: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Region offsets of images whose regions are the cells of i[I, 2] grids."""
-    return offsets_of(np.asarray(shape, np.int64).prod(axis=1))

@@ -14,6 +14,7 @@ from attneval.arrays.strings import Strings
 from attneval.errors import ExportError
 from attneval.export.read.content import MapBlock
 from attneval.export.read.regions import Regions
+from attneval.export.weight_checks import coarsest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,7 @@ def join_shards(shards: Sequence[AttentionExport]) -> AttentionExport:
     return replace(
         first,
         path=Path(f"{len(shards)} shards"),
+        header=replace(first.header, weights_dtype=coarsest(shard.header.weights_dtype for shard in shards)),
         files=tuple(shard.path for shard in shards),
         file_bound=captions,
         image_file=np.array([s for s, _ in home], np.int64),
@@ -69,12 +71,19 @@ def join_shards(shards: Sequence[AttentionExport]) -> AttentionExport:
         else np.concatenate([shard.token_span for shard in shards if shard.token_span is not None]),
         token_text=_texts([shard.token_text for shard in shards], tokens),
         maps={name: _JoinedMaps([shard.maps[name] for shard in shards], captions) for name in first.maps},
+        mass=None if first.mass is None else _JoinedMaps([s.mass for s in shards if s.mass is not None], captions),
+        caption_region=None
+        if first.caption_region is None
+        else np.concatenate([shard.caption_region for shard in shards if shard.caption_region is not None]),
         similarity=None,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-_TRAITS = ("kind", "normalised_over", "channels", "maps", "image_size", "grid", "grid_affine", "token_text")
+_TRAITS = (
+    *("kind", "normalised_over", "channels", "channel_name", "row_mass", "caption_region", "maps"),
+    *("image_size", "grid", "grid_affine", "token_text"),
+)
 
 
 def _traits(shard: AttentionExport) -> tuple[Any, ...]:
@@ -83,6 +92,9 @@ def _traits(shard: AttentionExport) -> tuple[Any, ...]:
         shard.header.kind,
         shard.header.normalised_over,
         shard.channel.tolist(),
+        shard.channel_name,
+        shard.mass is None,
+        shard.caption_region is None,
         sorted(shard.maps),
         shard.image_size is None,
         "grid" if regions.grid_shape is not None else regions.known,

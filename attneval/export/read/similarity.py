@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import ExportError
+from attneval.export.lint_weights import repeated_rows
 from attneval.export.read.reader import open_export
 from attneval.storage.npy import map_npy
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from attneval.export.read.content import AttentionExport
     from attneval.metrics.ranks import Matrix
+
+
+REPEATS_SOUGHT = 50
+"""Rows of a matrix among which repeated ones are looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +113,13 @@ def _open(path: Path, export: AttentionExport | None) -> Similarity:
             f"{path} holds {array.dtype}{list(array.shape)}, expected a matrix of floats, images x captions"
         )
     images, captions = array.shape
+    repeats = repeated_rows(np.asarray(array[:REPEATS_SOUGHT]))
+    if repeats > 1:
+        raise ExportError(
+            f"{path} has shape {array.shape}, and its rows are repeated {repeats} times each: features of repeated "
+            "images were scored, so that no caption finds its image among its copies",
+            hint=f"keep every row once: np.save({str(path)!r}, np.load({str(path)!r})[::{repeats}])",
+        )
     if export is not None:
         if (images, captions) != (len(export.image_id), len(export.caption_image)):
             raise ExportError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.arrays.strings import Strings
-from attneval.export.problems import Report
+from attneval.export.problems import FileProblems
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,12 +48,12 @@ class StringColumn:
         try:
             return self._decoded(rows)
         except ValueError:
-            report = Report(self.members.path)
+            report = FileProblems(self.members.path)
             self._note(report, rows)
             report.stop_if_broken()
             raise
 
-    def check(self, report: Report) -> bool:
+    def check(self, report: FileProblems) -> bool:
         """Note the strings that are no text, and return whether there was any."""
         found = False
         for start in range(0, self.count, _STRINGS_AT_ONCE):
@@ -80,7 +80,7 @@ class StringColumn:
         data = data[start[0] : stop[-1]] if joined and len(rows) else data[ranges(start, stop - start)]
         return Strings.from_utf8(data, offsets_of(stop - start))
 
-    def _note(self, report: Report, rows: NDArray[np.int64]) -> None:
+    def _note(self, report: FileProblems, rows: NDArray[np.int64]) -> None:
         """Decode some strings one by one, to say which of them are no text."""
         flaws = [self._flaw(rows[k : k + 1]) for k in range(len(rows))]
         bad = np.array([bool(flaw) for flaw in flaws], np.bool_)

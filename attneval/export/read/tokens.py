@@ -16,6 +16,7 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of
 from attneval.arrays.strings import Strings, code_points
+from attneval.export.read.byte_level import BYTE_OF, is_byte_level
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,27 +26,17 @@ _UNKNOWN = re.compile(r"[<\[]\W*unk(nown)?\W*[>\]]", re.IGNORECASE)
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _IS_TEXT, _IS_BYTE, _IS_SPECIAL, _IS_UNKNOWN = range(4)
 _END_OF_WORD = code_points("</w>")
-_BYTE_LEVEL_SPACE = ord("Ġ")
-
-
-def _byte_alphabet() -> dict[str, int]:
-    """The character that GPT-2's byte-level vocabulary writes for each byte."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = (byte for byte in range(0x100) if byte not in printable)
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + k): byte for k, byte in enumerate(others)}
-
-
-_BYTE_OF = _byte_alphabet()
 
 
 def spans_of_tokens(
-    tokens: Strings, offset: NDArray[np.int64]
+    tokens: Strings, offset: NDArray[np.int64], *, byte_level: bool | None = None
 ) -> tuple[Strings, NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Join the tokens of each caption into a text and say where in it each token lies.
 
     Args:
         tokens: All tokens' texts.
         offset: i8[k+1], first token of each caption.
+        byte_level: Whether the vocabulary writes bytes as characters; None decides it by these tokens alone.
 
     Returns:
         The texts; `offset` again; i8[sum T, 2] half-open spans of code points, (-1, -1) for special tokens; and
@@ -60,12 +51,12 @@ def spans_of_tokens(
     special[marked] = (kinds == _IS_SPECIAL) | (kinds == _IS_UNKNOWN)
     unknown[marked] = kinds == _IS_UNKNOWN
     special |= first == 0
-    byte_level = np.zeros(len(tokens), np.bool_)
-    if (first == _BYTE_LEVEL_SPACE).any():
-        in_bytes = True
-        caption = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
-        byte_level = np.bincount(caption, first == _BYTE_LEVEL_SPACE, len(offset) - 1)[caption] > 0
-    code, start, stop = _decoded(tokens, offset, special, byte_level) if in_bytes else _plain(tokens, special)
+    if byte_level is None:
+        byte_level = is_byte_level(tokens, offset)
+    in_bytes |= byte_level and bool(tokens.code.max(initial=0) > ord("~"))
+    code, start, stop = (
+        _decoded(tokens, offset, special, byte_level=byte_level) if in_bytes else _plain(tokens, special)
+    )
     token_bound = np.append(start, len(code))
     text = Strings(code, token_bound[offset])
     span = np.stack((start, stop), axis=1) - np.repeat(text.offset[:-1], np.diff(offset))[:, None]
@@ -107,11 +98,11 @@ def _plain(
 
 
 def _decoded(
-    tokens: Strings, offset: NDArray[np.int64], special: NDArray[np.bool_], byte_level: NDArray[np.bool_]
+    tokens: Strings, offset: NDArray[np.int64], special: NDArray[np.bool_], *, byte_level: bool
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
     """As `_plain`, through bytes; a token that holds part of a character gets the span of the whole."""
-    rows = zip(tokens, special.tolist(), byte_level.tolist(), strict=True)
-    pieces = [b"" if skip else _bytes_of(token, in_bytes) for token, skip, in_bytes in rows]
+    rows = zip(tokens, special.tolist(), strict=True)
+    pieces = [b"" if skip else _bytes_of(token, byte_level=byte_level) for token, skip in rows]
     # A space after each caption keeps characters that are cut at its end from growing together with the next one.
     caption = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
     byte = offsets_of([len(piece) for piece in pieces])
@@ -127,10 +118,10 @@ def _decoded(
     return np.delete(code, character[space]), start, np.where(byte[1:] > byte[:-1], last + 1, start)
 
 
-def _bytes_of(token: str, byte_level: bool) -> bytes:  # noqa: FBT001 - one of two alphabets
+def _bytes_of(token: str, *, byte_level: bool) -> bytes:
     if match := _BYTE.fullmatch(token):
         return bytes([int(match[1], 16)])
     token = token.removesuffix("</w>")
-    if byte_level and all(character in _BYTE_OF for character in token):
-        return bytes(map(_BYTE_OF.__getitem__, token))
+    if byte_level and all(character in BYTE_OF for character in token):
+        return bytes(map(BYTE_OF.__getitem__, token))
     return token.encode("utf-8", "surrogatepass")

@@ -10,101 +10,20 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of
 from attneval.errors import ExportError
 from attneval.export.checks import spans_outside
-from attneval.export.read.packed import LAST_INDEX
+from attneval.export.read.caption_ids import LAST_INDEX
+from attneval.export.write.numbers import numbers
+from attneval.export.write.texts import Text, lengths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
 
-def caption_called(path: Path, image_ids: Sequence[str], indices: Sequence[int] | None, row: int) -> str:
-    """Where a caption is, for messages."""
+def caption_name(image_ids: Sequence[Any], indices: Sequence[int] | None, row: int) -> str:
+    """How a caption is called in messages: ``36979#2``, or ``36979#?`` if it has no number."""
     number = -1 if indices is None else indices[row]
-    return f"{path}: caption {image_ids[row]}#{'?' if number == -1 else number}"
-
-
-def numbers(values: ArrayLike, dtype: Any, what: str) -> NDArray[Any]:
-    """Numbers as an array of a type.
-
-    Raises:
-        ExportError: They are none, of unequal lengths, or too large for it.
-    """
-    wanted = np.dtype(dtype)
-    try:
-        given = np.asarray(values)
-        if given.dtype.kind in "fiu" and np.can_cast(given.dtype, wanted):
-            return given.astype(wanted, copy=False)
-        if given.size and given.dtype.kind not in ("iu" if wanted.kind == "i" else "fiu"):
-            raise ExportError(f"{what}: holds {given.dtype}, expected {wanted}")
-        if wanted.kind == "f":
-            with np.errstate(over="raise"):
-                return given.astype(wanted)
-        array = given.astype(wanted)
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise ExportError(f"{what}: cannot be stored as {wanted} ({error})") from None
-    if not (given == array).all():
-        raise ExportError(f"{what}: {given[given != array][0]} does not fit into {wanted}")
-    return array
-
-
-@dataclass(frozen=True, eq=False)
-class Text:
-    """Strings that can be stored.
-
-    Attributes:
-        data: All of them, one after the other, as UTF-8.
-        size: i8[S], how many bytes each has.
-        length: i8[S], how many code points each has.
-    """
-
-    data: bytes
-    size: NDArray[np.int64]
-    length: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, texts: Sequence[str], called: Callable[[int], str]) -> Text:
-        """Check strings.
-
-        Args:
-            texts: The strings.
-            called: Where one of them is, for messages.
-
-        Raises:
-            ExportError: One of them is no string, or holds lone surrogates.
-        """
-        try:
-            whole = "".join(texts)
-            data = whole.encode("utf-8")
-        except (TypeError, UnicodeEncodeError):
-            row = next(row for row, text in enumerate(texts) if not _is_text(text))
-            raise ExportError(f"{called(row)}: {texts[row]!r} is no text") from None
-        length = _lengths(texts)
-        if len(data) == len(whole):
-            return cls(data, length, length)
-        return cls(data, _lengths([text.encode("utf-8") for text in texts]), length)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Text]) -> Text:
-        """Strings one after the other."""
-        return cls(
-            b"".join([part.data for part in parts]),
-            np.concatenate([part.size for part in parts]),
-            np.concatenate([part.length for part in parts]),
-        )
-
-    def members(self, name: str) -> dict[str, NDArray[Any]]:
-        """The strings as a member of UTF-8 bytes, and its offsets."""
-        return {name: np.frombuffer(self.data, np.uint8), f"{name}_offset": offsets_of(self.size)}
-
-
-def _lengths(values: Sequence[Any]) -> NDArray[np.int64]:
-    return np.fromiter(map(len, values), np.int64, len(values))
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+    return f"{image_ids[row]}#{'?' if number == -1 else number}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +37,7 @@ class Captions:
         text: Their texts: the given ones, or else their tokens with spaces between; or None.
         token: All tokens' texts, or None.
         span: i4[sum T, 2], all tokens' spans, or None.
+        window: i8[B, 2], (first, count) of the regions of its image that each one's map is over, or None.
     """
 
     image: NDArray[np.int64]
@@ -126,9 +46,10 @@ class Captions:
     text: Text | None
     token: Text | None
     span: NDArray[np.int32] | None
+    window: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(
+    def from_arguments(
         cls,
         image: NDArray[np.int64],
         called: Callable[[int], str],
@@ -137,6 +58,7 @@ class Captions:
         texts: Sequence[str] | None,
         spans: Sequence[ArrayLike] | None,
         tokens: Sequence[Sequence[str]] | None,
+        window: NDArray[np.int64] | None = None,
     ) -> Captions:
         """Check captions as `ExportWriter.add_captions` takes them.
 
@@ -147,6 +69,7 @@ class Captions:
             texts: Their texts.
             spans: Per caption i[T_c, 2].
             tokens: Per caption the texts of its T_c tokens.
+            window: i8[B, 2], the window of its image's regions that each one's map is over.
 
         Raises:
             ExportError: A number, a text or a span cannot be stored, or would be refused when it is read.
@@ -160,18 +83,18 @@ class Captions:
             raise ExportError(f"{called(row)}: index {index[row]} is not between -1 and {LAST_INDEX}")
         length, token, span = np.zeros(len(image), np.int64), None, None
         if tokens is not None:
-            length = _lengths(tokens)
-            token = Text.of(
+            length = lengths(tokens)
+            token = Text.from_texts(
                 [text for own in tokens for text in own],
                 lambda row: f"{called(int(np.searchsorted(np.cumsum(length), row, side='right')))}: token",
             )
             texts = [" ".join(own) for own in tokens] if texts is None else texts
-        text = None if texts is None else Text.of(texts, lambda row: f"{called(row)}: text")
+        text = None if texts is None else Text.from_texts(texts, lambda row: f"{called(row)}: text")
         if spans is not None and text is not None:
             pairs, length = _pairs(spans, called)
             _refuse_outside(pairs, length, text, called)
             span = pairs.astype(np.int32, copy=False)
-        return cls(image, index, length, text, token, span)
+        return cls(image, index, length, text, token, span, window)
 
     def keys_beside(self, known: set[int], called: Callable[[int], str]) -> set[int]:
         """A key for each caption that has a number within its image.
@@ -198,6 +121,7 @@ class Captions:
         texts = [part.text for part in parts if part.text is not None]
         tokens = [part.token for part in parts if part.token is not None]
         spans = [part.span for part in parts if part.span is not None]
+        windows = [part.window for part in parts if part.window is not None]
         return cls(
             np.concatenate([none, *(part.image for part in parts)]),
             np.concatenate([none, *(part.index for part in parts)]),
@@ -205,6 +129,7 @@ class Captions:
             Text.joined(texts) if texts else None,
             Text.joined(tokens) if tokens else None,
             np.concatenate(spans) if spans else None,
+            np.concatenate(windows) if windows else None,
         )
 
 
@@ -217,8 +142,8 @@ def _pairs(spans: Sequence[ArrayLike], called: Callable[[int], str]) -> tuple[ND
     if joined.ndim != 2 or joined.shape[1] != 2 or joined.dtype.kind != "i":
         # Captions without tokens look like anything; what is wrong is known of each caption alone.
         pairs = [_pairs_of_one(own, f"{called(row)}: spans") for row, own in enumerate(spans)]
-        return np.concatenate([*pairs, np.zeros((0, 2), np.int64)]), _lengths(pairs)
-    return joined, _lengths(spans)
+        return np.concatenate([*pairs, np.zeros((0, 2), np.int64)]), lengths(pairs)
+    return joined, lengths(spans)
 
 
 def _pairs_of_one(spans: ArrayLike, what: str) -> NDArray[np.int64]:
@@ -240,38 +165,3 @@ def _refuse_outside(
             f"{called(row)}: token {token - int(offset[row])} has the span {span[token].tolist()}, but the text has "
             f"{text.length[row]} code points"
         )
-
-
-def real_weights(
-    maps: NDArray[np.floating], length: NDArray[np.int64], regions: NDArray[np.int64], channels: int, what: str
-) -> NDArray[np.floating]:
-    """The weights of a padded batch that are no padding.
-
-    Args:
-        maps: f[B, T, R], or f[B, A, T, R] with several channels.
-        length: i8[B], each caption's tokens.
-        regions: i8[B], the regions of its image.
-        channels: A.
-        what: The file, the member and the captions, for messages.
-
-    Returns:
-        Each caption as [A, T_c, R_i], one after the other in any shape.
-
-    Raises:
-        ExportError: The maps have another shape.
-    """
-    if maps.ndim == 3 and channels == 1:
-        maps = maps[:, None]
-    longest, most = length.max(), regions.max()
-    fits = maps.ndim == 4 and maps.shape[:2] == (len(length), channels)
-    if not fits or maps.shape[2] < longest or maps.shape[3] < most:
-        raise ExportError(
-            f"{what} has shape {maps.shape}, expected {len(length)} captions x {channels} channels x "
-            f"{longest} tokens x {most} regions"
-        )
-    keep = np.arange(maps.shape[2]) < np.repeat(length, channels)[:, None]
-    data = maps.reshape(keep.size, maps.shape[3]).compress(keep.ravel(), axis=0)
-    if regions.min() < maps.shape[3]:
-        own = np.repeat(regions, length * channels)
-        data = data[np.arange(maps.shape[3]) < own[:, None]]
-    return data

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attneval._version import __version__
 from attneval.errors import ExportError
 from attneval.export.read.content import KINDS, NORMALISED_OVER
-from attneval.export.read.packed import FORMAT_VERSION
+from attneval.export.read.header import FIRST_VERSION, FORMAT_VERSION
+from attneval.export.weight_checks import SUM_TOLERANCE, coarsest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,9 +35,19 @@ class Description:
                 hint=f"kind is {', '.join(KINDS)}; normalised_over is {', '.join(NORMALISED_OVER)}",
             )
         self._path = path
-        self._own: dict[str, Any] = {"format": "attneval", "version": list(FORMAT_VERSION)}
+        self._own: dict[str, Any] = {"format": "attneval", "version": list(FIRST_VERSION)}
         self._own |= {"kind": kind, "normalised_over": normalised_over}
         self._about: dict[str, Any] = {"writer": f"attneval {__version__}"}
+
+    def use_version_1_1(self) -> None:
+        """Say that the file holds what version 1.0 had not."""
+        self._own["version"] = list(FORMAT_VERSION)
+
+    def note_dtype(self, dtype: str) -> None:
+        """Remember the type of some weights: the coarsest is said, if it is coarser than single precision."""
+        if dtype in SUM_TOLERANCE:
+            self._own["weights_dtype"] = coarsest([dtype, self._own.get("weights_dtype", "")])
+            self.use_version_1_1()
 
     def add(self, about: Mapping[str, Any]) -> None:
         """Say more.

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.ragged import offsets_of
+from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import ExportError
-from attneval.export.write.captions import Text, numbers
+from attneval.export.write.numbers import id_texts, numbers
+from attneval.export.write.texts import Text
+from attneval.geometry.grids import cell_boxes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -41,15 +43,18 @@ class Images:
         self.row_of: dict[str, int] = {}
         self._path = path
         self._blocks: dict[str, list[NDArray[Any]]] = {}
-        self._regions = array("q")
+        self._regions, self._first, self._grid = array("q"), array("q"), array("q")
+        # One byte for each region: whether it has an area.
+        self._real = bytearray()
 
-    def add(self, image_ids: Sequence[str], **given: Any) -> None:
+    def add(self, image_ids: Sequence[str | int], **given: Any) -> None:
         """Add B images, of which some of `size`, `boxes`, `grid` and `affine` are given; see `ExportWriter`.
 
         Raises:
             ExportError: An image is there already, is described otherwise than those before it, or is no image; then
                 none of them is added.
         """
+        image_ids = id_texts(image_ids)
         count = len(image_ids)
         if not count:
             return
@@ -57,7 +62,7 @@ class Images:
         def called(row: int) -> str:
             return f"{self._path}: image {image_ids[row]}"
 
-        Text.of(image_ids, called)
+        Text.from_texts(image_ids, called)
         rows = dict(zip(image_ids, range(len(self.row_of), len(self.row_of) + count), strict=True))
         if len(rows) < count or not self.row_of.keys().isdisjoint(rows):
             row = next(row for row, own in enumerate(image_ids) if own in self.row_of or own in image_ids[:row])
@@ -82,23 +87,66 @@ class Images:
         for name, column in columns.items():
             self._blocks.setdefault(name, []).append(column)
         if "grid" in columns:
-            self._regions.extend(columns["grid"].astype(np.int64).prod(axis=1).tolist())
+            self._grid.extend(columns["grid"].ravel().tolist())
+            sizes = columns["grid"].astype(np.int64).prod(axis=1).tolist()
         else:
-            self._regions.extend(map(len, each["boxes"]))
+            sizes = list(map(len, each["boxes"]))
+        self._first.extend((len(self._real) + offsets_of(sizes)[:-1]).tolist())
+        self._regions.extend(sizes)
+        self._real += _with_area(columns, sum(sizes)).tobytes()
         self.row_of |= rows
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether the images have boxes, and no grids."""
+        return "boxes" in self._blocks
 
     def regions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many regions some images have."""
         return np.frombuffer(self._regions, np.int64)[rows]
 
+    def real(self, rows: NDArray[np.int64], first: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Find the regions of windows of some images that have an area.
+
+        Args:
+            rows: i8[k], images.
+            first: i8[k], the first region of each window within its image.
+            count: i8[k], how many regions it has.
+
+        Returns:
+            b[sum count].
+        """
+        start = np.frombuffer(self._first, np.int64)[rows] + first
+        return np.frombuffer(self._real, np.bool_)[ranges(start, count)]
+
+    def grid(self, rows: NDArray[np.int64]) -> tuple[int, int] | None:
+        """The grid that some images have, if it is one and the same of them all."""
+        if not self._grid:
+            return None
+        grids = np.frombuffer(self._grid, np.int64).reshape(-1, 2)[rows]
+        height, width = grids[0].tolist()
+        return (height, width) if (grids == grids[0]).all() else None
+
     def members(self) -> dict[str, NDArray[Any]]:
         """The members that describe the images."""
-        found = Text.of(list(self.row_of), str).members("image_id")
+        found = Text.from_texts(list(self.row_of), str).members("image_id")
         for name, blocks in self._blocks.items():
             if name == "boxes":
                 found["region_offset"] = offsets_of(np.array(self._regions))
             found[_MEMBERS[name]] = np.concatenate(blocks)
         return found
+
+
+def _with_area(columns: Mapping[str, NDArray[Any]], regions: int) -> NDArray[np.bool_]:
+    """b[regions], regions of some images that have an area within them; all cells if the size is not known."""
+    if "boxes" in columns:
+        box = columns["boxes"].reshape(-1, 4)
+    elif "affine" in columns and "size" in columns:
+        grid, affine = columns["grid"].astype(np.int64), columns["affine"].astype(np.float64)
+        box = cell_boxes(grid, affine, columns["size"].astype(np.int64))
+    else:
+        return np.ones(regions, np.bool_)
+    return np.asarray((box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1]))
 
 
 def _numbers_of(name: str, values: Any, count: int, called: Callable[[int], str]) -> NDArray[Any] | list[NDArray[Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,12 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of
 from attneval.errors import ExportError
-from attneval.export.write.captions import Captions, caption_called, numbers, real_weights
+from attneval.export.write.batch import GivenCaptions, MapFormat
+from attneval.export.write.captions import Captions
+from attneval.export.write.channels import Channels
 from attneval.export.write.description import Description
 from attneval.export.write.images import Images
+from attneval.export.write.numbers import numbers
 from attneval.storage.npz import GrowingNpz
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
+
+    from attneval.export.write.batch import Mass
 
 
 class ExportWriter:
@@ -33,6 +37,10 @@ class ExportWriter:
         kind: `attention`, `similarity`, `relevance` or `logit`.
         normalised_over: `regions`, `tokens` or `none`: the axis over which weights sum to 1.
         channels: Layer and head of each channel, -1 where reduced over; one map per caption by default.
+        channel_names: A name for each channel, where layer and head do not say it all ("decoder.cross.3", "step 10").
+        weights_dtype: The type that the weights had when their rows were normalised; by default that in which they are
+            given. Sums of `bfloat16` and `float16` weights are allowed to be farther from 1.
+        check: Refuse weights that a reader would: NaN, infinity, negative attention, rows that do not sum to 1.
         dtype: `float32`, or `float16` for half the size: enough for weights that sum to 1 over few regions, too
             coarse for similarities, whose largest values then tie.
         about: Whatever else should be known: model, checkpoint, aggregation, preprocess, ...
@@ -54,7 +62,10 @@ class ExportWriter:
         kind: str = "attention",
         normalised_over: str = "none",
         channels: Sequence[tuple[int, int]] = ((-1, -1),),
+        channel_names: Sequence[str] | None = None,
         dtype: str = "float32",
+        weights_dtype: str | None = None,
+        check: bool = True,
         **about: Any,
     ) -> None:
         self.path = Path(path)
@@ -62,10 +73,12 @@ class ExportWriter:
         self._description.add(about)
         if dtype not in {"float32", "float16"}:
             raise ExportError(f"dtype {dtype!r} cannot be stored", hint="use float32 or float16")
-        self._dtype = np.dtype(dtype)
-        self._channels = numbers(channels, np.int16, f"{path}: channels")
-        if self._channels.shape[1:] != (2,) or not len(self._channels):
-            raise ExportError(f"{path}: channels have shape {self._channels.shape}, expected (layer, head) of each")
+        self._channels = Channels(self.path, channels, channel_names)
+        if self._channels.named:
+            self._description.use_version_1_1()
+        self._form = MapFormat(
+            self.path, np.dtype(dtype), len(self._channels), kind, normalised_over, weights_dtype, check
+        )
         self._images = Images(self.path)
         self._given: frozenset[str] = frozenset()
         self._keys: set[int] = set()
@@ -84,7 +97,7 @@ class ExportWriter:
 
     def add_image(
         self,
-        image_id: str,
+        image_id: str | int,
         *,
         size: tuple[int, int] | None = None,
         boxes: ArrayLike | None = None,
@@ -114,7 +127,7 @@ class ExportWriter:
 
     def add_images(
         self,
-        image_ids: Sequence[str],
+        image_ids: Sequence[str | int],
         *,
         size: ArrayLike | None = None,
         boxes: ArrayLike | Sequence[ArrayLike] | None = None,
@@ -138,7 +151,7 @@ class ExportWriter:
 
     def add_caption(
         self,
-        image_id: str,
+        image_id: str | int,
         attention: ArrayLike | None = None,
         *,
         index: int = -1,
@@ -146,36 +159,46 @@ class ExportWriter:
         spans: ArrayLike | None = None,
         tokens: Sequence[str] | None = None,
         attention_i2t: ArrayLike | None = None,
+        mass: Mass | None = None,
+        window: tuple[int, int] | None = None,
     ) -> None:
-        """Add a caption and its map; the same as `add_captions` for one.
+        """Add a caption and its map: arrays, or tensors on any device.
 
         Args:
             image_id: Its image.
-            attention: f[T, R], or f[A, T, R] with several channels; None for an export of similarities alone.
+            attention: f[T, R], or f[T, rows, columns] of a grid; with several channels f[A, T, R] or f[A, T, rows,
+                columns]: exactly as many as there are tokens and regions. None for an export of similarities alone.
             index: Which of its image's captions it is, from 0; -1 if unknown.
             text: The caption's text.
             spans: i[T, 2], each token's half-open code points in `text`, (-1, -1) for special tokens; or
             tokens: the tokens' texts.
             attention_i2t: As `attention`, region-to-word weights, normalised over tokens, not transposed.
+            mass: f[T], or f[A, T]: what each row summed to on the regions before it was normalised over them; a row of
+                mass 0 is undefined. With `"sum"`, `attention` is given as it was before, and normalised here.
+            window: (first, count): the regions of its image, counted from its first one, that the map is over, for
+                detectors whose boxes depend on the text; by default all of them.
+
+        Raises:
+            ExportError: As for `add_captions`, or the shape is not exact; then it is not added.
         """
-        maps = {"attention": attention, "attention_i2t": attention_i2t}
-        one = {
-            name: None if values is None else numbers(values, self._dtype, f"{self.path}: {name} of {image_id}")[None]
-            for name, values in maps.items()
-        }
-        self.add_captions(
-            [image_id],
-            one["attention"],
-            indices=[index],
-            texts=None if text is None else [text],
-            spans=None if spans is None else [spans],
-            tokens=None if tokens is None else [tokens],
-            attention_i2t=one["attention_i2t"],
+        self._add(
+            GivenCaptions(
+                [image_id],
+                attention,
+                [index],
+                texts=None if text is None else [text],
+                spans=None if spans is None else [spans],
+                tokens=None if tokens is None else [tokens],
+                attention_i2t=attention_i2t,
+                mass=mass,
+                windows=None if window is None else [window],
+                exact=True,
+            )
         )
 
     def add_captions(
         self,
-        image_ids: Sequence[str],
+        image_ids: Sequence[str | int],
         attention: ArrayLike | None,
         *,
         indices: Sequence[int] | None = None,
@@ -183,65 +206,52 @@ class ExportWriter:
         spans: Sequence[ArrayLike] | None = None,
         tokens: Sequence[Sequence[str]] | None = None,
         attention_i2t: ArrayLike | None = None,
+        mass: Mass | None = None,
+        windows: ArrayLike | None = None,
     ) -> None:
         """Add a batch of captions as a model gives them, padded.
 
         Args:
             image_ids: The image of each of B captions.
-            attention: f[B, T, R], or f[B, A, T, R] with several channels. Tokens beyond a caption's own and regions
-                beyond its image's are padding.
+            attention: f[B, T, R], or f[B, A, T, R] with several channels, R as well as the rows and columns of a grid.
+                What lies beyond a caption's tokens and its image's regions is padding and must be zeros.
             indices: Which of its image's captions each is.
             texts: Their texts.
             spans: Per caption i[T_c, 2].
             tokens: Per caption the texts of its T_c tokens.
             attention_i2t: As `attention`.
+            mass: f[B, T], or f[B, A, T], or `"sum"`; see `add_caption`.
+            windows: i[B, 2], see `add_caption`.
 
         Raises:
-            ExportError: An image is unknown, a caption is there already, what is given of them does not fit together,
-                or the file is closed; then none of the batch is added.
+            ExportError: An image is unknown, a caption is there already, what is given of them does not fit together or
+                is what a reader refuses, or the file is closed; then none of the batch is added.
             DataError: The disk is full; it may show only when more is added, or in the end. Or this process was forked.
         """
-        count = len(image_ids)
-        if not count:
-            return
-        try:
-            rows = np.fromiter(map(self._images.row_of.__getitem__, image_ids), np.int64, count)
-        except KeyError as error:
-            raise ExportError(f"{self.path}: image {error.args[0]} is unknown", hint="call add_image first") from None
-        columns = {"indices": indices, "texts": texts, "spans": spans, "tokens": tokens}
-        for name, values in columns.items():
-            if values is not None and len(values) != count:
-                raise ExportError(f"{self.path}: {len(values)} {name} for {count} captions")
-        maps = {"attention": attention, "attention_i2t": attention_i2t}
-        present = [name for name, values in maps.items() if values is not None]
-        if tokens is not None and spans is not None:
-            raise ExportError(f"{self.path}: captions need tokens or spans, and not both")
-        if present and tokens is None and (spans is None or texts is None):
-            raise ExportError(f"{self.path}: captions with maps need tokens, or texts and spans into them")
-        if present == ["attention_i2t"]:
-            raise ExportError(f"{self.path}: attention_i2t of {image_ids[0]}, ... stands without attention")
-        given = frozenset(name for name, values in (columns | maps).items() if values is not None)
-        if self._captions and self._given != given:
-            raise ExportError(f"{self.path}: caption {image_ids[0]}, ... is not described like those before it")
-        called = partial(caption_called, self.path, image_ids, indices)
-        captions = Captions.of(rows, called, indices=indices, texts=texts, spans=spans, tokens=tokens)
-        keys = captions.keys_beside(self._keys, called)
-        flat = {
-            name: real_weights(
-                numbers(values, self._dtype, f"{self.path}: {name} of {image_ids[0]}, ..."),
-                captions.length,
-                self._images.regions(rows),
-                len(self._channels),
-                f"{self.path}: {name} of captions of {image_ids[0]}, ...",
+        self._add(
+            GivenCaptions(
+                image_ids, attention, indices, texts, spans, tokens, attention_i2t, mass, windows, exact=False
             )
-            for name, values in maps.items()
-            if values is not None
-        }
+        )
+
+    def _add(self, given: GivenCaptions) -> None:
+        if not len(given.image_ids):
+            return
+        given.refuse_unfit(self.path)
+        if self._captions and self._given != given.names:
+            raise ExportError(f"{self.path}: caption {given.image_ids[0]}, ... is not described like those before it")
+        batch = given.prepared(self._images, self._form)
+        keys = batch.captions.keys_beside(self._keys, lambda row: f"{self.path}: caption {given.name(row)}")
         # Nothing is kept of a batch before all of it has been looked at.
-        self._file.append(flat)
-        self._given = given
+        self._file.append(batch.columns)
+        for dtype in batch.dtypes:
+            if dtype != self._form.stored_as:
+                self._description.note_dtype(dtype)
+        if given.mass is not None or given.windows is not None:
+            self._description.use_version_1_1()
+        self._given = given.names
         self._keys |= keys
-        self._captions.append(captions)
+        self._captions.append(batch.captions)
 
     def set_similarity(self, similarity: ArrayLike) -> None:
         """Give the scores f[I, N] of all images with all captions, both in the order in which they are added.
@@ -292,8 +302,11 @@ class ExportWriter:
                 members |= captions.token.members("token_text")
             elif captions.span is not None:
                 members["token_span"] = captions.span
-            members["channel"] = self._channels
+            members |= self._channels.members()
             regions = self._images.regions(captions.image)
+            if captions.window is not None:
+                members["caption_region"] = captions.window
+                regions = captions.window[:, 1]
             members["attention_offset"] = offsets_of(captions.length * len(self._channels) * regions)
         if self._similarity is not None:
             members["similarity"] = self._similarity

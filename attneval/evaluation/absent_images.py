@@ -1,0 +1,72 @@
+"""Annotated images that an export lacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.arrays.index_sets import IndexSets
+from attneval.evaluation.read_annotations import as_scored
+from attneval.evaluation.read_regions import BlockRegions
+from attneval.evaluation.score_block import BlockSums
+from attneval.evaluation.sum_items import sum_items
+from attneval.evaluation.weight_reader import NoWeights, channels_to_score
+from attneval.matching.alignment import ABSENT, Alignment, Words
+from attneval.matching.items import word_items
+from attneval.matching.key_groups import KeyGroups
+from attneval.matching.mismatches import Mismatches
+from attneval.matching.phrases import ScoredPhrases
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.sum_items import Statistics
+    from attneval.export.read.content import AttentionExport
+    from attneval.groundtruth.columns import Reader
+
+
+def score_absent(
+    image_id: Sequence[str],
+    export: AttentionExport,
+    annotations: Reader,
+    protocol: Protocol,
+    *,
+    keep_items: bool = False,
+) -> BlockSums:
+    """Score annotated images that an export lacks: every item of theirs is there and scores 0, in all channels.
+
+    Which items regions could have reached is unknown, so all of them count.
+    """
+    protocol = replace(protocol, missing="zero", unreachable="zero")
+    truth = as_scored(annotations.read(image_id), protocol, None)
+    words = Words.from_texts(truth.text)
+    nothing = np.zeros(0, np.int64)
+    row = np.full(len(truth.text), ABSENT, np.int64)
+    alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [])
+    phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
+    sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing, np.zeros(0))
+    statistics: dict[tuple[int, str], Statistics] = {}
+    table = None
+    for direction in protocol.directions:
+        items = word_items(
+            truth,
+            alignment,
+            # In direction i2t the items are regions, of which an absent image has none.
+            phrases if direction == "t2i" else phrases.none(),
+            sets={"relevant": sets, "pointing": sets, "area": sets},
+            groups=KeyGroups.from_images(truth),
+            key_count=np.zeros(len(image_id), np.int64),
+            protocol=protocol,
+        )
+        zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types)
+        statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
+        if keep_items and direction == "t2i":
+            from attneval.evaluation.examine_items import tabulate_items
+
+            regions = BlockRegions.none(len(image_id))
+            table = tabulate_items(truth, alignment, phrases, items, NoWeights(), protocol=protocol, regions=regions)
+    counts = {"images": len(image_id), "captions": 0, "phrases": len(phrases.phrase), "words": len(phrases.word)}
+    return BlockSums(truth.image_id, truth.digests, statistics, counts, Mismatches(), table)

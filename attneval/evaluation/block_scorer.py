@@ -1,0 +1,111 @@
+"""What an engine does with each block, in this process or in another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attneval.evaluation.score_block import score_block
+from attneval.groundtruth.index import Cached, Index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.manifest import Paths
+    from attneval.evaluation.plan_blocks import Block
+    from attneval.evaluation.score_block import BlockSums
+    from attneval.export.read.content import AttentionExport
+    from attneval.groundtruth import Source
+    from attneval.groundtruth.columns import Reader
+
+
+@dataclass(frozen=True, eq=False)
+class BlockScorer:
+    """Scores blocks of one export against one source of annotations.
+
+    It is pickled as the names of its files, and opens them again in the process that gets it.
+
+    Attributes:
+        paths: The files.
+        export: The export, opened.
+        annotations: Where annotations are read from.
+        protocol: How blocks are scored.
+        index: The index that annotations are read through, if there is one.
+        keep_items: Whether to look at items one by one.
+        keep_truth: Whether the annotations are wanted back.
+    """
+
+    paths: Paths
+    export: AttentionExport
+    annotations: Reader
+    protocol: Protocol
+    index: Path | None = None
+    keep_items: bool = False
+    keep_truth: bool = False
+
+    def __call__(self, block: Block) -> BlockSums:
+        """Score a block.
+
+        Raises:
+            AttnevalError: Something in it cannot be read or breaks the format.
+        """
+        if block.absent:
+            # What few need is imported for them alone.
+            from attneval.evaluation.absent_images import score_absent
+
+            return score_absent(block.absent, self.export, self.annotations, self.protocol, keep_items=self.keep_items)
+        return score_block(
+            block,
+            self.export,
+            self.annotations,
+            self.protocol,
+            keep_items=self.keep_items,
+            keep_truth=self.keep_truth,
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_again, (self.paths, self.protocol, self.index, self.keep_items, self.keep_truth)
+
+
+def block_scorer(
+    paths: Paths,
+    export: AttentionExport | None,
+    source: Source | None,
+    protocol: Protocol,
+    *,
+    keep_items: bool = False,
+) -> Callable[[Block], BlockSums]:
+    """A scorer of an export's blocks; of no export, or without annotations, there are no blocks to score."""
+    if export is None or source is None:
+        return _nothing
+    through = source if isinstance(source, Cached) else None
+    return BlockScorer(
+        paths,
+        export,
+        source,
+        protocol,
+        index=None if through is None else through.index,
+        keep_items=keep_items,
+        keep_truth=through is not None and through.collecting,
+    )
+
+
+def _nothing(block: Block) -> BlockSums:
+    raise ValueError(f"{len(block)} images of no export")
+
+
+def _opened_again(
+    paths: Paths,
+    protocol: Protocol,
+    index: Path | None,
+    keep_items: bool,  # noqa: FBT001 - what `__reduce__` names
+    keep_truth: bool,  # noqa: FBT001
+) -> BlockScorer:
+    """A scorer in another process, with its own open files."""
+    export, source = paths.open_export(), paths.open_ground_truth(protocol)
+    if export is None or source is None:
+        raise ValueError("an export and annotations were there before")
+    read_through = None if index is None else Index.load(index)
+    return BlockScorer(paths, export, read_through or source, protocol, index, keep_items, keep_truth)

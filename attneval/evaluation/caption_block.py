@@ -1,0 +1,108 @@
+"""A block of images with its captions: both sides read, checked and aligned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.evaluation.read_annotations import as_scored
+from attneval.evaluation.read_regions import read_regions
+from attneval.evaluation.read_tokens import read_tokens
+from attneval.matching.alignment import align
+from attneval.matching.key_groups import KeyGroups
+from attneval.matching.token_keys import TokenKeys
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.plan_blocks import Block
+    from attneval.evaluation.read_regions import BlockRegions
+    from attneval.export.read.content import AttentionExport, TokenBlock
+    from attneval.groundtruth import GroundTruth
+    from attneval.groundtruth.columns import Reader
+    from attneval.matching.alignment import Alignment
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionBlock:
+    """Exported captions of a block of images, aligned with the annotations.
+
+    Attributes:
+        export: The export.
+        truth: The annotations, as the protocol has them.
+        as_read: The annotations, as they were read.
+        rows: i8[c], the captions' rows in the export.
+        image: i8[c], the row of each caption's image in the block.
+        tokens: Their tokens.
+        keys: The tokens that are keys in direction i2t.
+        alignment: Which tokens belong to which words.
+        groups: The groups of regions that captions attend to.
+        regions: The regions of each group.
+        defined: b[A, T], which rows of the maps in direction t2i are defined, by channel and token; None for all.
+    """
+
+    export: AttentionExport
+    truth: GroundTruth
+    as_read: GroundTruth
+    rows: NDArray[np.int64]
+    image: NDArray[np.int64]
+    tokens: TokenBlock
+    keys: TokenKeys
+    alignment: Alignment
+    groups: KeyGroups
+    regions: BlockRegions
+    defined: NDArray[np.bool_] | None = None
+
+
+def read_captions(block: Block, export: AttentionExport, annotations: Reader, protocol: Protocol) -> CaptionBlock:
+    """Read what a block needs beside its weights, and align tokens with annotated words.
+
+    Args:
+        block: The images and their captions.
+        export: The export.
+        annotations: Where their annotations are read from.
+        protocol: What shapes of theirs count.
+
+    Raises:
+        ExportError: Boxes or spans break the format.
+        GroundTruthError: Annotations cannot be read.
+    """
+    as_read = annotations.read([export.image_id[row] for row in block.images.tolist()])
+    truth = as_scored(as_read, protocol, None if export.image_size is None else export.image_size[block.images])
+    tokens = read_tokens(export, block.captions)
+    image = np.searchsorted(block.images, export.caption_image[block.captions])
+    alignment = align(truth, tokens, image, export.caption_index[block.captions])
+    groups, window = KeyGroups.from_images(truth), None
+    if export.caption_region is not None:
+        groups, window = KeyGroups.from_captions(truth, alignment, image), export.window(block.captions)
+    return CaptionBlock(
+        export,
+        truth,
+        as_read,
+        block.captions,
+        image,
+        tokens,
+        TokenKeys.from_tokens(tokens),
+        alignment,
+        groups,
+        read_regions(export, block.images, truth, groups, window),
+        _defined(export, block.captions, tokens),
+    )
+
+
+def _defined(export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> NDArray[np.bool_] | None:
+    """b[A, T], the rows that have mass on the regions; None if the export does not say."""
+    mass = export.row_mass(rows)
+    if mass is None:
+        return None
+    channels, count = len(export.channel), np.diff(tokens.offset)
+    defined = np.zeros((channels, int(count.sum())), np.bool_)
+    # Rows stand caption by caption, channel by channel, token by token.
+    caption = np.repeat(np.arange(len(rows)), count)
+    token = np.arange(len(caption)) - tokens.offset[caption]
+    for channel in range(channels):
+        defined[channel] = mass[channels * tokens.offset[caption] + channel * count[caption] + token] > 0
+    return defined

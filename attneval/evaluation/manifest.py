@@ -1,0 +1,161 @@
+"""The files of a scoring: what each is, how it is opened, and its digest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attneval.errors import DataError
+from attneval.export.read.reader import open_export
+from attneval.groundtruth.annotation_files import AnnotationFiles
+from attneval.results.scores import Input
+from attneval.storage.digests import Hashing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from attneval.config.protocol import Protocol
+    from attneval.export.read.content import AttentionExport
+    from attneval.groundtruth import Source
+    from attneval.groundtruth.annotation_files import GivenFiles
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files that maps are scored from: enough to open them again in another process.
+
+    Attributes:
+        attn: The export, or its shards.
+        boxes: A file of region boxes, if there is one.
+        gt: The annotations, if there are any.
+    """
+
+    attn: tuple[Path, ...]
+    boxes: Path | None = None
+    gt: AnnotationFiles | None = None
+
+    def open_export(self) -> AttentionExport | None:
+        """Open the export; None if there is none."""
+        return open_exports(self.attn, self.boxes) if self.attn else None
+
+    def open_ground_truth(self, protocol: Protocol) -> Source | None:
+        """Open the annotations."""
+        return None if self.gt is None else self.gt.open(protocol)
+
+    def open_for_maps(self, export: AttentionExport | None, protocol: Protocol) -> Source | None:
+        """Open the annotations if the export has maps to hold against them."""
+        return self.open_ground_truth(protocol) if export is not None and export.maps else None
+
+
+def open_exports(paths: tuple[Path, ...], boxes: Path | None = None) -> AttentionExport:
+    """Open an export, or its shards as one, with the region boxes of another file if there is one."""
+    export = open_export(paths[0])
+    # What few need is imported for them alone; start-up is a good part of the time of a small scoring.
+    if len(paths) > 1:
+        from attneval.export.read.shards import join_shards
+
+        export = join_shards([export, *map(open_export, paths[1:])])
+    if boxes is not None:
+        from attneval.export.read.boxfile import with_boxes
+
+        export = with_boxes(export, boxes)
+    return export
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All files of a scoring, with their digests.
+
+    Attributes:
+        paths: The files that maps are scored from.
+        similarity: Similarity files in place of the export's own matrix.
+        split: A text file of image ids.
+        digests: Role, path and digest of each file that is read whole.
+    """
+
+    paths: Paths
+    similarity: tuple[Path, ...]
+    split: Path | None
+    digests: tuple[tuple[str, Path, Hashing], ...]
+
+    @classmethod
+    def from_arguments(
+        cls,
+        attn: str | Path | Sequence[str | Path] | None,
+        gt: GivenFiles | None,
+        *,
+        boxes: str | Path | None = None,
+        split: str | Path | None = None,
+        similarity: Sequence[str | Path] = (),
+        gt_format: str = "auto",
+    ) -> Manifest:
+        """Name the files of a scoring.
+
+        Args:
+            attn: See `attneval.score`; so are the others.
+            gt: See `attn`.
+            boxes: See `attn`.
+            split: See `attn`.
+            similarity: See `attn`.
+            gt_format: See `attn`.
+
+        Raises:
+            DataError: One of them is no file.
+        """
+        exports = () if attn is None else (attn,) if isinstance(attn, str | Path) else tuple(attn)
+        roles = [*(("attn", path) for path in exports), ("boxes", boxes), ("split", split)]
+        roles += [("similarity", path) for path in similarity]
+        files = [(role, _file(path)) for role, path in roles if path is not None]
+        paths = Paths(
+            tuple(path for role, path in files if role == "attn"),
+            None if boxes is None else Path(boxes),
+            None if gt is None else AnnotationFiles.from_argument(gt, gt_format),
+        )
+        digests = tuple((role, path, Hashing(path)) for role, path in files)
+        return cls(paths, tuple(map(Path, similarity)), None if split is None else Path(split), digests)
+
+    def split_ids(self) -> list[str] | None:
+        """The image ids of the split, each once; None without a split.
+
+        Raises:
+            DataError: The file cannot be read.
+        """
+        if self.split is None:
+            return None
+        try:
+            lines = self.split.read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{self.split} cannot be read as a list of image ids ({error})") from error
+        return list(dict.fromkeys(lines))
+
+    def begin_digests(self) -> None:
+        """Compute the digests beside other work."""
+        for _, _, digest in self.digests:
+            digest.start()
+
+    def inputs(self, annotations_sha256: str | None) -> list[Input]:
+        """The files as a result names them, the annotations last."""
+        files = [Input(role, str(path), digest.hexdigest()) for role, path, digest in self.digests]
+        gt = self.paths.gt
+        if annotations_sha256 is None or gt is None:
+            return files
+        beside = [("gt_sizes", path) for path in gt.sizes] + ([("synonyms", gt.synonyms)] if gt.synonyms else [])
+        roles = [*(("gt", path) for path in gt.paths), *beside]
+        return files + [
+            Input(role, str(path), Hashing(path).hexdigest() if path.is_file() else annotations_sha256)
+            for role, path in roles
+        ]
+
+    @property
+    def stem(self) -> str:
+        """The first file's name without suffix, by which a system is called."""
+        files = (*self.paths.attn, *self.similarity)
+        return files[0].stem if files else ""
+
+
+def _file(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
+    return path

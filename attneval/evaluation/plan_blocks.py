@@ -1,0 +1,78 @@
+"""Blocks of images that are scored together, small enough for bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.export.read.reader import BLOCK_BYTES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attneval.evaluation.select_images import Selection
+    from attneval.export.read.content import AttentionExport
+
+IMAGES_AT_ONCE = 1024
+"""Images of a block, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Images that are scored together.
+
+    Attributes:
+        images: i8[k], their rows in the export, ascending.
+        captions: i8[c], the rows of their captions in the export.
+        absent: Ids of annotated images that the export lacks, of which this block consists instead.
+    """
+
+    images: NDArray[np.int64]
+    captions: NDArray[np.int64]
+    absent: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images) + len(self.absent)
+
+
+def plan_blocks(export: AttentionExport | None, selection: Selection, jobs: int = 1) -> list[Block]:
+    """Split images into blocks, each with its captions, which some processes can share.
+
+    Blocks are independent of one another and an image is never split, so they can be worked on in any order, in
+    several processes, and give the same to the last bit.
+
+    Args:
+        export: The export.
+        selection: The images.
+        jobs: How many processes are going to share the blocks.
+    """
+    nothing = np.zeros(0, np.int64)
+    absent = [Block(nothing, nothing, selection.absent)] if selection.absent else []
+    images = selection.rows
+    if export is None or not len(images):
+        return absent
+    order = np.argsort(export.caption_image, kind="stable")
+    bound = np.searchsorted(export.caption_image[order], np.arange(len(export.image_id) + 1))
+    sums = np.concatenate(([0], np.cumsum(_bytes_of_maps(export)[order])))
+    size = sums[bound[images + 1]] - sums[bound[images]]
+    blocks = max(-(-len(images) // (jobs * IMAGES_AT_ONCE)), 1) * jobs  # as many for each process
+    by_number = np.arange(len(images)) * blocks // len(images)
+    number = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, by_number)
+    pieces = np.split(images, np.flatnonzero(np.diff(number)) + 1)
+    captions = (np.concatenate([order[bound[i] : bound[i + 1]] for i in piece.tolist()]) for piece in pieces)
+    return [*map(Block, pieces, captions), *absent]
+
+
+def bytes_of_images(export: AttentionExport | None, images: NDArray[np.int64]) -> int:
+    """How many bytes of maps some images have."""
+    return 0 if export is None else int(_bytes_of_maps(export)[np.isin(export.caption_image, images)].sum())
+
+
+def _bytes_of_maps(export: AttentionExport) -> NDArray[np.int64]:
+    """i8[N], the bytes of each caption's maps in all directions."""
+    weights = np.zeros(len(export.caption_image), np.int64)
+    for maps in export.maps.values():
+        weights += maps.size * maps.itemsize
+    return weights

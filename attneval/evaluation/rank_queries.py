@@ -1,0 +1,95 @@
+"""Retrieval: the queries of the images that count, ranked by similarity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from attneval.errors import ExportError
+from attneval.evaluation.select_images import choose_images
+from attneval.export.read.similarity import open_similarity, similarity_of
+from attneval.metrics.ranks import NonFiniteScoreError, retrieval_ranks
+from attneval.metrics.retrieval import retrieval_columns
+from attneval.results.notes import NO_SIMILARITIES, Note
+from attneval.statistics.ranks import RankTable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from attneval.config.protocol import Protocol
+    from attneval.evaluation.manifest import Manifest
+    from attneval.export.read.content import AttentionExport
+    from attneval.export.read.similarity import Similarity
+
+
+@dataclass(frozen=True, eq=False)
+class RankedQueries:
+    """What retrieval gave.
+
+    Attributes:
+        image_id: The images; none where there are no similarities.
+        captions: How many captions they have.
+        columns: f8[I] by name, sums of each image.
+        ranks: The ranks of all queries by direction.
+        partial: Whether images were left out only to be done sooner.
+        notes: What a reader has to know.
+    """
+
+    image_id: list[str]
+    captions: int
+    columns: dict[str, NDArray[np.float64]]
+    ranks: dict[str, RankTable]
+    partial: bool
+    notes: tuple[Note, ...]
+
+
+def rank_queries(
+    manifest: Manifest,
+    export: AttentionExport | None,
+    protocol: Protocol,
+    *,
+    split: list[str] | None,
+    limit: int | None = None,
+) -> RankedQueries:
+    """Rank images and captions by the similarities of an export, or of files of their own.
+
+    Args:
+        manifest: Names similarity files, if there are any.
+        export: The export that is scored beside them.
+        protocol: Ties and folds.
+        split: The images that count; None for all.
+        limit: Only the first so many images; None for all.
+
+    Raises:
+        ExportError: A score is not finite, or the images do not divide into the folds.
+    """
+    scores = similarity_of(export) if export is not None else None
+    assumed: list[str] = []
+    if manifest.similarity:
+        scores, assumed = open_similarity(manifest.similarity, export)
+    if scores is None:
+        return RankedQueries([], 0, {}, {}, partial=False, notes=(NO_SIMILARITIES,))
+    rows, partial = choose_images(scores.image_id, split, limit)
+    chosen = scores.of_images(rows)
+    try:
+        ranks = retrieval_ranks(chosen.matrix, chosen.caption_image, ties=protocol.ties, folds=protocol.folds)
+    except NonFiniteScoreError as error:
+        raise ExportError(_place(scores, rows, error)) from error
+    except ValueError as error:
+        raise ExportError(f"{scores.source}: similarity: {error}") from error
+    return RankedQueries(
+        chosen.image_id,
+        len(chosen.caption_image),
+        retrieval_columns(ranks, len(chosen.image_id)),
+        {direction: RankTable(r.image, r.rank(), r.fold) for direction, r in ranks.items()},
+        partial,
+        tuple(map(Note, assumed)),
+    )
+
+
+def _place(scores: Similarity, rows: NDArray[np.int64], error: NonFiniteScoreError) -> str:
+    """Where a score is in the file, not among what was chosen of it."""
+    image, caption = int(rows[error.image]), int(scores.captions_of(rows)[error.caption])
+    where = f"similarity[{image}, {caption}] of image {scores.image_id[image]}"
+    return f"{scores.source}: {where} is {error.value}"

@@ -1,0 +1,151 @@
+"""Which images of an export count, and which are missing on either side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.errors import AlignmentError, NothingToScoreError, first_of
+from attneval.results.notes import NO_ANNOTATIONS, NO_MAPS, Note, left_out, scored_zero
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from attneval.config.protocol import Protocol
+    from attneval.export.read.content import AttentionExport
+    from attneval.groundtruth import Source
+    from attneval.groundtruth.annotation_files import AnnotationFiles
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """Something that is missing, which `missing` of the protocol decides about.
+
+    Attributes:
+        text: What is missing of what, with numbers and ids.
+        hint: The way out.
+    """
+
+    text: str
+    hint: str
+
+    def note(self, missing: str) -> Note:
+        """Note what became of it.
+
+        Args:
+            missing: `Protocol.missing`.
+
+        Raises:
+            AlignmentError: It is not allowed for.
+        """
+        if missing == "error":
+            raise AlignmentError(self.text, hint=self.hint)
+        return left_out(self.text) if missing == "skip" else scored_zero(self.text)
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The images whose maps are scored.
+
+    Attributes:
+        rows: i8[k], their rows in the export, ascending.
+        absent: Ids of annotated images that the export lacks and that are scored 0.
+        partial: Whether images were left out only to be done sooner.
+        shortfalls: What is missing.
+        reason: Why nothing is scored; None if it is.
+    """
+
+    rows: NDArray[np.int64]
+    absent: tuple[str, ...] = ()
+    partial: bool = False
+    shortfalls: tuple[Shortfall, ...] = ()
+    reason: Note | None = None
+
+    def ids_in(self, export: AttentionExport | None) -> list[str]:
+        """The ids of the images that the export has."""
+        return [] if export is None else [export.image_id[row] for row in self.rows.tolist()]
+
+
+def select_images(
+    export: AttentionExport | None,
+    source: Source | None,
+    split: list[str] | None,
+    protocol: Protocol,
+    *,
+    gt: AnnotationFiles | None,
+    limit: int | None = None,
+) -> Selection:
+    """Hold the images of an export against annotations and a split.
+
+    Args:
+        export: The export.
+        source: Its annotations.
+        split: The images that count; None for all.
+        protocol: Its `missing` says what becomes of images that the export lacks.
+        gt: Where the annotations are, for messages.
+        limit: Only the first so many images; None for all.
+
+    Raises:
+        AlignmentError: Images are missing, and the protocol does not allow for that.
+        NothingToScoreError: No image of the split is there.
+    """
+    if export is None or source is None:
+        return Selection(np.zeros(0, np.int64), reason=NO_ANNOTATIONS if gt is None else NO_MAPS)
+    rows, partial = choose_images(export.image_id, split, limit)
+    shortfalls = []
+    unknown = set(source.missing([export.image_id[i] for i in rows.tolist()]))
+    if unknown:
+        shortfalls.append(_unknown(export, len(rows), unknown, gt))
+        rows = rows[[export.image_id[i] not in unknown for i in rows.tolist()]]
+    exported = set(export.image_id)
+    absent = [] if split is None or partial else [name for name in split if name not in exported]
+    if split is not None and absent:
+        shortfalls.append(_absent(export, len(split), absent))
+    kept = absent if protocol.missing == "zero" else []
+    never_annotated = source.missing(kept)
+    for shortfall in shortfalls:
+        shortfall.note(protocol.missing)
+    if never_annotated:
+        raise AlignmentError(
+            f"{len(never_annotated)} images of the split are not in {gt} (first: {first_of(never_annotated)})"
+        )
+    return Selection(rows, tuple(kept), partial, tuple(shortfalls))
+
+
+def choose_images(
+    image_id: Sequence[str], split: list[str] | None, limit: int | None
+) -> tuple[NDArray[np.int64], bool]:
+    """The rows of the images that count, ascending, and whether a limit left any out.
+
+    Raises:
+        NothingToScoreError: No image of the split is there.
+    """
+    keep = np.arange(len(image_id))
+    if split is not None:
+        listed = set(split)
+        keep = np.array([i for i, name in enumerate(image_id) if name in listed], np.int64)
+        if not len(keep):
+            raise NothingToScoreError(f"none of the {len(split)} images of the split are among the {len(image_id)}")
+    if limit is not None and limit < len(keep):
+        return keep[:limit], True
+    return keep, False
+
+
+def _unknown(export: AttentionExport, count: int, unknown: set[str], gt: AnnotationFiles | None) -> Shortfall:
+    return Shortfall(
+        f"{len(unknown)} of {count} images of {export.path} are not annotated in {gt} "
+        f"(first: {first_of(sorted(unknown))})",
+        "image ids are the annotation files' names without suffix, or COCO ids; "
+        "pass --split to name the images that count, or --missing skip to leave the others out",
+    )
+
+
+def _absent(export: AttentionExport, count: int, absent: list[str]) -> Shortfall:
+    return Shortfall(
+        f"{len(absent)} of {count} images of the split are not in {export.path} (first: {first_of(absent)})",
+        "pass --missing skip to leave them out, or --missing zero to score them 0",
+    )

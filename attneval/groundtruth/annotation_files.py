@@ -1,0 +1,73 @@
+"""The annotation files of a scoring, and what they are read by: enough to open them again in another process."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from attneval.groundtruth.reading import Reading
+from attneval.groundtruth.registry import open_ground_truth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from attneval.config.protocol import Protocol
+    from attneval.groundtruth.columns import Source
+
+    GivenFiles: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | AnnotationFiles"
+    """A path, several, or what was made of them."""
+
+
+@dataclass(frozen=True)
+class AnnotationFiles:
+    """Annotation files that belong together.
+
+    Attributes:
+        paths: The files, or directories of them.
+        format: A format's name to force it, or `auto`.
+        sizes: Files of image sizes, for formats that have none.
+        synonyms: A list of category names, for captions whose words are matched with categories.
+        split_name: The split of a file that holds several.
+    """
+
+    paths: tuple[Path, ...]
+    format: str = "auto"
+    sizes: tuple[Path, ...] = ()
+    synonyms: Path | None = None
+    split_name: str | None = None
+
+    @classmethod
+    def from_argument(cls, given: GivenFiles, format: str = "auto") -> AnnotationFiles:  # noqa: A002 - see open
+        """Take one path or several.
+
+        Args:
+            given: The paths, or annotation files, which stay as they are.
+            format: A format's name to force it, or `auto`.
+        """
+        if isinstance(given, AnnotationFiles):
+            return given
+        listed = [given] if isinstance(given, (str, os.PathLike)) else given
+        return cls(tuple(Path(path) for path in listed), format)
+
+    def open(self, protocol: Protocol) -> Source:
+        """Open them, as a protocol has them read.
+
+        Raises:
+            GroundTruthError: They are of no format, or cannot be read.
+        """
+        reading = Reading(
+            edges=protocol.edges,
+            masks=protocol.geometry == "mask",
+            expression=protocol.expression,
+            mentions=protocol.mentions,
+            synonyms=self.synonyms,
+            sizes=self.sizes,
+            split_name=self.split_name,
+        )
+        return open_ground_truth(self.paths, self.format, reading=reading)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.paths))

@@ -1,0 +1,40 @@
+"""How annotations are read: the choices that a format may need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXPRESSIONS = ("whole", "head")
+MENTIONS = ("present", "all")
+WORD_RULES = ("names", "chair")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The choices under which annotations become columns.
+
+    Attributes:
+        edges: How 1-based inclusive pixels become edges: `pixel` (xmin-1, ymin-1, xmax, ymax), `raw` (as they stand)
+            or `corner` (minus 1).
+        masks: Whether outlines are rasterised; boxes alone are read much faster.
+        expression: What of a referring expression is the phrase: the `whole` text or its `head` noun.
+        mentions: Which words that name a category are phrases: those of categories that the image has (`present`), or
+            `all`, the others without a box.
+        synonyms: A list of category names, a line a category; None for the list that is shipped.
+        word_rules: `names`: the list alone; `chair`: also the exceptions of the CHAIR metric.
+        sizes: Files that hold image sizes, for formats that have none.
+        split_name: The split of a file that holds several; None for all.
+    """
+
+    edges: str = "pixel"
+    masks: bool = False
+    expression: str = "whole"
+    mentions: str = "present"
+    synonyms: Path | None = None
+    word_rules: str = "names"
+    sizes: tuple[Path, ...] = ()
+    split_name: str | None = None

@@ -1,0 +1,284 @@
+"""Results as the page reads them: the one place that knows the names in a result file.
+
+A page shows what is in the result and leaves out what is not. Differences between two stored numbers are the only
+arithmetic, and say which numbers they are of.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from attneval.config.protocol import Protocol
+from attneval.metrics.registry import REGISTRY, metrics
+from attneval.report.html.names import GROUP_FLOORS, LETTERS, SETS, TITLES, floor_title
+from attneval.report.html.number import Number
+from attneval.report.html.view import Channel, CurvePoint, CurveView, Floor, Lift, Measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from attneval.results.result import Result
+
+_CHANNEL = re.compile(r"(?:L(\d+))?(?:H(\d+))?/(\w+)")
+
+
+def pointer(*keys: str | int) -> str:
+    """The JSON pointer (RFC 6901) of a place."""
+    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+
+
+class Source:
+    """A result as JSON values, and its numbers with their places.
+
+    Args:
+        result: The result.
+    """
+
+    def __init__(self, result: Result) -> None:
+        metrics()  # the table of metrics fills itself
+        self.data: dict[str, Any] = result.to_dict()
+        self.protocol: Protocol = result.protocol
+        self.name = str(self.data["name"])
+        # In early results nothing was attended where weights are even, so that not even recall was reached.
+        self.everything_known = bool(self.at("baselines", "uniform", "recall", "value"))
+
+    def at(self, *keys: str | int) -> Any:
+        """What stands at a place; None if there is nothing."""
+        value: Any = self.data
+        for key in keys:
+            if isinstance(value, dict):
+                value = value.get(key)
+            elif isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value):
+                value = value[key]
+            else:
+                return None
+        return value
+
+    def number(self, *keys: str | int, style: str = "share") -> Number | None:
+        """The number at a place; None if there is none."""
+        value = self.at(*keys)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return Number(value, pointer(*keys), style=style)
+
+    def title(self, metric: str) -> str:
+        """A metric's title."""
+        return TITLES.get(metric) or (REGISTRY[metric].title if metric in REGISTRY else metric)
+
+    @property
+    def headline(self) -> tuple[str, str, str]:
+        """F1, precision and recall under the protocol's average."""
+        prefix = "micro_" if self.protocol.average == "micro" else ""
+        return f"{prefix}f1", f"{prefix}precision", f"{prefix}recall"
+
+    def metric_names(self, *at: str) -> list[str]:
+        """The metrics of the headline or of a channel."""
+        return list(self.at(*at, "metrics") or {})
+
+    def measure(
+        self, name: str, *at: str, floors: tuple[str, ...] = tuple(LETTERS), half: bool = False
+    ) -> Measure | None:
+        """A metric of the headline, or of a channel, with what it is read against; None if it is not there."""
+        place = (*at, "metrics", name)
+        style = _style(name)
+        value = self.number(*place, "value", style=style)
+        if value is None:
+            return None
+        low, high = (self.number(*place, "ci", end, style=style) for end in (0, 1))
+        found = tuple(self._floors(name, at, floors))
+        best = max(found, key=lambda floor: floor.value.value or 0.0, default=None)
+        named = self.at(*place, "above_floor", "floor")
+        best = next((floor for floor in found if floor.name == named), best)
+        ceiling = self.number(*at, "metrics", "coverage", "value") if name.startswith("r@") else None
+        ceiling = ceiling or self.number(*at, "baselines", "oracle", name, "value")
+        lift = self._lift(name, at, best, value, (low, high)) if _higher_is_better(name) else None
+        judged = not half and lift is not None and style == "share"
+        if name in SETS and not self.everything_known:
+            # The floor that is mostly the highest is missing.
+            judged = False
+        return Measure(
+            name=name,
+            title=self.title(name),
+            value=value,
+            low=low,
+            high=high,
+            floors=found,
+            ceiling=ceiling,
+            lift=lift,
+            way=_way(value, best, ceiling) if judged else None,
+            state=state_of(lift) if judged else "none",
+            half=half,
+            best=best,
+        )
+
+    def _floors(self, name: str, at: tuple[str, ...], wanted: tuple[str, ...]) -> Iterator[Floor]:
+        if name == "specificity" or name.endswith("_lift"):
+            title = "other things" if name == "specificity" else "even attention"
+            yield Floor("zero", "", title, Number(0.0, "zero:"))
+            return
+        for base in wanted:
+            if base == "uniform" and name in SETS and not self.everything_known:
+                continue
+            value = self.number(*at, "baselines", base, name, "value")
+            if value is not None:
+                yield Floor(base, LETTERS.get(base, "?"), floor_title(base, name), value)
+
+    def _lift(
+        self,
+        name: str,
+        at: tuple[str, ...],
+        best: Floor | None,
+        value: Number,
+        interval: tuple[Number | None, Number | None],
+    ) -> Lift | None:
+        if best is None:
+            return None
+        stored = self._paired((*at, "metrics", name, "above_floor"), "difference")
+        if stored is not None and self.at(*at, "metrics", name, "above_floor", "floor") == best.name:
+            return stored
+        for place in _lift_places(name, at, best.name):
+            stored = self._paired(place, "value")
+            if stored is not None:
+                return stored
+        low, high = (None if end is None else taken_off(end, best.value) for end in interval)
+        return Lift(
+            taken_off(value, best.value),
+            low,
+            high,
+            # Nothing varies with the images in a floor of zero.
+            paired=best.name == "zero",
+        )
+
+    def _paired(self, place: tuple[str, ...], name: str) -> Lift | None:
+        """A stored difference that has an interval of its own."""
+        value, low, high = (self.number(*place, *key, style="signed") for key in ((name,), ("ci", 0), ("ci", 1)))
+        return None if value is None or low is None else Lift(value, low, high, paired=True)
+
+    def curve(self) -> CurveView | None:
+        """The sweep of the threshold."""
+        stored = self.at("curve")
+        if not stored or not stored.get("f1"):
+            return None
+        lists = {key: tuple(stored.get(key) or ()) for key in ("parameter", "precision", "recall", "f1", "lo", "hi")}
+        parameter, f1 = lists["parameter"], lists["f1"]
+        threshold = self.protocol.rule.value
+        at = min(range(len(parameter)), key=lambda k: abs(parameter[k] - threshold))
+        everything = self.number("baselines", "uniform", "f1", "value") if self.everything_known else None
+        floors = []
+        for base in LETTERS:
+            three = [self.number("baselines", base, name, "value") for name in ("precision", "recall", "f1")]
+            if None not in three and (base != "uniform" or self.everything_known):
+                floors.append((floor_title(base, "f1"), *three))
+        return CurveView(
+            rule=str(stored["rule"]),
+            parameter=parameter,
+            precision=lists["precision"],
+            recall=lists["recall"],
+            f1=f1,
+            low=lists["lo"],
+            high=lists["hi"],
+            at=self._curve_point(at),
+            best=self._curve_point(f1.index(max(f1))),
+            floor=everything,
+            points=tuple(floors),  # type: ignore[arg-type]  # none of the three is None
+        )
+
+    def _curve_point(self, place: int) -> CurvePoint:
+        def number(name: str, style: str = "share") -> Number:
+            return self.number("curve", name, place, style=style) or Number(None)
+
+        return CurvePoint(place, number("parameter", "plain"), number("precision"), number("recall"), number("f1"))
+
+    def group_measure(self, kind: str, group: str, name: str) -> Measure | None:
+        """A metric of a group of items; its floor is the group's, where the result tells it."""
+        place = ("by", kind, group, name)
+        value = self.number(*place, "value")
+        if value is None:
+            return None
+        low, high = (self.number(*place, "ci", end) for end in (0, 1))
+        base = GROUP_FLOORS.get(name, "uniform")
+        floor = self.number("by_baselines", kind, group, base, name, "value")
+        if floor is None:
+            return Measure(name, self.title(name), value, low, high)
+        best = Floor(base, LETTERS[base], floor_title(base, name), floor)
+        lift = self._paired(("by", kind, group, f"{name}_lift"), "value") if base == "uniform" else None
+        ends = [None if end is None else taken_off(end, floor) for end in (low, high)]
+        lift = lift or Lift(taken_off(value, floor), ends[0], ends[1], paired=False)
+        return Measure(name, self.title(name), value, low, high, (best,), lift=lift, state=state_of(lift), best=best)
+
+    def channels(self, names: list[str]) -> list[Channel]:
+        """The channels of the headline's direction with some metrics; the mean of all is none of them."""
+        direction = self.protocol.directions[0]
+        found = []
+        for key in self.at("channels") or {}:
+            matched = _CHANNEL.fullmatch(key)
+            if key == f"all/{direction}" or not key.endswith(f"/{direction}"):
+                continue
+            layer, head = matched.group(1, 2) if matched else (None, None)
+            measures = {
+                name: measure
+                for name in names
+                if (measure := self.measure(name, "channels", key, floors=("uniform", "center"))) is not None
+            }
+            label = key.removesuffix(f"/{direction}")
+            found.append(
+                Channel(
+                    key, None if layer is None else int(layer), None if head is None else int(head), label, measures
+                )
+            )
+        return found
+
+    def protocol_fields(self) -> list[tuple[str, str, bool]]:
+        """Each field of the protocol with its value, and whether that is not the default."""
+        default = Protocol()
+        return [
+            # What `auto` has settled on is no change.
+            (spec.name, str(value), getattr(default, spec.name) not in {value, "auto"})
+            for spec in fields(self.protocol)
+            if (value := getattr(self.protocol, spec.name)) is not None
+        ]
+
+
+def taken_off(value: Number, floor: Number) -> Number:
+    """A value minus a floor, in points."""
+    difference = (value.value or 0.0) - (floor.value or 0.0)
+    return Number(difference, value.source, minus=floor.source, style="signed")
+
+
+def state_of(lift: Lift | None) -> str:
+    """`above`, `at` or `below`: on which side of no difference the interval lies; `none` without an interval."""
+    if lift is None or lift.low is None or lift.high is None:
+        return "none"
+    if (lift.low.value or 0.0) > 0:
+        return "above"
+    return "below" if (lift.high.value or 0.0) < 0 else "at"
+
+
+def _way(value: Number, floor: Floor | None, ceiling: Number | None) -> Number | None:
+    if floor is None or ceiling is None or floor.name == "zero":
+        return None
+    low, high, own = floor.value.value or 0.0, ceiling.value or 0.0, value.value or 0.0
+    if high <= low:
+        return None
+    return Number((own - low) / (high - low), value.source, floor.value.source, ceiling.source, style="way")
+
+
+def _lift_places(name: str, at: tuple[str, ...], base: str) -> Iterator[tuple[str, ...]]:
+    """Where a paired difference to a floor may be stored."""
+    if base == "uniform" and name in {"f1", "ap"}:
+        yield (*at, "metrics", f"{name}_lift")
+    if base == "shuffled" and name == "f1":
+        yield (*at, "metrics", "specificity")
+
+
+def _higher_is_better(name: str) -> bool:
+    return name not in REGISTRY or REGISTRY[name].higher_is_better
+
+
+def _style(name: str) -> str:
+    unit = REGISTRY[name].unit if name in REGISTRY else "share"
+    if name.endswith("_lift"):
+        return "share"
+    return "rank" if unit == "rank" else "share"

@@ -1,0 +1,34 @@
+"""How metrics and floors are called on the page."""
+
+from __future__ import annotations
+
+SETS = ("precision", "recall", "f1", "micro_precision", "micro_recall", "micro_f1")
+"""Metrics of attended sets: what even attention scores in them was not told rightly by results of version 1."""
+LETTERS = {"uniform": "u", "center": "c", "shuffled": "s"}
+GROUP_FLOORS = {"f1": "uniform", "ap": "uniform", "pointing": "center"}
+"""What groups of items are held against; other things in the image are of other groups."""
+TITLES = {
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
+    "micro_f1": "F1 (micro)",
+    "micro_precision": "Precision (micro)",
+    "micro_recall": "Recall (micro)",
+    "ap": "Average precision",
+    "r@1": "R@1",
+    "r@5": "R@5",
+    "r@10": "R@10",
+    "mass": "Attention mass",
+    "area_mass": "Area mass",
+    "auc": "ROC area",
+    "f1_lift": "F1 lift",
+    "ap_lift": "AP lift",
+}
+"""Short titles; other metrics are called as in all tables."""
+
+
+def floor_title(name: str, metric: str) -> str:
+    """How a floor is called in a sentence."""
+    if name == "uniform":
+        return "everything" if metric in SETS else "even weights"
+    return {"center": "centre", "shuffled": "shuffled"}.get(name, name)
