@@ -1,4 +1,4 @@
-"""What looks wrong with an export although it is well-formed: each thing with its likely cause and the way out.
+"""Lints of an export: what looks wrong although it is well-formed, each thing with its likely cause and the way out.
 
 The thresholds stand beside what they are for, and in the description of the format.
 """

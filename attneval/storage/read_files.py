@@ -70,12 +70,12 @@ def read_bytes(path: Path, *, error: type[DataError] = DataError) -> bytes:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder; what cannot be asked is none."""
+    """Test for a folder; what cannot be asked is none."""
     return _is(path, stat.S_ISDIR)
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file; what cannot be asked is none."""
+    """Test for a file; what cannot be asked is none."""
     return _is(path, stat.S_ISREG)
 
 

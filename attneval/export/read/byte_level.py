@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from attneval.export.read.content import TextSource
 
 SPACE = ord("Ġ")
-"""How a space is written; words of GPT-2's family begin with it, those of CLIP's and of Chinese do not."""
+"""The mark of a space; words of GPT-2's family begin with it, those of CLIP's and of Chinese do not."""
 TOKENS_AT_ONCE = 2**16
 ENOUGH = 100
-"""How many captions more have to speak for one side before the others are not looked at."""
+"""Captions by which one side has to be ahead before the others are not looked at."""
 _LAST_ASCII = 0x7E
 
 
@@ -58,7 +58,7 @@ def is_byte_level(source: TextSource, offset: NDArray[np.int64]) -> bool:
 
 
 def _balance(tokens: Strings, offset: NDArray[np.int64], enough: int) -> int:
-    """How many captions more speak for bytes than against them."""
+    """Count the captions that speak for bytes, less those that speak against them."""
     beyond = np.concatenate(([0], np.cumsum(tokens.code > _LAST_ASCII)))[tokens.offset]
     balance = 0
     for caption in np.flatnonzero(np.diff(beyond[offset]) > 0).tolist():
