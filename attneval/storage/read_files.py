@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from attneval.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import BufferedReader
     from pathlib import Path
 
 
@@ -44,7 +45,7 @@ def _shortened(path: Path) -> str:
     return text if len(text) <= 200 else f"{text[:80]} ... {text[-80:]}"
 
 
-def open_to_read(path: Path, *, error: type[DataError] = DataError, pipes: bool = False) -> IO[bytes]:
+def open_to_read(path: Path, *, error: type[DataError] = DataError, pipes: bool = False) -> BufferedReader:
     """Open a file for reading bytes.
 
     Args:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.errors import ExportError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -45,7 +47,11 @@ def is_byte_level(source: TextSource, offset: NDArray[np.int64]) -> bool:
     balance = 0
     bound = np.append(np.searchsorted(offset, np.arange(0, int(offset[-1]), TOKENS_AT_ONCE)), len(offset) - 1)
     for first, last in itertools.pairwise(np.unique(bound).tolist()):
-        tokens = source.take(np.arange(offset[first], offset[last]))
+        try:
+            tokens = source.take(np.arange(offset[first], offset[last]))
+        except ExportError:
+            # Who reads the tokens that are no text is told so; the others are not to suffer from them.
+            continue
         if not len(tokens.code) or tokens.code.max() <= _LAST_ASCII:
             continue
         filled = tokens.offset[:-1][np.diff(tokens.offset) > 0]
