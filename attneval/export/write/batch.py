@@ -63,7 +63,7 @@ class Batch:
     Attributes:
         captions: The captions.
         columns: What is appended to members that grow.
-        dtypes: The types that the weights had.
+        dtypes: The types that weights had, where they are stored in others.
     """
 
     captions: Captions
@@ -150,7 +150,7 @@ class GivenCaptions:
                 undefined = np.flatnonzero(mass == 0)
                 rows[undefined] = np.where(np.isnan(rows[undefined]), 0, rows[undefined])
             columns[name] = maps.cut(rows, name)
-            dtypes.append(dtype)
+            dtypes += [dtype] if dtype != form.stored_as else []
             if form.check:
                 direction = "t2i" if name == "attention" else "i2t"
                 rules = WeightRules.from_header(form.kind, form.normalised_over, direction, dtype, form.stored_as)

@@ -114,6 +114,22 @@ class Captions:
             raise ExportError(f"{called(int(numbered[row]))} is added twice")
         return result
 
+    def members(self) -> dict[str, NDArray[Any]]:
+        """The members that describe the captions."""
+        text = {} if self.text is None else self.text.members("caption_text")
+        return {"caption_image": self.image.astype(np.int32), "caption_index": self.index.astype(np.int16), **text}
+
+    def token_members(self) -> dict[str, NDArray[Any]]:
+        """The members that describe their tokens, and the windows that their maps are over."""
+        members: dict[str, NDArray[Any]] = {"token_offset": offsets_of(self.length)}
+        if self.token is not None:
+            members |= self.token.members("token_text")
+        elif self.span is not None:
+            members["token_span"] = self.span
+        if self.window is not None:
+            members["caption_region"] = self.window
+        return members
+
     @classmethod
     def joined(cls, parts: Sequence[Captions]) -> Captions:
         """Captions that were described alike, one after the other."""
