@@ -487,7 +487,7 @@ def protocols(**fields: Any) -> st.SearchStrategy[Protocol]:
     free: dict[str, st.SearchStrategy[Any]] = {
         "unit": st.sampled_from(["word", "phrase"]),
         "iou": st.sampled_from([0.3, 0.5, 0.7]),
-        "overlap": st.sampled_from(["iou", "iof", "center"]),
+        "overlap": st.sampled_from(["auto", "iou", "iof", "center"]),
         "boxes": st.sampled_from(["any", "merged", "union"]),
         "threshold": st.sampled_from(THRESHOLDS),
         "normalize": st.sampled_from(["sum", "softmax", "minmax", "none"]),
@@ -497,7 +497,9 @@ def protocols(**fields: Any) -> st.SearchStrategy[Protocol]:
         "ties": st.sampled_from(["expected", "worst", "best"]),
         "missing": st.sampled_from(["skip", "zero"]),
         "min_area": st.sampled_from([0.0, 0.0, 0.05]),
-        "edges": st.sampled_from(["pixel", "pixel", "corner"]),
+        "edges": st.sampled_from(["pixel", "pixel", "raw", "corner"]),
+        "extent": st.sampled_from(["edge", "edge", "pixel"]),
+        "border": st.sampled_from(["inside", "inside", "outside"]),
     }
     chosen = free | {name: st.just(value) for name, value in fields.items()}
     return st.builds(Protocol, **chosen)
