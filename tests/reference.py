@@ -219,6 +219,8 @@ def top_pixel_inside(row: tuple[float, ...], picture: Picture) -> float:
 
 
 def normalise(row: Row, method: str) -> Row:
+    if not row:
+        return []  # there are no regions
     if method == "sum":
         total = sum(row)
         return [w / total for w in row] if total > 0 else [0.0] * len(row)

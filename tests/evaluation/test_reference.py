@@ -16,6 +16,7 @@ import pytest
 import reference
 import reference_inputs
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from worlds import THRESHOLDS, Phrase, Scene, Shown, World, cases, make_world, scored, scored_if_any
 
 from attneval import Options, Protocol, Result, score
@@ -138,6 +139,33 @@ def test_random_worlds(tmp_path_factory: pytest.TempPathFactory, case: tuple[Wor
 @given(cases(grid=True, channels=1))
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_grids(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
+    assert_agrees(*case, tmp_path_factory.getbasetemp())
+
+
+@given(cases(grid=True, channels=1, back=False, fields={"pointing": "upsampled"}))
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_maps_enlarged_to_the_image(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
+    assert_agrees(*case, tmp_path_factory.getbasetemp())
+
+
+@given(cases(tiles=True, channels=1, fields={"overlap": "auto"}))
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_tiles(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
+    world, protocol = case
+    assert_agrees(world, protocol, tmp_path_factory.getbasetemp())
+    assert scored_if_any(world, protocol).protocol.overlap == "iof"
+
+
+@given(cases(undefined=True, back=False), st.sampled_from(["skip", "zero"]))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_undefined_rows(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol], undefined: str) -> None:
+    world, protocol = case
+    assert_agrees(world, dataclasses.replace(protocol, undefined=undefined), tmp_path_factory.getbasetemp())
+
+
+@given(cases(windows=True, back=False))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_windows_of_captions(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
     assert_agrees(*case, tmp_path_factory.getbasetemp())
 
 
