@@ -133,8 +133,10 @@ def test_the_five_lines_of_the_readme_write_an_export(tmp_path: Path, monkeypatc
     block = CODE.findall((ROOT / "README.md").read_text(encoding="utf-8"))[0]
     monkeypatch.chdir(tmp_path)
     weights = np.random.default_rng(0).random((2, 9, 3))
+    weights /= weights.sum(axis=2, keepdims=True)
+    weights[0, 7:] = weights[1] = 0
     given = {
-        "attention": weights / weights.sum(axis=2, keepdims=True),
+        "attention": weights,
         "tokens": np.array([["some", "kids", "looks", "at", "an", "orange", "vest", "", ""], ["", *[""] * 8]]),
         "names": np.array(["700037#4", "700037#0"]),
         "boxes": np.tile(np.array([[0, 0, 100, 100], [50, 50, 200, 200], [0, 0, 388, 414]], float), (2, 1, 1)),
@@ -168,6 +170,17 @@ def test_the_example_in_batches_writes_what_is_sound(tmp_path: Path, monkeypatch
     done = attneval("validate", tmp_path / "batches.npz")
     assert done.code == 0, done.err
     assert "2 images" in done.out, done.out
+
+
+@pytest.mark.parametrize(("number", "name"), [(2, "padded.npz"), (3, "steps.npz")])
+def test_the_other_examples_write_what_is_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
+) -> None:
+    block = CODE.findall((ROOT / "docs" / "export-format.md").read_text(encoding="utf-8"))[number]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "export-format.md", "exec"), {})  # noqa: S102
+    done = attneval("validate", tmp_path / name)
+    assert done.code == 0, done.out
 
 
 def test_links_between_documents_lead_somewhere() -> None:

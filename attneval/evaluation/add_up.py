@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.evaluation.targetless import Targetless
 from attneval.matching.mismatches import Mismatches
 from attneval.metrics.totals import add_totals
 from attneval.statistics.image_sums import ImageRows, joined_groups
@@ -48,6 +49,7 @@ class RunSums:
         digests: SHA-256 of every annotation file read, by name.
         items: The items one by one, block by block, if they were asked for.
         truth: The annotations, block by block, if an index of them is being made.
+        targetless: What expressions without a target have.
     """
 
     image_id: list[str] = field(default_factory=list)
@@ -57,6 +59,7 @@ class RunSums:
     digests: dict[str, bytes] = field(default_factory=dict)
     items: list[ItemTable] = field(default_factory=list)
     truth: list[GroundTruth] = field(default_factory=list)
+    targetless: Targetless = field(default_factory=Targetless)
 
 
 def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int, int], None] | None = None) -> RunSums:
@@ -89,6 +92,7 @@ def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int,
         digests={name: digest for block in done for name, digest in block.digests.items()},
         items=[block.items for block in done if block.items is not None],
         truth=[block.truth for block in done if block.truth is not None],
+        targetless=sum((block.targetless for block in done), Targetless()),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attneval.evaluation.caption_block import read_captions
@@ -10,6 +10,7 @@ from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
 from attneval.evaluation.read_regions import center_regions
 from attneval.evaluation.sum_items import sum_items
+from attneval.evaluation.targetless import Targetless, look_at_targetless
 from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
 from attneval.matching.mismatches import Mismatches, find_mismatches
 from attneval.matching.phrases import ScoredPhrases
@@ -36,6 +37,7 @@ class BlockSums:
         mismatches: What could not be aligned.
         items: Its items one by one, if asked for.
         truth: Its annotations, if an index of them is being made.
+        targetless: What its expressions without a target have.
     """
 
     image_id: list[str]
@@ -45,6 +47,7 @@ class BlockSums:
     mismatches: Mismatches
     items: ItemTable | None = None
     truth: GroundTruth | None = None
+    targetless: Targetless = field(default_factory=Targetless)
 
 
 def score_block(
@@ -113,4 +116,5 @@ def score_block(
         ),
         table,
         captions.as_read if keep_truth else None,
+        look_at_targetless(captions, protocol),
     )

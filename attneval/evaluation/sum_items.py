@@ -311,12 +311,15 @@ def _center_rows(center: IndexSets, group: NDArray[np.int64], n: int) -> NDArray
 
 
 def _groups(items: Items, types: Sequence[str]) -> dict[str, dict[str, NDArray[np.int64]]]:
-    """The rows of the items of each phrase type, box area and phrase length; groups without any are left out."""
+    """The rows of the items of each group of every breakdown; groups without any are left out."""
     members = {
         "type": {name: (items.types >> bit) & 1 > 0 for bit, name in enumerate(types)},
         "area": {name: items.area == k for k, name in enumerate(AREAS)},
         "length": {name: items.length == k for k, name in enumerate(LENGTHS)},
     }
+    for kind, classes in items.classes.items():
+        there = distinct_values(classes.row[classes.row >= 0]).tolist()
+        members[kind] = {classes.names[k]: classes.row == k for k in there}
     return {
         kind: {name: np.flatnonzero(member) for name, member in groups.items() if member.any()}
         for kind, groups in members.items()

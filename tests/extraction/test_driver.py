@@ -137,6 +137,44 @@ def test_shards_that_are_there_are_not_made_again(
         assert one["format"].tobytes() == two["format"].tobytes()
 
 
+def test_captions_are_tried_one_by_one_where_memory_is_short(
+    world: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, gt = world
+    model, processor = others.clip()
+    attend, sizes = hf.Dual.attend, []
+
+    def short(self: Any, prepared: Any) -> Any:
+        sizes.append(len(prepared.tokens))
+        if len(prepared.tokens) > 1:
+            raise torch.cuda.OutOfMemoryError
+        return attend(self, prepared)
+
+    monkeypatch.setattr(hf.Dual, "attend", short)
+    hf.export(model, processor, hf.pairs(images, gt), tmp_path / "maps.npz", check=False)
+    assert 2 in sizes
+    assert len(open_export(tmp_path / "maps.npz").caption_image) == 6
+    monkeypatch.setattr(hf.Dual, "attend", lambda *_: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError()))
+    with pytest.raises(AttnevalError, match="memory is too small for 1 captions"):
+        hf.export(model, processor, hf.pairs(images, gt), tmp_path / "maps.npz", check=False)
+
+
+def test_what_the_self_check_measured_does_not_keep_shards_from_being_used(
+    world: tuple[Path, Path], tmp_path: Path
+) -> None:
+    images, gt = world
+    model, processor = others.clip()
+
+    def stop(done: int, _total: int) -> None:
+        if done > 3:
+            raise ZeroDivisionError
+
+    given = (model, processor, hf.pairs(images, gt), tmp_path / "maps.npz")
+    with pytest.raises(ZeroDivisionError):
+        hf.export(*given, shard_images=1, tell=stop)
+    assert hf.export(*given, shard_images=1, check=False).resumed == 2
+
+
 def test_sizes_are_said_before_and_too_much_is_refused(world: tuple[Path, Path], tmp_path: Path) -> None:
     images, gt = world
     model, processor = llava()

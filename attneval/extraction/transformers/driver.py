@@ -132,12 +132,13 @@ def export(
                 hint="take fewer layers or heads (--heads mean, --over-layers mean), or confirm with --yes",
             )
         checked = _self_check(serving, image, first, speak) if check else {}
-        header = {**header_of(serving, reason), "captions_from": given.source, **(about or {})}
-        header["self_check"] = checked or "not run"
+        described = {**header_of(serving, reason), "captions_from": given.source, **(about or {})}
+        # What the self-check measured may differ in its last digit and is no part of what shards have in common.
+        header = {**described, "self_check": checked or "not run"}
         as_grid = _all_grids(serving, items, sizes, maps[0].regions)
         shards = Shards(target, items, shard_images)
         asked = {"phrases": [pair.phrases for pair in items]} if serving.asks_phrases else {}
-        shards.claim({"header": header, "grid": as_grid, **asked})
+        shards.claim({"header": described, "grid": as_grid, **asked})
         resumed = 0
         total = sum(len(pair.captions) for pair in items)
         done = 0

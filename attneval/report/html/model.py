@@ -234,7 +234,8 @@ class Source:
         """Each field of the protocol with its value, and whether that is not the default."""
         default = Protocol()
         return [
-            (spec.name, str(value), value != getattr(default, spec.name))
+            # What `auto` has settled on is no change.
+            (spec.name, str(value), getattr(default, spec.name) not in {value, "auto"})
             for spec in fields(self.protocol)
             if (value := getattr(self.protocol, spec.name)) is not None
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,7 @@ from attneval.extraction.transformers.regions import count
 from attneval.extraction.transformers.text import Prompt, Tokens, fill, tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from PIL.Image import Image
@@ -187,7 +188,7 @@ class Adapter:
             AttnevalError: A caption is cut off, or the regions are not as many as the columns.
         """
         prepared = self.prepare(image, captions, image_id)
-        with torch.inference_mode():
+        with torch.inference_mode(), memory_enough(len(captions)):
             weights = self.attend(prepared)
         regions = self.regions(image, prepared.inputs)
         if count(regions) != weights.shape[-1]:
@@ -266,6 +267,22 @@ class Adapter:
                 joined, channels = joined.mean(1, keepdim=True), [(-1, -1)]
         self._channels = channels
         return joined.float()
+
+
+@contextmanager
+def memory_enough(captions: int) -> Iterator[None]:
+    """Turn a lack of a GPU's memory into a refusal; captions of a batch are then tried one by one.
+
+    Raises:
+        AttnevalError: There is too little.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise AttnevalError(
+            f"the GPU's memory is too small for {captions} captions of an image at once", hint="try --batch-size 1"
+        ) from error
 
 
 def tokenizer_of(processor: Any) -> Any:

@@ -16,6 +16,7 @@ from attneval.extraction.transformers.families.base import (
     encode_captions,
     encode_image,
     encode_prompts,
+    memory_enough,
     on_device,
     repeated,
     rows_of,
@@ -110,7 +111,7 @@ class Detector(_Scores):
     def maps(self, image: Image, captions: Sequence[str], image_id: str = "") -> list[CaptionMap]:
         """Run the model on captions of one image, each with its own boxes."""
         prepared = self.prepare(image, captions, image_id)
-        with torch.inference_mode():
+        with torch.inference_mode(), memory_enough(len(captions)):
             scores, boxes = self._run(prepared)
         return [
             self.stored(scores[row], tokens, Boxes(_corners(boxes[row], *image.size)))
