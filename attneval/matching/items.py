@@ -97,7 +97,6 @@ def word_items(
     protocol: Protocol,
     defined: NDArray[np.bool_] | None = None,
     pixels: PixelSets | None = None,
-    pixels: PixelSets | None = None
 ) -> Items:
     """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
 
