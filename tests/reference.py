@@ -46,6 +46,11 @@ class Target(NamedTuple):
     picture: Picture | None = None  # where the pointing game is played on pixels
 
 
+def keys_alone(relevant: Keys, keys: int) -> Target:
+    """Keys that are relevant, or not, and have no geometry: as tokens, they lie inside or outside."""
+    return Target(frozenset(relevant), frozenset(relevant), tuple(float(key in relevant) for key in range(keys)))
+
+
 Pairing = tuple["Row | None", Target]  # weights, and what they are held against
 
 
@@ -126,8 +131,9 @@ def union_area(boxes: list[Box]) -> float:
     return total
 
 
-def overlap(region: Box, boxes: list[Box], kind: str, p: Choices) -> float:
-    combine, extent, border = p["boxes"], p["extent"], p["border"]
+def overlap(
+    region: Box, boxes: list[Box], kind: str, combine: str, extent: str = "edge", border: str = "inside"
+) -> float:
     if combine == "merged":
         boxes = [enclosing(boxes)]
     if kind == "center":
@@ -444,11 +450,6 @@ def t2i_target(
     return Target(relevant, pointing, tuple(share_inside(region, boxes) for region in regions), picture)
 
 
-def token_target(relevant: Keys, keys: int) -> Target:
-    """A token lies inside or outside."""
-    return Target(frozenset(relevant), frozenset(relevant), tuple(float(key in relevant) for key in range(keys)))
-
-
 def i2t_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> list[Item]:
     items = []
     for image_id, image in truth.items():
@@ -478,8 +479,8 @@ def i2t_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> 
                         image=image_id,
                         row=normalise([weights[t][r] for t in keys], p["normalize"]) if keys else None,
                         undefined=False,
-                        target=token_target(relevant, len(keys)),
-                        others=[token_target(topics[e], len(keys)) for e in topics if e not in covered],
+                        target=keys_alone(relevant, len(keys)),
+                        others=[keys_alone(topics[e], len(keys)) for e in topics if e not in covered],
                         keys=len(keys),
                         center=None,
                         types=sorted(set().union(*(types[e] for e in covered))),
@@ -507,7 +508,8 @@ def scored_phrases(image: Image, caption: Caption, p: Choices) -> list[tuple[Phr
 
 
 def reaching(regions: list[Box], boxes: list[Box], kind: str, p: Choices) -> frozenset[int]:
-    return frozenset(r for r, region in enumerate(regions) if overlap(region, boxes, kind, p) >= p["iou"])
+    how = (kind, p["boxes"], p["extent"], p["border"])
+    return frozenset(r for r, region in enumerate(regions) if overlap(region, boxes, *how) >= p["iou"])
 
 
 def center_row(regions: list[Box], size: tuple[int, int]) -> Row:
