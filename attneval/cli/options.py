@@ -175,6 +175,12 @@ seed_option = option(
     rare=True,
     help="Of resamples and trials.",
 )
+across_regions_option = option(
+    "--across-regions",
+    is_flag=True,
+    group="Input",
+    help="Allow for different regions: all items count, unreachable ones as 0.",
+)
 quiet_option = option("-q", "--quiet", is_flag=True, group="Output", help="No progress and no notes on stderr.")
 verbose_option = option("-v", "--verbose", is_flag=True, group="Process", help="A traceback for internal errors.")
 

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 """Bootstrap resamples behind an interval."""
 TRIALS = 10_000
-"""Randomizations behind a p-value."""
+"""Randomizations behind a p-value, unless a large family of tests needs more."""
+MOST_TRIALS = 200_000
+"""Randomizations that a family of tests gets at most."""
+MOST_RESAMPLES = 100_000
+"""Bootstrap resamples that an interval has at most."""
 ALPHA = 0.05
 """Level of significance."""
 SEED = 12345

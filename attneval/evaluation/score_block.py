@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
-from attneval.evaluation.read_regions import center_regions
+from attneval.evaluation.read_regions import center_regions, regions_of_images
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
 from attneval.matching.mismatches import Mismatches, find_mismatches
@@ -36,6 +36,7 @@ class BlockSums:
         mismatches: What could not be aligned.
         items: Its items one by one, if asked for.
         truth: Its annotations, if an index of them is being made.
+        regions: The fingerprint of each image's regions, by its id.
     """
 
     image_id: list[str]
@@ -45,6 +46,7 @@ class BlockSums:
     mismatches: Mismatches
     items: ItemTable | None = None
     truth: GroundTruth | None = None
+    regions: dict[str, str] = field(default_factory=dict)
 
 
 def score_block(
@@ -113,4 +115,5 @@ def score_block(
         ),
         table,
         captions.as_read if keep_truth else None,
+        regions_of_images(captions),
     )

@@ -20,7 +20,15 @@ from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
 from attneval.results.notes import UNKNOWN_METRICS, Note, computed_notes, note_of
 from attneval.results.scores import Curve, FloorGap, Input, Measured, Scores
-from attneval.results.validation import Holdings, check_counts, check_scores
+from attneval.results.validation import (
+    AUTO_FIELDS,
+    REGION_KINDS,
+    Holdings,
+    check_choice,
+    check_counts,
+    check_regions,
+    check_scores,
+)
 from attneval.statistics.image_sums import ImageRows, ImageSums
 from attneval.statistics.ranks import RankTable
 
@@ -48,10 +56,13 @@ def result_to_dict(result: Result) -> dict[str, Any]:
         "signature": result.signature,
         "protocol": result.protocol.to_dict(),
         "ground_truth": result.ground_truth,
+        "auto": list(result.auto),
         "partial": result.partial,
         "model": result.model,
         "inputs": [vars(item) for item in result.inputs],
         "counts": result.counts,
+        "region_kind": result.region_kind,
+        "regions": result.regions,
         "bootstrap": {"resamples": result.resamples, "seed": result.seed, "confidence": 0.95},
         # What a reader was told of a file is not what the file says.
         "notes": [str(note) for note in result.notes if note.kind != UNKNOWN_METRICS],
@@ -131,6 +142,9 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         "resamples": int(values["bootstrap"]["resamples"]),
         "seed": int(values["bootstrap"]["seed"]),
         "version": str(values["attneval"]),
+        "regions": check_regions(values.get("regions", {}), scores),
+        "region_kind": check_choice("region_kind", values.get("region_kind", ""), REGION_KINDS),
+        "auto": tuple(check_choice("auto", name, AUTO_FIELDS) for name in values.get("auto", ())),
     }
 
 

@@ -125,13 +125,8 @@ def low_coverage(counts: Mapping[str, int]) -> list[Note]:
     reachable = items - counts.get("unreachable", 0)
     if not items or not reachable or reachable >= LOW_COVERAGE * items:
         return []
-    return [
-        Note(
-            f"only {reachable} of {items} items ({100 * reachable / items:.1f} %) have a relevant region, and scores "
-            f"are of those alone: {REACHING}",
-            COVERAGE,
-        )
-    ]
+    problem = f"only {reachable} of {items} items ({100 * reachable / items:.1f} %) have a relevant region"
+    return [Note(f"{problem}, and scores are of those alone: {REACHING}", COVERAGE, problem)]
 
 
 def computed_notes(metrics: Mapping[str, Measured], counts: Mapping[str, int], protocol: Protocol) -> list[Note]:

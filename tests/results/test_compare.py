@@ -21,11 +21,12 @@ from attneval.report.delimited import render_csv
 from attneval.report.latex import render_latex
 from attneval.report.markdown import render_markdown
 from attneval.report.plain import render_plain
-from attneval.results.compare import Comparison, Line, System, compare
+from attneval.results.compare import compare
+from attneval.results.comparison import Comparison, Line, System
 from attneval.statistics.bootstrap import intervals
 
 if TYPE_CHECKING:
-    from attneval.results.compare import Difference
+    from attneval.results.comparison import Difference
     from attneval.results.result import Result
 
 Columns = dict[str, list[float]]
