@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.config.options import MOST_RESAMPLES
 from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
-from attneval.results.notes import UNKNOWN_METRICS, Note, computed_notes, note_of
+from attneval.results.held import held_against_sums, notes_on_left_out
+from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
 from attneval.results.scores import Curve, FloorGap, Input, Measured, Scores
 from attneval.results.validation import (
     AUTO_FIELDS,
@@ -28,6 +30,7 @@ from attneval.results.validation import (
     check_counts,
     check_regions,
     check_scores,
+    check_whole,
 )
 from attneval.statistics.image_sums import ImageRows, ImageSums
 from attneval.statistics.ranks import RankTable
@@ -65,7 +68,7 @@ def result_to_dict(result: Result) -> dict[str, Any]:
         "regions": result.regions,
         "bootstrap": {"resamples": result.resamples, "seed": result.seed, "confidence": 0.95},
         # What a reader was told of a file is not what the file says.
-        "notes": [str(note) for note in result.notes if note.kind != UNKNOWN_METRICS],
+        "notes": [str(note) for note in result.notes if note.kind not in SAID_BY_READERS],
         "holds": {"metrics": list(result.scores.metrics), "columns": list(result.scores.sums.columns)},
     }
     channels = {name: scores_to_dict(scores) for name, scores in result.channels.items()}
@@ -119,15 +122,25 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
     protocol = Protocol.parse(values["signature"])
     if replace(Protocol.from_dict(values["protocol"]), definitions=protocol.definitions) != protocol:
         raise ValueError("signature and protocol differ")
+    resamples, seed = (check_whole(f"bootstrap {name}", values["bootstrap"][name]) for name in ("resamples", "seed"))
+    if resamples > MOST_RESAMPLES:
+        raise ValueError(f"bootstrap resamples is {resamples}, more than {MOST_RESAMPLES}")
     scores = scores_from_dict(values)
     holdings = Holdings.of_file(values.get("holds"), scores)
     check_scores(scores, protocol, holdings)
     counts = values["counts"]
     check_counts(counts, scores)
+    scores, left_out = held_against_sums(scores, protocol, resamples=resamples, seed=seed)
     computed = computed_notes(scores.metrics, counts, protocol)
-    channels = {str(name): scores_from_dict(channel) for name, channel in values["channels"].items()}
-    for name, channel in channels.items():
-        check_scores(channel, protocol, holdings.of_attention, where=f"channels {name} ")
+    channels = {}
+    for name, channel in values["channels"].items():
+        where, read = f"channels {name} ", scores_from_dict(channel)
+        check_scores(read, protocol, holdings.of_attention, where=where)
+        channels[str(name)], _ = held_against_sums(
+            read, protocol, resamples=resamples, seed=seed, intervals=False, where=where
+        )
+    notes = [note_of(str(text), computed) for text in values["notes"]]
+    notes += _unknown(scores.metrics) + notes_on_left_out(left_out, protocol)
     return {
         "name": str(values["name"]),
         "protocol": protocol,
@@ -136,11 +149,11 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         "channels": channels,
         "inputs": [Input(**item) for item in values["inputs"]],
         "model": dict(values["model"]),
-        "notes": [note_of(str(text), computed) for text in values["notes"]] + _unknown(scores.metrics),
+        "notes": notes,
         "partial": bool(values["partial"]),
         "ground_truth": str(values["ground_truth"]),
-        "resamples": int(values["bootstrap"]["resamples"]),
-        "seed": int(values["bootstrap"]["seed"]),
+        "resamples": resamples,
+        "seed": seed,
         "version": str(values["attneval"]),
         "regions": check_regions(values.get("regions", {}), scores),
         "region_kind": check_choice("region_kind", values.get("region_kind", ""), REGION_KINDS),
@@ -302,7 +315,7 @@ def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
             ranks[direction] = RankTable(
                 np.repeat(np.arange(len(lists)), counts),
                 np.array([_finite(rank) for values in lists for rank in values], np.float64),
-                np.array([fold for values in folds for fold in values], np.int64),
+                np.array(_folds(f"per_image {direction}_{FOLDS}", folds), np.int64),
             )
     lists_of_queries = {f"{direction}_{kind}" for direction in DIRECTIONS for kind in (RANKS, FOLDS)}
     columns = {}
@@ -318,6 +331,14 @@ def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
         for kind, groups in table.get(GROUPS, {}).items()
     }
     return ImageSums(image_id, columns, ranks, by)
+
+
+def _folds(where: str, folds: list[list[int]]) -> list[int]:
+    """The folds of all queries, of which there are no more than queries."""
+    listed = [check_whole(where, fold) for values in folds for fold in values]
+    if listed and max(listed) >= len(listed):
+        raise ValueError(f"{where} has fold {max(listed)} of {len(listed)} queries")
+    return listed
 
 
 def _rows_from_dict(where: str, values: dict[str, Any], images: int) -> ImageRows:

@@ -35,6 +35,11 @@ COVERAGE = "low coverage"
 UNKNOWN_METRICS = "unknown metrics"
 """A file holds metrics that this attneval does not know; said by whoever reads it, and not kept in the file."""
 
+LEFT_OUT_OF_FILE = "left out of a file"
+"""What a file holds beside its sums and does not follow from them; said by whoever reads it."""
+SAID_BY_READERS = {UNKNOWN_METRICS, LEFT_OUT_OF_FILE}
+"""The kinds of notes that say something of reading a file, and are not kept in it."""
+
 REACHING = "boxes must be in pixels of the original image, and small patches need --overlap iof"
 """A hint for where no region reaches a phrase."""
 

@@ -88,7 +88,8 @@ class Holdings:
     def of_attention(self) -> Holdings:
         """The part of it that a channel or direction has to have: there is no retrieval in them."""
         chosen = tuple(metric.name for metric in self.known if metric.group in ATTENTION)
-        return Holdings(chosen, (), (*self.metrics, *self.columns))
+        # Directions differ in the floors that there are.
+        return Holdings(chosen, (), (*self.metrics, *self.columns, *floor_bounds()))
 
     def needed(self, scores: Scores) -> dict[str, None]:
         """List the columns that have to be there: those that it names, and those that its metrics declare."""
@@ -163,6 +164,17 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
         raise ValueError(f"{name} is {value!r}")
     return str(value)
+
+
+def check_whole(name: str, value: Any) -> int:
+    """Take a whole number that is not negative.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError(f"{name} is {value!r}, and no whole number from 0")
+    return value
 
 
 def check_counts(counts: Mapping[str, Any], scores: Scores) -> None:
