@@ -17,6 +17,7 @@ from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:
     from attneval.results.gate import Verdict
+    from attneval.results.result import Result
 
 
 @click.command(
@@ -56,7 +57,7 @@ def gate(result: Path, **values: Any) -> int:
     output = Output(values, "gate", inputs=[result])
     loaded = Result.load(result)
     if values["update_baseline"]:
-        return _update(loaded, values["baseline"], quiet=output.quiet)
+        return _update(loaded, result, values["baseline"], quiet=output.quiet)
     rules = [*values["min"], *values["max"], *values["max_drop"]]
     baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
     verdict = run(
@@ -75,14 +76,18 @@ def gate(result: Path, **values: Any) -> int:
     return EXIT_OK if values["exit_zero"] else verdict.exit_code
 
 
-def _update(result: Any, baseline: Path | None, *, quiet: bool) -> int:
+def _update(result: Result, path: Path, baseline: Path | None, *, quiet: bool) -> int:
     from attneval.errors import MismatchError
+    from attneval.results.result import items_path
 
     if baseline is None:
         raise ConfigError("--update-baseline needs --baseline FILE")
     if result.partial:
         raise MismatchError(f"{result.name} is PARTIAL (--limit) and is no baseline", hint="score all images")
     result.save(baseline)
+    if path.resolve() != baseline.resolve():
+        # They are those of the baseline that was here before.
+        items_path(baseline).unlink(missing_ok=True)
     if not quiet:
         tell(f"{baseline} is now {result.name}")
     return EXIT_OK

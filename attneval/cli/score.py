@@ -149,20 +149,18 @@ def emit_result(result: Result, output: Output) -> None:
     from attneval.results.notes import COVERAGE
     from attneval.results.result import items_path
 
-    for path in map(items_path, output.files("json")):
-        if result.items is not None:
-            result.items.save(path)
-        elif path.exists():
-            # They are those of the result that was here before.
-            path.unlink()
-
+    beside = list(map(items_path, output.files("json")))
     output.emit(
         {
             "page": lambda: score_page(result, output.digits),
             "values": result.to_dict,
             "lines": lambda: result_lines(result),
-        }
+        },
+        beside=[] if result.items is None else [(path, result.items.write) for path in beside],
     )
+    for path in beside if result.items is None else ():
+        # They are those of the result that was here before.
+        path.unlink(missing_ok=True)
     for note in result.notes:
         if note.kind == COVERAGE and not output.quiet:
             tell(f"note: {note}")

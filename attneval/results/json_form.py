@@ -28,6 +28,7 @@ from attneval.results.validation import (
     Holdings,
     check_choice,
     check_counts,
+    check_digest,
     check_regions,
     check_scores,
     check_whole,
@@ -69,10 +70,17 @@ def result_to_dict(result: Result) -> dict[str, Any]:
         "bootstrap": {"resamples": result.resamples, "seed": result.seed, "confidence": 0.95},
         # What a reader was told of a file is not what the file says.
         "notes": [str(note) for note in result.notes if note.kind not in SAID_BY_READERS],
+        **_items_of(result),
         "holds": {"metrics": list(result.scores.metrics), "columns": list(result.scores.sums.columns)},
     }
     channels = {name: scores_to_dict(scores) for name, scores in result.channels.items()}
     return head | scores_to_dict(result.scores) | {"channels": channels}
+
+
+def _items_of(result: Result) -> dict[str, Any]:
+    """The digest of a result's items, null without any; nothing of a result whose file did not say."""
+    sha256 = result.items_sha256 if result.items is None else result.items.sha256()
+    return {} if sha256 is None else {"items_sha256": sha256 or None}
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -157,6 +165,7 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         "version": str(values["attneval"]),
         "regions": check_regions(values.get("regions", {}), scores),
         "region_kind": check_choice("region_kind", values.get("region_kind", ""), REGION_KINDS),
+        "items_sha256": check_digest(values["items_sha256"]) if "items_sha256" in values else None,
         "auto": tuple(check_choice("auto", name, AUTO_FIELDS) for name in values.get("auto", ())),
     }
 

@@ -56,6 +56,7 @@ class Result:
         region_kind: `cells` (grids and tiles) or `boxes`; empty without regions.
         auto: The fields of the protocol that were settled from `auto`.
         items: The items one by one, if they were asked for; kept in a file of their own, not in the JSON.
+        items_sha256: The digest of the items that a file was written with; empty for none, None where it does not say.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Result:
     region_kind: str = ""
     auto: tuple[str, ...] = ()
     items: ItemTable | None = None
+    items_sha256: str | None = ""
 
     def __post_init__(self) -> None:
         """Make notes of texts."""

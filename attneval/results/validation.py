@@ -166,6 +166,17 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return str(value)
 
 
+def check_digest(value: Any) -> str:
+    """Take the SHA-256 of a result's items, empty where it has none.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if value is not None and not (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
+        raise ValueError(f"items_sha256 is {value!r}")
+    return value or ""
+
+
 def check_whole(name: str, value: Any) -> int:
     """Take a whole number that is not negative.
 
