@@ -162,6 +162,7 @@ boxes_file_option = option(
 resamples_option = option(
     "--resamples",
     type=WholeNumber(0, MOST_RESAMPLES),
+    metavar="N",
     default=RESAMPLES,
     show_default=True,
     group="Process",
