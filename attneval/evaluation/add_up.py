@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.evaluation.targetless import Targetless
 from attneval.matching.mismatches import Mismatches
 from attneval.metrics.totals import add_totals
 from attneval.statistics.image_sums import ImageRows, joined_groups
@@ -49,6 +50,7 @@ class RunSums:
         items: The items one by one, block by block, if they were asked for.
         truth: The annotations, block by block, if an index of them is being made.
         regions: The fingerprint of each image's regions, by its id; images that the export lacks have none.
+        targetless: What expressions without a target have.
     """
 
     image_id: list[str] = field(default_factory=list)
@@ -59,6 +61,7 @@ class RunSums:
     items: list[ItemTable] = field(default_factory=list)
     truth: list[GroundTruth] = field(default_factory=list)
     regions: dict[str, str] = field(default_factory=dict)
+    targetless: Targetless = field(default_factory=Targetless)
 
 
 def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int, int], None] | None = None) -> RunSums:
@@ -92,6 +95,7 @@ def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int,
         items=[block.items for block in done if block.items is not None],
         truth=[block.truth for block in done if block.truth is not None],
         regions={name: value for block in done for name, value in block.regions.items()},
+        targetless=sum((block.targetless for block in done), Targetless()),
     )
 
 

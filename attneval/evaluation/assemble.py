@@ -11,7 +11,7 @@ import numpy as np
 from attneval.errors import NothingToScoreError
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MEAN
-from attneval.results.notes import REACHING, Note, computed_notes, only_first
+from attneval.results.notes import REACHING, Note, computed_notes, only_first, targetless
 from attneval.results.result import Result
 from attneval.results.summary import summarise
 from attneval.statistics.image_sums import ImageSums
@@ -116,6 +116,8 @@ def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
     notes += [shortfall.note(protocol.missing) for shortfall in selection.shortfalls]
     notes += [selection.reason] if selection.reason is not None else []
     notes += parts.ranked.notes
+    seen = sums.targetless
+    notes += targetless(seen.expressions, seen.rows, seen.entropy, seen.largest)
     if export is not None:
         notes += map(Note, dict.fromkeys(sums.mismatches.warnings))  # an index tells every block of all of them
         notes += map(Note, sums.mismatches.disagreements(export.path, len(export.caption_image)))

@@ -203,9 +203,10 @@ register(
         group="companion",
         higher_is_better=True,
         definition="Whether the key with the largest weight is relevant; under pointing=center, whether that region's "
-        f"centre lies in a box of the phrase. {_EXPECTED}",
+        "centre lies in a box of the phrase; under pointing=upsampled, whether the top pixel of the map does, enlarged "
+        f"bilinearly to the image. {_EXPECTED}",
         citation="Zhang et al., Top-Down Neural Attention by Excitation Backprop, IJCV 2018",
-        columns={"pointing": Column(lambda hits: hits.within(1), against="pointing")},
+        columns={"pointing": Column(lambda hits: hits.top(), against="pointing")},
         value=ratio("pointing", SCORED),
     )
 )

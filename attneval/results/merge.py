@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 COUNTS = (
     *("images", "captions", "phrases", "phrases_without_box", "words", "regions"),
+    *("no_target", "category_level", "singular_of_several"),
     *("retrieval_images", "retrieval_captions", "items", "unreachable"),
 )
 """The names of counts, in the order in which scoring has them."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.config.breakdowns import BREAKDOWNS
+from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.floors import FLOORS, UNIFORM, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
 from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
@@ -158,10 +158,10 @@ def _in_order(totals: Totals) -> Totals:
     by: Any = totals.get("by")
     if by is None:
         return totals
+    # Breakdowns that only some annotations have are left out where no phrase has a group.
+    kinds = [kind for kind in BREAKDOWNS if kind in by and (kind in ALWAYS or by[kind])]
     return totals | {
-        "by": {
-            kind: {name: groups[name] for name in BREAKDOWNS[kind].ordered(set(groups))} for kind, groups in by.items()
-        }
+        "by": {kind: {name: by[kind][name] for name in BREAKDOWNS[kind].ordered(set(by[kind]))} for kind in kinds}
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.config.breakdowns import BREAKDOWNS
+from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
 from attneval.metrics.ranks import DIRECTIONS
@@ -225,7 +225,7 @@ def _check_totals(where: str, totals: Any, protocol: Protocol, summed: set[str])
         if not isinstance(curve, list) or len(curve) != points:
             raise ValueError(f"{where} sweep {name} is no list of {points} numbers")
     _whole(f"{where} sweep", totals["sweep"])
-    _check_names(f"{where} by", totals["by"], tuple(BREAKDOWNS))
+    _check_names(f"{where} by", totals["by"], ALWAYS, also=BREAKDOWNS)
     declared = [name for name in columns(*ATTENTION) if name in summed]
     floors = {base: (totals[base], POPULATIONS) for base in FLOORS if base in totals}
     groups = {

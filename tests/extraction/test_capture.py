@@ -152,6 +152,26 @@ def test_only_what_is_wanted_is_kept() -> None:
     assert means[1].shape == (2, 1, 1, LENGTH)
 
 
+@pytest.mark.parametrize("layers", [[0], [1], None])
+def test_a_forward_pass_ends_with_the_last_wanted_layer(layers: list[int] | None) -> None:
+    model, inputs = language("Llama"), batch()
+    with torch.no_grad():
+        plain = model(**inputs).logits
+        with hf.capture(model, layers=layers) as whole:
+            model(**inputs)
+        ran = []
+        handle = model.model.layers[1].register_forward_pre_hook(lambda *_: ran.append(1))
+        with hf.capture(model, layers=layers, stop=True) as maps:
+            model(**inputs)
+            raise AssertionError
+        handle.remove()
+        assert ran == ([] if layers == [0] else [1])
+        assert list(maps) == list(whole)
+        assert all(torch.equal(maps[layer], whole[layer]) for layer in maps)
+        assert torch.equal(model(**inputs).logits, plain)
+    assert implementation_of(model) == "sdpa"
+
+
 def test_scores_are_computed_for_groups_of_heads_when_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = language("Llama"), batch()
     with torch.no_grad(), hf.capture(model, rows=range(8)) as whole:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -64,11 +64,14 @@ class Maps(Mapping[int, "Tensor"]):
     Args:
         layers: The layers that are captured.
         keep: What is kept of a layer's weights; all by default.
+        stop: End the forward pass when all layers are there.
     """
 
-    def __init__(self, layers: Iterable[int], keep: Callable[[int, Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self, layers: Iterable[int], keep: Callable[[int, Tensor], Tensor] | None = None, *, stop: bool = False
+    ) -> None:
         self.layers = tuple(layers)
-        self._keep = keep
+        self._keep, self._stop = keep, stop
         self._weights: dict[int, Tensor] = {}
 
     def __getitem__(self, layer: int) -> Tensor:
@@ -97,6 +100,12 @@ class Maps(Mapping[int, "Tensor"]):
     def put(self, layer: int, weights: Tensor) -> None:
         """Keep the weights of a layer."""
         self._weights[layer] = weights if self._keep is None else self._keep(layer, weights)
+        if self._stop and len(self._weights) == len(self.layers):
+            raise _EnoughError
+
+
+class _EnoughError(Exception):
+    """All wanted layers were captured, and the rest of the forward pass is not needed."""
 
 
 class _Recorder:
@@ -162,6 +171,7 @@ def capture(
     layers: Iterable[int] | None = None,
     modules: Mapping[int, nn.Module] | None = None,
     keep: Callable[[int, Tensor], Tensor] | None = None,
+    stop: bool = False,
 ) -> Iterator[Maps]:
     """Capture attention weights of the forward passes inside a `with` block.
 
@@ -177,6 +187,8 @@ def capture(
         modules: The attention modules by layer, where the text decoder's are not what is wanted.
         keep: Called with a layer and its weights as they are computed; what it returns is kept in their place, the mean
             over heads for instance.
+        stop: Leave the block when all wanted layers are captured: later layers are not run, and the model's call does
+            not return.
 
     Yields:
         Maps: weights by layer, float32[B, H, rows, columns].
@@ -195,7 +207,7 @@ def capture(
     chosen = {layer: every[layer] for layer in wanted}
     if any(module in _RECORDERS for module in chosen.values()):
         raise AttnevalError(f"{type(model).__name__} is being captured already")
-    maps = Maps(wanted, keep)
+    maps = Maps(wanted, keep, stop=stop)
     recorder = _Recorder(maps, positions(rows, "rows"), positions(columns, "columns"))
     with ExitStack() as stack:
         owner = _owner(model, list(every.values()))
@@ -208,7 +220,8 @@ def capture(
             for layer, module in chosen.items():
                 for handle in _hooked(module, layer, recorder):
                     stack.callback(handle.remove)
-        yield maps
+        with suppress(_EnoughError):
+            yield maps
 
 
 def positions(given: Any, what: str) -> Tensor | None:

@@ -172,12 +172,10 @@ def _left_out(shown: int, total: int, cards: int | None, photographed: bool) -> 
     if shown == total:
         return ""
     if cards is not None and shown == cards:
-        why = f"What is beyond --cards {cards}"
-    else:
-        why = f"What a page of 3 MB or {MOST_IMAGES} images does not hold"
-        if photographed:
-            why = f"Images without a photograph are left out. {why}"
-    return f"{why} is left out; attneval inspect lists it."
+        return f"What is beyond --cards {cards} is left out; attneval inspect lists it."
+    if photographed:
+        return "Images without a photograph, and what 3 MB do not hold, are left out; attneval inspect lists all."
+    return f"What a page of 3 MB or {MOST_IMAGES} images does not hold is left out; attneval inspect lists it."
 
 
 def _first_cards(scenes: Scenes, dealt: list[int]) -> list[int]:

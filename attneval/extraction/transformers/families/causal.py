@@ -218,10 +218,10 @@ class Causal(Adapter):
         if "use_cache" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             named["use_cache"] = False
         with capture(
-            self.model, rows=rows, columns=columns, layers=self.choices.wanted_layers, keep=self.reduced
+            self.model, rows=rows, columns=columns, layers=self.choices.wanted_layers, keep=self.reduced, stop=True
         ) as maps:
             self.model(**inputs, **named)
-            return self.joined(maps)
+        return self.joined(maps)
 
 
 def _positions(columns: Any) -> Tensor:
