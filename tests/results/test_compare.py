@@ -22,7 +22,7 @@ from attneval.report.latex import render_latex
 from attneval.report.markdown import render_markdown
 from attneval.report.plain import render_plain
 from attneval.results.compare import Comparison, Line, System, compare
-from attneval.statistics.bootstrap import intervals
+from attneval.statistics.bootstrap import draw, intervals
 
 if TYPE_CHECKING:
     from attneval.results.compare import Difference
@@ -85,7 +85,7 @@ def test_what_is_compared_by_default(three: Comparison) -> None:
 def test_values_and_intervals_are_those_of_the_results(three: Comparison) -> None:
     for system, name in enumerate(three.names):
         result = scored(name)
-        bounds = intervals(metrics(), result.scores.sums)
+        bounds = intervals(metrics(), draw(result.scores.sums))
         for line in three.lines:
             assert line.values[system] == result[line.metric]
             assert line.intervals[system] == pytest.approx(bounds[line.metric])

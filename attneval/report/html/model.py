@@ -70,7 +70,7 @@ class Source:
     @property
     def headline(self) -> tuple[str, str, str]:
         """F1, precision and recall under the protocol's average."""
-        prefix = "micro_" if self.protocol.average == "micro" else ""
+        prefix = "" if self.protocol.average == "macro" else f"{self.protocol.average}_"
         return f"{prefix}f1", f"{prefix}precision", f"{prefix}recall"
 
     def metric_names(self, *at: str) -> list[str]:
