@@ -146,6 +146,13 @@ def gt_options(
         option(
             "--split-name", metavar="NAME", group="Input", rare=True, help="The split of annotations that hold several."
         ),
+        option(
+            "--classes",
+            type=FILE,
+            group="Input",
+            rare=True,
+            help="Classes of phrases by their last word, a line a class: its name, then words.",
+        ),
     )
 
 

@@ -33,7 +33,7 @@ ATTENTION = ("attention", "companion", "ceiling")
 """The groups that are measured on attention maps; the other one is measured on similarities."""
 TABLES = ("breakdown", "channels")
 """Tables that show some metrics only: by group of items, and by channel and direction."""
-_MODULES = ("attention", "retrieval")
+_MODULES = ("attention", "class_means", "retrieval")
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Draft:
 
     @property
     def foreign(self) -> bool:
-        """Whether this process was forked from the one to which the draft belongs."""
+        """True in a process that was forked from the one to which the draft belongs."""
         return self._process != os.getpid()
 
     def refuse_foreign(self) -> None:
