@@ -67,7 +67,9 @@ def score_absent(
             key_count=np.zeros(len(image_id), np.int64),
             protocol=protocol,
         )
-        zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types)
+        # Of no regions none is nearest the centre, and the floor of the centre is 0.
+        center = IndexSets(np.zeros(len(image_id) + 1, np.int64), nothing) if direction == "t2i" else None
+        zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types, center=center)
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
         if channel_metrics:
             from attneval.evaluation.sum_channels import sum_absent

@@ -116,17 +116,18 @@ def _table(ranking: HeadRanking, digits: int) -> Table:
         rows.append(Row([*cells, *([Cell(number(head.image_mass, digits=digits))] if masses else [])]))
     if ranking.system is not None:
         even, odd = _of_system(ranking)
-        cells = _cells(metric, f"    mean of the best {ranking.top}", even, odd, digits)
+        cells = _cells(metric, f"    mean of {ranking.top}", even, odd, digits)
         cells += [_cell(other, ranking.system.measured(other.name), digits) for other in others]
         rows.append(Row([*cells, *([Cell("")] if masses else [])], rule=True))
-    notes = ["Optimism: even minus odd half; the other columns are of the odd half."]
+    notes = [f"Mean of {ranking.top}: the mean of the maps of the best {ranking.top}."] if ranking.system else []
+    notes += ["Optimism: even minus odd half; the other columns are of the odd half."]
     if len(ranking.heads) > SHOWN:
         notes.insert(0, f"The best {SHOWN} of {len(ranking.heads)} channels; -f csv and -f json have all.")
     header = ["Channel", "even half", "odd half", "95 % interval", "optimism", *(other.label for other in others)]
     header += ["image mass"] if masses else []
     named = f" of {ranking.result.name}" if ranking.result.name else ""
     title = f"Heads{named} by {metric.label}{', in %' if metric.unit == 'share' else ''}"
-    return Table(title, header, rows, notes, optional=tuple(range(len(header) - 1, 4, -1)))
+    return Table(title, header, rows, notes, optional=tuple(range(len(header) - 1, 3, -1)))
 
 
 def _cells(
@@ -175,7 +176,7 @@ def _map(ranking: HeadRanking, digits: int) -> str:
     shades = " to ".join(f"{mark} {number(value, metric.unit, digits)}{unit}" for mark, value in bounds)
     shown = min(SHOWN, len(ranking.heads))
     best = "1" if shown == 1 else f"1 to {RANKS[shown - 1]}"
-    return "\n".join([*lines, f"{shades}; {best}: the best on the even half, in their order", ""])
+    return "\n".join([*lines, shades, f"{best}: the best on the even half, in their order", ""])
 
 
 def _mark(found: tuple[int, Head] | None, low: float, high: float) -> str:

@@ -149,7 +149,9 @@ def with_channel(result: Result, text: str) -> Result:
     """
     top = top_of(text)
     direction = result.protocol.directions[0]
-    text = text.removesuffix(f"/{direction}")
+    if key_of(text, direction) not in result.channels:
+        # The key of a channel in a result stands for it as well.
+        text = text.removesuffix(f"/{direction}")
     if result.channel == text:
         return result
     if result.channel:
