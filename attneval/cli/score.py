@@ -12,6 +12,7 @@ from attneval.cli.options import (
     Output,
     boxes_file_option,
     channel_option,
+    flags_given,
     gt_options,
     output_options,
     protocol_from,
@@ -30,6 +31,7 @@ from attneval.evaluation.engines import ENGINES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from attneval.config.protocol import Protocol
     from attneval.results.result import Result
 
 
@@ -49,6 +51,13 @@ if TYPE_CHECKING:
 @option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
 @boxes_file_option
 @channel_option(rare=True)
+@option(
+    "--across-regions",
+    is_flag=True,
+    group="Protocol",
+    rare=True,
+    help="Score all items, unreachable ones as 0 (--unreachable zero), to stand beside systems with other regions.",
+)
 @protocol_options
 @output_options("score")
 @option("--items", is_flag=True, group="Output", help="Keep items beside .json outputs, for attneval inspect.")
@@ -93,7 +102,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     if values["items"] and not output.files("json"):
         raise ConfigError("--items needs a result to stand beside", hint="add -o result.json")
     rules = [*values["min"], *values["max"]]
-    protocol = protocol_from(values)
+    protocol = _over_all_items(protocol_from(values)) if values["across_regions"] else protocol_from(values)
     with progress("scored images", quiet=output.quiet) as on_progress:
         result = run(
             exports or attn,
@@ -127,25 +136,40 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     return verdict.exit_code
 
 
+def _over_all_items(protocol: Protocol) -> Protocol:
+    """The protocol that scores all items, whichever of them regions reach."""
+    from dataclasses import replace
+
+    if flags_given(["unreachable"]) and protocol.unreachable != "zero":
+        raise ConfigError("--across-regions scores unreachable items 0, which --unreachable skip leaves out")
+    return replace(protocol, unreachable="zero")
+
+
 def emit_result(result: Result, output: Output) -> None:
     """Write a result in the formats asked for, and its items and the sums of its channels beside each JSON file."""
     from attneval.report.delimited import result_lines
     from attneval.report.score import score_page
+    from attneval.results.channel_sums import channels_path
+    from attneval.results.notes import COVERAGE
     from attneval.results.result import items_path
 
-    for beside in output.files("json"):
-        result.save_channels(beside)
-        path = items_path(beside)
-        if result.items is not None:
-            result.items.save(path)
-        elif path.exists():
-            # They are those of the result that was here before.
-            path.unlink()
-
+    files = output.files("json")
+    # What is none of this result's is that of the result that was here before.
+    stale = [] if result.items is not None else list(map(items_path, files))
+    stale += [] if result.channel_sums is not None else list(map(channels_path, files))
+    beside = [part for path in files for part in result.beside(path)]
+    if result.items is not None:
+        beside += [(path, result.items.write) for path in map(items_path, files)]
     output.emit(
         {
             "page": lambda: score_page(result, output.digits),
             "values": result.to_dict,
             "lines": lambda: result_lines(result),
-        }
+        },
+        beside=beside,
     )
+    for path in stale:
+        path.unlink(missing_ok=True)
+    for note in result.notes:
+        if note.kind == COVERAGE and not output.quiet:
+            tell(f"note: {note}")

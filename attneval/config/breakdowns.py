@@ -22,6 +22,18 @@ AREA_EDGES = (0.05, 0.25)
 LENGTHS = ("1", "2", "3", "4+")
 """Words of a phrase."""
 
+THINGS = ("things", "stuff")
+"""What panoptic annotations tell apart."""
+
+NUMBERS = ("singular", "plural")
+"""The number of a phrase's words."""
+
+INSTANCES = ("1", "several")
+"""Shapes of a phrase's entity."""
+
+ALWAYS = ("type", "area", "length")
+"""Breakdowns that every result has; the others are those of annotations with categories."""
+
 
 @dataclass(frozen=True)
 class Breakdown:
@@ -65,6 +77,11 @@ BREAKDOWNS = {
             },
         ),
         Breakdown("length", "By words in the phrase", "Words", LENGTHS),
+        Breakdown("category", "By category", "Category", ()),
+        Breakdown("supercategory", "By supercategory", "Supercategory", ()),
+        Breakdown("thing", "Things and stuff", "Kind", THINGS),
+        Breakdown("number", "By the number of the words", "Number", NUMBERS),
+        Breakdown("instances", "By instances of the phrase's category or target", "Instances", INSTANCES),
     )
 }
 """Breakdowns by name, in the order of reports."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.evaluation.targetless import Targetless
 from attneval.matching.mismatches import Mismatches
 from attneval.metrics.totals import add_totals
 from attneval.results.channel_sums import concatenated
@@ -51,6 +52,8 @@ class RunSums:
         truth: The annotations, block by block, if an index of them is being made.
         by_channel: f8[A, I], or f8[1, I] where all channels have the same, by direction and column; empty unless asked
             for.
+        regions: The fingerprint of each image's regions, by its id; images that the export lacks have none.
+        targetless: What expressions without a target have.
     """
 
     image_id: list[str] = field(default_factory=list)
@@ -61,6 +64,8 @@ class RunSums:
     items: list[ItemTable] = field(default_factory=list)
     truth: list[GroundTruth] = field(default_factory=list)
     by_channel: dict[str, Table] = field(default_factory=dict)
+    regions: dict[str, str] = field(default_factory=dict)
+    targetless: Targetless = field(default_factory=Targetless)
 
 
 def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int, int], None] | None = None) -> RunSums:
@@ -94,6 +99,8 @@ def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int,
         items=[block.items for block in done if block.items is not None],
         truth=[block.truth for block in done if block.truth is not None],
         by_channel={direction: _beside([b.by_channel[direction] for b in done]) for direction in _directions(done)},
+        regions={name: value for block in done for name, value in block.regions.items()},
+        targetless=sum((block.targetless for block in done), Targetless()),
     )
 
 

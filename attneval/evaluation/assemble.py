@@ -14,7 +14,7 @@ from attneval.evaluation.weight_reader import MANY, MEAN
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
 from attneval.results.heads import kept_of_channels
-from attneval.results.notes import REACHING, Note, computed_notes, mean_of_many, only_first
+from attneval.results.notes import REACHING, Note, computed_notes, mean_of_many, only_first, targetless
 from attneval.results.result import Result
 from attneval.results.scores import Scores
 from attneval.results.summary import summarise
@@ -46,6 +46,8 @@ class Parts:
         ranked: What retrieval gave.
         ground_truth: The annotations' format; empty without any.
         annotations_sha256: The digest of the annotation files read; None without any.
+        auto: The fields of the protocol that were settled from `auto`.
+        region_kind: `cells` or `boxes`; empty without regions.
     """
 
     export: AttentionExport | None
@@ -54,6 +56,8 @@ class Parts:
     ranked: RankedQueries
     ground_truth: str
     annotations_sha256: str | None
+    auto: tuple[str, ...] = ()
+    region_kind: str = ""
 
 
 def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Options) -> Result:
@@ -105,6 +109,9 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         resamples=options.resamples,
         seed=options.seed,
         items=_joined(sums.items),
+        regions=dict(sorted(sums.regions.items())),
+        region_kind=parts.region_kind,
+        auto=parts.auto,
     )
 
 
@@ -119,6 +126,8 @@ def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
     notes += [shortfall.note(protocol.missing) for shortfall in selection.shortfalls]
     notes += [selection.reason] if selection.reason is not None else []
     notes += parts.ranked.notes
+    seen = sums.targetless
+    notes += targetless(seen.expressions, seen.rows, seen.entropy, seen.largest)
     if export is not None:
         notes += map(Note, dict.fromkeys(sums.mismatches.warnings))  # an index tells every block of all of them
         notes += map(Note, sums.mismatches.disagreements(export.path, len(export.caption_image)))

@@ -64,7 +64,7 @@ def direction_items(
         channel: The channel whose undefined rows are left out, or `MEAN`.
 
     Raises:
-        ProtocolError: Rows are undefined, and the protocol refuses them.
+        ProtocolError: Rows are undefined, and the protocol refuses them; or it enlarges maps, and there are no grids.
     """
     if direction == "i2t":
         keys = captions.keys
@@ -80,6 +80,12 @@ def direction_items(
     if captions.defined is not None:
         chosen = captions.export.headline_channels if channel == MEAN else [channel]
         defined = np.asarray(captions.defined[chosen].any(axis=0))
+    pixels = None
+    if protocol.pointing == "upsampled":
+        # What few need is imported for them alone.
+        from attneval.evaluation.entity_pixels import entity_pixels
+
+        pixels = entity_pixels(captions, protocol)
     items = word_items(
         captions.truth,
         captions.alignment,
@@ -89,6 +95,7 @@ def direction_items(
         key_count=captions.regions.count,
         protocol=protocol,
         defined=defined,
+        pixels=pixels,
     )
     if protocol.undefined == "error" and items.undefined.any():
         rows = np.flatnonzero(items.undefined)

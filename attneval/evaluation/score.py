@@ -12,7 +12,7 @@ from attneval.evaluation.engines import choose_jobs, engine
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import bytes_of_images, plan_blocks
 from attneval.evaluation.select_images import halved, select_images
-from attneval.evaluation.settle_overlap import settle_overlap
+from attneval.evaluation.settle_overlap import region_kind, settle_overlap
 from attneval.evaluation.stated import as_stated
 from attneval.evaluation.weight_reader import metrics_of_channels
 from attneval.groundtruth.index import digest_and_keep, through_index
@@ -102,5 +102,14 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
         ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit, wanted=whole)
         sums = add_up(pending, images=sum(map(len, blocks)), progress=options.progress)
     sha256 = digest_and_keep(annotations, sums.digests, sums.truth)
-    parts = Parts(export, selection, sums, ranked, source.format if source is not None else "", sha256)
+    parts = Parts(
+        export,
+        selection,
+        sums,
+        ranked,
+        source.format if source is not None else "",
+        sha256,
+        auto=("overlap",) if protocol != asked else (),
+        region_kind="" if export is None or not sums.regions else region_kind(export, asked, protocol),
+    )
     return assemble(parts, manifest, protocol, options)

@@ -273,7 +273,9 @@ def _score_others(
 def _hits(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int64]) -> dict[str, Hits]:
     """Pairs held against each kind of sets; kinds that are the same sets share the work."""
     made: dict[int, Hits] = {}
-    return {kind: made.setdefault(id(sets), Hits(rows, row, sets, of)) for kind, sets in items.sets.items()}
+    return {
+        kind: made.setdefault(id(sets), Hits(rows, row, sets, of, items.pixels)) for kind, sets in items.sets.items()
+    }
 
 
 def _evaluated(specs: dict[str, Column], hits: dict[str, Hits]) -> Iterator[tuple[str, NDArray[np.float64]]]:
@@ -309,12 +311,15 @@ def _center_rows(center: IndexSets, group: NDArray[np.int64], n: int) -> NDArray
 
 
 def _groups(items: Items, types: Sequence[str]) -> dict[str, dict[str, NDArray[np.int64]]]:
-    """The rows of the items of each phrase type, box area and phrase length; groups without any are left out."""
+    """The rows of the items of each group of every breakdown; groups without any are left out."""
     members = {
         "type": {name: (items.types >> bit) & 1 > 0 for bit, name in enumerate(types)},
         "area": {name: items.area == k for k, name in enumerate(AREAS)},
         "length": {name: items.length == k for k, name in enumerate(LENGTHS)},
     }
+    for kind, classes in items.classes.items():
+        there = distinct_values(classes.row[classes.row >= 0]).tolist()
+        members[kind] = {classes.names[k]: classes.row == k for k in there}
     return {
         kind: {name: np.flatnonzero(member) for name, member in groups.items() if member.any()}
         for kind, groups in members.items()

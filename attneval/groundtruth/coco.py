@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.category_words import SHIPPED, CategoryWords, read_names
-from attneval.groundtruth.columns import CATEGORY_LEVEL, PLURAL
+from attneval.groundtruth.columns import CATEGORY_LEVEL, PLURAL, SINGULAR
 from attneval.groundtruth.entry import entries
 from attneval.groundtruth.instances import Instances
 from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape
@@ -62,7 +62,7 @@ class CaptionedInstances:
                     f"{reading.synonyms}: {len(unknown)} lines name no category of the annotations "
                     f"(first: {first_of(unknown)}): left out"
                 )
-        return CategoryWords(names, exceptions=reading.word_rules == "chair")
+        return CategoryWords(names, exceptions=reading.category_words == "chair")
 
     def image_ids(self) -> Iterable[str]:
         """All images with captions and instances."""
@@ -87,7 +87,7 @@ class CaptionedInstances:
                 [match.span],
                 match.category if match.category in entities else None,
                 category=match.category,
-                flags=CATEGORY_LEVEL | (PLURAL if match.plural else 0),
+                flags=CATEGORY_LEVEL | (PLURAL if match.plural else SINGULAR),
             )
             for match in self._words.find(text)
             if self._all_mentions or match.category in entities

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 MOST_TYPES = 62
 """Phrase types that the bits of a column can hold."""
 
-PLURAL, NO_TARGET, CATEGORY_LEVEL = 1, 2, 4
+PLURAL, NO_TARGET, CATEGORY_LEVEL, SINGULAR = 1, 2, 4, 8
 """Bits of `phrase_flags`: the words are plural; the image has nothing that they name; the shapes are all instances
-of a category, of which the words may mean one."""
+of a category, of which the words may mean one; the words are singular."""
 
 
 def _no_numbers() -> NDArray[np.int64]:
@@ -67,7 +67,7 @@ class GroundTruth:
         mask_at: i8[M+1], first byte of each mask.
         mask_area: i8[M], in pixels.
         mask_crowd: bool[M], as for boxes.
-        phrase_flags: i8[P], bits `PLURAL`, `NO_TARGET`, `CATEGORY_LEVEL`.
+        phrase_flags: i8[P], bits `PLURAL`, `NO_TARGET`, `CATEGORY_LEVEL`, `SINGULAR`.
         phrase_category: i8[P], index into `categories`, -1 for phrases of none.
         categories: The names of the categories.
         category_groups: For each category its supercategory, empty if it has none.

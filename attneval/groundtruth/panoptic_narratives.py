@@ -12,7 +12,7 @@ from glob import escape
 from typing import TYPE_CHECKING
 
 from attneval.errors import GroundTruthError, first_of
-from attneval.groundtruth.columns import PLURAL
+from attneval.groundtruth.columns import PLURAL, SINGULAR
 from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry, entries
 from attneval.groundtruth.label_images import read_labels
@@ -126,7 +126,7 @@ class Narratives:
                     [span],
                     key if entities.get(key) else None,
                     category=category.pop() if len(category) == 1 else -1,
-                    flags=PLURAL if part.flag("plural") else 0,
+                    flags=PLURAL if part.flag("plural") else SINGULAR,
                 )
             )
         return phrases

@@ -6,18 +6,20 @@ an item is a region that covers a phrase, and its keys are the tokens of the cap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import distinct_values, offsets_of, ranges
+from attneval.matching.phrase_classes import Classes, phrase_classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
+    from attneval.geometry.top_pixels import PixelSets
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
     from attneval.matching.key_groups import KeyGroups
@@ -48,6 +50,8 @@ class Items:
         area: i8[m], index into `attneval.config.breakdowns.AREAS`, or -1.
         undefined: b[m], the items whose rows all are undefined, so that there is nothing to score.
         length: i8[m], index into `attneval.config.breakdowns.LENGTHS`, or -1.
+        classes: Further classes of items, by the name of the breakdown; none in direction i2t.
+        pixels: The pixels of each set, where the pointing game is played on enlarged maps.
     """
 
     image: NDArray[np.int64]
@@ -68,6 +72,8 @@ class Items:
     area: NDArray[np.int64]
     length: NDArray[np.int64]
     undefined: NDArray[np.bool_]
+    pixels: PixelSets | None = None
+    classes: dict[str, Classes] = field(default_factory=dict)
 
     @property
     def given(self) -> NDArray[np.bool_]:
@@ -90,6 +96,7 @@ def word_items(
     key_count: NDArray[np.int64],
     protocol: Protocol,
     defined: NDArray[np.bool_] | None = None,
+    pixels: PixelSets | None = None,
 ) -> Items:
     """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
 
@@ -102,6 +109,7 @@ def word_items(
         key_count: i8[G], how many regions each group has.
         protocol: Unit and pooling.
         defined: b[T], the tokens whose rows are defined; None for all.
+        pixels: The pixels of each instance, where the pointing game is played on enlarged maps.
     """
     words_of = np.diff(mentions.word_offset)
     if protocol.unit == "word":
@@ -146,7 +154,9 @@ def word_items(
         types=truth.phrase_types[mentions.phrase[mention]],
         area=mentions.area[mention],
         length=mentions.length[mention],
+        classes={name: of.take(mentions.phrase[mention]) for name, of in phrase_classes(truth).items()},
         undefined=undefined,
+        pixels=pixels,
     )
 
 

@@ -34,8 +34,17 @@ COVERAGE = "low coverage"
 """Most items have no relevant region."""
 MANY_CHANNELS = "many channels"
 """The headline is the mean of more channels than anybody means."""
+CATEGORY = "category-level"
+"""Phrases name a category, of which all instances count."""
+NO_TARGETS = "no target"
+"""Expressions are about nothing in their image."""
 UNKNOWN_METRICS = "unknown metrics"
 """A file holds metrics that this attneval does not know; said by whoever reads it, and not kept in the file."""
+
+LEFT_OUT_OF_FILE = "left out of a file"
+"""What a file holds beside its sums and does not follow from them; said by whoever reads it."""
+SAID_BY_READERS = {UNKNOWN_METRICS, LEFT_OUT_OF_FILE}
+"""The kinds of notes that say something of reading a file, and are not kept in it."""
 
 REACHING = "boxes must be in pixels of the original image, and small patches need --overlap iof"
 """A hint for where no region reaches a phrase."""
@@ -136,21 +145,46 @@ def low_coverage(counts: Mapping[str, int]) -> list[Note]:
     reachable = items - counts.get("unreachable", 0)
     if not items or not reachable or reachable >= LOW_COVERAGE * items:
         return []
-    return [
-        Note(
-            f"only {reachable} of {items} items ({100 * reachable / items:.1f} %) have a relevant region, and scores "
-            f"are of those alone: {REACHING}",
-            COVERAGE,
-        )
-    ]
+    problem = f"only {reachable} of {items} items ({100 * reachable / items:.1f} %) have a relevant region"
+    return [Note(f"{problem}, and scores are of those alone: {REACHING}", COVERAGE, problem)]
+
+
+def category_level(counts: Mapping[str, int]) -> list[Note]:
+    """Note that phrases name categories, and how many of them may mean one instance of several."""
+    if not counts.get("category_level"):
+        return []
+    share = counts.get("singular_of_several", 0) / counts["category_level"]
+    text = (
+        "results are category-level: all instances of a category count, since it is not annotated which of them words "
+        f"mean; {100 * share:.0f} % of the phrases are singular and have several instances"
+    )
+    return [Note(text, CATEGORY)]
+
+
+def targetless(expressions: int, rows: int, entropy: float, largest: float) -> list[Note]:
+    """Note expressions that are about nothing in their image, with what their maps look like.
+
+    Args:
+        expressions: How many there are.
+        rows: How many rows of weights they have.
+        entropy: The sum of the rows' entropies, in nats over log n.
+        largest: The sum of the rows' largest weights.
+    """
+    if not expressions:
+        return []
+    text = f"{expressions} expressions are about nothing in their image and have no items"
+    if rows:
+        mean = 100 * entropy / rows, 100 * largest / rows
+        text += f"; their maps have entropy {mean[0]:.1f} % and a largest weight of {mean[1]:.1f} %"
+    return [Note(text, NO_TARGETS)]
 
 
 def computed_notes(metrics: Mapping[str, Measured], counts: Mapping[str, int], protocol: Protocol) -> list[Note]:
     """Make the notes that follow from the numbers of a result, whoever made it."""
-    return [*unreached(counts, protocol), *low_coverage(counts), *below_floor(metrics)]
+    return [*category_level(counts), *unreached(counts, protocol), *low_coverage(counts), *below_floor(metrics)]
 
 
-COMPUTED = {UNREACHED, COVERAGE, FLOOR}
+COMPUTED = {CATEGORY, UNREACHED, COVERAGE, FLOOR}
 """The kinds of notes that follow from the numbers."""
 
 

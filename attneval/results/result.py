@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from attneval._version import __version__
 from attneval.config.options import RESAMPLES, SEED
 from attneval.errors import MetricError, first_of, suggestion
 from attneval.metrics.registry import find_metric
+from attneval.results.channel_sums import channels_path
 from attneval.results.json_form import load_fields, result_to_dict
 from attneval.results.notes import Note
-from attneval.storage.whole_files import write_text
+from attneval.storage.whole_files import encoded, write_together
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from attneval.config.protocol import Protocol
     from attneval.results.channel_sums import StoredChannels
     from attneval.results.items import ItemTable
@@ -55,7 +58,12 @@ class Result:
         resamples: Bootstrap resamples behind the intervals.
         seed: The seed of the resamples.
         version: The attneval that made it.
+        regions: The fingerprint of each image's regions, by its id; results of attneval before version 2 of the
+            signature have none.
+        region_kind: `cells` (grids and tiles) or `boxes`; empty without regions.
+        auto: The fields of the protocol that were settled from `auto`.
         items: The items one by one, if they were asked for; kept in a file of their own, not in the JSON.
+        items_sha256: The digest of the items that a file was written with; empty for none, None where it does not say.
     """
 
     name: str
@@ -74,7 +82,11 @@ class Result:
     resamples: int = RESAMPLES
     seed: int = SEED
     version: str = __version__
+    regions: dict[str, str] = field(default_factory=dict)
+    region_kind: str = ""
+    auto: tuple[str, ...] = ()
     items: ItemTable | None = None
+    items_sha256: str | None = ""
 
     def __post_init__(self) -> None:
         """Make notes of texts."""
@@ -90,6 +102,11 @@ class Result:
     def signature(self) -> str:
         """The protocol on one line."""
         return self.protocol.signature()
+
+    @property
+    def short_signature(self) -> str:
+        """What of the protocol differs from its defaults, with the version and the bootstrap, which change no value."""
+        return self.protocol.short_signature(version=self.version, resamples=self.resamples, seed=self.seed)
 
     def measured(self, name: str) -> Measured | None:
         """Look up a metric with its interval by a name or alias; None if it was not measured."""
@@ -114,7 +131,9 @@ class Result:
         ]
         counted = ", ".join(f"{self.counts[name]} {name}" for name in COUNTED if name in self.counts)
         lines = [f"Result {self.name!r}{' (PARTIAL)' if self.partial else ''}: {counted}", f"  {', '.join(shown)}"]
-        return "\n".join([*lines, f"  {len(self.metrics)} metrics, {len(self.notes)} notes", f"  {self.signature}"])
+        return "\n".join(
+            [*lines, f"  {len(self.metrics)} metrics, {len(self.notes)} notes", f"  {self.short_signature}"]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON values; the schema is in docs/metrics.md."""
@@ -125,20 +144,16 @@ class Result:
         return json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False) + "\n"
 
     def save(self, path: Path | str) -> None:
-        """Write the result as JSON, and the sums of many channels beside it; each whole or not at all."""
+        """Write the result as JSON, and the sums of many channels beside it, all of it or nothing."""
         path = Path(path)
-        self.save_channels(path)
-        write_text(path, self.to_json())
+        text = encoded(self.to_json())
+        write_together([*self.beside(path), (path, lambda file: file.write(text))])
+        if self.channel_sums is None:
+            channels_path(path).unlink(missing_ok=True)
 
-    def save_channels(self, path: Path) -> None:
-        """Write the sums of many channels beside a result's file; those of the result that was here before go away."""
-        from attneval.results.channel_sums import channels_path
-
-        beside = channels_path(path)
-        if self.channel_sums is not None:
-            self.channel_sums.table.save(beside)
-        elif beside.exists():
-            beside.unlink()
+    def beside(self, path: Path) -> list[tuple[Path, Callable[[IO[bytes]], object]]]:
+        """List the files that belong to a result's file, each with what writes it."""
+        return [] if self.channel_sums is None else [(channels_path(path), self.channel_sums.table.write)]
 
     @classmethod
     def load(cls, path: Path | str) -> Result:

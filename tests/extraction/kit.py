@@ -174,8 +174,8 @@ def seeded(cls: Any, config: Any, scale: float = 6.0, *, spread: float = 0.0) ->
     torch.manual_seed(7)
     model = cls(config).eval()
     with torch.no_grad():
-        for parameter in model.parameters() if spread else ():
-            parameter.normal_(0 if parameter.ndim > 1 else 1, spread)
+        for name, parameter in model.named_parameters() if spread else ():
+            parameter.normal_(1 if parameter.ndim == 1 and name.endswith("weight") else 0, spread)
         for name, parameter in model.named_parameters():
             if (
                 parameter.ndim > 1

@@ -64,7 +64,9 @@ def blip() -> tuple[Any, Any]:
         vision_config=vision_config("BlipVision").to_dict(),
         image_text_hidden_size=16,
     )
-    return seeded(transformers.BlipForImageTextRetrieval, config), transformers.BlipProcessor(images, words)
+    return seeded(transformers.BlipForImageTextRetrieval, config, scale=1.0, spread=0.3), transformers.BlipProcessor(
+        images, words
+    )
 
 
 @functools.cache
@@ -74,7 +76,7 @@ def blip_caption() -> tuple[Any, Any]:
         text_config=_encoder(encoder_hidden_size=16, bos_token_id=1, eos_token_id=2, sep_token_id=2),
         vision_config=vision_config("BlipVision").to_dict(),
     )
-    return seeded(transformers.BlipForConditionalGeneration, config), processor
+    return seeded(transformers.BlipForConditionalGeneration, config, scale=1.0, spread=0.3), processor
 
 
 @functools.cache

@@ -282,7 +282,7 @@ def test_train_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
     assert "--model is missing" in here.refused("train", "--data", toy, "-o", "run")
     assert "--data is missing" in here.refused("train", "--model", "sgr", "-o", "run")
     assert "'scam' is not one of" in here.refused("train", "--model", "scam", "--data", toy, "-o", "run")
-    assert "nowhere/train_caps.txt: cannot be read" in here.refused(
+    assert "nowhere/train_caps.txt: No such file or directory" in here.refused(
         "train", "--model", "sgr", "--data", "nowhere", "-o", "run"
     )
     base = ("train", "--model", "scan-t2i", "--data", toy, "-o", "run")
@@ -364,8 +364,8 @@ def test_export_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
     base = ("export", "run/best.pth.tar", "-o", "maps.npz")
     assert "nothing to export" in here.refused(*base, "--no-maps", "--no-similarity")
     assert "is a scan-t2i, not a sgr" in here.refused(*base, "--model", "sgr")
-    assert "val_caps.txt: cannot be read" in here.refused(*base, "--split", "val")
-    assert "no.tar: cannot be read" in here.refused("export", "no.tar", "-o", "maps.npz")
+    assert "val_caps.txt: No such file or directory" in here.refused(*base, "--split", "val")
+    assert "no.tar: No such file or directory" in here.refused("export", "no.tar", "-o", "maps.npz")
     assert "nowhere/maps.npz" in here.refused("export", "run/best.pth.tar", "-o", "nowhere/maps.npz")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
@@ -393,3 +393,31 @@ def test_help_loads_nothing_heavy(command: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
+
+
+def test_supervised_attention_is_the_upper_mark(here: Here, toy: Path, tmp_path: Path) -> None:
+    """A few epochs on the annotated regions teach attention more than the same epochs without."""
+    scores = {}
+    for use in ("none", "supervised"):
+        base = ("train", "--model", "scan-t2i", "--data", toy, "--gt", toy / "entities", "--constraints", use)
+        done = here(*base, *SMALL, "--epochs", "3", "-o", use)
+        assert (done.code, done.out) == (0, f"{use}/best.pth.tar\n")
+        scores[use] = [event for event in log_of(tmp_path / use) if event["event"] == "epoch"][-1]
+    assert scores["supervised"]["supervised"] > 0
+    assert scores["supervised"]["mass"] > scores["none"]["mass"] + 0.1
+    assert scores["supervised"]["ap"] > scores["none"]["ap"]
+    refused = here.refused("train", "--model", "scan-t2i", "--data", toy, "--constraints", "supervised", "-o", "run")
+    assert "attention cannot be supervised without annotations of the training images" in refused
+    refused = here.refused(
+        *("train", "--model", "scan-i2t", "--data", toy, "--gt", toy / "entities", "--constraints", "supervised"),
+        *("-o", "run", *SMALL),
+    )
+    assert "scan-i2t has no attention from words to regions that could be supervised" in refused
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_are_echoed_safely(here: Here, toy: Path) -> None:
+    name = "run\x1b[31m\u202e"
+    done = here("train", "--model", "scan-t2i", "--data", toy, "-o", name, *SMALL, "--epochs", "1")
+    assert done.code == 0
+    assert done.out == "run\\x1b[31m\\u202e/best.pth.tar\n"

@@ -18,6 +18,7 @@ import torch
 from attneval.errors import AttnevalError, ConfigError, DataError
 from attneval.training.data.rundata import RunData
 from attneval.training.models.similarity import MatchedMaps, check_images, similarity_matrix
+from attneval.training.models.table import MODELS
 from attneval.training.run.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from attneval.training.run.config import to_dict
 from attneval.training.run.folder import locked
@@ -90,6 +91,8 @@ def train(
             raise ConfigError(
                 "attention cannot be supervised without annotations of the training images", hint="name them with --gt"
             )
+        if "t2i" not in MODELS[config.model.name].directions:
+            raise ConfigError(f"{config.model.name} has no attention from words to regions that could be supervised")
         data = replace(data, relevant=relevant_regions(data.train, data.train_captions))
         if not data.relevant:
             raise DataError(f"{data.train.source}: no region is relevant for an annotated word of these captions")
