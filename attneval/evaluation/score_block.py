@@ -40,9 +40,9 @@ class BlockSums:
         mismatches: What could not be aligned.
         items: Its items one by one, if asked for.
         truth: Its annotations, if an index of them is being made.
-        by_channel: The sums of every channel alone, see `sum_channels`, by direction; empty unless they were asked for.
         regions: The fingerprint of each image's regions, by its id.
         targetless: What its expressions without a target have.
+        by_channel: The sums of every channel alone, see `sum_channels`, by direction; empty unless they were asked for.
     """
 
     image_id: list[str]
@@ -52,9 +52,9 @@ class BlockSums:
     mismatches: Mismatches
     items: ItemTable | None = None
     truth: GroundTruth | None = None
-    by_channel: dict[str, Table] = field(default_factory=dict)
     regions: dict[str, str] = field(default_factory=dict)
     targetless: Targetless = field(default_factory=Targetless)
+    by_channel: dict[str, Table] = field(default_factory=dict)
 
 
 def score_block(
@@ -131,7 +131,7 @@ def score_block(
         ),
         table,
         captions.as_read if keep_truth else None,
-        by_channel,
         regions_of_images(captions),
         look_at_targetless(captions, protocol),
+        by_channel=by_channel,
     )

@@ -153,15 +153,16 @@ def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[s
     check_counts(counts, scores)
     scores, left_out = held_against_sums(scores, protocol, resamples=resamples, seed=seed)
     computed = computed_notes(scores.metrics, counts, protocol)
-    channels = {}
+    channels: dict[str, Scores] = {}
     for name, channel in values["channels"].items():
         where, read = f"channels {name} ", _channel_from_dict(channel)
-        channels[str(name)] = read
-        if read.has_sums:
-            check_scores(read, protocol, holdings.of_attention, where=where)
-            channels[str(name)], _ = held_against_sums(
-                read, protocol, resamples=resamples, seed=seed, intervals=False, where=where
-            )
+        if not read.has_sums:
+            channels[str(name)] = read
+            continue
+        check_scores(read, protocol, holdings.of_attention, where=where)
+        channels[str(name)], _ = held_against_sums(
+            read, protocol, resamples=resamples, seed=seed, intervals=False, where=where
+        )
     notes = [note_of(str(text), computed) for text in values["notes"]]
     notes += _unknown(scores.metrics) + notes_on_left_out(left_out, protocol)
     return {
