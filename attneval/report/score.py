@@ -8,7 +8,17 @@ from attneval.config.breakdowns import BREAKDOWNS
 from attneval.metrics.floors import FLOORS
 from attneval.metrics.populations import ITEMS
 from attneval.metrics.registry import find_metric, in_table, metrics
-from attneval.report.table import UNDEFINED, Cell, Page, Row, Table, interval, number
+from attneval.report.table import (
+    FEW_IMAGES,
+    UNDEFINED,
+    Cell,
+    Page,
+    Row,
+    Table,
+    images_with_items,
+    interval,
+    number,
+)
 from attneval.results.summary import BASELINES
 
 if TYPE_CHECKING:
@@ -37,12 +47,14 @@ def score_page(result: Result, digits: int = 1) -> Page:
 
 def lines_under(result: Result) -> list[str]:
     """Write what has to be said with the numbers: how much was scored, the notes, the signature."""
-    counted = ", ".join(f"{result.counts[name]} {name}" for name in COUNTED if name in result.counts)
-    lines = [counted] if counted else []
-    if len(result.scores.sums.image_id) < 30:
-        lines.append(f"note: {len(result.scores.sums.image_id)} images are few; intervals may be too narrow")
+    numbers = ", ".join(f"{result.counts[name]} {name}" for name in COUNTED if name in result.counts)
+    lines = [numbers] if numbers else []
+    sums = result.scores.sums
+    counted = int(sums.counted().sum())
+    if counted < FEW_IMAGES:
+        lines.append(f"note: {images_with_items(counted, len(sums.image_id))} are few; intervals may be too narrow")
     lines += [f"note: {note}" for note in result.notes]
-    return [*lines, f"signature: {result.signature}"]
+    return [*lines, f"signature: {result.signature}", f"short: {result.short_signature}"]
 
 
 def _attention(result: Result, digits: int) -> Table:

@@ -14,7 +14,7 @@ import numpy as np
 
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.class_means import class_sums
-from attneval.metrics.floors import FLOORS, floor_sums, highest_floor
+from attneval.metrics.floors import FLOORS, UNIFORM, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
 from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
 from attneval.metrics.sweep import CURVES, grid
@@ -124,6 +124,11 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
         return {}
     comparable = [metric for metric in metrics(*ATTENTION) if metric.baseline]
     floors = {name: _measured(comparable, totals[name]) for name in FLOORS if name in totals}
+    if protocol.definitions == 1 and UNIFORM in floors:
+        # As a set even attention was nothing then.
+        floors[UNIFORM] = {
+            m.name: floors[UNIFORM][m.name] for m in comparable if not m.headline and m.name in floors[UNIFORM]
+        }
     # Attending to exactly the relevant regions is right wherever there is one.
     specs = columns(*ATTENTION).items()
     perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if {name, spec.oracle} <= total.keys()}
