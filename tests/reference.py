@@ -22,15 +22,45 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Keys = AbstractSet[int]
-Pairing = tuple[Row | None, Keys, Keys]  # weights, the relevant keys, the keys that the pointing game accepts
 Choices = dict[str, Any]  # the protocol
 Values = dict[str, "float | None"]  # metrics by name, None where undefined
+
+
+class Picture(NamedTuple):
+    """A map's grid on its image, and the boxes that its top pixel may lie in."""
+
+    shape: tuple[int, int]  # rows, columns
+    affine: tuple[float, float, float, float]  # sx, sy, tx, ty
+    size: tuple[int, int]
+    boxes: tuple[Box, ...]
+    extent: str
+    border: str
+
+
+class Target(NamedTuple):
+    """What a row of weights is held against."""
+
+    relevant: frozenset[int]
+    pointing: frozenset[int]  # the keys that the pointing game accepts
+    inside: tuple[float, ...]  # of each key, the share of its area inside the shapes
+    picture: Picture | None = None  # where the pointing game is played on pixels
+
+
+def keys_alone(relevant: Keys, keys: int) -> Target:
+    """Keys that are relevant, or not, and have no geometry: as tokens, they lie inside or outside."""
+    return Target(frozenset(relevant), frozenset(relevant), tuple(float(key in relevant) for key in range(keys)))
+
+
+Pairing = tuple["Row | None", Target]  # weights, and what they are held against
 
 
 class Scored(NamedTuple):
     values: Values
     baselines: dict[str, Values]
+    gaps: dict[str, dict[str, float]]
     by: dict[str, dict[str, Values]]
+    floors_by: dict[str, dict[str, dict[str, Values]]]
+    images_by: dict[str, dict[str, int]]
     items: int
     scored: int
 
@@ -101,15 +131,19 @@ def union_area(boxes: list[Box]) -> float:
     return total
 
 
-def overlap(region: Box, boxes: list[Box], kind: str, combine: str) -> float:
+def overlap(
+    region: Box, boxes: list[Box], kind: str, combine: str, extent: str = "edge", border: str = "inside"
+) -> float:
     if combine == "merged":
         boxes = [enclosing(boxes)]
     if kind == "center":
         x, y = (region[0] + region[2]) / 2, (region[1] + region[3]) / 2
-        return float(any(b[0] <= x <= b[2] and b[1] <= y <= b[3] for b in boxes))
+        return float(any(holds(box, x, y, border) for box in boxes))
+    if extent == "pixel":
+        # Pixels are counted, those of both ends included: every box is one longer.
+        region, *boxes = [(x1, y1, x2 + 1, y2 + 1) for x1, y1, x2, y2 in (region, *boxes)]
     if combine == "union":
-        pieces = [inside(b, region) for b in boxes if intersection(b, region) > 0]
-        shared = union_area(pieces)
+        shared = union_area([inside(b, region) for b in boxes if intersection(b, region) > 0])
         whole = area(region) if kind == "iof" else area(region) + union_area(boxes) - shared
         return shared / whole
     values = []
@@ -119,10 +153,80 @@ def overlap(region: Box, boxes: list[Box], kind: str, combine: str) -> float:
     return max(values)
 
 
+def holds(box: Box, x: float, y: float, border: str) -> bool:
+    if border == "outside":
+        return box[0] < x < box[2] and box[1] < y < box[3]
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+
+def share_inside(region: Box, boxes: list[Box]) -> float:
+    """The share of a region's area inside the union of some boxes."""
+    return union_area([inside(b, region) for b in boxes if intersection(b, region) > 0]) / area(region)
+
+
+def are_tiles(export: Export) -> bool:
+    """Whether, in every image, there are at least 16 regions beside those of the whole image, none over another."""
+    for boxes in export.boxes.values():
+        real = [box for box in boxes if area(box) > 0]
+        tiles = [box for box in real if box != enclosing(real)]
+        if len(tiles) < 16 or any(intersection(a, b) > 0 for a, b in itertools.combinations(tiles, 2)):
+            return False
+    return True
+
+
+def settled(export: Export, p: Choices) -> Choices:
+    """The protocol with an overlap in place of `auto`: of cells by their own area, of other regions by the union."""
+    if p["overlap"] != "auto":
+        return p
+    windows = any(own.window is not None for own in export.maps)
+    cells = bool(export.grids) or (not windows and are_tiles(export))
+    return p | {"overlap": "iof" if cells else "iou"}
+
+
+@functools.lru_cache(2**10)
+def top_pixels(
+    row: tuple[float, ...],
+    shape: tuple[int, int],
+    affine: tuple[float, float, float, float],
+    size: tuple[int, int],
+) -> list[tuple[int, int]]:
+    """The largest pixels x, y of a map enlarged to the image, pixel by pixel."""
+    (rows, columns), (sx, sy, tx, ty), (width, height) = shape, affine, size
+    values = {}
+    for y in range(height):
+        r = min(max((y + 0.5 - ty) / sy - 0.5, 0.0), rows - 1.0)
+        r0, down = min(math.floor(r), rows - 1), r - math.floor(r)
+        r1 = min(r0 + 1, rows - 1)
+        for x in range(width):
+            c = min(max((x + 0.5 - tx) / sx - 0.5, 0.0), columns - 1.0)
+            c0, right = min(math.floor(c), columns - 1), c - math.floor(c)
+            c1 = min(c0 + 1, columns - 1)
+            above = (1 - right) * row[r0 * columns + c0] + right * row[r0 * columns + c1]
+            below = (1 - right) * row[r1 * columns + c0] + right * row[r1 * columns + c1]
+            values[x, y] = (1 - down) * above + down * below
+    largest = max(values.values())
+    return [pixel for pixel, value in values.items() if value >= largest - 1e-12 * abs(largest)]
+
+
+def top_pixel_inside(row: tuple[float, ...], picture: Picture) -> float:
+    """The share of the largest pixels that lie in a box."""
+    top = top_pixels(row, picture.shape, picture.affine, picture.size)
+    hits = 0
+    for x, y in top:
+        for x1, y1, x2, y2 in picture.boxes:
+            more = picture.extent == "pixel"
+            if holds((x1, y1, x2 + more, y2 + more), x + 0.5, y + 0.5, picture.border):
+                hits += 1
+                break
+    return hits / len(top)
+
+
 # ---------------------------------------------------------------- a row of weights against a set
 
 
 def normalise(row: Row, method: str) -> Row:
+    if not row:
+        return []  # there are no regions
     if method == "sum":
         total = sum(row)
         return [w / total for w in row] if total > 0 else [0.0] * len(row)
@@ -140,6 +244,8 @@ def attended(row: Row, threshold: str) -> Row:
     """How much each key belongs to the attended set: 0 or 1, or a share where top:k cuts through a tie."""
     rule, _, text = threshold.partition(":")
     n = len(row)
+    if not n or max(row) - min(row) <= 1e-12 * abs(max(row)):
+        return [1.0] * n  # even attention is all keys
     if rule == "uniform":
         factor = float(text) if text else 1.0
         return [float(w > factor / n * (1 + 1e-12)) for w in row]
@@ -191,15 +297,14 @@ def hit_probability(row: Row, relevant: Keys, k: int) -> float:
     return 1 - math.comb(bad, places) / math.comb(bad + good, places)
 
 
-def judge(row: Row, relevant: Keys, pointing: Keys, threshold: str) -> dict[str, float]:
+def judge(row: Row, target: Target, threshold: str) -> dict[str, float]:
     # Breakdowns and baselines ask the same again and again.
-    return _judge(tuple(row), frozenset(relevant), frozenset(pointing), threshold)
+    return _judge(tuple(row), target, threshold)
 
 
 @functools.lru_cache(2**16)
-def _judge(
-    row: tuple[float, ...], relevant: frozenset[int], pointing: frozenset[int], threshold: str
-) -> dict[str, float]:
+def _judge(row: tuple[float, ...], target: Target, threshold: str) -> dict[str, float]:
+    relevant = target.relevant
     members = attended(row, threshold)
     size = sum(members)
     tp = sum(members[key] for key in relevant)
@@ -217,10 +322,15 @@ def _judge(
         "attended": size,
         "relevant": float(len(relevant)),
         "ap": sum(steps) / len(relevant) if relevant else 0.0,
-        "pointing": expected_top(row, pointing, 1),
+        "pointing": top_pixel_inside(row, target.picture) if target.picture else expected_top(row, target.pointing, 1),
         "mass": sum(row[key] for key in relevant) / total if total > 0 else 0.0,
         "rank_accuracy": expected_top(row, relevant, len(relevant)) / len(relevant) if relevant else 0.0,
     }
+    out["area_mass"] = sum(w * share for w, share in zip(row, target.inside, strict=True)) / total if total > 0 else 0.0
+    others = [row[key] for key in range(len(row)) if key not in relevant]
+    if relevant and others:
+        won = [(row[key] > other) + (row[key] == other) / 2 for key in relevant for other in others]
+        out["auc"] = sum(won) / len(won)
     out |= {f"r@{k}": hit_probability(row, relevant, k) for k in (1, 5, 10)}
     if len(row) > 1 and total > 0:
         shares = [w / total for w in row if w > 0]
@@ -235,10 +345,11 @@ def _judge(
 class Item:
     """A word, a phrase or a region, and what it is judged against."""
 
+    image: str
     row: Row | None  # the model's weights; None if it gave none
-    relevant: Keys
-    pointing: Keys
-    others: list[tuple[Keys, Keys]]  # relevant and pointing keys of the other entities
+    undefined: bool  # there are rows, but none with any mass
+    target: Target
+    others: list[Target]  # the other entities
     keys: int
     center: Row | None  # the weights of the center baseline
     types: list[str]
@@ -263,43 +374,80 @@ def area_name(share: float) -> str:
     return "small" if share < 0.05 else "medium" if share < 0.25 else "large"
 
 
+def keys_of(export: Export, image: str, own: Map | None) -> list[int]:
+    """The regions of an image, or of a caption's window, that have an area."""
+    windows = any(other.window is not None for other in export.maps)
+    if windows and own is None:
+        return []
+    first, count = own.window if own and own.window else (0, len(export.boxes[image]))
+    return [r for r in range(first, first + count) if area(export.boxes[image][r]) > 0]
+
+
+def picture_of(export: Export, image_id: str, size: tuple[int, int], boxes: list[Box], p: Choices) -> Picture:
+    """The grid without rows and columns of padding."""
+    (_, columns), (sx, sy, tx, ty) = export.grids[image_id]
+    real = [divmod(r, columns) for r in keys_of(export, image_id, None)]
+    top, left = min(r for r, _ in real), min(c for _, c in real)
+    shape = max(r for r, _ in real) - top + 1, max(c for _, c in real) - left + 1
+    if p["boxes"] == "merged":
+        boxes = [enclosing(boxes)]
+    affine = (sx, sy, tx + left * sx, ty + top * sy)
+    return Picture(shape, affine, size, tuple(boxes), p["extent"], p["border"])
+
+
 def t2i_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> list[Item]:
     items = []
     for image_id, image in truth.items():
-        real = [r for r, box in enumerate(export.boxes[image_id]) if area(box) > 0]
-        regions = [export.boxes[image_id][r] for r in real]
-        covers = {e: reaching(regions, boxes, p["overlap"], p) for e, boxes in image.entities.items()}
-        points = covers
-        if p["pointing"] == "center":
-            points = {e: reaching(regions, boxes, "center", p) for e, boxes in image.entities.items()}
-        center = center_row(regions, image.size)
+        targets: dict[tuple[int, ...], dict[str, Target]] = {}
         for index, caption in image.captions.items():
             own = find_map(export, image_id, index)
+            real = keys_of(export, image_id, own)
+            regions = [export.boxes[image_id][r] for r in real]
+            known = tuple(real)
+            if known not in targets:
+                targets[known] = {
+                    entity: t2i_target(export, image_id, image.size, regions, boxes, p)
+                    for entity, boxes in image.entities.items()
+                }
+            of = targets[known]
+            center = center_row(regions, image.size)
             found = tokens_of_words(own.tokens, caption.words) if own else [[] for _ in caption.words]
-            weights = own.of_channel(own.weights, channel) if own else []
+            weights, defined = own.rows_of(channel) if own else ([], [])
+            first = own.window[0] if own and own.window else 0
             for phrase, words, share in scored_phrases(image, caption, p):
                 rows: list[Row | None] = []
+                had = [bool(found[word]) for word in words]
                 for word in words:
-                    tokens: list[Row] = [[weights[t][r] for r in real] for t in found[word]]
+                    tokens: list[Row] = [[weights[t][r - first] for r in real] for t in found[word] if defined[t]]
                     rows.append(pool(tokens, p["pool"]) if tokens else None)
                 if p["unit"] == "phrase":
                     given = [row for row in rows if row is not None]
-                    rows = [pool(given, p["pool"]) if given else None]
+                    rows, had = [pool(given, p["pool"]) if given else None], [any(had)]
                 items += [
                     Item(
+                        image=image_id,
                         row=None if row is None else normalise(row, p["normalize"]),
-                        relevant=covers[phrase.entity],
-                        pointing=points[phrase.entity],
-                        others=[(covers[e], points[e]) for e in image.entities if e != phrase.entity],
+                        undefined=there and row is None,
+                        target=of[phrase.entity],
+                        others=[of[e] for e in image.entities if e != phrase.entity],
                         keys=len(regions),
                         center=center,
                         types=phrase.types,
                         area=area_name(share),
                         length="4+" if len(words) > 3 else str(len(words)),
                     )
-                    for row in rows
+                    for row, there in zip(rows, had, strict=True)
                 ]
     return items
+
+
+def t2i_target(
+    export: Export, image_id: str, size: tuple[int, int], regions: list[Box], boxes: list[Box], p: Choices
+) -> Target:
+    relevant = reaching(regions, boxes, p["overlap"], p)
+    pointing = reaching(regions, boxes, "center", p) if p["pointing"] == "center" else relevant
+    picture = picture_of(export, image_id, size, boxes, p) if p["pointing"] == "upsampled" else None
+    return Target(relevant, pointing, tuple(share_inside(region, boxes) for region in regions), picture)
 
 
 def i2t_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> list[Item]:
@@ -328,10 +476,11 @@ def i2t_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> 
                 relevant = set().union(*(topics[e] for e in covered))
                 items.append(
                     Item(
+                        image=image_id,
                         row=normalise([weights[t][r] for t in keys], p["normalize"]) if keys else None,
-                        relevant=relevant,
-                        pointing=relevant,
-                        others=[(topics[e], topics[e]) for e in topics if e not in covered],
+                        undefined=False,
+                        target=keys_alone(relevant, len(keys)),
+                        others=[keys_alone(topics[e], len(keys)) for e in topics if e not in covered],
                         keys=len(keys),
                         center=None,
                         types=sorted(set().union(*(types[e] for e in covered))),
@@ -358,8 +507,9 @@ def scored_phrases(image: Image, caption: Caption, p: Choices) -> list[tuple[Phr
     return chosen
 
 
-def reaching(regions: list[Box], boxes: list[Box], kind: str, p: Choices) -> Keys:
-    return {r for r, region in enumerate(regions) if overlap(region, boxes, kind, p["boxes"]) >= p["iou"]}
+def reaching(regions: list[Box], boxes: list[Box], kind: str, p: Choices) -> frozenset[int]:
+    how = (kind, p["boxes"], p["extent"], p["border"])
+    return frozenset(r for r, region in enumerate(regions) if overlap(region, boxes, *how) >= p["iou"])
 
 
 def center_row(regions: list[Box], size: tuple[int, int]) -> Row:
@@ -375,13 +525,20 @@ def center_row(regions: list[Box], size: tuple[int, int]) -> Row:
 
 # Means over the items that are scored, and means over all items.
 SCORED = ("precision", "recall", "f1", "ap", "pointing", "mass", "rank_accuracy")
-ALL = ("r@1", "r@5", "r@10")
+ALL = ("r@1", "r@5", "r@10", "area_mass")
 SUMMED = ("tp", "attended", "relevant")
+SOMETIMES = ("entropy", "auc")
+LIFTS = {"f1_lift": "f1", "ap_lift": "ap"}
+FLOORED = ("precision", "recall", "f1", "ap", "pointing", "mass")
 
 
-def absent(relevant: Keys) -> dict[str, float]:
+def absent(target: Target) -> dict[str, float]:
     """How an item without weights is judged: nothing is attended, ranked or hit."""
-    return dict.fromkeys((*SCORED, *ALL, *SUMMED), 0.0) | {"relevant": float(len(relevant))}
+    return dict.fromkeys((*SCORED, *ALL, *SUMMED), 0.0) | {"relevant": float(len(target.relevant))}
+
+
+def held(row: Row | None, target: Target, p: Choices) -> dict[str, float]:
+    return judge(row, target, p["threshold"]) if row else absent(target)
 
 
 def mean(values: list[float]) -> float | None:
@@ -393,17 +550,21 @@ def means(items: list[list[Pairing]], p: Choices) -> Values:
     of_all: list[dict[str, float]] = []
     of_scored: list[dict[str, float]] = []
     for pairings in items:
-        judged = [
-            (absent(relevant) if row is None else judge(row, relevant, pointing, p["threshold"]), relevant)
-            for row, relevant, pointing in pairings
-        ]
-        usable = [j for j, relevant in judged if relevant or p["unreachable"] == "zero"]
+        judged = [(held(row, target, p), target) for row, target in pairings]
+        usable = [j for j, target in judged if target.relevant or p["unreachable"] == "zero"]
         if judged:
             of_all.append({name: sum(j[name] for j, _ in judged) / len(judged) for name in ALL})
         if usable:
-            of_scored.append({name: sum(j[name] for j in usable) / len(usable) for name in usable[0]})
+            item = {name: sum(j[name] for j in usable) / len(usable) for name in (*SCORED, *SUMMED)}
+            for name in SOMETIMES:
+                # An item counts by the share of its pairings that have a value.
+                item[name] = sum(j.get(name, 0.0) for j in usable) / len(usable)
+                item[f"{name}_n"] = sum(name in j for j in usable) / len(usable)
+            of_scored.append(item)
     values: Values = {name: mean([item[name] for item in of_scored]) for name in SCORED}
-    values["entropy"] = mean([item["entropy"] for item in of_scored if "entropy" in item])
+    for name in SOMETIMES:
+        having = sum(item[f"{name}_n"] for item in of_scored)
+        values[name] = sum(item[name] for item in of_scored) / having if having else None
     values |= {name: mean([item[name] for item in of_all]) for name in ALL}
     values |= dict.fromkeys(("micro_precision", "micro_recall", "micro_f1"))
     if of_scored:
@@ -414,47 +575,107 @@ def means(items: list[list[Pairing]], p: Choices) -> Values:
     return values
 
 
+def counted(item: Item, p: Choices) -> bool:
+    """Whether an item counts at all: what becomes of those without attention, and of those without any mass."""
+    if item.row is not None:
+        return True
+    return bool(p["undefined"] == "zero") if item.undefined else bool(p["missing"] == "zero")
+
+
 def items_of(truth: Truth, export: Export, p: Choices, channel: int | None) -> list[Item]:
     make = t2i_items if p["direction"] == "t2i" else i2t_items
-    items = make(truth, export, p, channel)
-    return items if p["missing"] == "zero" else [item for item in items if item.row is not None]
+    return [item for item in make(truth, export, settled(export, p), channel) if counted(item, p)]
 
 
-def own(items: list[Item]) -> list[list[Pairing]]:
-    return [[(item.row, item.relevant, item.pointing)] for item in items]
+def evenly(item: Item) -> Row | None:
+    return [1 / item.keys] * item.keys if item.keys else None
+
+
+def lifts(items: list[Item], rows: list[Row | None], p: Choices) -> Values:
+    """What rows score beyond even attention, item by item."""
+    pairs = [
+        (held(row, item.target, p), held(evenly(item), item.target, p))
+        for row, item in zip(rows, items, strict=True)
+        if is_scored(item, p)
+    ]
+    return {lift: mean([own[name] - even[name] for own, even in pairs]) for lift, name in LIFTS.items()}
+
+
+def of_rows(items: list[Item], rows: list[Row | None], p: Choices) -> Values:
+    values = means([[(row, item.target)] for row, item in zip(rows, items, strict=True)], p)
+    return values | lifts(items, rows, p)
+
+
+def floors(items: list[Item], p: Choices) -> dict[str, Values]:
+    table = {"uniform": of_rows(items, [evenly(item) for item in items], p)}
+    if p["direction"] == "t2i":
+        table["center"] = of_rows(items, [item.center for item in items], p)
+    return table | {"shuffled": shuffled(items, p)}
+
+
+def model(items: list[Item], table: dict[str, Values], p: Choices) -> Values:
+    values = of_rows(items, [item.row for item in items], p)
+    values["coverage"] = mean([float(bool(item.target.relevant)) for item in items])
+    if values["f1"] is not None and table["shuffled"]["f1"] is not None:
+        values["specificity"] = values["f1"] - table["shuffled"]["f1"]
+    return values
+
+
+def gaps(items: list[Item], values: Values, table: dict[str, Values], p: Choices) -> dict[str, dict[str, float]]:
+    """By metric and floor, the difference over the items that have that floor."""
+    compared = [item for item in items if any(is_target_scored(other, p) for other in item.others)]
+    paired = means([[(i.row, i.target)] for i in compared if i.row is not None and is_scored(i, p)], p)
+    found: dict[str, dict[str, float]] = {}
+    for name in FLOORED:
+        found[name] = {}
+        for floor, of_floor in table.items():
+            own, base = (paired if floor == "shuffled" else values)[name], of_floor[name]
+            if own is not None and base is not None:
+                found[name][floor] = own - base
+    return found
 
 
 def score(truth: Truth, export: Export, p: Choices, channel: int | None = None) -> Scored:
     """Every metric of attention, its baselines and breakdown, for one direction and channel (None: their mean)."""
     items = items_of(truth, export, p, channel)
-    scored = [item for item in items if is_scored(item, p)]
-    values = means(own(items), p)
-    values["coverage"] = mean([float(bool(item.relevant)) for item in items])
-    evenly: list[list[Pairing]] = [[([1 / i.keys] * i.keys if i.keys else None, i.relevant, i.pointing)] for i in items]
-    baselines = {"uniform": means(evenly, p), "shuffled": shuffled(items, p)}
-    if p["direction"] == "t2i":
-        baselines["center"] = means([[(i.center, i.relevant, i.pointing)] for i in items], p)
-    if values["f1"] is not None and baselines["shuffled"]["f1"] is not None:
-        values["specificity"] = values["f1"] - baselines["shuffled"]["f1"]
+    baselines = floors(items, p)
+    values = model(items, baselines, p)
     by: dict[str, dict[str, Values]] = {"type": {}, "area": {}, "length": {}}
+    floors_by: dict[str, dict[str, dict[str, Values]]] = {"type": {}, "area": {}, "length": {}}
+    images_by: dict[str, dict[str, int]] = {"type": {}, "area": {}, "length": {}}
     for item in items:
         for kind, names in (("type", item.types), ("area", [item.area]), ("length", [item.length])):
             for name in names:
                 if name and name not in by[kind]:
                     members = [i for i in items if name in (*i.types, i.area, i.length)]
-                    by[kind][name] = means(own(members), p)
-    return Scored(values, baselines, by, len(items), len(scored))
+                    floors_by[kind][name] = floors(members, p)
+                    by[kind][name] = model(members, floors_by[kind][name], p)
+                    images_by[kind][name] = len({i.image for i in members})
+    return Scored(
+        values,
+        baselines,
+        gaps(items, values, baselines, p),
+        by,
+        floors_by,
+        images_by,
+        len(items),
+        sum(is_scored(item, p) for item in items),
+    )
 
 
 def is_scored(item: Item, p: Choices) -> bool:
-    return bool(item.relevant) or p["unreachable"] == "zero"
+    return is_target_scored(item.target, p)
+
+
+def is_target_scored(target: Target, p: Choices) -> bool:
+    return bool(target.relevant) or bool(p["unreachable"] == "zero")
 
 
 def shuffled(items: list[Item], p: Choices) -> Values:
     """Each item against the other entities; of what is scored, only items that are scored themselves."""
-    given = [item for item in items if item.row is not None]
-    values = means([[(i.row, *other) for other in i.others] for i in given if is_scored(i, p)], p)
-    everything = means([[(i.row, *other) for other in i.others] for i in given], p)
+    given = [item for item in items if item.row]
+    values = means([[(i.row, other) for other in i.others] for i in given if is_scored(i, p)], p)
+    everything = means([[(i.row, other) for other in i.others] for i in given], p)
     return values | {name: everything[name] for name in ALL}
 
 
@@ -463,7 +684,7 @@ def curve(truth: Truth, export: Export, p: Choices, thresholds: list[str]) -> li
     items = [item for item in items_of(truth, export, p, None) if is_scored(item, p)]
     points = []
     for threshold in thresholds:
-        judged = [judge(i.row, i.relevant, i.pointing, threshold) if i.row else absent(i.relevant) for i in items]
+        judged = [judge(i.row, i.target, threshold) if i.row else absent(i.target) for i in items]
         points.append({name: sum(j[name] for j in judged) / len(items) for name in ("precision", "recall", "f1")})
     return points
 

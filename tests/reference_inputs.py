@@ -7,7 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -55,6 +55,19 @@ class Map:
     tokens: list[str]
     weights: NDArray[np.float64]  # [channels, tokens, regions]
     weights_i2t: NDArray[np.float64] | None = None
+    defined: NDArray[np.bool_] | None = None  # [channels, tokens], the rows that have mass; None for all
+    window: tuple[int, int] | None = None  # its own regions: the first of its image's, and how many
+
+    def rows_of(self, channel: int | None) -> tuple[list[Row], list[bool]]:
+        """Tokens x regions of one channel, or of the mean of the defined rows of all; and which rows are defined."""
+        if self.defined is None:
+            return self.of_channel(self.weights, channel), [True] * len(self.tokens)
+        rows: list[Row] = []
+        for token in range(len(self.tokens)):
+            chosen = [c for c in range(len(self.weights)) if channel in (None, c) and self.defined[c][token]]
+            own = [self.weights[c][token].tolist() for c in chosen]
+            rows.append([sum(column) / len(own) for column in zip(*own, strict=True)])
+        return rows, [bool(row) for row in rows]
 
     def of_channel(self, weights: NDArray[np.float64], channel: int | None) -> list[Row]:
         """Tokens x regions of one channel, or of the mean of all."""
@@ -68,9 +81,11 @@ class Export:
     maps: list[Map]
     similarity: NDArray[np.floating] | None
     caption_image: list[int]  # the row of the similarity that is each caption's own image
+    # By image the rows and columns of its grid, and its affine (sx, sy, tx, ty); empty for boxes.
+    grids: dict[str, tuple[tuple[int, int], tuple[float, float, float, float]]] = field(default_factory=dict)
 
 
-def read_entities(path: Path, image_ids: Sequence[str], *, corner: bool = False) -> Truth:
+def read_entities(path: Path, image_ids: Sequence[str], *, edges: str = "pixel") -> Truth:
     archive = zipfile.ZipFile(path) if path.is_file() else None
 
     def read(name: str) -> bytes:
@@ -84,14 +99,20 @@ def read_entities(path: Path, image_ids: Sequence[str], *, corner: bool = False)
         for node in root.iter("object"):
             for box in node.iter("bndbox"):
                 x1, y1, x2, y2 = (int(box.findtext(edge, "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
-                edges = (x1 - 1, y1 - 1, x2 - corner, y2 - corner)
                 for name in node.iter("name"):
-                    entities.setdefault(str(name.text), []).append(edges)
+                    entities.setdefault(str(name.text), []).append(in_image((x1, y1, x2, y2), edges, size))
         lines = read(f"Sentences/{image_id}.txt").decode("utf-8").rstrip("\n").split("\n")
         images[image_id] = Image(size, entities, {k: _entities_caption(line) for k, line in enumerate(lines)})
     if archive:
         archive.close()
     return images
+
+
+def in_image(corners: Box, edges: str, size: tuple[int, int]) -> Box:
+    """Corners counted from 1 as edges, as far as they lie in the image."""
+    low, high = {"pixel": (1, 0), "raw": (0, 0), "corner": (1, 1)}[edges]
+    x1, y1, x2, y2 = corners
+    return inside((x1 - low, y1 - low, x2 - high, y2 - high), (0, 0, *size))
 
 
 def _entities_caption(line: str) -> Caption:
@@ -112,7 +133,7 @@ def _entities_caption(line: str) -> Caption:
     return Caption(words, phrases)
 
 
-def read_mdetr(path: Path, *, corner: bool = False) -> Truth:
+def read_mdetr(path: Path, *, edges: str = "pixel") -> Truth:
     data = json.loads(path.read_text(encoding="utf-8"))
     annotations: dict[int, list[Any]] = {}
     for entry in data["annotations"]:
@@ -131,7 +152,7 @@ def read_mdetr(path: Path, *, corner: bool = False) -> Truth:
             for annotation in annotations.get(entry["id"], []):
                 if any(s < d and c < e for s, e in spans for c, d in annotation["tokens_positive"]):
                     x, y, w, h = annotation["bbox"]
-                    boxes.add((x - 1, y - 1, x + w - corner, y + h - corner))
+                    boxes.add(in_image((x, y, x + w, y + h), edges, image.size))
             # Phrases with the same boxes are the same entity.
             name = str(sorted(boxes))
             if boxes:
@@ -174,12 +195,14 @@ def _read_padded(data: dict[str, Any], sizes: Mapping[str, tuple[int, int]]) -> 
     ids = [str(text).rsplit("#", 1) for text in data["caption_ids"]]
     images = [str(i) for i in data["image_ids"]] if "image_ids" in data else list(dict.fromkeys(i for i, _ in ids))
     boxes: dict[str, list[Box]] = {}
+    grids = {}
     maps = []
     for row, (image, index) in enumerate(ids):
         if data["attn"].ndim == 4:
             rows, columns = data["attn"].shape[2:]
             width, height = sizes[image]
             boxes[image] = _grid(rows, columns, width / columns, height / rows, 0, 0)
+            grids[image] = ((rows, columns), (width / columns, height / rows, 0.0, 0.0))
         else:
             boxes[image] = _boxes(data["boxes"][images.index(image) if "image_ids" in data else row])
         words = [str(word) for word in data["words"][row]]
@@ -191,19 +214,21 @@ def _read_padded(data: dict[str, Any], sizes: Mapping[str, tuple[int, int]]) -> 
         if "attn_i2t" in data:
             i2t = data["attn_i2t"][row, : len(words)].astype(np.float64).reshape(shape)
         maps.append(Map(image, int(index), words, weights, i2t))
-    return Export(boxes, maps, data.get("similarity"), [images.index(image) for image, _ in ids])
+    return Export(boxes, maps, data.get("similarity"), [images.index(image) for image, _ in ids], grids)
 
 
 def _read_packed(data: dict[str, Any], sizes: Mapping[str, tuple[int, int]]) -> Export:
     images = _strings(data, "image_id")
     boxes: dict[str, list[Box]] = {}
+    grids = {}
     for row, image in enumerate(images):
         if "grid_shape" in data:
             rows, columns = data["grid_shape"][row].tolist()
             width, height = data["image_size"][row].tolist() if "image_size" in data else sizes[image]
-            affine = (width / columns, height / rows, 0, 0)
+            affine = (width / columns, height / rows, 0.0, 0.0)
             if "grid_affine" in data:
-                affine = data["grid_affine"][row].astype(np.float64).tolist()
+                affine = tuple(data["grid_affine"][row].astype(np.float64).tolist())
+            grids[image] = ((rows, columns), affine)
             within = (0, 0, width, height)
             boxes[image] = [inside(box, within) for box in _grid(rows, columns, *affine)]
         else:
@@ -221,10 +246,15 @@ def _read_packed(data: dict[str, Any], sizes: Mapping[str, tuple[int, int]]) -> 
             spans = data["token_span"][first:last].tolist()
             tokens = [captions[row][a:b] if a >= 0 else "<special>" for a, b in spans]
         start, stop = data["attention_offset"][row : row + 2].tolist()
-        shape = (channels, last - first, len(boxes[image]))
+        window = tuple(data["caption_region"][row].tolist()) if "caption_region" in data else None
+        shape = (channels, last - first, window[1] if window else len(boxes[image]))
+        defined = None
+        if "row_mass" in data:
+            mass = data["row_mass"][channels * first : channels * last]
+            defined = mass.reshape(channels, last - first) > 0
         i2t = None
         if "attention_i2t" in data:
             i2t = data["attention_i2t"][start:stop].astype(np.float64).reshape(shape)
         weights = data["attention"][start:stop].astype(np.float64).reshape(shape)
-        maps.append(Map(image, int(data["caption_index"][row]), tokens, weights, i2t))
-    return Export(boxes, maps, data.get("similarity"), data["caption_image"].tolist())
+        maps.append(Map(image, int(data["caption_index"][row]), tokens, weights, i2t, defined, window))
+    return Export(boxes, maps, data.get("similarity"), data["caption_image"].tolist(), grids)

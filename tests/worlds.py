@@ -68,6 +68,8 @@ class Shown:
     tokens: list[str]
     maps: NDArray[np.float32]
     back: NDArray[np.float32] | None = None
+    mass: NDArray[np.float32] | None = None  # [channels, tokens], what each row summed to on the image
+    window: tuple[int, int] | None = None  # the first region of its image that it has maps for, and how many
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ class World:
     def packed(self, path: Path, *, spans: bool = False) -> Path:
         """Write the maps in the packed layout, tokens as texts or as spans of the caption's text."""
         images = list(self.scenes)
-        header = {"format": "attneval", "version": [1, 0], "kind": self.kind, "normalised_over": "none"}
+        newer = self.shown[0].mass is not None or self.shown[0].window is not None
+        header = {"format": "attneval", "version": [1, int(newer)], "kind": self.kind, "normalised_over": "none"}
         tokens = [len(own.tokens) for own in self.shown]
         members: dict[str, Any] = {
             "format": np.frombuffer(json.dumps(header).encode(), np.uint8),
@@ -159,6 +162,10 @@ class World:
             boxes = [box for scene in self.scenes.values() for box in scene.regions]
             members["region_offset"] = _offsets([len(scene.regions) for scene in self.scenes.values()])
             members["region_box"] = np.array(boxes, np.float32).reshape(-1, 4)
+        if self.shown[0].mass is not None:
+            members["row_mass"] = np.concatenate([_flat(own.mass) for own in self.shown])
+        if self.shown[0].window is not None:
+            members["caption_region"] = np.array([own.window for own in self.shown], np.int64)
         if self.shown[0].back is not None:
             members["attention_i2t"] = np.concatenate([_flat(own.back) for own in self.shown])
         np.savez(path, **members)
@@ -326,6 +333,9 @@ def make_world(
     missing: bool = False,
     signed: bool = False,
     grid: bool = False,
+    tiles: bool = False,
+    undefined: bool = False,
+    windows: bool = False,
 ) -> World:
     """Make up a world.
 
@@ -339,9 +349,14 @@ def make_world(
         missing: Whether some captions are cut, and some left out.
         signed: Whether weights may be negative; they are then no attention.
         grid: Whether regions are the cells of a grid over the image.
+        tiles: Whether they are such cells written as boxes, some of them beside a region of the whole image.
+        undefined: Whether the file says what rows summed to, some to nothing.
+        windows: Whether each caption has a window of its image's regions.
     """
     random = np.random.default_rng(seed)
     scenes = {str(1000 + 7 * i): _scene(random, captions, grid=grid, first=i == 0) for i in range(images)}
+    if tiles:
+        scenes = {image: replace(scene, regions=_tiles(random, scene)) for image, scene in scenes.items()}
     shown: list[Shown] = []
     for image, scene in scenes.items():
         for index, sentence in enumerate(scene.sentences):
@@ -354,10 +369,18 @@ def make_world(
                     # Cut, but not so short that nothing says which caption it is.
                     first = next(k for k, token in enumerate(tokens) if token.strip("#") in "".join(WORDS))
                     tokens = tokens[: int(random.integers(first, len(tokens))) + 1]
-            shape = (channels, len(tokens), len(scene.regions))
+            window = _window(random, len(scene.regions)) if windows else None
+            shape = (channels, len(tokens), window[1] if window else len(scene.regions))
             maps = [_weights(random, shape, ties=ties) - np.float32(0.5 * signed) for _ in range(1 + back)]
             # Region-to-word weights sum to one over the tokens, special ones included.
-            shown.append(Shown(image, index, tokens, maps[0], _over_tokens(maps[1]) if back else None))
+            mass = None
+            if undefined:
+                # Whole columns of channels, too, so that some words have no row at all.
+                lost = (random.random(shape[:2]) < 0.3) | (random.random(shape[1]) < 0.3)
+                lost &= bool(shown)
+                maps[0][lost] = 0
+                mass = np.where(lost, 0, random.random(shape[:2]) + 0.01).astype(np.float32)
+            shown.append(Shown(image, index, tokens, maps[0], _over_tokens(maps[1]) if back else None, mass, window))
     scores = random.random((images, len(shown)))
     return World(
         scenes,
@@ -408,6 +431,22 @@ def _regions(random: np.random.Generator, width: int, height: int, boxes: Mappin
         found.append((x1 - 1.0, y1 - 1.0, float(x2), float(y2)))
     found += [(0.0, 0.0, 0.0, 0.0)] * int(random.integers(0, 2))
     return [found[r] for r in random.permutation(len(found)).tolist()]
+
+
+def _tiles(random: np.random.Generator, scene: Scene) -> list[Box]:
+    """Cells in any order, at least 16, with or without one of the whole image."""
+    rows, columns = (int(side) for side in random.integers(4, 6, 2))
+    x, y = np.linspace(0, scene.width, columns + 1), np.linspace(0, scene.height, rows + 1)
+    found: list[Box] = [
+        (float(x[c]), float(y[r]), float(x[c + 1]), float(y[r + 1])) for r in range(rows) for c in range(columns)
+    ]
+    found += [(0.0, 0.0, float(scene.width), float(scene.height))] * int(random.integers(0, 2))
+    return [found[r] for r in random.permutation(len(found)).tolist()]
+
+
+def _window(random: np.random.Generator, regions: int) -> tuple[int, int]:
+    first = int(random.integers(0, regions))
+    return first, int(random.integers(1, regions - first + 1))
 
 
 def _sentence(random: np.random.Generator, chains: list[str], *, first: bool) -> Sentence:
@@ -487,7 +526,7 @@ def protocols(**fields: Any) -> st.SearchStrategy[Protocol]:
     free: dict[str, st.SearchStrategy[Any]] = {
         "unit": st.sampled_from(["word", "phrase"]),
         "iou": st.sampled_from([0.3, 0.5, 0.7]),
-        "overlap": st.sampled_from(["iou", "iof", "center"]),
+        "overlap": st.sampled_from(["auto", "iou", "iof", "center"]),
         "boxes": st.sampled_from(["any", "merged", "union"]),
         "threshold": st.sampled_from(THRESHOLDS),
         "normalize": st.sampled_from(["sum", "softmax", "minmax", "none"]),
@@ -497,7 +536,9 @@ def protocols(**fields: Any) -> st.SearchStrategy[Protocol]:
         "ties": st.sampled_from(["expected", "worst", "best"]),
         "missing": st.sampled_from(["skip", "zero"]),
         "min_area": st.sampled_from([0.0, 0.0, 0.05]),
-        "edges": st.sampled_from(["pixel", "pixel", "corner"]),
+        "edges": st.sampled_from(["pixel", "pixel", "raw", "corner"]),
+        "extent": st.sampled_from(["edge", "edge", "pixel"]),
+        "border": st.sampled_from(["inside", "inside", "outside"]),
     }
     chosen = free | {name: st.just(value) for name, value in fields.items()}
     return st.builds(Protocol, **chosen)

@@ -76,11 +76,20 @@ PRESETS = {
         ),
         Preset(
             "multigrounding",
-            Protocol(unit="phrase", pool="mean", pointing="upsampled", unreachable="zero", min_area=0.05, edges="raw"),
+            Protocol(
+                unit="phrase",
+                pool="mean",
+                pointing="upsampled",
+                unreachable="zero",
+                min_area=0.05,
+                edges="raw",
+                extent="pixel",
+            ),
             "Akbari et al., Multi-level Multimodal Common Semantic Space for Image-Phrase Grounding, CVPR 2019",
-            "mass (attention correctness) and pointing over phrases whose enclosing box covers at least 5 % of the "
-            "image. Overlapping boxes count once here and once per box there; the top cell's centre stands in for the "
-            "top pixel of an upsampled map.",
+            "pointing (the top pixel of the map enlarged to the image lies in any box) and area_mass (attention "
+            "correctness) over phrases whose enclosing box covers at least 5 % of the image. Of equally large pixels "
+            "the first is taken there, and here each by its share. Overlapping boxes count once here and once per box "
+            "there, and weights are spread evenly over their cells instead of enlarged.",
         ),
     )
 }

@@ -34,6 +34,7 @@ class CaptionBlock:
         export: The export.
         truth: The annotations, as the protocol has them.
         as_read: The annotations, as they were read.
+        images: i8[I], the images' rows in the export.
         rows: i8[c], the captions' rows in the export.
         image: i8[c], the row of each caption's image in the block.
         tokens: Their tokens.
@@ -47,6 +48,7 @@ class CaptionBlock:
     export: AttentionExport
     truth: GroundTruth
     as_read: GroundTruth
+    images: NDArray[np.int64]
     rows: NDArray[np.int64]
     image: NDArray[np.int64]
     tokens: TokenBlock
@@ -82,6 +84,7 @@ def read_captions(block: Block, export: AttentionExport, annotations: Reader, pr
         export,
         truth,
         as_read,
+        block.images,
         block.captions,
         image,
         tokens,

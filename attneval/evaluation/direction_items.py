@@ -64,7 +64,7 @@ def direction_items(
         channel: The channel whose undefined rows are left out, or `MEAN`.
 
     Raises:
-        ProtocolError: Rows are undefined, and the protocol refuses them.
+        ProtocolError: Rows are undefined, and the protocol refuses them; or it enlarges maps, and there are no grids.
     """
     if direction == "i2t":
         keys = captions.keys
@@ -79,6 +79,12 @@ def direction_items(
     defined = None
     if captions.defined is not None:
         defined = np.asarray(captions.defined.any(axis=0) if channel == MEAN else captions.defined[channel])
+    pixels = None
+    if protocol.pointing == "upsampled":
+        # What few need is imported for them alone.
+        from attneval.evaluation.entity_pixels import entity_pixels
+
+        pixels = entity_pixels(captions, protocol)
     items = word_items(
         captions.truth,
         captions.alignment,
@@ -88,6 +94,7 @@ def direction_items(
         key_count=captions.regions.count,
         protocol=protocol,
         defined=defined,
+        pixels=pixels,
     )
     if protocol.undefined == "error" and items.undefined.any():
         rows = np.flatnonzero(items.undefined)

@@ -121,8 +121,8 @@ def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block
         judged = Hits(rows, place, items.sets["relevant"], items.own[chunk])
         reached = judged.relevant > 0
         ap[chunk[reached]] = (judged.precision_at_hits() / np.maximum(judged.relevant, 1))[reached]
-        peak = Hits(rows, place, items.sets["pointing"], items.own[chunk])
-        pointing[chunk[reached]] = peak.within(1)[reached]
+        peak = Hits(rows, place, items.sets["pointing"], items.own[chunk], items.pixels)
+        pointing[chunk[reached]] = peak.top()[reached]
     phrase = items.phrase[kept]
     spans = np.stack(
         (truth.span[truth.span_offset[phrase], 0], truth.span[truth.span_offset[phrase + 1] - 1, 1]), axis=1

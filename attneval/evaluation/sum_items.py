@@ -273,7 +273,9 @@ def _score_others(
 def _hits(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int64]) -> dict[str, Hits]:
     """Pairs held against each kind of sets; kinds that are the same sets share the work."""
     made: dict[int, Hits] = {}
-    return {kind: made.setdefault(id(sets), Hits(rows, row, sets, of)) for kind, sets in items.sets.items()}
+    return {
+        kind: made.setdefault(id(sets), Hits(rows, row, sets, of, items.pixels)) for kind, sets in items.sets.items()
+    }
 
 
 def _evaluated(specs: dict[str, Column], hits: dict[str, Hits]) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
+    from attneval.geometry.top_pixels import PixelSets
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
     from attneval.matching.key_groups import KeyGroups
@@ -50,6 +51,7 @@ class Items:
         undefined: b[m], the items whose rows all are undefined, so that there is nothing to score.
         length: i8[m], index into `attneval.config.breakdowns.LENGTHS`, or -1.
         classes: Further classes of items, by the name of the breakdown; none in direction i2t.
+        pixels: The pixels of each set, where the pointing game is played on enlarged maps.
     """
 
     image: NDArray[np.int64]
@@ -70,6 +72,7 @@ class Items:
     area: NDArray[np.int64]
     length: NDArray[np.int64]
     undefined: NDArray[np.bool_]
+    pixels: PixelSets | None = None
     classes: dict[str, Classes] = field(default_factory=dict)
 
     @property
@@ -93,6 +96,7 @@ def word_items(
     key_count: NDArray[np.int64],
     protocol: Protocol,
     defined: NDArray[np.bool_] | None = None,
+    pixels: PixelSets | None = None,
 ) -> Items:
     """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
 
@@ -105,6 +109,7 @@ def word_items(
         key_count: i8[G], how many regions each group has.
         protocol: Unit and pooling.
         defined: b[T], the tokens whose rows are defined; None for all.
+        pixels: The pixels of each instance, where the pointing game is played on enlarged maps.
     """
     words_of = np.diff(mentions.word_offset)
     if protocol.unit == "word":
@@ -151,6 +156,7 @@ def word_items(
         length=mentions.length[mention],
         classes={name: of.take(mentions.phrase[mention]) for name, of in phrase_classes(truth).items()},
         undefined=undefined,
+        pixels=pixels,
     )
 
 

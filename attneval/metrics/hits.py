@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.index_sets import IndexSets
+    from attneval.geometry.top_pixels import PixelSets
     from attneval.metrics.rankings import Rows
 
 
@@ -35,12 +36,14 @@ class Hits:
         row: i8[p], the row of each pair.
         sets: IndexSets of keys.
         set_of_pair: i8[p], the set of each pair.
+        pixels: The pixels of each set, if the top is one of the pixels of an enlarged map.
     """
 
     rows: Rows
     row: NDArray[np.int64]
     sets: IndexSets
     set_of_pair: NDArray[np.int64]
+    pixels: PixelSets | None = None
 
     @property
     def keys(self) -> int:
@@ -102,6 +105,12 @@ class Hits:
         room, tied = np.zeros(count), np.ones(count)
         room[pair], tied[pair] = places[cut], self.tied[cut]
         return whole + part * room / tied
+
+    def top(self) -> NDArray[np.float64]:
+        """Compute the probability that the first key, or the top pixel, is in the set, ties in any order: f8[p]."""
+        if self.pixels is None:
+            return self.within(1)
+        return self.pixels.top_shares(self.rows.weight, self.row, self.set_of_pair)
 
     def mass(self) -> NDArray[np.float64]:
         """Divide the weight of the relevant keys by that of all keys: f8[p], 0 where there is no weight."""

@@ -18,7 +18,7 @@ from attneval.metrics.rankings import Rows
 from attneval.metrics.ranks import retrieval_ranks
 from attneval.metrics.registry import metrics
 from attneval.metrics.sweep import grid, sweep
-from attneval.statistics.bootstrap import intervals
+from attneval.statistics.bootstrap import draw, intervals
 from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
 
@@ -170,7 +170,7 @@ def bootstrap(runs: int, images: int = 1000, resamples: int = 10_000) -> Iterato
     wanted = metrics()
 
     def ours() -> dict[str, tuple[float, float]]:
-        return intervals(wanted, sums, resamples=resamples)
+        return intervals(wanted, draw(sums, resamples=resamples))
 
     product = resampled_sums(table, resamples, SEED)
     place = list(columns).index

@@ -16,6 +16,7 @@ import pytest
 import reference
 import reference_inputs
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from worlds import THRESHOLDS, Phrase, Scene, Shown, World, cases, make_world, scored, scored_if_any
 
 from attneval import Options, Protocol, Result, score
@@ -42,22 +43,43 @@ def assert_same(table: Mapping[str, Measured], expected: reference.Values, place
 
 
 def assert_scores(scores: Scores, expected: reference.Scored) -> None:
-    """Every metric of attention, its baselines, its breakdown, and what they are means over."""
+    """Every metric of attention, its floors, its breakdown, and what they are means over."""
     names = {metric.name for metric in metrics(*ATTENTION)} - {"best_f1"}
     assert names - set(expected.values) <= {"specificity"}
     assert_same(scores.metrics, expected.values, "metrics")
     assert scores.metrics["coverage"].n == expected.items
     assert scores.metrics["f1"].n == expected.scored
     assert set(scores.baselines) == {*expected.baselines, "oracle"}
+    comparable = {metric.name for metric in metrics(*ATTENTION) if metric.baseline}
     for base, table in expected.baselines.items():
         own = scores.baselines[base]
-        assert set(own) == {metric.name for metric in metrics(*ATTENTION) if metric.baseline}
+        assert set(own) == comparable - (set(reference.LIFTS) if base == "shuffled" else set())
         assert_same(own, table, base)
+    assert_gaps(scores, expected)
     for kind, groups in expected.by.items():
         # A group may be there of which nothing is scored.
         assert set(groups) == {name for name, table in scores.by[kind].items() if table["coverage"].n}
         for group, table in groups.items():
             assert_same(scores.by[kind][group], table, f"{kind} {group}")
+            assert scores.by_images[kind][group] >= expected.images_by[kind][group], (kind, group)
+            for floor, of_floor in expected.floors_by[kind][group].items():
+                own = scores.by_baselines[kind][group][floor]
+                assert set(own) == set(reference.FLOORED)
+                assert_same(own, of_floor, f"{floor} of {kind} {group}")
+
+
+def assert_gaps(scores: Scores, expected: reference.Scored) -> None:
+    """The difference to the highest floor; of equally high ones any may be named."""
+    for name, by_floor in expected.gaps.items():
+        gap = scores.metrics[name].above_floor
+        heights = {floor: table[name] for floor, table in expected.baselines.items()}
+        known = {floor: height for floor, height in heights.items() if height is not None}
+        if not known or expected.values[name] is None:
+            assert gap is None, name
+            continue
+        assert gap is not None, name
+        assert known[gap.floor] >= max(known.values()) - 1e-9, (name, gap, known)
+        assert gap.difference == pytest.approx(by_floor[gap.floor], abs=1e-9, rel=0), (name, gap.floor)
 
 
 def assert_curve(
@@ -78,7 +100,7 @@ def assert_curve(
 
 def read_back(world: World, protocol: Protocol, root: Path) -> tuple[reference_inputs.Truth, reference_inputs.Export]:
     truth = reference_inputs.read_entities(
-        world.entities(root / "annotations.zip"), list(world.scenes), corner=protocol.edges == "corner"
+        world.entities(root / "annotations.zip"), list(world.scenes), edges=protocol.edges
     )
     return truth, reference_inputs.read_export(world.packed(root / "maps.npz"))
 
@@ -117,6 +139,33 @@ def test_random_worlds(tmp_path_factory: pytest.TempPathFactory, case: tuple[Wor
 @given(cases(grid=True, channels=1))
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_grids(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
+    assert_agrees(*case, tmp_path_factory.getbasetemp())
+
+
+@given(cases(grid=True, channels=1, back=False, fields={"pointing": "upsampled"}))
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_maps_enlarged_to_the_image(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
+    assert_agrees(*case, tmp_path_factory.getbasetemp())
+
+
+@given(cases(tiles=True, channels=1, fields={"overlap": "auto"}))
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_tiles(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
+    world, protocol = case
+    assert_agrees(world, protocol, tmp_path_factory.getbasetemp())
+    assert scored_if_any(world, protocol).protocol.overlap == "iof"
+
+
+@given(cases(undefined=True, back=False), st.sampled_from(["skip", "zero"]))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_undefined_rows(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol], undefined: str) -> None:
+    world, protocol = case
+    assert_agrees(world, dataclasses.replace(protocol, undefined=undefined), tmp_path_factory.getbasetemp())
+
+
+@given(cases(windows=True, back=False))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_windows_of_captions(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
     assert_agrees(*case, tmp_path_factory.getbasetemp())
 
 
@@ -166,7 +215,7 @@ def some_protocols(count: int, **fixed: list[Any]) -> list[Protocol]:
         "unit": ["word", "phrase"],
         "direction": ["t2i"],
         "iou": [0.3, 0.5, 0.7],
-        "overlap": ["iou", "iof", "center"],
+        "overlap": ["auto", "iou", "iof", "center"],
         "boxes": ["any", "merged", "union"],
         "threshold": THRESHOLDS,
         "normalize": ["sum", "softmax", "minmax", "none"],
@@ -177,7 +226,9 @@ def some_protocols(count: int, **fixed: list[Any]) -> list[Protocol]:
         "ties": ["expected", "worst", "best"],
         "folds": [1, 2, 3],
         "min_area": [0.0, 0.03],
-        "edges": ["pixel", "corner"],
+        "edges": ["pixel", "raw", "corner"],
+        "extent": ["edge", "pixel"],
+        "border": ["inside", "outside"],
     }
     draw = random.Random(2023)  # noqa: S311 - not a secret
     columns = []
@@ -187,10 +238,10 @@ def some_protocols(count: int, **fixed: list[Any]) -> list[Protocol]:
     return [Protocol(**dict(zip(choices | fixed, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def annotated(fixtures: Path, gt: str, images: Sequence[str], *, corner: bool) -> reference_inputs.Truth:
+def annotated(fixtures: Path, gt: str, images: Sequence[str], edges: str = "pixel") -> reference_inputs.Truth:
     if gt == "entities":
-        return reference_inputs.read_entities(fixtures / gt, images, corner=corner)
-    truth = reference_inputs.read_mdetr(fixtures / gt, corner=corner)
+        return reference_inputs.read_entities(fixtures / gt, images, edges=edges)
+    truth = reference_inputs.read_mdetr(fixtures / gt, edges=edges)
     return {image: truth[image] for image in images}
 
 
@@ -208,7 +259,7 @@ def split_of(path: Path, images: Sequence[str]) -> Path:
 def test_fixtures(fixtures: Path, name: str, gt: str) -> None:
     path = fixtures / f"{name}.npz"
     export = reference_inputs.read_export(path)
-    truth = annotated(fixtures, gt, list(export.boxes), corner=False)
+    truth = annotated(fixtures, gt, list(export.boxes))
     p = Protocol().to_dict()
     result = score(path, fixtures / gt, options=QUICK)
     assert_scores(result.scores, reference.score(truth, export, p))
@@ -230,7 +281,7 @@ def test_protocols_on_the_fixtures(fixtures: Path, tmp_path: Path, gt: str) -> N
     assert export.similarity is not None
     similarity = export.similarity[np.ix_(rows, columns)]
     for protocol in some_protocols(24):
-        truth = annotated(fixtures, gt, images, corner=protocol.edges == "corner")
+        truth = annotated(fixtures, gt, images, protocol.edges)
         p = protocol.to_dict()
         result = score(path, fixtures / gt, protocol=protocol, split=split, options=QUICK)
         assert_scores(result.scores, reference.score(truth, some, p))
@@ -250,7 +301,7 @@ def test_regions_that_attend_to_words(fixtures: Path, tmp_path: Path) -> None:
     images = list(export.boxes)[:8]
     split, some = split_of(tmp_path / "split.txt", images), part_of(export, images)
     for protocol in some_protocols(12, direction=["i2t"], folds=[1]):
-        truth = annotated(fixtures, "entities", images, corner=protocol.edges == "corner")
+        truth = annotated(fixtures, "entities", images, protocol.edges)
         result = score(tmp_path / "scores.npz", fixtures / "entities", protocol=protocol, split=split, options=QUICK)
         assert_scores(result.scores, reference.score(truth, some, protocol.to_dict()))
 
@@ -258,17 +309,18 @@ def test_regions_that_attend_to_words(fixtures: Path, tmp_path: Path) -> None:
 # ---------------------------------------------------------------- real data
 
 
+EDGES = ["pixel", "raw", "corner"]
 BOTH_WAYS = ["t2i", "i2t", "t2i,i2t"]
 
 
 def assert_protocols(
-    path: Path, gt: Path, truths: tuple[reference_inputs.Truth, reference_inputs.Truth], protocols: Sequence[Protocol]
+    path: Path, gt: Path, truths: Mapping[str, reference_inputs.Truth], protocols: Sequence[Protocol]
 ) -> None:
     """Each protocol on some of the images, all of them in turn; in both directions and on curves and ranks as well.
 
-    The annotations are given as they are read with pixels, and with corners, as edges.
+    The annotations are given by what is made of their edges.
     """
-    truth, corner = truths
+    truth = truths["pixel"]
     export = reference_inputs.read_export(path, {image: own.size for image, own in truth.items()})
     everything, rows = itertools.cycle(truth), {image: row for row, image in enumerate(export.boxes)}
     split = path.with_suffix(".txt")
@@ -277,7 +329,7 @@ def assert_protocols(
         # In the order of the file, and as many as divide into the folds.
         images = sorted(itertools.islice(everything, protocol.folds), key=rows.__getitem__)
         some = part_of(export, images)
-        annotated_ = {image: (corner if protocol.edges == "corner" else truth)[image] for image in images}
+        annotated_ = {image: truths[protocol.edges][image] for image in images}
         expected = {
             direction: reference.score(annotated_, some, protocol.to_dict() | {"direction": direction})
             for direction in protocol.directions
@@ -328,7 +380,7 @@ def test_protocols_on_real_regions(shared: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "maps.npz", **members | {"format": header_of_both_ways()})
     images = list(reference_inputs.read_export(tmp_path / "maps.npz").boxes)[3::11]
     gt = extracted(shared / "flickr8k_entities.zip", images, tmp_path / "entities")
-    truths = reference_inputs.read_entities(gt, images), reference_inputs.read_entities(gt, images, corner=True)
+    truths = {edges: reference_inputs.read_entities(gt, images, edges=edges) for edges in EDGES}
     assert_protocols(tmp_path / "maps.npz", gt, truths, some_protocols(20, direction=BOTH_WAYS))
 
 
@@ -381,7 +433,7 @@ def test_protocols_on_the_real_grid(shared: Path, tmp_path: Path, grid_images: l
     meta = json.dumps({"kind": "relevance", "normalised_over": "none"})
     path = part_of_grid(shared, tmp_path / "part.npz", images, captions, meta)
     gt = extracted(shared / "flickr8k_entities.zip", images, tmp_path / "entities")
-    truths = reference_inputs.read_entities(gt, images), reference_inputs.read_entities(gt, images, corner=True)
+    truths = {edges: reference_inputs.read_entities(gt, images, edges=edges) for edges in EDGES}
     # Mostly as grids are meant to be judged; the other captions of each image are missing.
     overlaps = ["iof", "iof", "center", "iou"]
     protocols = some_protocols(20, direction=BOTH_WAYS, overlap=overlaps, missing=["skip", "zero"], folds=[1, 2])
@@ -437,8 +489,8 @@ def test_real_grounding_json(shared: Path, tmp_path: Path, name: str) -> None:
     assert_scores(result.scores, reference.score(truth, export, protocol.to_dict()))
     # The same annotations of fewer images, under many protocols.
     few = part_of_json(shared / "mdetr" / name, list(truth), tmp_path / "few.json")
-    corner = reference_inputs.read_mdetr(few, corner=True)
-    assert_protocols(path, few, (truth, corner), some_protocols(12, direction=BOTH_WAYS))
+    truths = {edges: reference_inputs.read_mdetr(few, edges=edges) for edges in EDGES}
+    assert_protocols(path, few, truths, some_protocols(12, direction=BOTH_WAYS))
 
 
 def part_of_json(path: Path, images: Sequence[str], target: Path) -> Path:

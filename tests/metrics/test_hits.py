@@ -35,6 +35,7 @@ def judged(pairs: list[Pair], threshold: str = "uniform") -> Hits:
     sets = IndexSets(
         offsets_of([len(pair.relevant) for pair in pairs]),
         np.array([key for pair in pairs for key in sorted(pair.relevant)], np.int64),
+        np.ones(sum(len(pair.relevant) for pair in pairs)),
     )
     every = np.arange(len(pairs))
     rows = np.array([pair.row for pair in pairs], np.float64)
@@ -197,8 +198,8 @@ def test_every_column_is_the_references(pairs: list[Pair], threshold: str) -> No
     for name, column in specs.items():
         values = column.values(items)
         for p, (row, relevant) in enumerate(pairs):
-            expected = reference.judge(row, relevant, relevant, threshold)
-            if name == "entropy_n":
-                assert float(values[p]) == ("entropy" in expected)
+            expected = reference.judge(row, reference.keys_alone(relevant, len(row)), threshold)
+            if name in {"entropy_n", "auc_n"}:
+                assert float(values[p]) == (name.removesuffix("_n") in expected)
             else:
                 assert float(values[p]) == pytest.approx(expected.get(name, 0.0), abs=1e-12), name

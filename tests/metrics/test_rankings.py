@@ -11,8 +11,11 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attneval.arrays.index_sets import IndexSets
 from attneval.config.thresholds import Threshold
+from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows, normalised
+from attneval.metrics.sweep import sweep
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,17 +153,23 @@ def test_thresholds_by_hand(threshold: str, expected: int) -> None:
 @pytest.mark.parametrize(
     ("row", "threshold", "expected"),
     [
-        # Nothing is above nothing, no mass can be held; but all are as large as the largest.
-        ([0, 0, 0], "uniform", 0),
-        ([0, 0, 0], "abs:0", 0),
-        ([0, 0, 0], "mass:0.5", 0),
-        ([0, 0, 0], "mass:1", 0),
+        # Rows that prefer no key are even attention, which attends to all, whatever their weights.
+        ([0, 0, 0], "uniform", 3),
+        ([0, 0, 0], "abs:0", 3),
+        ([0, 0, 0], "mass:0.5", 3),
+        ([0, 0, 0], "mass:1", 3),
         ([0, 0, 0], "max:0.5", 3),
-        ([0, 0, 0], "top:2", 2),
-        ([1], "uniform", 0),  # one key has exactly its share
-        ([1], "uniform:0.5", 1),
+        ([0, 0, 0], "top:2", 3),
+        ([1], "uniform", 1),
+        ([1], "uniform:100", 1),
         ([1], "mass:1", 1),
         ([1], "top:1", 1),
+        # Even to a relative 1e-12 is even; a little more is not, and then each rule says what it says.
+        ([1 / 3, 1 / 3, (1 - 0.9e-12) / 3], "abs:0.5", 3),
+        ([1 / 3, 1 / 3, (1 - 1.5e-12) / 3], "abs:0.5", 0),
+        ([1 / 3, 1 / 3, (1 - 1.5e-12) / 3], "top:1", 1),
+        ([2e-300, 2e-300], "abs:0.5", 2),
+        ([2e-300, 1e-300], "abs:0.5", 0),
         # Only normalize=none lets rows be anything but shares.
         ([3, 1, 0], "mass:0.75", 1),
         ([3, 1, 0], "mass:0.76", 2),
@@ -174,17 +183,32 @@ def test_thresholds_at_the_edge(row: list[float], threshold: str, expected: int)
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 6, 7, 10, 11, 23, 36, 49, 64, 100, 196, 577])
 @pytest.mark.parametrize("weight", [1.0, 0.1, 1 / 3, 0.7, 1e-3, 123.456])
-def test_even_attention_attends_to_nothing(n: int, weight: float) -> None:
-    """A share of exactly 1/n is not above 1/n, however its division was rounded."""
-    single = normalised(np.full((1, n), weight, np.float32).astype(np.float64), "sum")
-    double = normalised(np.full((1, n), weight), "sum")
-    for row in (single, double):
-        assert Rows.rank(row, Threshold.parse("uniform")).attended.tolist() == [0]
-        # It is above anything less, and all of it is needed to hold all of the mass.
-        assert Rows.rank(row, Threshold.parse("uniform:0.999999")).attended.tolist() == [n]
-        assert Rows.rank(row, Threshold.parse("max:1")).attended.tolist() == [n]
-        for mass in ("mass:1", "mass:0.01"):
-            assert Rows.rank(row, Threshold.parse(mass)).attended.tolist() == [n]
+def test_even_attention_attends_to_every_key(n: int, weight: float) -> None:
+    """Under every rule, however the weights were normalised and their division was rounded."""
+    given = np.full((1, n), weight)
+    for row in (given, given.astype(np.float32).astype(np.float64)):
+        for method in ("sum", "softmax", "minmax", "none"):
+            for rule in ("uniform", "uniform:5", "abs:0.99", "abs:1000", "max:1", "top:1", "mass:0.01", "mass:1"):
+                rows = Rows.rank(normalised(row, method), Threshold.parse(rule))
+                assert rows.attended.tolist() == [n], (method, rule)
+
+
+@pytest.mark.parametrize("rule", ["uniform", "abs:0.5", "max:0.5", "top:2", "mass:0.5"])
+def test_even_rows_are_in_every_set_of_a_sweep(rule: str) -> None:
+    """Two keys of four are relevant: the set of all has a precision of a half and a recall of 1 at each threshold."""
+    threshold = Threshold.parse(rule)
+    rows = Rows.rank(np.array([[0.25] * 4, [0.0] * 4]), threshold)
+    sets = IndexSets(np.array([0, 2]), np.array([1, 3]))
+    both = Hits(rows, np.arange(2), sets, np.zeros(2, np.int64))
+    curves = sweep(both, threshold, np.zeros(2, np.int64), 1)[:, 0]
+    for curve, value in zip(curves.tolist(), (0.5, 1.0, 2 / 3), strict=True):
+        assert curve == pytest.approx([2 * value] * len(curve), abs=1e-12)
+
+
+def test_a_row_that_is_not_even_is_left_to_its_rule() -> None:
+    # The softmax of weights that differ by little differs by as little.
+    rows = Rows.rank(normalised(np.array([[0.5, 0.5 + 1e-9]]), "softmax"), Threshold.parse("uniform"))
+    assert rows.attended.tolist() == [1]
 
 
 @pytest.mark.parametrize("n", [3, 7, 10, 36, 49])

@@ -14,7 +14,7 @@ from attneval import Options, score
 from attneval.config.options import RESAMPLES, SEED
 from attneval.metrics.registry import Metric, divided, metrics, ratio
 from attneval.statistics import bootstrap as stats
-from attneval.statistics.bootstrap import CONFIDENCE, bootstrap_repeats, intervals, percentile_bounds
+from attneval.statistics.bootstrap import CONFIDENCE, bootstrap_repeats, draw, intervals, percentile_bounds
 from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
 
@@ -71,12 +71,12 @@ def test_how_many_are_drawn_at_once_does_not_matter(monkeypatch: pytest.MonkeyPa
     sums = some_sums(3, 7)
     whole = bootstrap_repeats(7, 50, 1)
     wanted = [MEAN, metric("median", lambda sums: sums["i2t_medr"])]
-    bounds = intervals(wanted, sums, resamples=50)
+    bounds = intervals(wanted, draw(sums, resamples=50))
     assert set(bounds) == {"mean", "median"}
     for at_once in (1, 20, 7 * 49):
         monkeypatch.setattr(stats, "DRAWN_AT_ONCE", at_once)
         assert bootstrap_repeats(7, 50, 1).tolist() == whole.tolist()
-        for name, found in intervals(wanted, sums, resamples=50).items():
+        for name, found in intervals(wanted, draw(sums, resamples=50)).items():
             assert found == pytest.approx(bounds[name], abs=1e-12)
 
 
@@ -93,7 +93,7 @@ def test_intervals_by_a_loop_over_the_draws(seed: int, images: int) -> None:
         above, below = sum(part[i] for i in own), sum(whole[i] for i in own)
         if below > 0:  # a resample in which it is undefined is left out
             values.append(above / below)
-    found = intervals([MEAN], sums, resamples=60, seed=seed)
+    found = intervals([MEAN], draw(sums, resamples=60, seed=seed))
     if not values:
         assert found == {}
         return
@@ -110,22 +110,22 @@ def test_intervals_by_a_loop_over_the_draws(seed: int, images: int) -> None:
 def test_intervals_by_hand() -> None:
     # Two images of one item each, scoring 0 and 1: a resample is 0, 0.5 or 1, with shares of 1/4, 1/2 and 1/4.
     sums = ImageSums(["a", "b"], {"part": np.array([0.0, 1.0]), "whole": np.ones(2)})
-    assert intervals([MEAN], sums) == {"mean": (0.0, 1.0)}
+    assert intervals([MEAN], draw(sums)) == {"mean": (0.0, 1.0)}
     sums = ImageSums(["a", "b"], {"part": np.array([0.5, 0.5]), "whole": np.ones(2)})
-    assert intervals([MEAN], sums) == {"mean": (0.5, 0.5)}
+    assert intervals([MEAN], draw(sums)) == {"mean": (0.5, 0.5)}
 
 
 def test_a_single_image_has_no_interval() -> None:
-    assert intervals([MEAN], some_sums(3, 1)) == {}
+    assert intervals([MEAN], draw(some_sums(3, 1))) == {}
 
 
 def test_what_has_no_interval() -> None:
     sums = some_sums(3, 5)
     tuned = metric("tuned", ratio("part", "whole"), resampled=False)
-    assert set(intervals([MEAN, tuned], sums, resamples=10)) == {"mean"}
-    assert intervals([tuned], sums, resamples=10) == {}
-    assert intervals([MEAN], sums, resamples=0) == {}
-    assert intervals([], sums, resamples=10) == {}
+    assert set(intervals([MEAN, tuned], draw(sums, resamples=10))) == {"mean"}
+    assert intervals([tuned], draw(sums, resamples=10)) == {}
+    assert intervals([MEAN], draw(sums, resamples=0)) == {}
+    assert intervals([], draw(sums, resamples=10)) == {}
 
 
 def test_resamples_in_which_a_metric_is_undefined() -> None:
@@ -133,9 +133,9 @@ def test_resamples_in_which_a_metric_is_undefined() -> None:
     sums = ImageSums(["a", "b", "c"], {"part": np.array([1.0, 0, 0]), "whole": np.array([4.0, 0, 0])})
     repeats = bootstrap_repeats(3, 1000, SEED)
     assert 200 < (repeats[:, 0] == 0).sum() < 400
-    assert intervals([MEAN], sums) == {"mean": (0.25, 0.25)}
+    assert intervals([MEAN], draw(sums)) == {"mean": (0.25, 0.25)}
     nothing = ImageSums(["a", "b"], {"part": np.zeros(2), "whole": np.zeros(2)})
-    assert intervals([MEAN], nothing) == {}
+    assert intervals([MEAN], draw(nothing)) == {}
 
 
 def test_percentile_bounds() -> None:
@@ -187,7 +187,7 @@ def test_a_resample_without_a_fold_is_left_out() -> None:
     median = metric("median", lambda sums: sums["i2t_medr"], group="retrieval")
     sums = ImageSums(["a", "b"], {}, {"i2t": table})
     assert table.medians(np.array([[1, 1], [2, 0.0]])).tolist()[0] == 2
-    assert intervals([median], sums) == {"median": (2.0, 2.0)}
+    assert intervals([median], draw(sums)) == {"median": (2.0, 2.0)}
     assert float(sums.total()["i2t_medr"]) == 2
 
 
