@@ -17,6 +17,7 @@ from attneval.storage.whole_files import write_text
 
 if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
+    from attneval.results.channel_sums import StoredChannels
     from attneval.results.items import ItemTable
     from attneval.results.scores import Input, Measured, Scores
 
@@ -41,7 +42,10 @@ class Result:
         name: The system's name in tables.
         protocol: The choices under which it was scored.
         scores: The headline: the protocol's first direction, the mean over channels.
-        channels: All directions and channels, when there are several.
+        channels: All directions and channels, when there are several; of many channels the metrics alone.
+        channel: The channel that was asked for; empty for the mean of all.
+        averaged: The names of the channels whose mean that is; empty for all.
+        channel_sums: The per-image sums of many channels, which stand in a file beside the result.
         counts: The numbers of images, captions, phrases, items, ..., and of what was left out.
         inputs: The files.
         model: The export's description of its model.
@@ -64,6 +68,9 @@ class Result:
     scores: Scores
     counts: dict[str, int]
     channels: dict[str, Scores] = field(default_factory=dict)
+    channel: str = ""
+    averaged: tuple[str, ...] = ()
+    channel_sums: StoredChannels | None = None
     inputs: list[Input] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -134,8 +141,20 @@ class Result:
         return json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False) + "\n"
 
     def save(self, path: Path | str) -> None:
-        """Write the result as JSON, whole or not at all."""
-        write_text(Path(path), self.to_json())
+        """Write the result as JSON, and the sums of many channels beside it; each whole or not at all."""
+        path = Path(path)
+        self.save_channels(path)
+        write_text(path, self.to_json())
+
+    def save_channels(self, path: Path) -> None:
+        """Write the sums of many channels beside a result's file; those of the result that was here before go away."""
+        from attneval.results.channel_sums import channels_path
+
+        beside = channels_path(path)
+        if self.channel_sums is not None:
+            self.channel_sums.table.save(beside)
+        elif beside.exists():
+            beside.unlink()
 
     @classmethod
     def load(cls, path: Path | str) -> Result:
