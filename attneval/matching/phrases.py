@@ -52,7 +52,9 @@ class ScoredPhrases:
         owner = np.repeat(np.arange(len(phrase)), spans)
         words = alignment.words
         first, count = touched_words(truth, words, rows, caption_of[phrase[owner]])
-        word, kept_word = alignment.parts.in_place_of(np.repeat(rows, count), ranges(first, count), alignment.word_count)
+        word, kept_word = alignment.parts.in_place_of(
+            np.repeat(rows, count), ranges(first, count), alignment.word_count
+        )
         # Two spans of a phrase may touch the same word.
         total = max(len(words.span), 1)
         pair = distinct_values((np.repeat(owner, count) * total + word)[kept_word])
