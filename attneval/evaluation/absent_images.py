@@ -61,7 +61,9 @@ def score_absent(
             key_count=np.zeros(len(image_id), np.int64),
             protocol=protocol,
         )
-        zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types)
+        # Of images without regions the floors are there as well, and score 0.
+        nowhere = IndexSets(np.zeros(len(image_id) + 1, np.int64), nothing) if direction == "t2i" else None
+        zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types, center=nowhere)
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
         if keep_items and direction == "t2i":
             from attneval.evaluation.examine_items import tabulate_items

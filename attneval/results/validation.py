@@ -82,7 +82,8 @@ class Holdings:
     def of_attention(self) -> Holdings:
         """The part of it that a channel or direction has to have: there is no retrieval in them."""
         chosen = tuple(metric.name for metric in self.known if metric.group in ATTENTION)
-        return Holdings(chosen, (), (*self.metrics, *self.columns))
+        # Which floors there are differs from direction to direction.
+        return Holdings(chosen, (), (*self.metrics, *self.columns, *floor_bounds()))
 
     def needed(self, scores: Scores) -> dict[str, None]:
         """List the columns that have to be there: those that it names, and those that its metrics declare."""
