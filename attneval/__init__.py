@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from attneval.groundtruth.captions import captions as captions
     from attneval.groundtruth.columns import GroundTruth as GroundTruth
     from attneval.metrics.registry import list_metrics as list_metrics
-    from attneval.results.compare import Comparison as Comparison
-    from attneval.results.compare import System as System
     from attneval.results.compare import compare as compare
+    from attneval.results.comparison import Comparison as Comparison
+    from attneval.results.comparison import System as System
     from attneval.results.gate import Verdict as Verdict
     from attneval.results.gate import gate as gate
     from attneval.results.merge import merge as merge
@@ -44,8 +44,8 @@ _HOMES = {
     "Threshold": "attneval.config.thresholds",
     "Options": "attneval.config.options",
     "Result": "attneval.results.result",
-    "System": "attneval.results.compare",
-    "Comparison": "attneval.results.compare",
+    "System": "attneval.results.comparison",
+    "Comparison": "attneval.results.comparison",
     "Verdict": "attneval.results.gate",
     "open_export": "attneval.export.read.reader",
     "open_ground_truth": "attneval.groundtruth",

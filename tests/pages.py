@@ -158,6 +158,20 @@ def many_headed(path: Path, source: Path, channels: list[tuple[int, int]]) -> Pa
     return path
 
 
+def both_ways(path: Path, source: Path) -> Path:
+    """An export with maps from regions to words beside those from words to regions."""
+    with np.load(source) as stored:
+        members = {name: stored[name] for name in stored.files}
+    offset, tokens = members["attention_offset"], np.diff(members["token_offset"])
+    blocks = []
+    for caption, count in enumerate(tokens.tolist()):
+        own = members["attention"][offset[caption] : offset[caption + 1]].reshape(count, -1).astype(np.float64)
+        blocks.append((own / own.sum(axis=0)).astype(np.float32).ravel())
+    members["attention_i2t"] = np.concatenate(blocks)
+    np.savez(path, **members)
+    return path
+
+
 def photographs(folder: Path, sizes: dict[str, tuple[int, int]], *, suffix: str = ".jpg") -> Path:
     """A folder of pictures that hold something."""
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The tables of docs/experiments.md are those of its records."""
+"""The tables of docs/experiments/weak-features.md are those of its records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METRICS = (
 
 def printed(model: str) -> dict[str, list[str]]:
     """The cells of a table by its first column."""
-    page = (DOCS / "experiments.md").read_text(encoding="utf-8")
+    page = (DOCS / "experiments" / "weak-features.md").read_text(encoding="utf-8")
     (table,) = re.findall(rf"<!-- table: {model} -->\n((?:\|.*\n)+)", page)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
     return {name: cells for name, *cells in rows}
@@ -50,7 +50,7 @@ def test_tables_are_means_of_the_recorded_runs(model: str) -> None:
 
 
 def test_prose_says_what_the_records_hold() -> None:
-    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    page = " ".join((DOCS / "experiments" / "weak-features.md").read_text(encoding="utf-8").split())
 
     def share(model: str, metric: str) -> str:
         """How much of CCR's gain both constraints together give."""

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def moved_bits(bits: NDArray[np.int64], own: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+def moved_bits(bits: NDArray[np.int64], old_names: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
     """Bits that stand for some names, as bits that stand for others."""
-    if tuple(own) == tuple(names):
+    if tuple(old_names) == tuple(names):
         return bits
     moved = np.zeros_like(bits)
-    for bit, name in enumerate(own):
+    for bit, name in enumerate(old_names):
         moved |= ((bits >> bit) & 1) << list(names).index(name)
     return moved

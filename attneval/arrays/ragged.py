@@ -47,5 +47,5 @@ def products(*factors: NDArray[np.int64] | np.int64) -> NDArray[np.int64]:
 def distinct_values(values: NDArray[Number]) -> NDArray[Number]:
     """The values that occur, ascending."""
     # Without counts numpy first asks whether the values are masked, for which it imports all of numpy.ma.
-    found: NDArray[Number] = np.unique(values, return_counts=True)[0]
-    return found
+    distinct: NDArray[Number] = np.unique(values, return_counts=True)[0]
+    return distinct

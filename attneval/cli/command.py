@@ -42,7 +42,13 @@ OTHER_NAMES = {
 """Options by the names that other programs give them."""
 
 
-GT_COMPANIONS = {"gt_format": "format", "gt_sizes": "sizes", "synonyms": "synonyms", "split_name": "split_name"}
+GT_COMPANIONS = {
+    "gt_format": "format",
+    "gt_sizes": "sizes",
+    "synonyms": "synonyms",
+    "split_name": "split_name",
+    "classes": "classes",
+}
 """Parameters that belong to `gt`, and what they are called in annotation files."""
 
 

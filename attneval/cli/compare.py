@@ -12,6 +12,7 @@ from attneval.cli.options import (
     SCORING,
     SETTINGS,
     Output,
+    across_regions_option,
     flags_given,
     output_options,
     protocol_from,
@@ -25,12 +26,45 @@ from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
-    from attneval.results.compare import Comparison, System
+    from attneval.results.comparison import Comparison, System
     from attneval.results.result import Result
 
 
+NAMES = ("group", "systems")
+TYPED = "attneval.typed"
+"""Where the order of systems and groups is kept."""
+
+
+class InTypedOrder(Command):
+    """A command that knows the order in which systems and groups of them were typed."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, and keep which of them were systems and groups, in their order."""
+        ctx.meta[TYPED] = self._typed(ctx, list(args))
+        return super().parse_args(ctx, args)
+
+    def _typed(self, ctx: click.Context, args: list[str]) -> list[bool]:
+        """For each system and group typed, whether it is a group."""
+        parser = self.make_parser(ctx)
+        parser.allow_interspersed_args = False
+        typed: list[bool] = []
+        end = args.index("--") if "--" in args else len(args)
+        before, after = args[:end], args[end + 1 :]
+        while before:
+            try:
+                options, _, _ = parser.parse_args(list(before))
+            except click.UsageError:
+                return []  # it is said when the arguments are read for good
+            # What was not typed may be a mark of click's.
+            groups, systems = (value if isinstance(value := options.get(name), list | tuple) else () for name in NAMES)
+            typed += [True] * len(groups)
+            typed += [False] * bool(systems)
+            before = list(systems[1:])
+        return typed + [False] * len(after)
+
+
 @click.command(
-    cls=Command,
+    cls=InTypedOrder,
     context_settings=SETTINGS,
     examples=(
         "attneval compare base.json candidate.json -m f1 -m rsum",
@@ -41,12 +75,17 @@ if TYPE_CHECKING:
 @option("--group", multiple=True, metavar="NAME=A,B", group="Input", help="Several results of one system (seeds).")
 @option("--intersect", is_flag=True, group="Input", help="Compare on the images that all systems have.")
 @option("--allow-mismatch", is_flag=True, group="Input", help="Compare under different protocols; fields are shown.")
+@across_regions_option
 @scoring_options
 @protocol_options
 @output_options("compare")
 @option("-m", "--metric", type=MetricType(), multiple=True, metavar="M", group="Output", help="Only these. Repeatable.")
 @option(
-    "--trials", type=WholeNumber(1), default=TRIALS, show_default=True, group="Process", help="Behind each p-value."
+    "--trials",
+    type=WholeNumber(1),
+    show_default=f"{TRIALS}, more for many tests",
+    group="Process",
+    help="Behind each p-value.",
 )
 @option(
     "--alpha",
@@ -57,8 +96,9 @@ if TYPE_CHECKING:
     help="Level of significance.",
 )
 @config_option
-def compare(systems: tuple[Path, ...], **values: Any) -> None:
-    """Compare SYSTEMS, the first one being the base: result files, or exports that are scored with --gt.
+@click.pass_context
+def compare(ctx: click.Context, /, systems: tuple[Path, ...], **values: Any) -> None:
+    """Compare SYSTEMS, the first one typed being the base: result files, or exports that are scored with --gt.
 
     Shows each metric with its interval, the change against the base with its paired interval, p-values of paired
     randomization by image with Holm's adjustment, and on how many images a system wins, ties and loses.
@@ -71,10 +111,11 @@ def compare(systems: tuple[Path, ...], **values: Any) -> None:
     _refuse_idle(flags_given(SCORING), files)
     protocol = protocol_from(values)
     comparison = run(
-        _systems(systems, groups, protocol, values),
+        _systems(systems, groups, protocol, values, typed=ctx.meta.get(TYPED, [])),
         names=values["metric"],
         intersect=values["intersect"],
         allow_mismatch=values["allow_mismatch"],
+        across_regions=values["across_regions"],
         resamples=values["resamples"],
         trials=values["trials"],
         seed=values["seed"],
@@ -105,10 +146,19 @@ def _groups(texts: tuple[str, ...]) -> list[tuple[str, list[Path]]]:
 
 
 def _systems(
-    paths: tuple[Path, ...], groups: list[tuple[str, list[Path]]], protocol: Protocol, values: dict[str, Any]
+    paths: tuple[Path, ...],
+    groups: list[tuple[str, list[Path]]],
+    protocol: Protocol,
+    values: dict[str, Any],
+    *,
+    typed: list[bool],
 ) -> list[System]:
+    """Load the systems, in the order in which they were typed: the first one is the base.
+
+    Groups that were not typed, but come from the environment or a file, are the last.
+    """
     from attneval.results.comparability import distinct
-    from attneval.results.compare import System
+    from attneval.results.comparison import System
 
     systems = []
     for path in paths:
@@ -119,7 +169,11 @@ def _systems(
     # Results of one model in several directories are told apart by the directories.
     paths_of = [*map(str, paths), *(name for name, _ in groups)]
     names = distinct([system.name for system in systems], paths_of)
-    return [System(name, system.runs) for name, system in zip(names, systems, strict=True)]
+    systems = [System(name, system.runs) for name, system in zip(names, systems, strict=True)]
+    if (typed.count(False), typed.count(True)) != (len(paths), len(groups)):
+        return systems
+    single, grouped = iter(systems[: len(paths)]), iter(systems[len(paths) :])
+    return [next(grouped if is_group else single) for is_group in typed]
 
 
 def is_result(path: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, Output, output_options, rule_option
+from attneval.cli.options import SETTINGS, Output, across_regions_option, output_options, rule_option
 from attneval.cli.settings import config_option
 from attneval.cli.streams import command_runner, tell
 from attneval.cli.values import FILE
@@ -17,6 +17,7 @@ from attneval.errors import EXIT_OK, ConfigError, DataError
 
 if TYPE_CHECKING:
     from attneval.results.gate import Verdict
+    from attneval.results.result import Result
 
 
 @click.command(
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @rule_option("max", "Metric M must be at most V.", group="Input")
 @rule_option("max-drop", "M may be at most V worse than the baseline.", metavar="M=V[%]", group="Input")
 @option("--baseline", type=FILE, group="Input", help="The result that drops are measured from.")
+@across_regions_option
 @option("--only-significant", is_flag=True, group="Protocol", help="Drops within chance do not fail.")
 @option("--update-baseline", is_flag=True, group="Output", help="Make RESULT the baseline; no rule is applied.")
 @option("--exit-zero", is_flag=True, group="Output", help="Exit with 0 even if a rule is broken.")
@@ -55,24 +57,37 @@ def gate(result: Path, **values: Any) -> int:
     output = Output(values, "gate", inputs=[result])
     loaded = Result.load(result)
     if values["update_baseline"]:
-        return _update(loaded, values["baseline"], quiet=output.quiet)
+        return _update(loaded, result, values["baseline"], quiet=output.quiet)
     rules = [*values["min"], *values["max"], *values["max_drop"]]
     baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
-    verdict = run(loaded, rules, baseline, only_significant=values["only_significant"])
+    verdict = run(
+        loaded,
+        rules,
+        baseline,
+        only_significant=values["only_significant"],
+        across_regions=values["across_regions"],
+    )
+    if not output.quiet:
+        for note in verdict.notes:
+            tell(f"note: {note}")
     if values["github"] == "on" or (values["github"] == "auto" and os.environ.get("GITHUB_ACTIONS") == "true"):
         _tell_github(verdict)
     _emit(verdict, output)
     return EXIT_OK if values["exit_zero"] else verdict.exit_code
 
 
-def _update(result: Any, baseline: Path | None, *, quiet: bool) -> int:
+def _update(result: Result, path: Path, baseline: Path | None, *, quiet: bool) -> int:
     from attneval.errors import MismatchError
+    from attneval.results.result import items_path
 
     if baseline is None:
         raise ConfigError("--update-baseline needs --baseline FILE")
     if result.partial:
         raise MismatchError(f"{result.name} is PARTIAL (--limit) and is no baseline", hint="score all images")
     result.save(baseline)
+    if path.resolve() != baseline.resolve():
+        # They are those of the baseline that was here before.
+        items_path(baseline).unlink(missing_ok=True)
     if not quiet:
         tell(f"{baseline} is now {result.name}")
     return EXIT_OK

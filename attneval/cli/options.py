@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from attneval.cli.command import option
 from attneval.cli.streams import say, stdout_written
 from attneval.cli.values import FILE, BoxesType, FieldType, PresetType, RuleType, WholeNumber
-from attneval.config.options import RESAMPLES, SEED
+from attneval.config.options import MOST_RESAMPLES, RESAMPLES, SEED
 from attneval.config.presets import preset
 from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
@@ -145,6 +146,13 @@ def gt_options(
         option(
             "--split-name", metavar="NAME", group="Input", rare=True, help="The split of annotations that hold several."
         ),
+        option(
+            "--classes",
+            type=FILE,
+            group="Input",
+            rare=True,
+            help="Classes of phrases by their last word, a line a class: its name, then words.",
+        ),
     )
 
 
@@ -160,7 +168,8 @@ boxes_file_option = option(
 )
 resamples_option = option(
     "--resamples",
-    type=WholeNumber(0),
+    type=WholeNumber(0, MOST_RESAMPLES),
+    metavar="N",
     default=RESAMPLES,
     show_default=True,
     group="Process",
@@ -174,6 +183,12 @@ seed_option = option(
     group="Process",
     rare=True,
     help="Of resamples and trials.",
+)
+across_regions_option = option(
+    "--across-regions",
+    is_flag=True,
+    group="Input",
+    help="Allow for different regions: all items count, unreachable ones as 0.",
 )
 quiet_option = option("-q", "--quiet", is_flag=True, group="Output", help="No progress and no notes on stderr.")
 verbose_option = option("-v", "--verbose", is_flag=True, group="Process", help="A traceback for internal errors.")
@@ -267,6 +282,10 @@ def _paths(values: dict[str, Any]) -> Iterator[Path]:
         yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path))
 
 
+def _write(data: bytes, file: IO[bytes]) -> None:
+    file.write(data)
+
+
 class Output:
     """A command's output: stdout in one format, files in others.
 
@@ -298,18 +317,22 @@ class Output:
         """The files of one format."""
         return [path for path, line in self._files if line.name == style]
 
-    def emit(self, sources: Sources) -> None:
+    def emit(self, sources: Sources, beside: Iterable[tuple[Path, Callable[[IO[bytes]], object]]] = ()) -> None:
         """Write the files, then stdout.
+
+        All files are written before the first one takes its place. JSON comes last, which others belong to.
 
         Args:
             sources: What the command can show, by kind; made when a format asks for it.
+            beside: Files that belong to the JSON, each with what writes it.
         """
-        from attneval.storage.whole_files import write_text
+        from attneval.storage.whole_files import encoded, write_together
 
         # What cannot be said in one format is found out before another is written.
-        texts = [(path, line.text(sources)) for path, line in self._files]
-        for path, text in texts:
-            write_text(path, text)
+        ordered = sorted(self._files, key=lambda file: file[1].name == "json")
+        texts = [(path, encoded(line.text(sources))) for path, line in ordered]
+        contents = [(path, partial(_write, text)) for path, text in texts]
+        write_together([*beside, *contents])
         line = FORMATS[self.style]
         if self.style == TERMINAL:
             page = sources[line.shows]()

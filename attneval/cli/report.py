@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, check_outputs, gt_options, quiet_option, verbose_option
+from attneval.cli.options import (
+    SETTINGS,
+    across_regions_option,
+    check_outputs,
+    gt_options,
+    quiet_option,
+    verbose_option,
+)
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE, WholeNumber
@@ -49,6 +56,7 @@ ENDINGS = (".html", ".htm")
 @option(
     "--allow-mismatch", is_flag=True, help="Compare under different protocols; the fields are noted.", group="Input"
 )
+@across_regions_option
 @quiet_option
 @verbose_option
 @config_option
@@ -96,11 +104,13 @@ def build(paths: list[Path], values: dict[str, Any]) -> str:
 def _comparison(loaded: list[Result], paths: list[Path], values: dict[str, Any]) -> dict[str, Any]:
     from attneval.report.compare import compare_dict
     from attneval.results.comparability import distinct
-    from attneval.results.compare import System, compare
+    from attneval.results.compare import compare
+    from attneval.results.comparison import System
 
     names = distinct([result.name for result in loaded], list(map(str, paths)))
     systems = [System(name, (result,)) for name, result in zip(names, loaded, strict=True)]
-    return compare_dict(compare(systems, intersect=values["intersect"], allow_mismatch=values["allow_mismatch"]))
+    allowed = {name: values[name] for name in ("intersect", "allow_mismatch", "across_regions")}
+    return compare_dict(compare(systems, **allowed))
 
 
 class _Items:

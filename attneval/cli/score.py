@@ -11,6 +11,7 @@ from attneval.cli.options import (
     SETTINGS,
     Output,
     boxes_file_option,
+    flags_given,
     gt_options,
     output_options,
     protocol_from,
@@ -29,6 +30,7 @@ from attneval.evaluation.engines import ENGINES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from attneval.config.protocol import Protocol
     from attneval.results.result import Result
 
 
@@ -47,6 +49,13 @@ if TYPE_CHECKING:
 @split_option
 @option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
 @boxes_file_option
+@option(
+    "--across-regions",
+    is_flag=True,
+    group="Protocol",
+    rare=True,
+    help="Score all items, unreachable ones as 0 (--unreachable zero), to stand beside systems with other regions.",
+)
 @protocol_options
 @output_options("score")
 @option("--items", is_flag=True, group="Output", help="Keep items beside .json outputs, for attneval inspect.")
@@ -91,7 +100,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     if values["items"] and not output.files("json"):
         raise ConfigError("--items needs a result to stand beside", hint="add -o result.json")
     rules = [*values["min"], *values["max"]]
-    protocol = protocol_from(values)
+    protocol = _over_all_items(protocol_from(values)) if values["across_regions"] else protocol_from(values)
     with progress("scored images", quiet=output.quiet) as on_progress:
         result = run(
             exports or attn,
@@ -124,23 +133,34 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     return verdict.exit_code
 
 
+def _over_all_items(protocol: Protocol) -> Protocol:
+    """The protocol that scores all items, whichever of them regions reach."""
+    from dataclasses import replace
+
+    if flags_given(["unreachable"]) and protocol.unreachable != "zero":
+        raise ConfigError("--across-regions scores unreachable items 0, which --unreachable skip leaves out")
+    return replace(protocol, unreachable="zero")
+
+
 def emit_result(result: Result, output: Output) -> None:
     """Write a result in the formats asked for, and its items beside each JSON file."""
     from attneval.report.delimited import result_lines
     from attneval.report.score import score_page
+    from attneval.results.notes import COVERAGE
     from attneval.results.result import items_path
 
-    for path in map(items_path, output.files("json")):
-        if result.items is not None:
-            result.items.save(path)
-        elif path.exists():
-            # They are those of the result that was here before.
-            path.unlink()
-
+    beside = list(map(items_path, output.files("json")))
     output.emit(
         {
             "page": lambda: score_page(result, output.digits),
             "values": result.to_dict,
             "lines": lambda: result_lines(result),
-        }
+        },
+        beside=[] if result.items is None else [(path, result.items.write) for path in beside],
     )
+    for path in beside if result.items is None else ():
+        # They are those of the result that was here before.
+        path.unlink(missing_ok=True)
+    for note in result.notes:
+        if note.kind == COVERAGE and not output.quiet:
+            tell(f"note: {note}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from attneval.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,7 +16,11 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 """Bootstrap resamples behind an interval."""
 TRIALS = 10_000
-"""Randomizations behind a p-value."""
+"""Randomizations behind a p-value, unless a large family of tests needs more."""
+MOST_TRIALS = 200_000
+"""Randomizations that a family of tests gets at most."""
+MOST_RESAMPLES = 100_000
+"""Bootstrap resamples that an interval has at most."""
 ALPHA = 0.05
 """Level of significance."""
 SEED = 12345
@@ -46,3 +52,14 @@ class Options:
     engine: str = "auto"
     cache: bool = True
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a bootstrap that no result file may hold.
+
+        Raises:
+            ConfigError: The number of resamples or the seed is out of range.
+        """
+        if not 0 <= self.resamples <= MOST_RESAMPLES:
+            raise ConfigError(f"resamples {self.resamples} is out of range", hint=f"use 0 to {MOST_RESAMPLES}")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed {self.seed} is out of range", hint="use a whole number from 0 that fits 63 bits")

@@ -86,7 +86,8 @@ class Protocol:
     average: str = _choice(
         "macro",
         "micro",
-        help="which precision, recall and F1 are the headline: mean over items, or summed counts",
+        "class",
+        help="which precision, recall and F1 are the headline: mean over items, summed counts, or mean over classes",
     )
     pointing: str = _choice(
         "region",
@@ -137,6 +138,9 @@ class Protocol:
     )
     mentions: str = _choice(
         "present", "all", help="words that name a category: only if the image has it, or all, the others without a box"
+    )
+    category_words: str = _choice(
+        "list", "chair", help="words that name a category: those of the list, or with CHAIR's exceptions as well"
     )
 
     definitions: int = field(default=SIGNATURE_VERSION, metadata={"internal": True})

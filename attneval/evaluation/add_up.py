@@ -49,6 +49,7 @@ class RunSums:
         digests: SHA-256 of every annotation file read, by name.
         items: The items one by one, block by block, if they were asked for.
         truth: The annotations, block by block, if an index of them is being made.
+        regions: The fingerprint of each image's regions, by its id; images that the export lacks have none.
         targetless: What expressions without a target have.
     """
 
@@ -59,6 +60,7 @@ class RunSums:
     digests: dict[str, bytes] = field(default_factory=dict)
     items: list[ItemTable] = field(default_factory=list)
     truth: list[GroundTruth] = field(default_factory=list)
+    regions: dict[str, str] = field(default_factory=dict)
     targetless: Targetless = field(default_factory=Targetless)
 
 
@@ -92,6 +94,7 @@ def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int,
         digests={name: digest for block in done for name, digest in block.digests.items()},
         items=[block.items for block in done if block.items is not None],
         truth=[block.truth for block in done if block.truth is not None],
+        regions={name: value for block in done for name, value in block.regions.items()},
         targetless=sum((block.targetless for block in done), Targetless()),
     )
 

@@ -43,6 +43,8 @@ class Parts:
         ranked: What retrieval gave.
         ground_truth: The annotations' format; empty without any.
         annotations_sha256: The digest of the annotation files read; None without any.
+        auto: The fields of the protocol that were settled from `auto`.
+        region_kind: `cells` or `boxes`; empty without regions.
     """
 
     export: AttentionExport | None
@@ -51,6 +53,8 @@ class Parts:
     ranked: RankedQueries
     ground_truth: str
     annotations_sha256: str | None
+    auto: tuple[str, ...] = ()
+    region_kind: str = ""
 
 
 def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Options) -> Result:
@@ -95,6 +99,9 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         resamples=options.resamples,
         seed=options.seed,
         items=_joined(sums.items),
+        regions=dict(sorted(sums.regions.items())),
+        region_kind=parts.region_kind,
+        auto=parts.auto,
     )
 
 

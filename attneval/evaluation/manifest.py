@@ -140,7 +140,9 @@ class Manifest:
         gt = self.paths.gt
         if annotations_sha256 is None or gt is None:
             return files
-        beside = [("gt_sizes", path) for path in gt.sizes] + ([("synonyms", gt.synonyms)] if gt.synonyms else [])
+        beside = [("gt_sizes", path) for path in gt.sizes] + [
+            (role, path) for role, path in (("synonyms", gt.synonyms), ("classes", gt.classes)) if path is not None
+        ]
         roles = [*(("gt", path) for path in gt.paths), *beside]
         return files + [
             Input(role, str(path), Hashing(path).hexdigest() if path.is_file() else annotations_sha256)

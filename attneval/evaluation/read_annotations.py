@@ -8,6 +8,7 @@ import numpy as np
 
 from attneval.errors import GroundTruthError, ProtocolError, first_of
 from attneval.groundtruth.crowds import without_crowds
+from attneval.groundtruth.last_words import with_last_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def as_scored(truth: GroundTruth, protocol: Protocol, exported_size: NDArray[np.int64] | None) -> GroundTruth:
-    """Apply a protocol's crowds and geometry, and fill in image sizes that the annotations lack.
+    """Apply a protocol's crowds, geometry and classes, and fill in image sizes that the annotations lack.
 
     Args:
         truth: Annotations of I images, as they were read.
-        protocol: Its `crowd` and `geometry`.
+        protocol: Its `crowd`, `geometry` and `average`.
         exported_size: i8[I, 2], the sizes in the export; None if it has none.
 
     Raises:
@@ -40,4 +41,5 @@ def as_scored(truth: GroundTruth, protocol: Protocol, exported_size: NDArray[np.
         )
     if protocol.geometry == "mask" and len(truth.box) and not truth.has_masks:
         raise ProtocolError("geometry mask needs masks, and the annotations have boxes alone", hint="use geometry box")
-    return without_crowds(truth, protocol.crowd)
+    truth = without_crowds(truth, protocol.crowd)
+    return with_last_words(truth) if protocol.average == "class" and not truth.categories else truth

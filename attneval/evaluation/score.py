@@ -12,7 +12,7 @@ from attneval.evaluation.engines import choose_jobs, engine
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import bytes_of_images, plan_blocks
 from attneval.evaluation.select_images import select_images
-from attneval.evaluation.settle_overlap import settle_overlap
+from attneval.evaluation.settle_overlap import region_kind, settle_overlap
 from attneval.evaluation.stated import as_stated
 from attneval.groundtruth.index import digest_and_keep, through_index
 
@@ -74,5 +74,14 @@ def score(
         ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit)
         sums = add_up(pending, images=sum(map(len, blocks)), progress=options.progress)
     sha256 = digest_and_keep(annotations, sums.digests, sums.truth)
-    parts = Parts(export, selection, sums, ranked, source.format if source is not None else "", sha256)
+    parts = Parts(
+        export,
+        selection,
+        sums,
+        ranked,
+        source.format if source is not None else "",
+        sha256,
+        auto=("overlap",) if protocol != asked else (),
+        region_kind="" if export is None or not sums.regions else region_kind(export, asked, protocol),
+    )
     return assemble(parts, manifest, protocol, options)

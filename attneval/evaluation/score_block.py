@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
-from attneval.evaluation.read_regions import center_regions
+from attneval.evaluation.read_regions import center_regions, regions_of_images
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.targetless import Targetless, look_at_targetless
 from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
@@ -37,6 +37,7 @@ class BlockSums:
         mismatches: What could not be aligned.
         items: Its items one by one, if asked for.
         truth: Its annotations, if an index of them is being made.
+        regions: The fingerprint of each image's regions, by its id.
         targetless: What its expressions without a target have.
     """
 
@@ -47,6 +48,7 @@ class BlockSums:
     mismatches: Mismatches
     items: ItemTable | None = None
     truth: GroundTruth | None = None
+    regions: dict[str, str] = field(default_factory=dict)
     targetless: Targetless = field(default_factory=Targetless)
 
 
@@ -116,5 +118,6 @@ def score_block(
         ),
         table,
         captions.as_read if keep_truth else None,
+        regions_of_images(captions),
         look_at_targetless(captions, protocol),
     )

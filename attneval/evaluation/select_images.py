@@ -99,12 +99,12 @@ def select_images(
     shortfalls = []
     unknown = set(source.missing([export.image_id[i] for i in rows.tolist()]))
     if unknown:
-        shortfalls.append(_unknown(export, len(rows), unknown, gt))
+        shortfalls.append(_unknown(export, len(rows), unknown, gt, source))
         rows = rows[[export.image_id[i] not in unknown for i in rows.tolist()]]
     exported = set(export.image_id)
     absent = [] if split is None or partial else [name for name in split if name not in exported]
     if split is not None and absent:
-        shortfalls.append(_absent(export, len(split), absent))
+        shortfalls.append(_absent(export, split, absent))
     kept = absent if protocol.missing == "zero" else []
     never_annotated = source.missing(kept)
     for shortfall in shortfalls:
@@ -135,17 +135,34 @@ def choose_images(
     return keep, False
 
 
-def _unknown(export: AttentionExport, count: int, unknown: set[str], gt: AnnotationFiles | None) -> Shortfall:
-    return Shortfall(
-        f"{len(unknown)} of {count} images of {export.path} are not annotated in {gt} "
-        f"(first: {first_of(sorted(unknown))})",
+def _unknown(
+    export: AttentionExport, count: int, unknown: set[str], gt: AnnotationFiles | None, source: Source
+) -> Shortfall:
+    first = sorted(unknown)
+    hint = (
         "image ids are the annotation files' names without suffix, or COCO ids; "
-        "pass --split to name the images that count, or --missing skip to leave the others out",
+        "pass --split to name the images that count, or --missing skip to leave the others out"
     )
+    if mostly(len(unknown), count):
+        annotated = next(iter(source.image_ids()), None)
+        example = "nothing is annotated there" if annotated is None else f"{annotated!r} in the annotations"
+        hint = _other_ids(f"{first[0]!r} in the export, {example}")
+    text = f"{len(unknown)} of {count} images of {export.path} are not annotated in {gt} (first: {first_of(first)})"
+    return Shortfall(text, hint)
 
 
-def _absent(export: AttentionExport, count: int, absent: list[str]) -> Shortfall:
-    return Shortfall(
-        f"{len(absent)} of {count} images of the split are not in {export.path} (first: {first_of(absent)})",
-        "pass --missing skip to leave them out, or --missing zero to score them 0",
-    )
+def _absent(export: AttentionExport, split: list[str], absent: list[str]) -> Shortfall:
+    hint = "pass --missing skip to leave them out, or --missing zero to score them 0"
+    if mostly(len(absent), len(split)) and export.image_id:
+        hint = _other_ids(f"{absent[0]!r} in the split, {export.image_id[0]!r} in the export")
+    text = f"{len(absent)} of {len(split)} images of the split are not in {export.path} (first: {first_of(absent)})"
+    return Shortfall(text, hint)
+
+
+def mostly(missing: int, count: int) -> bool:
+    """Tell whether so much is missing that leaving it out would hide a mistake."""
+    return 2 * missing > count
+
+
+def _other_ids(example: str) -> str:
+    return f"most ids are unknown, so the release, the split or the form of the ids does not match: {example}"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from attneval.export.read.content import AttentionExport
 
 AUTO = "auto"
+CELLS, BOXES = "cells", "boxes"
+"""Kinds of regions."""
 
 
 def settle_overlap(protocol: Protocol, export: AttentionExport | None) -> Protocol:
@@ -29,6 +31,18 @@ def settle_overlap(protocol: Protocol, export: AttentionExport | None) -> Protoc
     if protocol.overlap != AUTO:
         return protocol
     return replace(protocol, overlap="iof" if export is not None and has_cells(export) else "iou")
+
+
+def region_kind(export: AttentionExport, asked: Protocol, settled: Protocol) -> str:
+    """Name the kind of an export's regions: `CELLS` or `BOXES`.
+
+    Args:
+        export: The export.
+        asked: The protocol as it was asked for.
+        settled: The same with `auto` settled, which has looked at the regions already.
+    """
+    cells = settled.overlap == "iof" if asked.overlap == AUTO else export.regions.known and has_cells(export)
+    return CELLS if cells else BOXES
 
 
 def has_cells(export: AttentionExport) -> bool:

@@ -1,4 +1,4 @@
-"""What is checked about weights, boxes and spans, block by block as they are read."""
+"""Checks of weights, boxes and spans, block by block as they are read."""
 
 from __future__ import annotations
 
@@ -76,19 +76,19 @@ def check_images(report: FileProblems, export: AttentionExport) -> None:
         check_boxes(report, export.image_id, regions.offset, box, export.image_size, member=regions.member)
     if scores is None:
         return
-    found = {}
+    bad_scores = {}
     for row, image_id in enumerate(export.image_id):
-        own = scores.rows(row, row + 1)[0]
-        bad = ~np.isfinite(own)
+        row_scores = scores.rows(row, row + 1)[0]
+        bad = ~np.isfinite(row_scores)
         if bad.any():
             first = int(np.argmax(bad))
-            found[row] = f"{image_id} with caption {export.caption_name(first)} has {own[first]}"
-    strange = np.isin(np.arange(len(export.image_id)), list(found))
-    report.rows("similarity", strange, "NaN or infinite scores", found.__getitem__)
+            bad_scores[row] = f"{image_id} with caption {export.caption_name(first)} has {row_scores[first]}"
+    bad_rows = np.isin(np.arange(len(export.image_id)), list(bad_scores))
+    report.rows("similarity", bad_rows, "NaN or infinite scores", bad_scores.__getitem__)
 
 
 def spans_outside(span: NDArray[np.integer], length: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which spans i[m, 2] neither lie in their texts, of i8[m] code points, nor mark a special token."""
+    """Find spans i[m, 2] that neither lie in their texts, of i8[m] code points, nor mark a special token."""
     start, stop = span[:, 0], span[:, 1]
     bad = (stop < start) | (stop > length)
     if span.min(initial=0) < 0:

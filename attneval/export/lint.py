@@ -1,4 +1,4 @@
-"""What a lint is: something that is well-formed and looks wrong."""
+"""Lints: things that are well-formed and look wrong."""
 
 from __future__ import annotations
 

@@ -58,14 +58,14 @@ def lint_boxes(export: AttentionExport, image_size: NDArray[np.int64] | None = N
     images, first = np.unique(image, return_index=True)
     if len(images) < LEAST_IMAGES:
         return []
-    found = _one_based(box, image, len(images))
+    lints = _one_based(box, image, len(images))
     if size is not None:
         # How far the boxes of each image reach, in pixels.
         reach = np.maximum.reduceat(box[:, 2:], first, axis=0)
         known = (size[images] > 0).all(axis=1)
         if known.sum() >= LEAST_IMAGES:
-            found += _of_another_size(reach[known], size[images][known])
-    return found
+            lints += _of_another_size(reach[known], size[images][known])
+    return lints
 
 
 def _of_another_size(reach: NDArray[np.float64], size: NDArray[np.int64]) -> list[Lint]:
@@ -103,7 +103,7 @@ def _one_based(box: NDArray[np.float64], image: NDArray[np.int64], images: int) 
 
 
 def looks_like_width_and_height(box: NDArray[np.float64], size: NDArray[np.int64] | None) -> bool:
-    """Whether boxes f8[n, 4], some of which are inverted as x1, y1, x2, y2, look like x, y, width, height.
+    """Test whether boxes f8[n, 4], some of them inverted as x1, y1, x2, y2, look like x, y, width, height.
 
     Args:
         box: At least five of them, from images of

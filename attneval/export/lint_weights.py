@@ -24,9 +24,9 @@ ZERO_ROWS = 0.05
 SPREAD = 0.25
 """Share of the mean sum by which nine of ten rows' sums must differ to look as if they were normalised over nothing."""
 NEAR_ONE = 0.01
-"""How near to 1 half of the sums must be for weights that look normalised, whatever the others do."""
+"""Distance from 1 within which the median sum speaks for normalised weights, whatever the others do."""
 REPLACEMENT = 0xFFFD
-"""What a decoder writes for bytes that are no character."""
+"""The character that a decoder writes for bytes that are none."""
 LEAST_QUERIES = 50
 """Captions below which nothing is said of similarities."""
 FAR_BELOW = 0.25
@@ -78,14 +78,14 @@ def lint_tokens(export: AttentionExport) -> list[Lint]:
     """Look for tokens that were decoded one by one, so that parts of characters became replacement characters."""
     if export.token_text is None:
         return []
-    count, at_once, found = int(export.token_offset[-1]), 2**16, 0
+    count, at_once, replaced = int(export.token_offset[-1]), 2**16, 0
     for start in range(0, count, at_once):
         tokens = export.token_text.take(np.arange(start, min(start + at_once, count)))
-        found += int(np.count_nonzero(tokens.code == REPLACEMENT))
-    if not found:
+        replaced += int(np.count_nonzero(tokens.code == REPLACEMENT))
+    if not replaced:
         return []
     text = (
-        f"tokens hold U+FFFD ({found} times): they look decoded one by one, which loses parts of characters; write "
+        f"tokens hold U+FFFD ({replaced} times): they look decoded one by one, which loses parts of characters; write "
         "tokenizer.convert_ids_to_tokens(ids), or spans from return_offsets_mapping=True"
     )
     return [Lint("tokens-decoded", text)]
@@ -101,7 +101,7 @@ def lint_regions(export: AttentionExport) -> list[Lint]:
 
 
 def grid_hint(regions: int) -> str:
-    """What to do about regions without boxes that look like the cells of a grid; empty if they do not."""
+    """Say the way out for regions without boxes that look like the cells of a grid; empty if they do not."""
     side = round(regions**0.5)
     if side < 7 or side * side not in {regions, regions - 1}:
         return ""
@@ -145,7 +145,7 @@ def lint_similarity(export: AttentionExport) -> list[Lint]:
 
 
 def repeated_rows(scores: NDArray[np.floating]) -> int:
-    """How often each row f[n, N] of a matrix is repeated, if all are repeated equally often; else 1."""
+    """Count how often each row f[n, N] of a matrix stands there, if all do equally often; else 1."""
     if len(scores) < 2 or not np.isfinite(scores).all():
         return 1
     same = (scores[1:] == scores[:-1]).all(axis=1)

@@ -1,4 +1,4 @@
-"""What looks wrong with an export although it is well-formed: each thing with its likely cause and the way out.
+"""Lints of an export: what looks wrong although it is well-formed, each thing with its likely cause and the way out.
 
 The thresholds stand beside what they are for, and in the description of the format.
 """
@@ -32,13 +32,18 @@ LEAST_IDS = 5
 
 
 def cheap_lints(export: AttentionExport, image_size: NDArray[np.int64] | None = None) -> list[Lint]:
-    """Look at what is in memory already, and at a sample of the rest: milliseconds for any file.
+    """Look at small columns, and at a sample of the weights: milliseconds for most files.
 
     Args:
         export: The export.
         image_size: i8[I, 2], widths and heights that annotations give where the export does not; zeros if unknown.
     """
-    return [*lint_ids(export.image_id), *lint_boxes(export, image_size), *lint_weights(export)]
+    return [
+        *lint_ids(export.image_id),
+        *lint_boxes(export, image_size),
+        *lint_weights(export),
+        *lint_tokens(export),
+    ]
 
 
 def lint(export: AttentionExport, image_size: NDArray[np.int64] | None = None) -> list[Lint]:
@@ -46,7 +51,6 @@ def lint(export: AttentionExport, image_size: NDArray[np.int64] | None = None) -
     return [
         *cheap_lints(export, image_size),
         *lint_regions(export),
-        *lint_tokens(export),
         *lint_similarity(export),
     ]
 

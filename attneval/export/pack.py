@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 BLOCK_BYTES = 4 * 2**20
-"""How many bytes of weights are rearranged together."""
+"""Bytes of weights that are rearranged together."""
 
 
 def open_any(path: Path) -> AttentionExport:

@@ -29,7 +29,7 @@ class FileProblems:
 
     @property
     def problems(self) -> list[str]:
-        """What was noted, each kind of problem once."""
+        """The problems that were noted, each kind once."""
         return [
             f"{text} (first: {first_of(names, total=total)})" if total else text
             for text, (total, names) in self._found.items()

@@ -1,4 +1,4 @@
-"""How maps that stand one after the other divide into rows of weights."""
+"""The division of maps that stand one after the other into rows of weights."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class RowLayout:
         return cls(tokens, regions, channels, caption, number, start[caption] + number * regions[caption], real, called)
 
     def name(self, row: int) -> str:
-        """How a row is called in messages."""
+        """The name of a row in messages."""
         caption = int(self.caption[row])
         return f"{self.called(caption)} token {int(self.number[row]) % int(self.tokens[caption])}"
 
@@ -136,7 +136,7 @@ class RowLayout:
         return real[ranges(start, width)] & np.repeat(np.repeat(self.tokens > 0, self.channels), width)
 
     def column_name(self, column: int) -> str:
-        """How a column is called in messages."""
+        """The name of a column in messages."""
         caption = int(np.searchsorted(self._bound(), column, side="right")) - 1
         region = (column - int(self._bound()[caption])) % int(self.regions[caption])
         return f"{self.called(caption)} region {region}"

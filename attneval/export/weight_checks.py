@@ -1,4 +1,4 @@
-"""What is checked about rows of weights, when they are written as well as when they are read."""
+"""Checks of rows of weights, when they are written as well as when they are read."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from attneval.export.row_layout import RowLayout
 
 SUM_TOLERANCE = {"float16": 3e-3, "bfloat16": 3e-3}
-"""How far a sum of weights may be from 1, by the type they had: eleven bits of each are kept, or eight."""
+"""Largest distance of a sum of weights from 1, by the type they had: eleven bits of each are kept, or eight."""
 SUM_TOLERANCE_ELSE = 1e-3
-"""How far a sum of weights of any other type may be from 1."""
+"""Largest distance of a sum of weights of any other type from 1."""
 
 
 def coarsest(dtypes: Iterable[str]) -> str:
@@ -29,7 +29,7 @@ def coarsest(dtypes: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class WeightRules:
-    """What the weights of a direction have to be.
+    """Rules for the weights of a direction.
 
     Attributes:
         kind: Of the maps; `attention` is never negative.

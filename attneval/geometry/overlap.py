@@ -1,4 +1,4 @@
-"""When a region is relevant to a phrase: the one place where boxes become relevance.
+"""The relevance of regions to phrases: the one place where boxes become relevance.
 
 `overlaps` is the definition, in double precision; `shared_area` finds the pairs for which it need not be computed.
 """
@@ -61,7 +61,7 @@ def relevant_regions(
         box, box_offset = disjoint(box, box_offset)
     count = np.diff(region_offset)
     boxes_of, regions_of = np.diff(box_offset), count[image]
-    found = []
+    pairs = []
     for width in np.flatnonzero(np.bincount(regions_of)).tolist():
         # Images with equally many regions form one table.
         images = np.flatnonzero(count == width)
@@ -79,11 +79,11 @@ def relevant_regions(
             entity, member = _centre_inside(group, table, border)
         else:
             entity, member = _shared_enough(group, table, overlap, threshold)
-        found.append((entities[entity], member))
-    if not found:
+        pairs.append((entities[entity], member))
+    if not pairs:
         return IndexSets(np.zeros(len(image) + 1, np.int64), np.zeros(0, np.int64))
-    entity, member = (np.concatenate(part) for part in zip(*found, strict=True))
-    if len(found) > 1:
+    entity, member = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    if len(pairs) > 1:
         order = np.argsort(entity, kind="stable")
         entity, member = entity[order], member[order]
     return IndexSets(offsets_of(np.bincount(entity, minlength=len(image))), member)
@@ -107,7 +107,7 @@ def _centre_inside(
 
 
 def _holds(group: BoxGroup, x: NDArray[np.float64], y: NDArray[np.float64], border: str) -> NDArray[np.bool_]:
-    """Whether entities hold the points f8[I, n] of their image: b[e, n]."""
+    """Test whether entities hold the points f8[I, n] of their image: b[e, n]."""
     place = group.place_of_box
     x, y = x.take(place, axis=0), y.take(place, axis=0)
     x1, y1, x2, y2 = group.box.T[:, :, None]

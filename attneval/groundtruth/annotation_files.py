@@ -31,6 +31,8 @@ class AnnotationFiles:
         sizes: Files of image sizes, for formats that have none.
         synonyms: A list of category names, for captions whose words are matched with categories.
         split_name: The split of a file that holds several.
+        classes: A list of classes of words, to which the last word of each phrase belongs; None for the categories of
+            the format.
     """
 
     paths: tuple[Path, ...]
@@ -38,6 +40,7 @@ class AnnotationFiles:
     sizes: tuple[Path, ...] = ()
     synonyms: Path | None = None
     split_name: str | None = None
+    classes: Path | None = None
 
     @classmethod
     def from_argument(cls, given: GivenFiles, format: str = "auto") -> AnnotationFiles:  # noqa: A002 - see open
@@ -63,11 +66,17 @@ class AnnotationFiles:
             masks=protocol.geometry == "mask",
             expression=protocol.expression,
             mentions=protocol.mentions,
+            category_words=protocol.category_words,
             synonyms=self.synonyms,
             sizes=self.sizes,
             split_name=self.split_name,
         )
-        return open_ground_truth(self.paths, self.format, reading=reading)
+        source = open_ground_truth(self.paths, self.format, reading=reading)
+        if self.classes is None:
+            return source
+        from attneval.groundtruth.last_words import ClassedSource
+
+        return ClassedSource(source, self.classes)
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.paths))

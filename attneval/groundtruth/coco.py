@@ -62,7 +62,7 @@ class CaptionedInstances:
                     f"{reading.synonyms}: {len(unknown)} lines name no category of the annotations "
                     f"(first: {first_of(unknown)}): left out"
                 )
-        return CategoryWords(names, exceptions=reading.word_rules == "chair")
+        return CategoryWords(names, exceptions=reading.category_words == "chair")
 
     def image_ids(self) -> Iterable[str]:
         """All images with captions and instances."""

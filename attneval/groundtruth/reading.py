@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXPRESSIONS = ("whole", "head")
-MENTIONS = ("present", "all")
-WORD_RULES = ("names", "chair")
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -25,7 +21,7 @@ class Reading:
         mentions: Which words that name a category are phrases: those of categories that the image has (`present`), or
             `all`, the others without a box.
         synonyms: A list of category names, a line a category; None for the list that is shipped.
-        word_rules: `names`: the list alone; `chair`: also the exceptions of the CHAIR metric.
+        category_words: Words that name a category: those of the `list`, or with the exceptions of the `chair` metric.
         sizes: Files that hold image sizes, for formats that have none.
         split_name: The split of a file that holds several; None for all.
     """
@@ -35,6 +31,6 @@ class Reading:
     expression: str = "whole"
     mentions: str = "present"
     synonyms: Path | None = None
-    word_rules: str = "names"
+    category_words: str = "list"
     sizes: tuple[Path, ...] = ()
     split_name: str | None = None

@@ -86,6 +86,10 @@ class _AttentionMetric(Metric):
     ) -> None:
         super().__init__(**settings)
         self.protocol = protocol or Protocol()
+        if self.protocol.average == "class":
+            raise ProtocolError(
+                "a mean over classes is no function of running sums", hint="use average macro or micro in a metric"
+            )
         if self.protocol.missing == "zero":
             raise ProtocolError(
                 "missing zero cannot be used batch by batch: no batch knows which captions are never going to come",

@@ -29,7 +29,7 @@ def _relevant(hits: Hits) -> NDArray[np.float64]:
 
 
 _TP = Column(lambda hits: hits.true_positives, at_most=("attended", "relevant"), oracle="relevant")
-_ATTENDED = Column(_attended, at_most=(), oracle="relevant")
+_ATTENDED = Column(_attended, at_most=(), oracle="relevant", zero_if_unreached=False)
 _RELEVANT = Column(_relevant, at_most=(), oracle="relevant", of_set_alone=True)
 
 register(
@@ -93,6 +93,7 @@ register(
         name="f1_lift",
         title="F1 above even attention",
         short="F1 lift",
+        lift_of="f1",
         tables={"breakdown": 35, "channels": 35},
         compared=True,
         group="attention",
@@ -166,6 +167,7 @@ register(
         name="ap_lift",
         title="AP above even attention",
         short="AP lift",
+        lift_of="ap",
         compared=True,
         group="attention",
         higher_is_better=True,
@@ -267,8 +269,17 @@ register(
         "under the ROC curve of the weights; mean over items that have both.",
         citation="Fawcett, An introduction to ROC analysis, Pattern Recognition Letters 2006",
         columns={
-            "auc": Column(lambda hits: np.nan_to_num(hits.area_under_roc()), at_most=(SCORED, "auc_n"), oracle="auc_n"),
-            "auc_n": Column(lambda hits: np.isfinite(hits.area_under_roc()).astype(np.float64), oracle="auc_n"),
+            "auc": Column(
+                lambda hits: np.nan_to_num(hits.area_under_roc()),
+                at_most=(SCORED, "auc_n"),
+                oracle="auc_n",
+                zero_if_unreached=False,
+            ),
+            "auc_n": Column(
+                lambda hits: np.isfinite(hits.area_under_roc()).astype(np.float64),
+                oracle="auc_n",
+                zero_if_unreached=False,
+            ),
         },
         value=ratio("auc", "auc_n"),
         per="auc_n",
@@ -298,8 +309,14 @@ register(
         "one key, 1 if it is spread evenly. It says how focused attention is, not how right. Items with one key or "
         "no weight are left out.",
         columns={
-            "entropy": Column(lambda hits: np.nan_to_num(hits.rows.entropy[hits.row]), at_most=(SCORED, "entropy_n")),
-            "entropy_n": Column(lambda hits: np.isfinite(hits.rows.entropy[hits.row]).astype(np.float64)),
+            "entropy": Column(
+                lambda hits: np.nan_to_num(hits.rows.entropy[hits.row]),
+                at_most=(SCORED, "entropy_n"),
+                zero_if_unreached=False,
+            ),
+            "entropy_n": Column(
+                lambda hits: np.isfinite(hits.rows.entropy[hits.row]).astype(np.float64), zero_if_unreached=False
+            ),
         },
         value=ratio("entropy", "entropy_n"),
         per="entropy_n",

@@ -67,7 +67,8 @@ def floor_sums(metric: Metric, floor: str, sums: Sums) -> tuple[Sums, Sums] | No
         The model's sums and the floor's; None where there is no such floor.
     """
     names = {name: floor_column(floor, name) for name in metric.columns}
-    if not all(name in sums for name in names.values()):
+    needed = [*names.values(), *(map(paired_column, metric.columns) if floor == SHUFFLED_ATTENTION else ())]
+    if not all(name in sums for name in needed):
         return None
     of_floor = {**sums, **{name: sums[other] for name, other in names.items()}}
     if floor != SHUFFLED_ATTENTION:

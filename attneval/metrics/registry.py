@@ -33,7 +33,7 @@ ATTENTION = ("attention", "companion", "ceiling")
 """The groups that are measured on attention maps; the other one is measured on similarities."""
 TABLES = ("breakdown", "channels")
 """Tables that show some metrics only: by group of items, and by channel and direction."""
-_MODULES = ("attention", "retrieval")
+_MODULES = ("attention", "class_means", "retrieval")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Column:
         oracle: The column whose sums it has for attention to exactly the relevant keys: 1 for each item with a
             relevant key by default.
         signed: True if it may be negative.
+        zero_if_unreached: True if an item without a relevant key adds 0, so that its sum over scored items is that over
+            all items.
         of_set_alone: True for a number that only depends on the set, so that items without weights have it too. Of
             other columns they have 0.
     """
@@ -59,6 +61,7 @@ class Column:
     at_most: tuple[str, ...] | None = None
     oracle: str = REACHED
     signed: bool = False
+    zero_if_unreached: bool = True
     of_set_alone: bool = False
 
     @property
@@ -95,6 +98,7 @@ class Metric:
         floored: True if each image keeps the sums of every floor, so that the difference to the highest has an
             interval.
         family: True for the headline metrics that make up the family of Holm's adjustment unless metrics are named.
+        lift_of: The metric whose difference to what even attention scores on the same items it is.
         by_image: True if single images can be compared by it, and wins, ties and losses mean something.
         resampled: False for a number tuned on its own data, which has no interval.
         tuned: The curve over thresholds whose largest value it is; tables then name the threshold.
@@ -126,6 +130,7 @@ class Metric:
     tables: Mapping[str, int] = field(default_factory=dict)
     compared: bool = False
     family: bool = False
+    lift_of: str = ""
     floored: bool = False
     by_image: bool = True
     resampled: bool = True

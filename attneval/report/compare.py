@@ -6,23 +6,56 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from attneval.metrics.registry import metric_named
-from attneval.report.table import Cell, Page, Row, Table, interval, number
+from attneval.report.table import (
+    FEW_IMAGES,
+    UNDEFINED,
+    Cell,
+    Page,
+    Row,
+    Table,
+    images_with_items,
+    interval,
+    number,
+)
 
 if TYPE_CHECKING:
     from attneval.metrics.registry import Metric
     from attneval.report.delimited import Lines
-    from attneval.results.compare import Comparison, Difference, Line
+    from attneval.results.comparison import Comparison, Difference, Line
 
 
 def compare_page(comparison: Comparison, digits: int = 1) -> Page:
     """Show all systems in one table, then each candidate against the base."""
     tables = [_overview(comparison, digits)]
     tables += [_against_base(comparison, system, digits) for system in range(1, len(comparison.names))]
-    lines = [f"{comparison.images} images"]
-    if comparison.images < 30:
-        lines.append(f"note: {comparison.images} images are few; intervals and p-values may mislead")
+    lines = [f"{comparison.images} images", *_counts(comparison)]
+    if comparison.images_with_items < FEW_IMAGES:
+        few = images_with_items(comparison.images_with_items, comparison.images)
+        lines.append(f"note: {few} are few; intervals and p-values may mislead")
     lines += [f"note: {note}" for note in comparison.notes]
-    return Page(tables, [*lines, f"signature: {comparison.signature}"])
+    return Page(tables, [*lines, *_signatures(comparison)])
+
+
+def _counts(comparison: Comparison) -> list[str]:
+    """What values are means over, where systems differ in it."""
+    by_counts: dict[tuple[int | None, ...], list[str]] = {}
+    for line in comparison.lines:
+        if len({count for count in line.n if count is not None}) > 1:
+            by_counts.setdefault(line.n, []).append(line.metric)
+    return [
+        f"n: {', '.join(f'{letter(i)} {UNDEFINED if n is None else n}' for i, n in enumerate(counts))} "
+        f"({', '.join(names)})"
+        for counts, names in by_counts.items()
+    ]
+
+
+def _signatures(comparison: Comparison) -> list[str]:
+    """The base's signature, and those of systems that have another one."""
+    lines = [f"signature: {comparison.signature}"]
+    for system, signature in enumerate(comparison.signatures):
+        if signature != comparison.signature:
+            lines.append(f"signature of {letter(system)}: {signature}")
+    return lines
 
 
 def _overview(comparison: Comparison, digits: int) -> Table:
@@ -37,6 +70,9 @@ def _overview(comparison: Comparison, digits: int) -> Table:
             cells.append(Cell(value, strong=system in line.best, mark=marks))
         rows.append(Row(cells))
     notes = [f"Letters: significantly better than that system (p < {comparison.alpha:g} after Holm)."]
+    if any(line.metric not in comparison.family for line in comparison.lines):
+        adjusted = ", ".join(comparison.family) or "none of them"
+        notes.append(f"Holm's family: {adjusted}; other p-values stand as they are and give no letters.")
     header = ["", *(line.metric for line in comparison.lines)]
     # What matters most stays longest.
     order = [i + 1 for i, line in enumerate(comparison.lines) if not metric_named(line.metric).main]
@@ -69,7 +105,7 @@ def _difference(difference: Difference, metric: Metric, digits: int) -> list[Cel
         Cell(delta if delta.startswith("-") or float(delta) == 0 else f"+{delta}"),
         Cell(interval(difference.ci, metric.unit, digits)),
         Cell(p_text(difference.p)),
-        Cell(p_text(difference.p_holm)),
+        Cell("" if difference.p_holm is None else p_text(difference.p_holm)),
         Cell(counts),
     ]
 
@@ -91,6 +127,10 @@ def compare_dict(comparison: Comparison) -> dict[str, Any]:
         "systems": list(comparison.names),
         "images": comparison.images,
         "signature": comparison.signature,
+        "signatures": dict(zip(comparison.names, comparison.signatures, strict=False)),
+        "across_regions": comparison.across_regions,
+        "family": list(comparison.family),
+        "images_with_items": comparison.images_with_items,
         "alpha": comparison.alpha,
         "trials": comparison.trials,
         "notes": list(comparison.notes),
@@ -103,6 +143,7 @@ def _line_dict(comparison: Comparison, line: Line) -> dict[str, Any]:
     return {
         "higher_is_better": metric_named(line.metric).higher_is_better,
         "value": dict(zip(names, line.values, strict=True)),
+        "n": dict(zip(names, line.n, strict=True)),
         "ci": dict(zip(names, line.intervals, strict=True)),
         "best": [names[i] for i in line.best],
         "better_than": {names[j]: [names[i] for i in beaten] for j, beaten in enumerate(line.better_than)},

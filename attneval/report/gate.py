@@ -29,7 +29,7 @@ def gate_page(verdict: Verdict) -> Page:
         for row, outcome in zip(texts, verdict.outcomes, strict=True)
     ]
     title = f"Gate of {verdict.name}: {'passed' if verdict.passed else 'FAILED'}"
-    return Page([Table(title, [names[i] for i in shown], rows)])
+    return Page([Table(title, [names[i] for i in shown], rows)], [f"note: {note}" for note in verdict.notes])
 
 
 def _texts(outcome: Outcome) -> list[str]:
@@ -56,6 +56,7 @@ def gate_dict(verdict: Verdict) -> dict[str, Any]:
         "schema": 1,
         "name": verdict.name,
         "passed": verdict.passed,
+        "notes": list(verdict.notes),
         "rules": [
             dataclasses.asdict(outcome.rule)
             | {"value": outcome.value, "baseline": outcome.baseline, "p": outcome.p, "passed": outcome.passed}

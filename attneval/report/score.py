@@ -8,7 +8,17 @@ from attneval.config.breakdowns import BREAKDOWNS
 from attneval.metrics.floors import FLOORS
 from attneval.metrics.populations import ITEMS
 from attneval.metrics.registry import find_metric, in_table, metrics
-from attneval.report.table import UNDEFINED, Cell, Page, Row, Table, interval, number
+from attneval.report.table import (
+    FEW_IMAGES,
+    UNDEFINED,
+    Cell,
+    Page,
+    Row,
+    Table,
+    images_with_items,
+    interval,
+    number,
+)
 from attneval.results.summary import BASELINES
 
 if TYPE_CHECKING:
@@ -37,12 +47,14 @@ def score_page(result: Result, digits: int = 1) -> Page:
 
 def lines_under(result: Result) -> list[str]:
     """Write what has to be said with the numbers: how much was scored, the notes, the signature."""
-    counted = ", ".join(f"{result.counts[name]} {name}" for name in COUNTED if name in result.counts)
-    lines = [counted] if counted else []
-    if len(result.scores.sums.image_id) < 30:
-        lines.append(f"note: {len(result.scores.sums.image_id)} images are few; intervals may be too narrow")
+    numbers = ", ".join(f"{result.counts[name]} {name}" for name in COUNTED if name in result.counts)
+    lines = [numbers] if numbers else []
+    sums = result.scores.sums
+    counted = int(sums.counted().sum())
+    if counted < FEW_IMAGES:
+        lines.append(f"note: {images_with_items(counted, len(sums.image_id))} are few; intervals may be too narrow")
     lines += [f"note: {note}" for note in result.notes]
-    return [*lines, f"signature: {result.signature}"]
+    return [*lines, f"signature: {result.signature}", f"short: {result.short_signature}"]
 
 
 def _attention(result: Result, digits: int) -> Table:
@@ -131,7 +143,8 @@ def _breakdown(scores: Scores, kind: str, digits: int) -> Table:
     for metric in chosen:
         header += [metric.label, *(("95 % interval", "floor") if metric.main and images else ())]
     rows = []
-    for group, table in groups.items():
+    shown = _most_frequent(groups)
+    for group, table in shown.items():
         cells = [Cell(breakdown.label(group)), *([Cell(str(images.get(group, 0)))] if images else [])]
         cells.append(Cell(_items(table)))
         for metric in chosen:
@@ -141,10 +154,27 @@ def _breakdown(scores: Scores, kind: str, digits: int) -> Table:
                 cells += [_interval(metric, table.get(metric.name), digits), _highest(metric, floors, digits)]
         rows.append(Row(cells))
     notes = [f"floor: the highest of {', '.join(FLOORS)}"] if images else []
+    if len(shown) < len(groups):
+        notes.append(f"the {len(shown)} of {len(groups)} groups with most items; all are in -f json and -f csv")
     # What is no headline goes first where space is short, then how sure the main metric is.
     headlines = {metric.label for metric in chosen if metric.headline} | {breakdown.header, "items", "floor"}
     optional = [place for place in range(len(header) - 1, 0, -1) if header[place] not in headlines]
     return Table(f"{breakdown.title}, in %", header, rows, notes, optional=tuple(optional))
+
+
+LONGEST_BREAKDOWN = 30
+"""Groups of a breakdown in a table for people."""
+
+
+def _most_frequent(groups: dict[str, dict[str, Measured]]) -> dict[str, dict[str, Measured]]:
+    """The groups with most items, in the order in which they are."""
+    kept = set(sorted(groups, key=lambda group: -_count(groups[group]))[:LONGEST_BREAKDOWN])
+    return {group: table for group, table in groups.items() if group in kept}
+
+
+def _count(table: dict[str, Measured]) -> int:
+    measured = table.get("coverage")
+    return 0 if measured is None else measured.n
 
 
 def _interval(metric: Metric, measured: Measured | None, digits: int) -> Cell:

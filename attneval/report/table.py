@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 UNDEFINED = "-"
 """The sign for a value that is undefined."""
 
+FEW_IMAGES = 30
+"""Images with fewer of which intervals are said to mislead."""
+
+
+def images_with_items(counted: int, images: int) -> str:
+    """Write how many images count, beside all where these are more."""
+    return f"{counted} images" if counted == images else f"{counted} of {images} images have items, which"
+
 
 @dataclass(frozen=True)
 class Cell:

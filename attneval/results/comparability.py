@@ -35,6 +35,7 @@ def check_protocols(
     results: Sequence[tuple[str, Result]],
     *,
     allow_mismatch: bool = False,
+    across_regions: bool = False,
     way_out: str = "score both alike",
 ) -> list[str]:
     """Compare the protocols of results with the first one's.
@@ -42,6 +43,7 @@ def check_protocols(
     Args:
         results: Results and the names of their systems.
         allow_mismatch: Note differences instead of refusing them.
+        across_regions: Allow for another overlap where it was settled from `auto`.
         way_out: What the user can do about a refusal.
 
     Returns:
@@ -56,6 +58,14 @@ def check_protocols(
         if result.partial:
             notes.append(f"{name} is PARTIAL: only some images were scored")
         fields = base.protocol.differences(result.protocol)
+        for field in {*base.auto, *result.auto} & fields.keys():
+            both = field in base.auto and field in result.auto
+            # Without maps there is nothing that it was settled by.
+            if both and not (base.scores.has_attention and result.scores.has_attention):
+                del fields[field]
+            elif both and across_regions:
+                a, b = fields.pop(field)
+                notes.append(f"{field} was taken from auto: {a} for {first}, {b} for {name}")
         if base.ground_truth and result.ground_truth and base.ground_truth != result.ground_truth:
             fields["ground_truth"] = (base.ground_truth, result.ground_truth)
         if not fields:
@@ -67,6 +77,52 @@ def check_protocols(
                 hint=way_out,
             )
         notes.append(f"different protocols, {first} against {name}: {text}")
+    return list(dict.fromkeys(notes))
+
+
+def check_regions(
+    results: Sequence[tuple[str, Result]],
+    image_id: Sequence[str],
+    *,
+    across_regions: bool = False,
+    way_out: str = "export both over the same regions, or pass --across-regions to compare on all items",
+) -> list[str]:
+    """Compare the regions of results with the first one's.
+
+    Args:
+        results: Results and the names of their systems.
+        image_id: The images that they are compared on.
+        across_regions: Note differences instead of refusing them.
+        way_out: What the user can do about a refusal.
+
+    Returns:
+        Notes on the differences, and on results that do not say what their regions were.
+
+    Raises:
+        MismatchError: Systems attended to different regions.
+    """
+    attending = [(name, result) for name, result in results if result.scores.has_attention]
+    known = [(name, result) for name, result in attending if result.regions]
+    notes = []
+    if 1 < len(attending) != len(known):
+        unknown = list(dict.fromkeys(name for name, result in attending if not result.regions))
+        notes.append(
+            f"{first_of(unknown)} was scored by an attneval that kept no fingerprint of regions: whether all attend to "
+            "the same regions is not known"
+        )
+    for name, result in known[1:]:
+        first, base = known[0]
+        both = [i for i in image_id if i in base.regions and i in result.regions]
+        differing = [i for i in both if base.regions[i] != result.regions[i]]
+        if not differing:
+            continue
+        a, b = (regions[differing[0]].partition(":")[0] for regions in (base.regions, result.regions))
+        numbers = f"{a} against {b}" if a != b else f"{a} others"
+        text = f"{first} and {name} have different regions in {len(differing)} of {len(both)} images"
+        text += f" (first: {differing[0]}, {numbers})"
+        if not across_regions:
+            raise MismatchError(text, hint=way_out)
+        notes.append(text)
     return list(dict.fromkeys(notes))
 
 

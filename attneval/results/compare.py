@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.config.options import ALPHA, RESAMPLES, SEED, TRIALS
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
-from attneval.metrics.registry import find_metric, metrics
-from attneval.results.comparability import check_protocols, common_images, distinct, restricted
-from attneval.results.result import Result
-from attneval.statistics.bootstrap import bootstrap_repeats, percentile_bounds
-from attneval.statistics.holm import holm
-from attneval.statistics.image_sums import ImageSums, mean_sums, resampled_runs
+from attneval.metrics.registry import ATTENTION, find_metric, metrics
+from attneval.results.all_items import over_all_items
+from attneval.results.comparability import (
+    check_protocols,
+    check_regions,
+    common_images,
+    distinct,
+    restricted,
+)
+from attneval.results.comparison import Comparison, Difference, Line, System
+from attneval.results.notes import COVERAGE
+from attneval.results.run_samples import Samples
+from attneval.statistics.bootstrap import percentile_bounds
+from attneval.statistics.holm import holm, trials_needed
 from attneval.statistics.randomization import EQUAL, swap_p_values, value_of
 
 if TYPE_CHECKING:
@@ -31,98 +39,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.registry import Metric, Sums
+    from attneval.results.result import Result
+    from attneval.statistics.image_sums import ImageSums
 
-
-@dataclass(frozen=True)
-class System:
-    """A system to compare.
-
-    Attributes:
-        name: Its name.
-        runs: Its results, several for several training seeds.
-    """
-
-    name: str
-    runs: tuple[Result, ...]
-
-    @classmethod
-    def of_one_run(cls, source: System | Result | Path | str) -> System:
-        """Make a system of one result or of its file; a system stays what it is.
-
-        Raises:
-            ResultError: The file cannot be read.
-        """
-        if isinstance(source, System):
-            return source
-        result = source if isinstance(source, Result) else Result.load(source)
-        return cls(result.name, (result,))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A system's difference from another in one metric.
-
-    Attributes:
-        delta: Its value minus the other's.
-        ci: The 95 % interval of that; None for a single image.
-        p: The two-sided p-value.
-        p_holm: The same, adjusted over all p-values of the comparison.
-        wins: Images on which it is better.
-        ties: Images on which both are the same.
-        losses: Images on which it is worse.
-    """
-
-    delta: float
-    ci: tuple[float, float] | None
-    p: float
-    p_holm: float
-    wins: int
-    ties: int
-    losses: int
-
-
-@dataclass(frozen=True)
-class Line:
-    """One metric over all systems.
-
-    Attributes:
-        metric: Its name.
-        values: By system; None where a system does not have it.
-        intervals: By system.
-        differences: By system against the base; None for the base itself and where either lacks the metric.
-        better_than: By system, the systems that it is significantly better than.
-        best: The systems with the best value.
-    """
-
-    metric: str
-    values: tuple[float | None, ...]
-    intervals: tuple[tuple[float, float] | None, ...]
-    differences: tuple[Difference | None, ...]
-    better_than: tuple[tuple[int, ...], ...]
-    best: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Systems compared.
-
-    Attributes:
-        names: The systems, the base first; systems of one name are numbered.
-        lines: One per metric.
-        images: How many images all are compared on.
-        signature: The base's protocol.
-        alpha: The level of significance of `better_than`, after adjustment.
-        trials: Random swaps behind each p-value.
-        notes: What a reader has to know: fields that differ, images left out, runs per system.
-    """
-
-    names: tuple[str, ...]
-    lines: tuple[Line, ...]
-    images: int
-    signature: str
-    alpha: float = ALPHA
-    trials: int = TRIALS
-    notes: tuple[str, ...] = field(default=())
+CEILING = "ceiling"
+"""The group of what regions allow for; it is shown beside metrics of attention where systems differ in it."""
 
 
 def compare(
@@ -131,8 +52,9 @@ def compare(
     names: Sequence[str] = (),
     intersect: bool = False,
     allow_mismatch: bool = False,
+    across_regions: bool = False,
     resamples: int = RESAMPLES,
-    trials: int = TRIALS,
+    trials: int | None = None,
     seed: int = SEED,
     alpha: float = ALPHA,
 ) -> Comparison:
@@ -140,16 +62,20 @@ def compare(
 
     Args:
         systems: At least two: systems, results or paths of result files. Two of one name are numbered.
-        names: Metrics to show, by names or aliases; by default those that declare it and that any system has.
+        names: Metrics to show, by names or aliases; by default those that declare it and that any system has. Holm's
+            adjustment is over them, and by default over the headline metrics.
         intersect: Compare on the images that all have, if they were scored on different ones.
         allow_mismatch: Compare results made under different protocols; the fields that differ are noted.
+        across_regions: Compare systems that attend to different regions: over all items, of which those that no region
+            reaches score 0, beside coverage and lift.
         resamples: Bootstrap resamples behind the intervals.
-        trials: Random swaps behind each p-value.
+        trials: Random swaps behind each p-value; by default 10,000, or as many as the family of tests needs, up to
+            200,000.
         seed: The seed of both.
         alpha: The level of significance.
 
     Raises:
-        MismatchError: Protocols or images differ, and that is not allowed.
+        MismatchError: Protocols, regions or images differ, and that is not allowed.
         NothingToScoreError: There is nothing to compare.
     """
     if len(systems) < 2:
@@ -157,75 +83,92 @@ def compare(
     compared = [System.of_one_run(source) for source in systems]
     names_of = distinct([system.name for system in compared])
     runs = [(name, run) for name, system in zip(names_of, compared, strict=True) for run in system.runs]
-    notes = check_protocols(runs, allow_mismatch=allow_mismatch, way_out="score both alike, or pass --allow-mismatch")
+    notes = check_protocols(
+        runs,
+        allow_mismatch=allow_mismatch,
+        across_regions=across_regions,
+        way_out="score both alike, or pass --allow-mismatch",
+    )
     image_id, dropped = common_images((run.scores.sums.image_id for _, run in runs), intersect=intersect)
-    notes += dropped
-    samples = _Samples([[restricted(run.scores.sums, image_id) for run in system.runs] for system in compared])
-    wanted = _wanted(compared, names)
-    table = {
-        (j, m.name): v
-        for m in wanted
-        for j in range(len(compared))
-        if math.isfinite(v := value_of(m, samples.total(j)))
-    }
+    notes += dropped + check_regions(runs, image_id, across_regions=across_regions)
+    low = [(name, note) for name, run in runs for note in run.notes if note.kind == COVERAGE]
+    notes += [f"{name}: {note.problem if across_regions else note}" for name, note in low]
+    if across_regions:
+        compared = [replace(system, runs=tuple(map(over_all_items, system.runs))) for system in compared]
+        notes.append("across regions: over all items, of which those that no region reaches score 0")
+    samples = Samples([[restricted(run.scores.sums, image_id) for run in system.runs] for system in compared])
+    totals = [samples.total(j) for j in range(len(compared))]
+    chosen = _wanted(compared, names)
+    family = [m.name for m in chosen if names or m.family or (across_regions and _lifts_family(m))]
+    wanted = _with_companions(chosen, totals, across_regions=across_regions)
+    table = {(j, m.name): v for m in wanted for j, sums in enumerate(totals) if math.isfinite(v := value_of(m, sums))}
     pairs = list(itertools.combinations(range(len(compared)), 2))
     shared = {(i, j): [m for m in wanted if (i, m.name) in table and (j, m.name) in table] for i, j in pairs}
-    drawn = samples.draw(resamples, seed)
     single = all(len(system.runs) == 1 for system in compared)
+    tests = sum(m.name in family for group in shared.values() for m in group)
+    count = trials_needed(tests, alpha) if trials is None else trials
+    notes += _notes_on_trials(count, tests, alpha, asked=trials is not None, sides=1 if single else 2)
     if single:
-        p_values = swap_p_values(samples.means, shared, trials=trials, seed=seed)
+        p_values = swap_p_values(samples.means, shared, trials=count, seed=seed)
     else:
-        p_values = _bootstrap_p_values(samples, shared, trials, seed)
+        p_values = samples.bootstrap_p_values(shared, count, seed)
         notes.append(
             "several runs of a system are averaged; intervals and p-values allow for runs as well as images, as far "
             f"as {', '.join(f'{len(s.runs)} of {name}' for name, s in zip(names_of, compared, strict=True))} can tell"
         )
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    evidence = _Evidence(samples, drawn, table, p_values, adjusted, alpha)
-    lines = [evidence.line(metric) for metric in wanted]
+    tested = {key: p for key, p in p_values.items() if key[2] in family}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    evidence = _Evidence(samples, samples.draw(resamples, seed), table, p_values, adjusted, alpha)
     return Comparison(
         names=tuple(names_of),
-        lines=tuple(lines),
+        lines=tuple(evidence.line(metric) for metric in wanted),
         images=len(image_id),
         signature=compared[0].runs[0].signature,
+        signatures=tuple(system.runs[0].signature for system in compared),
         alpha=alpha,
-        trials=trials,
+        trials=count,
         notes=tuple(notes),
+        family=tuple(family),
+        images_with_items=int(np.logical_and.reduce([sums.counted() for sums in samples.means]).sum()),
+        across_regions=across_regions,
     )
 
 
-class _Samples:
-    """The sums of every run of every system, on the same images."""
+def _lifts_family(metric: Metric) -> bool:
+    """Say if a metric is a lift of one of the family, from which it differs where regions do."""
+    lifted = find_metric(metric.lift_of) if metric.lift_of else None
+    return lifted is not None and lifted.family
 
-    def __init__(self, runs: list[list[ImageSums]]) -> None:
-        self.runs = runs
-        self.means = [mean_sums(run) for run in runs]
-        self._totals = [mean.total() for mean in self.means]
 
-    def total(self, system: int) -> Sums:
-        return self._totals[system]
+def _with_companions(chosen: Sequence[Metric], totals: Sequence[Sums], *, across_regions: bool) -> list[Metric]:
+    """The metrics with what has to stand beside them: across regions lifts, and coverage where it differs."""
+    if not any(metric.group in ATTENTION for metric in chosen):
+        return list(chosen)
+    names = {metric.name for metric in chosen}
+    beside = []
+    for metric in metrics():
+        known = {value for sums in totals if math.isfinite(value := value_of(metric, sums))}
+        differs = metric.group == CEILING and len(known) > 1
+        if known and (differs or (across_regions and (metric.group == CEILING or metric.lift_of in names))):
+            beside.append(metric.name)
+    return [metric for metric in metrics() if metric.name in names or metric.name in beside]
 
-    def draw(self, resamples: int, seed: int) -> list[Sums]:
-        """Resampled sums of each system: f8[resamples] by name. Runs are drawn where there are several."""
-        images = len(self.means[0].image_id)
-        if images < 2 or resamples < 1:
-            return []
-        repeats = bootstrap_repeats(images, resamples, seed)
-        random = np.random.default_rng([seed, 1])
-        drawn = []
-        for runs, mean in zip(self.runs, self.means, strict=True):
-            if len(runs) == 1:
-                drawn.append(mean.resampled(repeats))
-                continue
-            drawn.append(resampled_runs(runs, random.integers(0, len(runs), (resamples, len(runs))), repeats))
-        return drawn
+
+def _notes_on_trials(trials: int, tests: int, alpha: float, *, asked: bool, sides: int) -> list[str]:
+    """Note that trials were added for a large family of tests, or that there are too few for it."""
+    if tests and sides * tests / (trials + 1) >= alpha:
+        text = f"no p-value of {tests} tests can be below {alpha:g} after Holm with {trials} trials"
+        return [f"{text}: compare fewer systems or metrics at once{', or raise --trials' if asked else ''}"]
+    if asked or trials <= TRIALS:
+        return []
+    return [f"{trials} trials in place of {TRIALS}, since p-values of {tests} tests are adjusted together"]
 
 
 @dataclass(frozen=True, eq=False)
 class _Evidence:
     """Values, resamples and p-values of all systems and metrics."""
 
-    samples: _Samples
+    samples: Samples
     drawn: list[Sums]
     values: dict[tuple[int, str], float]  # by system and metric
     p: dict[tuple[int, int, str], float]  # by pair of systems and metric
@@ -245,7 +188,13 @@ class _Evidence:
             differences=tuple(self._difference(metric, j, values, drawn) for j in systems),
             better_than=tuple(tuple(i for i in systems if self._better(metric, j, i, sign)) for j in systems),
             best=tuple(j for j in systems if (value := values[j]) is not None and sign * value == best),
+            n=tuple(self._count(metric, j) if values[j] is not None else None for j in systems),
         )
+
+    def _count(self, metric: Metric, system: int) -> int | None:
+        """What the value is a mean over; None for a mean over runs that lack it."""
+        sums = self.samples.total(system)
+        return round(float(sums[metric.per])) if metric.per in sums else None
 
     def _difference(
         self, metric: Metric, j: int, values: list[float | None], drawn: list[NDArray[np.float64] | None]
@@ -257,13 +206,13 @@ class _Evidence:
         key = (0, j, metric.name)
         wins, ties, losses = _by_image(metric, self.samples.means[0], self.samples.means[j])
         ci = None if a is None or b is None else percentile_bounds(b - a)
-        return Difference(value - base, ci, self.p[key], self.p_holm[key], wins, ties, losses)
+        return Difference(value - base, ci, self.p[key], self.p_holm.get(key), wins, ties, losses)
 
     def _better(self, metric: Metric, j: int, i: int, sign: int) -> bool:
         value, other = self.values.get((j, metric.name)), self.values.get((i, metric.name))
         if i == j or value is None or other is None or sign * (value - other) <= 0:
             return False
-        return self.p_holm[min(i, j), max(i, j), metric.name] < self.alpha
+        return self.p_holm.get((min(i, j), max(i, j), metric.name), 1.0) < self.alpha
 
 
 def _by_image(metric: Metric, base: ImageSums, other: ImageSums) -> tuple[int, int, int]:
@@ -273,24 +222,6 @@ def _by_image(metric: Metric, base: ImageSums, other: ImageSums) -> tuple[int, i
     change = metric.value(other.columns) - metric.value(base.columns)
     change = change[np.isfinite(change)] * (1 if metric.higher_is_better else -1)
     return int((change > EQUAL).sum()), int((np.abs(change) <= EQUAL).sum()), int((change < -EQUAL).sum())
-
-
-def _bootstrap_p_values(
-    samples: _Samples, wanted: dict[tuple[int, int], list[Metric]], resamples: int, seed: int
-) -> dict[tuple[int, int, str], float]:
-    """Twice the smaller share of resamples on one side of no difference."""
-    drawn = samples.draw(resamples, seed)
-    p_values = {}
-    for (i, j), group in wanted.items():
-        for metric in group:
-            if not drawn:
-                p_values[i, j, metric.name] = 1.0
-                continue
-            change = metric.value(drawn[j]) - metric.value(drawn[i])
-            defined = change[np.isfinite(change)]
-            tail = min(int((defined <= EQUAL).sum()), int((defined >= -EQUAL).sum()))
-            p_values[i, j, metric.name] = min(2 * (1 + tail) / (1 + len(defined)), 1.0)
-    return p_values
 
 
 def _wanted(systems: Sequence[System], names: Sequence[str]) -> list[Metric]:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from attneval.config.options import ALPHA
 from attneval.errors import EXIT_GATE_FAILED, EXIT_OK, MismatchError, ProtocolError
 from attneval.metrics.registry import metric_named
-from attneval.results.comparability import check_protocols
-from attneval.results.compare import System, compare
+from attneval.results.all_items import over_all_items
+from attneval.results.comparability import check_protocols, check_regions
+from attneval.results.compare import compare
+from attneval.results.comparison import System
+from attneval.results.notes import COVERAGE, low_coverage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,10 +152,12 @@ class Verdict:
     Attributes:
         name: The result's name.
         outcomes: One per rule.
+        notes: What a reader has to know beside them: low coverage, and what is not known of the baseline's regions.
     """
 
     name: str
     outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -176,6 +181,7 @@ def gate(
     baseline: Result | None = None,
     *,
     only_significant: bool = False,
+    across_regions: bool = False,
 ) -> Verdict:
     """Hold a result against rules.
 
@@ -186,10 +192,11 @@ def gate(
         baseline: The result that drops are measured from.
         only_significant: A drop beyond its bound only fails if it is also significant, by paired randomization over
             images and Holm's adjustment over all drops.
+        across_regions: Measure drops over all items, so that the baseline may have attended to other regions.
 
     Raises:
         MismatchError: Nothing can be said: the result is partial or lacks a metric, or the baseline is missing, was
-            made under another protocol or on other images.
+            made under another protocol, on other images or on other regions.
         ProtocolError: A text is no rule.
     """
     listed = [rules] if isinstance(rules, Rule | str) else rules
@@ -201,24 +208,39 @@ def gate(
     _refuse_partial(result, "passes no gate")
     drops = [rule for rule in parsed if rule.kind == MAX_DROP]
     p_values: dict[str, float] = {}
+    notes = [str(note) for note in result.notes if note.kind == COVERAGE] or list(map(str, low_coverage(result.counts)))
+    dropped = result
     if drops:
         if baseline is None:
             raise MismatchError(f"{drops[0]} needs a baseline", hint="pass --baseline FILE")
         _refuse_partial(baseline, "is no baseline")
         way_out = "score the same images alike, or write a new baseline with --update-baseline"
-        check_protocols([(f"baseline {baseline.name}", baseline), (result.name, result)], way_out=way_out)
+        named = [(f"baseline {baseline.name}", baseline), (result.name, result)]
+        notes += check_protocols(named, across_regions=across_regions, way_out=way_out)
         if baseline.scores.sums.image_id != result.scores.sums.image_id:
             raise MismatchError(
                 f"{result.name} and its baseline {baseline.name} were scored on different images "
                 f"({len(result.scores.sums.image_id)} and {len(baseline.scores.sums.image_id)})",
                 hint=way_out,
             )
+        way_out = "write a new baseline with --update-baseline, or pass --across-regions to compare on all items"
+        image_id = result.scores.sums.image_id
+        notes += check_regions(named, image_id, across_regions=across_regions, way_out=way_out)
         if only_significant:
             names = list(dict.fromkeys(rule.metric for rule in drops))
             both = [System("baseline", (baseline,)), System(result.name, (result,))]
-            lines = compare(both, names=names).lines
-            p_values = {line.metric: d.p_holm for line in lines for d in line.differences if d is not None}
-    return Verdict(result.name, tuple(_outcome(rule, result, baseline, p_values) for rule in parsed))
+            lines = compare(both, names=names, across_regions=across_regions).lines
+            p_values = {
+                line.metric: d.p_holm
+                for line in lines
+                for d in line.differences
+                if d is not None and d.p_holm is not None
+            }
+        if across_regions:
+            notes.append("drops are measured over all items, of which those that no region reaches score 0")
+            dropped, baseline = over_all_items(result), over_all_items(baseline)
+    outcomes = (_outcome(rule, dropped if rule in drops else result, baseline, p_values) for rule in parsed)
+    return Verdict(result.name, tuple(outcomes), tuple(notes))
 
 
 def _refuse_partial(result: Result, text: str) -> None:

@@ -24,7 +24,12 @@ SINGLE = 1e-6
 
 
 def belong(table: ItemTable, result: Result) -> bool:
-    """Tell whether items can be those of a result: of its images and, where words attend, with its F1."""
+    """Tell whether items are those of a result, by the digest that its file has of them.
+
+    Those of a file that has none can be: if they are of its images and, where words attend, with its F1.
+    """
+    if result.items_sha256 is not None:
+        return table.sha256() == result.items_sha256
     sums = result.scores.sums
     if not set(table.image_id) <= set(sums.image_id):
         return False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -136,17 +137,32 @@ class ItemTable:
             values[name] = values[name][items]
         return ItemTable(**values)
 
+    def sha256(self) -> str:
+        """Compute a digest of the columns, however they are stored; a result's file holds that of its items."""
+        digest = hashlib.sha256()
+        for name, column in self._members().items():
+            digest.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
     def save(self, path: Path) -> None:
         """Write the table as an `.npz`, whole or not at all."""
-        members: dict[str, Any] = {}
+        with replacing(path) as file:
+            self.write(file)
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write the table as an `.npz` into an open file."""
+        write_npz(file, self._members())
+
+    def _members(self) -> dict[str, NDArray[Any]]:
+        members: dict[str, NDArray[Any]] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Strings):
                 members[field.name], members[f"{field.name}_offset"] = value.to_utf8()
             else:
                 members[field.name] = value.astype(np.uint8) if field.name == "scored" else value
-        with replacing(path) as file:
-            write_npz(file, members)
+        return members
 
     @classmethod
     def load(cls, path: Path) -> ItemTable:

@@ -14,13 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.config.options import MOST_RESAMPLES
 from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
-from attneval.results.notes import UNKNOWN_METRICS, Note, computed_notes, note_of
+from attneval.results.held import held_against_sums, notes_on_left_out
+from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
 from attneval.results.scores import Curve, FloorGap, Input, Measured, Scores
-from attneval.results.validation import Holdings, check_counts, check_scores
+from attneval.results.validation import (
+    AUTO_FIELDS,
+    REGION_KINDS,
+    Holdings,
+    check_choice,
+    check_counts,
+    check_digest,
+    check_regions,
+    check_scores,
+    check_whole,
+)
 from attneval.statistics.image_sums import ImageRows, ImageSums
 from attneval.statistics.ranks import RankTable
 
@@ -48,17 +60,27 @@ def result_to_dict(result: Result) -> dict[str, Any]:
         "signature": result.signature,
         "protocol": result.protocol.to_dict(),
         "ground_truth": result.ground_truth,
+        "auto": list(result.auto),
         "partial": result.partial,
         "model": result.model,
         "inputs": [vars(item) for item in result.inputs],
         "counts": result.counts,
+        "region_kind": result.region_kind,
+        "regions": result.regions,
         "bootstrap": {"resamples": result.resamples, "seed": result.seed, "confidence": 0.95},
         # What a reader was told of a file is not what the file says.
-        "notes": [str(note) for note in result.notes if note.kind != UNKNOWN_METRICS],
+        "notes": [str(note) for note in result.notes if note.kind not in SAID_BY_READERS],
+        **_items_of(result),
         "holds": {"metrics": list(result.scores.metrics), "columns": list(result.scores.sums.columns)},
     }
     channels = {name: scores_to_dict(scores) for name, scores in result.channels.items()}
     return head | scores_to_dict(result.scores) | {"channels": channels}
+
+
+def _items_of(result: Result) -> dict[str, Any]:
+    """The digest of a result's items, null without any; nothing of a result whose file did not say."""
+    sha256 = result.items_sha256 if result.items is None else result.items.sha256()
+    return {} if sha256 is None else {"items_sha256": sha256 or None}
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -108,15 +130,25 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
     protocol = Protocol.parse(values["signature"])
     if replace(Protocol.from_dict(values["protocol"]), definitions=protocol.definitions) != protocol:
         raise ValueError("signature and protocol differ")
+    resamples, seed = (check_whole(f"bootstrap {name}", values["bootstrap"][name]) for name in ("resamples", "seed"))
+    if resamples > MOST_RESAMPLES:
+        raise ValueError(f"bootstrap resamples is {resamples}, more than {MOST_RESAMPLES}")
     scores = scores_from_dict(values)
     holdings = Holdings.of_file(values.get("holds"), scores)
     check_scores(scores, protocol, holdings)
     counts = values["counts"]
     check_counts(counts, scores)
+    scores, left_out = held_against_sums(scores, protocol, resamples=resamples, seed=seed)
     computed = computed_notes(scores.metrics, counts, protocol)
-    channels = {str(name): scores_from_dict(channel) for name, channel in values["channels"].items()}
-    for name, channel in channels.items():
-        check_scores(channel, protocol, holdings.of_attention, where=f"channels {name} ")
+    channels = {}
+    for name, channel in values["channels"].items():
+        where, read = f"channels {name} ", scores_from_dict(channel)
+        check_scores(read, protocol, holdings.of_attention, where=where)
+        channels[str(name)], _ = held_against_sums(
+            read, protocol, resamples=resamples, seed=seed, intervals=False, where=where
+        )
+    notes = [note_of(str(text), computed) for text in values["notes"]]
+    notes += _unknown(scores.metrics) + notes_on_left_out(left_out, protocol)
     return {
         "name": str(values["name"]),
         "protocol": protocol,
@@ -125,12 +157,16 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         "channels": channels,
         "inputs": [Input(**item) for item in values["inputs"]],
         "model": dict(values["model"]),
-        "notes": [note_of(str(text), computed) for text in values["notes"]] + _unknown(scores.metrics),
+        "notes": notes,
         "partial": bool(values["partial"]),
         "ground_truth": str(values["ground_truth"]),
-        "resamples": int(values["bootstrap"]["resamples"]),
-        "seed": int(values["bootstrap"]["seed"]),
+        "resamples": resamples,
+        "seed": seed,
         "version": str(values["attneval"]),
+        "regions": check_regions(values.get("regions", {}), scores),
+        "region_kind": check_choice("region_kind", values.get("region_kind", ""), REGION_KINDS),
+        "items_sha256": check_digest(values["items_sha256"]) if "items_sha256" in values else None,
+        "auto": tuple(check_choice("auto", name, AUTO_FIELDS) for name in values.get("auto", ())),
     }
 
 
@@ -288,7 +324,7 @@ def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
             ranks[direction] = RankTable(
                 np.repeat(np.arange(len(lists)), counts),
                 np.array([_finite(rank) for values in lists for rank in values], np.float64),
-                np.array([fold for values in folds for fold in values], np.int64),
+                np.array(_folds(f"per_image {direction}_{FOLDS}", folds), np.int64),
             )
     lists_of_queries = {f"{direction}_{kind}" for direction in DIRECTIONS for kind in (RANKS, FOLDS)}
     columns = {}
@@ -304,6 +340,14 @@ def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
         for kind, groups in table.get(GROUPS, {}).items()
     }
     return ImageSums(image_id, columns, ranks, by)
+
+
+def _folds(where: str, folds: list[list[int]]) -> list[int]:
+    """The folds of all queries, of which there are no more than queries."""
+    listed = [check_whole(where, fold) for values in folds for fold in values]
+    if listed and max(listed) >= len(listed):
+        raise ValueError(f"{where} has fold {max(listed)} of {len(listed)} queries")
+    return listed
 
 
 def _rows_from_dict(where: str, values: dict[str, Any], images: int) -> ImageRows:

@@ -34,11 +34,13 @@ COUNTS = (
     *("retrieval_images", "retrieval_captions", "items", "unreachable"),
 )
 """The names of counts, in the order in which scoring has them."""
+MIXED = "mixed"
+"""The kind of regions of a whole whose parts have different kinds."""
 _SETTINGS = {"version": "the version of attneval", "resamples": "--resamples", "seed": "--seed"}
 """Fields that parts must have in common beside the protocol, so that the whole could have been made in one go."""
 
 
-def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
+def merge(parts: Sequence[Result], *, name: str | None = None, across_regions: bool = False) -> Result:
     """Put results of different images together.
 
     Every score is computed again from the parts' sums: per-image sums are the same whichever part an image is in, and
@@ -49,16 +51,20 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
     Args:
         parts: The results.
         name: The whole's name; the first part's by default.
+        across_regions: Allow for parts with another kind of regions, if all were scored over all items
+            (`unreachable=zero`).
 
     Raises:
-        MismatchError: The parts were made under different protocols, by different versions or with different
-            bootstraps, share images, or several have retrieval.
+        MismatchError: The parts were made under different protocols, over another kind of regions, by different
+            versions or with different bootstraps, share images, or several have retrieval.
         NothingToScoreError: There is no part.
     """
     if not parts:
         raise NothingToScoreError("there is nothing to merge")
-    first = parts[0]
-    check_protocols([(part.name, part) for part in parts])
+    first = next((part for part in parts if part.scores.has_attention), parts[0])
+    kinds = _check_kinds(parts, across_regions=across_regions)
+    check_protocols([(part.name, part) for part in parts], way_out="score all parts alike")
+    regions = _joined_regions(parts)
     partial = [part.name for part in parts if part.partial]
     if partial:
         raise MismatchError(f"{partial[0]} is PARTIAL (--limit) and cannot be merged", hint="score all its images")
@@ -85,7 +91,7 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
         counted.update(part.counts)
     counts = {key: counted[key] for key in (*COUNTS, *counted) if key in counted}
     return Result(
-        name=name or first.name,
+        name=name or parts[0].name,
         protocol=first.protocol,
         scores=scores,
         counts=counts,
@@ -94,12 +100,69 @@ def merge(parts: Sequence[Result], *, name: str | None = None) -> Result:
         },
         inputs=list(dict.fromkeys(item for part in parts for item in part.inputs)),
         model=next((part.model for part in parts if part.model), {}),
-        notes=_notes(parts, scores) + computed_notes(scores.metrics, counts, first.protocol),
+        notes=_notes(parts, scores)
+        + _notes_on_regions(parts, kinds)
+        + computed_notes(scores.metrics, counts, first.protocol),
         ground_truth=next((part.ground_truth for part in parts if part.ground_truth), ""),
         resamples=first.resamples,
         seed=first.seed,
         version=first.version,
+        regions=regions,
+        region_kind=kinds[0] if len(kinds) == 1 else MIXED if kinds else "",
+        auto=tuple(field for field in first.auto if all(field in part.auto for part in parts)),
     )
+
+
+def _check_kinds(parts: Sequence[Result], *, across_regions: bool) -> list[str]:
+    """The kinds of regions that parts have, where they say so.
+
+    Raises:
+        MismatchError: There are several, and that is not allowed.
+    """
+    examples = {part.region_kind: part.name for part in parts if part.region_kind}
+    if len(examples) < 2:
+        return list(examples)
+    text = ", ".join(f"{name} has {kind}" for kind, name in examples.items())
+    if not across_regions:
+        raise MismatchError(
+            f"the parts have different kinds of regions: {text}",
+            hint="export all parts over the same kind, or score them with --across-regions and merge them with it",
+        )
+    skipping = [part.name for part in parts if part.region_kind and part.protocol.unreachable != "zero"]
+    if skipping:
+        raise MismatchError(
+            f"{skipping[0]} was scored over the items that its regions reach, which are others with other regions",
+            hint="score all parts with --across-regions (unreachable=zero) and one --overlap",
+        )
+    return list(examples)
+
+
+def _joined_regions(parts: Sequence[Result]) -> dict[str, str]:
+    """The fingerprints of all parts' images.
+
+    Raises:
+        MismatchError: Parts have different regions for one image.
+    """
+    joined: dict[str, str] = {}
+    unequal = []
+    for part in parts:
+        unequal += [name for name, text in part.regions.items() if joined.setdefault(name, text) != text]
+    if unequal:
+        raise MismatchError(
+            f"{len(unequal)} images are in several parts with different regions (first: {first_of(sorted(unequal))})",
+            hint="score every image in one part only, as with --split",
+        )
+    return dict(sorted(joined.items()))
+
+
+def _notes_on_regions(parts: Sequence[Result], kinds: Sequence[str]) -> list[Note]:
+    """Note parts that have other kinds of regions, or do not say what theirs were."""
+    notes = [Note(f"the parts have different kinds of regions: {', '.join(kinds)}")] if len(kinds) > 1 else []
+    attending = [part for part in parts if part.scores.has_attention]
+    unknown = [part.name for part in attending if not part.regions]
+    if unknown and len(unknown) < len(attending):
+        notes.append(Note(f"{first_of(unknown)} kept no fingerprint of regions, and the whole has none of its images"))
+    return notes
 
 
 def _notes(parts: Sequence[Result], scores: Scores) -> list[Note]:

@@ -39,6 +39,11 @@ NO_TARGETS = "no target"
 UNKNOWN_METRICS = "unknown metrics"
 """A file holds metrics that this attneval does not know; said by whoever reads it, and not kept in the file."""
 
+LEFT_OUT_OF_FILE = "left out of a file"
+"""What a file holds beside its sums and does not follow from them; said by whoever reads it."""
+SAID_BY_READERS = {UNKNOWN_METRICS, LEFT_OUT_OF_FILE}
+"""The kinds of notes that say something of reading a file, and are not kept in it."""
+
 REACHING = "boxes must be in pixels of the original image, and small patches need --overlap iof"
 """A hint for where no region reaches a phrase."""
 
@@ -129,13 +134,8 @@ def low_coverage(counts: Mapping[str, int]) -> list[Note]:
     reachable = items - counts.get("unreachable", 0)
     if not items or not reachable or reachable >= LOW_COVERAGE * items:
         return []
-    return [
-        Note(
-            f"only {reachable} of {items} items ({100 * reachable / items:.1f} %) have a relevant region, and scores "
-            f"are of those alone: {REACHING}",
-            COVERAGE,
-        )
-    ]
+    problem = f"only {reachable} of {items} items ({100 * reachable / items:.1f} %) have a relevant region"
+    return [Note(f"{problem}, and scores are of those alone: {REACHING}", COVERAGE, problem)]
 
 
 def category_level(counts: Mapping[str, int]) -> list[Note]:

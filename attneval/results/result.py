@@ -51,7 +51,12 @@ class Result:
         resamples: Bootstrap resamples behind the intervals.
         seed: The seed of the resamples.
         version: The attneval that made it.
+        regions: The fingerprint of each image's regions, by its id; results of attneval before version 2 of the
+            signature have none.
+        region_kind: `cells` (grids and tiles) or `boxes`; empty without regions.
+        auto: The fields of the protocol that were settled from `auto`.
         items: The items one by one, if they were asked for; kept in a file of their own, not in the JSON.
+        items_sha256: The digest of the items that a file was written with; empty for none, None where it does not say.
     """
 
     name: str
@@ -67,7 +72,11 @@ class Result:
     resamples: int = RESAMPLES
     seed: int = SEED
     version: str = __version__
+    regions: dict[str, str] = field(default_factory=dict)
+    region_kind: str = ""
+    auto: tuple[str, ...] = ()
     items: ItemTable | None = None
+    items_sha256: str | None = ""
 
     def __post_init__(self) -> None:
         """Make notes of texts."""
@@ -83,6 +92,11 @@ class Result:
     def signature(self) -> str:
         """The protocol on one line."""
         return self.protocol.signature()
+
+    @property
+    def short_signature(self) -> str:
+        """What of the protocol differs from its defaults, with the version and the bootstrap, which change no value."""
+        return self.protocol.short_signature(version=self.version, resamples=self.resamples, seed=self.seed)
 
     def measured(self, name: str) -> Measured | None:
         """Look up a metric with its interval by a name or alias; None if it was not measured."""
@@ -107,7 +121,9 @@ class Result:
         ]
         counted = ", ".join(f"{self.counts[name]} {name}" for name in COUNTED if name in self.counts)
         lines = [f"Result {self.name!r}{' (PARTIAL)' if self.partial else ''}: {counted}", f"  {', '.join(shown)}"]
-        return "\n".join([*lines, f"  {len(self.metrics)} metrics, {len(self.notes)} notes", f"  {self.signature}"])
+        return "\n".join(
+            [*lines, f"  {len(self.metrics)} metrics, {len(self.notes)} notes", f"  {self.short_signature}"]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON values; the schema is in docs/metrics.md."""

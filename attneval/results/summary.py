@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
-from attneval.metrics.floors import FLOORS, floor_sums, highest_floor
+from attneval.metrics.class_means import class_sums
+from attneval.metrics.floors import FLOORS, UNIFORM, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
 from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
 from attneval.metrics.sweep import CURVES, grid
@@ -47,13 +48,18 @@ def summarise(
         with_intervals: False to compute no intervals at all.
     """
     totals = _in_order(totals)
+    groups = draw_groups(sums, resamples=resamples, seed=seed) if with_intervals else {}
     total = _totalled(sums, totals)
+    if protocol.average == "class":
+        total = {**total, **class_sums(_class_totals(totals))}
     values = measure_all(metrics(), total)
     wanted = [metric for metric in metrics() if metric.name in values]
     drawn = draw(sums, resamples=resamples, seed=seed) if with_intervals else None
+    if drawn is not None and protocol.average == "class":
+        drawn = {**drawn, **class_sums(group for (kind, _), group in groups.items() if kind == "category")}
+        wanted = [metric for metric in wanted if metric.per in drawn]
     bounds = intervals(wanted, drawn)
     gaps = {metric.name: _above_floor(metric, total, drawn) for metric in wanted if metric.floored}
-    groups = draw_groups(sums, resamples=resamples, seed=seed) if with_intervals else {}
     curve = None
     if totals and total[SCORED] > 0:
         sweep = {name: (total[f"sweep_{name}"] / total[SCORED]).tolist() for name in CURVES}
@@ -88,6 +94,14 @@ def _above_floor(metric: Metric, total: Sums, drawn: Sums | None) -> FloorGap | 
     return FloorGap(floor, difference, percentile_bounds(metric.value(resampled[0]) - metric.value(resampled[1])))
 
 
+def _class_totals(totals: Totals) -> list[Sums]:
+    """The sums of each category."""
+    by: Any = totals.get("by", {})
+    return [
+        {name: np.asarray(value / UNIT) for name, value in table.items()} for table in by.get("category", {}).values()
+    ]
+
+
 def _totalled(sums: ImageSums, totals: Totals) -> Sums:
     """Columns summed over all images, and with totals the curves, as `sweep_f1` and so on."""
     sweep: Any = totals.get("sweep", {})
@@ -110,6 +124,11 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
         return {}
     comparable = [metric for metric in metrics(*ATTENTION) if metric.baseline]
     floors = {name: _measured(comparable, totals[name]) for name in FLOORS if name in totals}
+    if protocol.definitions == 1 and UNIFORM in floors:
+        # As a set even attention was nothing then.
+        floors[UNIFORM] = {
+            m.name: floors[UNIFORM][m.name] for m in comparable if not m.headline and m.name in floors[UNIFORM]
+        }
     # Attending to exactly the relevant regions is right wherever there is one.
     specs = columns(*ATTENTION).items()
     perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if {name, spec.oracle} <= total.keys()}

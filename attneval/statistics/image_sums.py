@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.config.options import RESAMPLES
+from attneval.metrics.populations import ITEMS
+from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import median_column
+from attneval.metrics.retrieval import query_column
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.registry import Sums
+
+COUNTS = (ITEMS, *map(query_column, DIRECTIONS))
+"""The columns that count what an image has; the first that there is, says how many images count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +80,13 @@ class ImageSums:
     columns: dict[str, NDArray[np.float64]]
     ranks: dict[str, RankTable] = field(default_factory=dict)
     by: GroupSums = field(default_factory=dict)
+
+    def counted(self) -> NDArray[np.bool_]:
+        """b[I], the images that have items or, where only retrieval was scored, queries."""
+        for name in COUNTS:
+            if name in self.columns:
+                return np.asarray(self.columns[name] > 0)
+        return np.ones(len(self.image_id), np.bool_)
 
     def total(self) -> Sums:
         """Sum the columns over all images, and take the medians of ranks: f8[] by name."""

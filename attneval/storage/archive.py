@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHECK_BYTES = 2**20
-"""How many bytes are looked at together for a checksum."""
+"""Bytes that are looked at together for a checksum."""
 
 
 class Members(Protocol):

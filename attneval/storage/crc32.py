@@ -10,7 +10,7 @@ _CRC32 = 0xEDB88320
 
 
 def crc_moved(change: int, count: int) -> int:
-    """What a change of some bytes' CRC-32 becomes when `count` bytes follow them: its product with x^(8 count).
+    """The change of a CRC-32 if `count` bytes follow those whose CRC-32 changes: its product with x^(8 count).
 
     Source: `crc32_combine` of zlib, which multiplies by squaring as well.
     """

@@ -7,15 +7,20 @@ import threading
 from typing import TYPE_CHECKING
 
 from attneval.errors import DataError
+from attneval.storage.read_files import open_to_read, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """The SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with open_to_read(path) as file, reading(path):
         buffer = memoryview(bytearray(2**20))
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
@@ -31,7 +36,7 @@ class Hashing:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._digest: str | OSError = ""
+        self._digest: str | DataError = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> Hashing:
@@ -43,7 +48,7 @@ class Hashing:
     def _run(self) -> None:
         try:
             self._digest = sha256_of(self._path)
-        except OSError as error:
+        except DataError as error:
             self._digest = error
 
     def hexdigest(self) -> str:
@@ -54,8 +59,8 @@ class Hashing:
         """
         self.start()
         self._thread.join()
-        if isinstance(self._digest, OSError):
-            raise DataError(f"{self._path}: {self._digest.strerror}") from self._digest
+        if isinstance(self._digest, DataError):
+            raise self._digest
         return self._digest
 
 

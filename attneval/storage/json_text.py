@@ -9,7 +9,7 @@ from typing import Any, Literal
 from attneval.errors import DataError
 
 DEPTH = 64
-"""How many lists and objects may stand in one another: what is deeper could be read, but not everywhere be written."""
+"""The deepest nesting of lists and objects: what is deeper could be read, but not everywhere be written."""
 
 
 def parse_json(
@@ -58,7 +58,7 @@ def parse_json(
 
 
 def _is_deeper(value: Any, depth: int) -> bool:
-    """Whether lists and objects are nested more than `depth` deep, without being limited oneself."""
+    """Test whether lists and objects are nested more than `depth` deep, without recursion."""
     level = [value]
     for _ in range(depth + 1):
         level = [item for item in level if isinstance(item, list | dict)]

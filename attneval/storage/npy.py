@@ -24,7 +24,7 @@ LARGEST = np.iinfo(np.intp).max
 
 @dataclass(frozen=True)
 class Layout:
-    """What the header of an array declares.
+    """Declarations of an array's header.
 
     Attributes:
         dtype: Of an element.

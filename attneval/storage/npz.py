@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 COPY_BYTES = 2**18
 """Bytes that are copied at once: few enough to be still in the cache when they are written."""
 WRITE_BYTES = 2**21
-"""How many bytes are written at once, so that threads take turns rarely."""
+"""Bytes that are written at once, so that threads take turns rarely."""
 
 
 def write_npz(file: IO[bytes], members: Mapping[str, NDArray[Any]]) -> None:
@@ -77,7 +77,7 @@ class GrowingNpz:
 
     @property
     def growing(self) -> bool:
-        """Whether anything was appended."""
+        """True once anything was appended."""
         return bool(self._growing)
 
     def append(self, parts: Mapping[str, NDArray[Any]]) -> None:
@@ -163,7 +163,7 @@ def _give_up(thread: Executor, growing: Mapping[str, _Growing], archive: zipfile
         # A piece may still be being written, and its file must not be closed before. What came of it nobody asks.
         with suppress(RuntimeError):  # it cannot wait for itself, should the garbage be collected there
             thread.shutdown()
-    ends: list[Callable[[], None]] = [*(own.close for own in growing.values()), archive.close]
+    ends: list[Callable[[], None]] = [*(copy.close for copy in growing.values()), archive.close]
     for end in ends:
         # A zip file cannot be left before its end is written; whether that can be done is all the same.
         with suppress(AttributeError, OSError, ValueError, struct.error):
@@ -198,10 +198,10 @@ class _Growing:
         return values[len(taken) :]
 
     def gathered(self) -> NDArray[Any]:
-        """What was gathered; it holds until this is called again."""
-        found = self._buffer[: self._gathered]
+        """The elements that were gathered; they hold until this is called again."""
+        elements = self._buffer[: self._gathered]
         self._buffer, self._other, self._gathered = self._other, self._buffer, 0
-        return found
+        return elements
 
     def write(self, values: NDArray[Any]) -> None:
         """Append elements to the file."""
@@ -209,7 +209,7 @@ class _Growing:
         self._count += len(values)
 
     def header(self) -> bytes:
-        """What numpy writes before the elements: of one length for all counts, as it leaves room for growth."""
+        """The bytes that numpy writes before the elements: as many for all counts, as it leaves room for growth."""
         header = io.BytesIO()
         shape = {"descr": npy.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self._count,)}
         npy.write_array_header_1_0(header, shape)
@@ -248,8 +248,8 @@ class _Spool(_Growing):
 
     def __init__(self, archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any], folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder) as file:
-            own = Unbuffered(os.dup(file.fileno()), "w+b")
-        super().__init__(archive, zipfile.ZipInfo(f"{name}.npy"), dtype, own)
+            copy = Unbuffered(os.dup(file.fileno()), "w+b")
+        super().__init__(archive, zipfile.ZipInfo(f"{name}.npy"), dtype, copy)
 
     def finish(self) -> None:
         self._file.seek(0)

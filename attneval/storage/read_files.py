@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from attneval.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import BufferedReader
     from pathlib import Path
 
 
@@ -44,7 +45,7 @@ def _shortened(path: Path) -> str:
     return text if len(text) <= 200 else f"{text[:80]} ... {text[-80:]}"
 
 
-def open_to_read(path: Path, *, error: type[DataError] = DataError, pipes: bool = False) -> IO[bytes]:
+def open_to_read(path: Path, *, error: type[DataError] = DataError, pipes: bool = False) -> BufferedReader:
     """Open a file for reading bytes.
 
     Args:
@@ -70,12 +71,12 @@ def read_bytes(path: Path, *, error: type[DataError] = DataError) -> bytes:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder; what cannot be asked is none."""
+    """Test for a folder; what cannot be asked is none."""
     return _is(path, stat.S_ISDIR)
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file; what cannot be asked is none."""
+    """Test for a file; what cannot be asked is none."""
     return _is(path, stat.S_ISREG)
 
 

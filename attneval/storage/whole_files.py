@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 from attneval.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -87,7 +87,7 @@ class Draft:
 
     @property
     def foreign(self) -> bool:
-        """Whether this process was forked from the one to which the draft belongs."""
+        """True in a process that was forked from the one to which the draft belongs."""
         return self._process != os.getpid()
 
     def refuse_foreign(self) -> None:
@@ -192,8 +192,48 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         draft.discard()
 
 
+@contextmanager
+def replacing_all(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
+    """Files to write, which take the places of `paths` in their order once all of them are written.
+
+    Whoever is killed between two of them leaves whole files, of which the last are the old ones.
+
+    Raises:
+        DataError: A directory cannot be written, the disk is full, or a directory is in the way; if that is found out
+            while files are written, no place is taken.
+    """
+    drafts: list[Draft] = []
+    try:
+        drafts += [Draft(path) for path in paths]
+        yield [draft.file for draft in drafts]
+        for draft in drafts:
+            draft.publish()
+    finally:
+        for draft in drafts:
+            draft.discard()
+
+
+def write_together(contents: Sequence[tuple[Path, Callable[[IO[bytes]], object]]]) -> None:
+    """Write several whole files, see `replacing_all`.
+
+    Args:
+        contents: The files, each with what writes it.
+    """
+    with replacing_all([path for path, _ in contents]) as files:
+        for (path, write), file in zip(contents, files, strict=True):
+            with writing(path, reading=True):
+                write(file)
+
+
+def encoded(text: str) -> bytes:
+    """A text as it stands in a file.
+
+    File names that are not UTF-8 hold lone surrogates; spelled out, they are valid in JSON too.
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file in place of `path`."""
     with replacing(path) as file:
-        # File names that are not UTF-8 hold lone surrogates; spelled out, they are valid in JSON too.
-        file.write(text.encode("utf-8", "backslashreplace"))
+        file.write(encoded(text))

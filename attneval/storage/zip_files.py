@@ -66,5 +66,5 @@ def reading_zip(what: object, *, error: type[DataError] = DataError, hint: str =
 
 
 def inflates_beyond_reason(info: zipfile.ZipInfo) -> bool:
-    """Whether a member inflates to so much that it was made to fill memory."""
+    """Test whether a member inflates to so much that it was made to fill memory."""
     return info.file_size > max(INFLATE_FREELY, INFLATE_RATIO * info.compress_size)

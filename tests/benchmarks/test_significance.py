@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from results import of_f1
 
-from attneval.results.compare import System, compare
+from attneval.results.compare import compare
+from attneval.results.comparison import System
 
 DATA_SETS = 1500
 IMAGES = 150

@@ -14,7 +14,8 @@ from results import FIXTURES, scored
 
 from attneval import Options, score
 from attneval.report.compare import compare_dict
-from attneval.results.compare import System, compare
+from attneval.results.compare import compare
+from attneval.results.comparison import System
 
 if TYPE_CHECKING:
     from pathlib import Path

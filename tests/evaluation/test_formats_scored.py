@@ -89,7 +89,7 @@ def test_samples_are_validated_and_scored(shared: Path, tmp_path: Path, here: He
     source = open_ground_truth(files)
     truth = source.read(source.image_ids())
     made_up_maps(tmp_path / "maps.npz", truth)
-    gt = list(itertools.chain.from_iterable(("--gt", path) for path in files))
+    gt: list[str | Path] = list(itertools.chain.from_iterable(("--gt", path) for path in files))
     done = here("validate", "maps.npz", *gt)
     assert done.code == 0, done.err
     for flags in ([], ["--geometry", "mask", "--overlap", "iof"]) if masks else ([],):
@@ -240,6 +240,59 @@ def test_breakdowns_of_categories(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     result.save(path)
     assert Result.load(path).scores.by == result.scores.by
+
+
+@pytest.mark.parametrize("classes", [None, "animals, dog, dogs, sheep, puppies\npeople, man, woman, people\n"])
+@pytest.mark.parametrize("format_", ["coco", "odvg"])
+def test_means_over_classes(tmp_path: Path, format_: str, classes: str | None) -> None:
+    (tmp_path / format_).mkdir()
+    files = getattr(World(11, 60), format_)(tmp_path / format_)
+    source = open_ground_truth(files)
+    maps = made_up_maps(tmp_path / "maps.npz", source.read(source.image_ids()))
+    listed = tmp_path / "classes.txt"
+    listed.write_text(classes or "", "utf-8")
+    given = AnnotationFiles(tuple(files), classes=listed if classes else None)
+    protocol = Protocol(unit="phrase", overlap="center", average="class")
+    result = score(tmp_path / "maps.npz", given, protocol=protocol, options=Options(resamples=50, cache=False))
+    truth = (
+        format_reference.coco(files[0], files[1], SHIPPED, masks=False)
+        if format_ == "coco"
+        else format_reference.odvg(*files)
+    )
+    f1: dict[str, list[float]] = defaultdict(list)
+    words = {word.strip(): line.split(",")[0] for line in (classes or "").splitlines() for word in line.split(",")}
+    for name, image in truth.items():
+        width, height = image.size
+        x, y = np.linspace(0, width, 5), np.linspace(0, height, 5)
+        cells = [((x[c] + x[c + 1]) / 2, (y[r] + y[r + 1]) / 2) for r in range(4) for c in range(4)]
+        for index, (text, phrases) in image.captions.items():
+            bounds, end = [], 0
+            for word in text.split():
+                start = text.index(word, end)
+                end = start + len(word)
+                bounds.append((start, end))
+            for phrase in phrases:
+                if not phrase.boxes:
+                    continue
+                ((first, last),) = phrase.spans
+                own = [k for k, (a, b) in enumerate(bounds) if a < last and first < b]
+                row = np.mean([maps[name, index][k].astype(np.float64) for k in own], axis=0)
+                attended = {k for k, weight in enumerate((row / row.sum()).tolist()) if weight > 1 / 16}
+                relevant = {
+                    k
+                    for k, (u, v) in enumerate(cells)
+                    if any(a <= u <= c and b <= v <= d for a, b, c, d in phrase.boxes)
+                }
+                word = text[first:last].split()[-1].lower()
+                kind = words.get(word, "") if classes else (phrase.category or word)
+                if relevant and kind:
+                    f1[kind].append(2 * len(relevant & attended) / (len(attended) + len(relevant)))
+    assert len(f1) > 1
+    assert result["class_f1"] == pytest.approx(np.mean([np.mean(values) for values in f1.values()]), abs=1e-9)
+    assert result.metrics["class_f1"].n == len(f1)
+    low, high = result.metrics["class_f1"].ci or (0.0, 0.0)
+    assert low < (result["class_f1"] or 0.0) < high
+    assert set(result.scores.by["category"]) >= set(f1)
 
 
 def test_japanese_captions_are_scored(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from attneval.errors import AttnevalError
 from attneval.extraction import transformers as hf
-from attneval.extraction.transformers.capture import attention_modules, implementation_of
+from attneval.extraction.transformers import weights
+from attneval.extraction.transformers.decoders import attention_modules, implementation_of
 
 from .kit import llava, picture, seeded, some_captions, text_config, torch, transformers
 
@@ -176,8 +176,7 @@ def test_scores_are_computed_for_groups_of_heads_when_they_are_many(monkeypatch:
     model, inputs = language("Llama"), batch()
     with torch.no_grad(), hf.capture(model, rows=range(8)) as whole:
         model(**inputs)
-    # The package's attribute of that name is the function.
-    monkeypatch.setattr(sys.modules[hf.capture.__module__], "SCORES_AT_ONCE", 100)
+    monkeypatch.setattr(weights, "SCORES_AT_ONCE", 100)
     with torch.no_grad(), hf.capture(model, rows=range(8)) as parts:
         model(**inputs)
     assert torch.allclose(whole[0], parts[0], atol=1e-7)
@@ -214,17 +213,18 @@ def test_eager_models_stay_eager_and_are_read_as_they_are() -> None:
 
 
 def test_an_unknown_keyword_is_refused() -> None:
-    from attneval.extraction.transformers.capture import _RECORDERS, Maps, _attend, _Recorder
+    from attneval.extraction.transformers.interface import RECORDERS, attend
+    from attneval.extraction.transformers.maps import Maps, Recorder
 
     model = language("Llama")
     module = attention_modules(model)[0]
-    _RECORDERS[module] = (0, _Recorder(Maps([0]), None, None))
+    RECORDERS[module] = (0, Recorder(Maps([0]), None, None))
     try:
         states = torch.zeros(1, 4, 3, 8)
         with pytest.raises(AttnevalError, match=r"layer 0 .* attends with block_indices"):
-            _attend(module, states, states, states, None, block_indices=states)
+            attend(module, states, states, states, None, block_indices=states)
     finally:
-        del _RECORDERS[module]
+        del RECORDERS[module]
 
 
 def test_layers_that_do_not_exist_and_second_captures_are_refused() -> None:

@@ -90,6 +90,16 @@ def test_options_reach_the_library(world: Path, run: Here) -> None:
     assert header["prompt"] == "USER: <image>\nSay it.</s>ASSISTANT: {caption}"
 
 
+def test_the_models_numbers_and_its_device_are_chosen(world: Path, run: Here) -> None:
+    saved(world / "model", llava())
+    assert run("export", "model", *GIVEN, "--dtype", "bfloat16", "--device", "cpu", "--no-check").code == 0
+    with np.load(world / "maps.npz") as file:
+        header = json.loads(file["format"].tobytes())
+        assert np.isfinite(file["attention"]).all()
+    assert (header["model_dtype"], header["device"]) == ("bfloat16", "cpu")
+    assert "device 'cuda:99' cannot be used" in run.refused("export", "model", *GIVEN, "--device", "cuda:99")
+
+
 def test_a_dry_run_says_what_would_be_written(world: Path, run: Here) -> None:
     saved(world / "model", others.clip())
     done = run("export", "model", *GIVEN, "--dry-run")

@@ -435,6 +435,14 @@ def test_choices_that_do_not_belong_are_refused() -> None:
             Choices.checked(**fields)
 
 
+def test_an_encoder_beside_the_decoder_is_no_causal_model() -> None:
+    model, processor = llava()
+    model = copy.deepcopy(model)
+    model.config.text_config.is_encoder_decoder = True
+    with pytest.raises(AttnevalError, match=r"lacks one sequence \(no encoder beside the decoder\)"):
+        choose_adapter(model, processor, Choices())
+
+
 def test_every_family_lists_what_it_needs() -> None:
     bare = torch.nn.Linear(2, 2)
     with pytest.raises(AttnevalError) as caught:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from attneval.errors import AttnevalError
+from attneval.extraction import transformers as hf
 from attneval.extraction.transformers.text import Prompt, expanded, fill, fill_chat, laid_out, tokens_of
 
-from .kit import llava, tokenizer
+from .kit import llava, picture, tokenizer
 
 CAPTION = "A man 's sun-glasses , café"
 KINDS = ("byte_level", "clip", "wordpiece", "unigram", "sentencepiece")
@@ -106,6 +108,19 @@ def test_chat_templates_end_with_the_open_answer() -> None:
     assert prompt.text == f"USER: <image>\nSay it.</s>ASSISTANT: {CAPTION}"
     assert prompt.text[prompt.start :] == CAPTION
     closing = processor.chat_template
+    try:
+        # Gemma's template trims what is said; spans stay those of the caption as it is.
+        processor.chat_template = closing.replace("c['text']", "c['text'] | trim")
+        trimmed = fill_chat(processor, f"  {CAPTION} \n", "Say it.")
+        assert trimmed.text[trimmed.start + 2 :] == CAPTION
+        assert trimmed.caption == f"  {CAPTION} \n"
+        adapter, _ = hf.choose_adapter(*llava(), hf.Choices())
+        [found] = adapter.maps(picture(), [f"  {CAPTION} \n"])
+        [plain] = adapter.maps(picture(), [CAPTION])
+        assert (found.span == plain.span + 2).all()
+        assert np.allclose(found.weights, plain.weights)
+    finally:
+        processor.chat_template = closing
     try:
         processor.chat_template = (
             "{% for m in messages %}{% for c in m['content'] %}{{ c.get('text', '') | upper }}{% endfor %}{% endfor %}"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from attneval.errors import DataError
-from attneval.report.overlay.outline import outline
+from attneval.report.overlay.outline import loops, outline
 from attneval.report.overlay.photos import Photos, as_data_uri, read_photo, shrunk
 from attneval.report.overlay.picture import black_png, lines, tiled
 from attneval.report.overlay.raster import ATTENDED, pictured
@@ -84,8 +84,21 @@ def test_an_outline_is_where_the_union_ends(boxes: list[tuple[int, int, int, int
 
 
 def test_an_outline_as_a_path() -> None:
-    assert lines(outline(np.array([[0.0, 0, 2.25, 1]]))) == "M0 0H2.2M0 1H2.2M0 0V1M2.2 0V1"
+    assert lines(outline(np.array([[0.0, 0, 2.25, 1]]))) == "M0 0H2.2V1H0Z"
     assert outline(np.zeros((0, 4))) == []
+
+
+@given(BOXES)
+def test_loops_walk_every_line_once(boxes: list[tuple[int, int, int, int]]) -> None:
+    segments = outline(np.array(boxes, np.float64).reshape(-1, 4))
+    walked = []
+    for corners in loops(segments):
+        assert len(corners) >= 4
+        for place, (here, there) in enumerate(zip(corners, [*corners[1:], corners[0]], strict=True)):
+            (x1, y1), (x2, y2) = sorted((here, there))
+            assert (y1 == y2) == (place % 2 == 0)  # level and upright in turn
+            walked.append((x1, y1, x2, y2))
+    assert sorted(walked) == sorted(segments)
 
 
 @given(BOXES.filter(bool), st.integers(0, 2**32 - 1))

@@ -13,7 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pages import FIXTURES, GT, Node, at, chance, data_of, many_headed, photographs, read_page, rounded, sizes_of
+from pages import (
+    FIXTURES,
+    GT,
+    Node,
+    at,
+    both_ways,
+    chance,
+    data_of,
+    many_headed,
+    photographs,
+    read_page,
+    rounded,
+    sizes_of,
+)
 
 from attneval.__main__ import main
 
@@ -58,8 +71,11 @@ class Truth:
         self.result = json.loads(result.read_text())
         comparison = result.with_name("comparison.json")
         self.comparison = json.loads(comparison.read_text()) if comparison.exists() else None
-        with np.load(result.with_name("result.items.npz")) as stored:
-            self.items = {name: stored[name] for name in stored.files}
+        items = result.with_name("result.items.npz")
+        self.items: dict[str, Any] = {}
+        if items.exists():
+            with np.load(items) as stored:
+                self.items = {name: stored[name] for name in stored.files}
 
     def of(self, place: str) -> float | None:
         kind, _, pointer = place.rpartition(":")
@@ -97,9 +113,8 @@ class Truth:
         return float((np.array(fixed) - f1[counted]).sum() / scored.sum())
 
 
-def test_numbers_are_those_of_the_result(case: tuple[Path, Path]) -> None:
-    page = read_page(case[0])
-    truth = Truth(page, case[1])
+def held(page: Node, truth: Truth) -> set[str]:
+    """The places in the result of all numbers on a page, each held against it."""
     seen = set()
     for element in page.all("data"):
         style = element.attributes.get("data-style", "share")
@@ -120,6 +135,13 @@ def test_numbers_are_those_of_the_result(case: tuple[Path, Path]) -> None:
         assert float(element.attributes["value"]) == pytest.approx(value, rel=1e-12, abs=1e-12), element.attributes
         assert element.text == rounded(float(element.attributes["value"]), style), element.attributes
         seen.add(place)
+    return seen
+
+
+def test_numbers_are_those_of_the_result(case: tuple[Path, Path]) -> None:
+    page = read_page(case[0])
+    truth = Truth(page, case[1])
+    seen = held(page, truth)
     metrics = truth.result["metrics"]
     shown = {name for name in metrics if f"/metrics/{name.replace('/', '~1')}/value" in seen}
     assert shown == {name for name, metric in metrics.items() if metric["value"] is not None}
@@ -137,6 +159,40 @@ def test_numbers_are_those_of_the_result(case: tuple[Path, Path]) -> None:
             f"compare:/metrics/{n}/value/{s}" for n in truth.comparison["metrics"] for s in ("twin", "noisy")
         } <= seen
         assert {f"/channels/L{a}H{b}~1t2i/metrics/ap/value" for a, b in HEADS} <= seen
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--unit", "phrase"],
+        ["--average", "micro"],
+        ["--threshold", "top:3"],
+        ["--threshold", "mass:0.5"],
+        ["--threshold", "max:0.5"],
+        ["--threshold", "abs:0.1"],
+        ["--direction", "i2t", "--missing", "skip"],
+        ["--direction", "t2i,i2t", "--missing", "skip"],
+        ["--folds", "5"],
+        ["--limit", "7"],
+        ["--limit", "1"],
+        ["--resamples", "0"],
+        ["--unreachable", "zero"],
+    ],
+    ids=" ".join,
+)
+def test_numbers_under_other_protocols(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export = both_ways(tmp_path / "both.npz", FIXTURES / "noisy.npz")
+    result, page = tmp_path / "result.json", tmp_path / "page.html"
+    items = ["--items"] if "i2t" not in flags else []
+    assert main(["score", str(export), "--gt", str(GT), *items, *flags, "-o", str(result), "-q"]) == 0
+    drawn = ["--attn", str(export), "--gt", str(GT)] if items else []
+    assert main(["report", str(result), *drawn, "-o", str(page), "-q"]) == 0
+    root = read_page(page)
+    seen = held(root, Truth(root, result))
+    assert len(seen) > 40
+    names = [section.attributes["id"] for section in root.all("section")]
+    assert ("items" in names) == bool(items)
+    capsys.readouterr()
 
 
 ALLOWED = re.compile(

@@ -179,7 +179,7 @@ def test_notes_have_their_triggers() -> None:
     found = notes(source(metrics=metrics, counts=counts))
     assert "The maps are diffuse: entropy is 80.0 % of that of even weights." in found
     assert (
-        "224 of 9,144 items have no relevant region and are left out; coverage, the ceiling of R@k, is 97.0 %." in found
+        "224 of 9,144 items have nothing relevant and are left out; coverage, the ceiling of R@k, is 97.0 %." in found
     )
     assert "The maps are peaked" in " ".join(notes(source(metrics=metrics | {"entropy": metric(0.1)})))
 
@@ -399,3 +399,15 @@ def test_a_strip_in_words() -> None:
     close = source(baselines={"uniform": {"ap": metric(0.33)}, "center": {"ap": metric(0.36)}}).measure("ap")
     assert close is not None
     assert ">uc</text>" in strip(close)
+
+
+def test_use_of_regions_is_held_against_a_random_order() -> None:
+    metrics = source().data["metrics"] | {
+        "deletion_gap": metric(0.05, 0.01, 0.09),
+        "insertion_gap": metric(-0.1, -0.2, -0.05),
+    }
+    found = verdict(source(metrics=metrics), None, ())
+    assert found is not None
+    states = {m.name: m.state for group in found.groups for m in group.measures}
+    assert (states["deletion_gap"], states["insertion_gap"]) == ("above", "below")
+    assert "than regions in a random order" in text(found.sentence)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from results import image_sums, made, of_f1, spec
 
 from attneval.config.options import SEED, TRIALS
-from attneval.results.compare import System, compare
+from attneval.results.compare import compare
+from attneval.results.comparison import System
 from attneval.statistics.holm import holm
 from attneval.statistics.randomization import EQUAL, TRIALS_AT_ONCE, swap_p_values
 

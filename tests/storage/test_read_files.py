@@ -18,7 +18,7 @@ from attneval.export.read.boxfile import with_boxes
 from attneval.export.read.reader import find_problems, open_export
 from attneval.export.read.similarity import open_similarity
 from attneval.storage.archive import Archive
-from attneval.storage.digests import hashing_ahead
+from attneval.storage.digests import Hashing
 from attneval.storage.npy import map_npy
 from attneval.storage.read_files import is_file, is_folder, open_to_read, read_bytes
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 USERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "open_to_read": ("x", open_to_read),
+    "digest": ("x", lambda path: Hashing(path).hexdigest()),
     "read_bytes": ("x", read_bytes),
     "Archive": ("x.npz", Archive),
     "map_npy": ("x.npy", map_npy),
@@ -93,12 +94,13 @@ def test_boxes_may_come_through_a_pipe(tmp_path: Path) -> None:
     writer.join()
 
 
-def test_asking_never_fails(tmp_path: Path) -> None:
+def test_asking_never_fails_and_digests_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "no", tmp_path / ("x" * 300), tmp_path / "a\0b", tmp_path / "file" / "x"):
         assert not is_file(path)
         assert not is_folder(path)
-        assert hashing_ahead([path]) == {}
+        with pytest.raises(DataError):
+            Hashing(path).hexdigest()
     assert is_file(tmp_path / "file")
     assert is_folder(tmp_path)
 
@@ -113,8 +115,7 @@ def test_no_other_module_opens_files() -> None:
         for path in (package / folder).rglob("*.py")
         if opens.search(path.read_text(encoding="utf-8").replace(">>> sorted(np.load(path))", ""))
     }
-    # Digests are of files that were opened before.
-    assert users == {"storage/read_files.py", "storage/digests.py"}
+    assert users == {"storage/read_files.py"}
 
 
 def test_mapped_arrays_are_what_numpy_loads(tmp_path: Path) -> None:

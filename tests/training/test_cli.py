@@ -282,7 +282,7 @@ def test_train_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
     assert "--model is missing" in here.refused("train", "--data", toy, "-o", "run")
     assert "--data is missing" in here.refused("train", "--model", "sgr", "-o", "run")
     assert "'scam' is not one of" in here.refused("train", "--model", "scam", "--data", toy, "-o", "run")
-    assert "nowhere/train_caps.txt: cannot be read" in here.refused(
+    assert "nowhere/train_caps.txt: No such file or directory" in here.refused(
         "train", "--model", "sgr", "--data", "nowhere", "-o", "run"
     )
     base = ("train", "--model", "scan-t2i", "--data", toy, "-o", "run")
@@ -364,8 +364,8 @@ def test_export_refuses(here: Here, toy: Path, tmp_path: Path) -> None:
     base = ("export", "run/best.pth.tar", "-o", "maps.npz")
     assert "nothing to export" in here.refused(*base, "--no-maps", "--no-similarity")
     assert "is a scan-t2i, not a sgr" in here.refused(*base, "--model", "sgr")
-    assert "val_caps.txt: cannot be read" in here.refused(*base, "--split", "val")
-    assert "no.tar: cannot be read" in here.refused("export", "no.tar", "-o", "maps.npz")
+    assert "val_caps.txt: No such file or directory" in here.refused(*base, "--split", "val")
+    assert "no.tar: No such file or directory" in here.refused("export", "no.tar", "-o", "maps.npz")
     assert "nowhere/maps.npz" in here.refused("export", "run/best.pth.tar", "-o", "nowhere/maps.npz")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 

@@ -63,9 +63,9 @@ def with_boxes(export: AttentionExport, path: Path) -> AttentionExport:
             f"{path} has no boxes for {len(lacking)} of {len(export.image_id)} images (first: {first_of(lacking)})",
             hint="image ids must be the export's; COCO_val2014_000000000042 also counts as 42",
         )
-    found = [boxes[image_id] for image_id in export.image_id]
-    count = np.array([len(box) for box in found], np.int64)
-    used = np.zeros(len(found), np.bool_)
+    chosen = [boxes[image_id] for image_id in export.image_id]
+    count = np.array([len(box) for box in chosen], np.int64)
+    used = np.zeros(len(chosen), np.bool_)
     used[export.caption_image[np.diff(export.token_offset) > 0]] = True
     differs = np.flatnonzero(used & (count != np.diff(export.regions.offset)))
     if len(differs):
@@ -79,7 +79,7 @@ def with_boxes(export: AttentionExport, path: Path) -> AttentionExport:
     if size is None and sizes.keys() >= set(export.image_id):
         size = np.array([sizes[image_id] for image_id in export.image_id], np.int64)
     # Images without captions keep as many boxes as they have; no map refers to them.
-    regions = Regions(offsets_of(count), box=np.concatenate(found), member=f"boxes of {path}")
+    regions = Regions(offsets_of(count), box=np.concatenate(chosen), member=f"boxes of {path}")
     return replace(export, regions=regions, image_size=size)
 
 
@@ -157,15 +157,15 @@ def coco_number(image_id: str) -> str:
 
 
 def _by_name(path: Path, pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
-    """What is said of each image, under its id and, for a COCO file name, under the number in it.
+    """Values of images, each under its id and, for a COCO file name, under the number in it.
 
     Raises:
         ExportError: Two are of one image.
     """
-    found: dict[str, Value] = {}
+    chosen: dict[str, Value] = {}
     for image_id, value in pairs:
         for name in {image_id, coco_number(image_id)}:
-            if name in found:
+            if name in chosen:
                 raise ExportError(f"{path} has image {name} twice", hint="keep one of its rows")
-            found[name] = value
-    return found
+            chosen[name] = value
+    return chosen

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.errors import ExportError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -14,10 +16,10 @@ if TYPE_CHECKING:
     from attneval.export.read.content import TextSource
 
 SPACE = ord("Ġ")
-"""How a space is written; words of GPT-2's family begin with it, those of CLIP's and of Chinese do not."""
+"""The mark of a space; words of GPT-2's family begin with it, those of CLIP's and of Chinese do not."""
 TOKENS_AT_ONCE = 2**16
 ENOUGH = 100
-"""How many captions more have to speak for one side before the others are not looked at."""
+"""Captions by which one side has to be ahead before the others are not looked at."""
 _LAST_ASCII = 0x7E
 
 
@@ -45,7 +47,11 @@ def is_byte_level(source: TextSource, offset: NDArray[np.int64]) -> bool:
     balance = 0
     bound = np.append(np.searchsorted(offset, np.arange(0, int(offset[-1]), TOKENS_AT_ONCE)), len(offset) - 1)
     for first, last in itertools.pairwise(np.unique(bound).tolist()):
-        tokens = source.take(np.arange(offset[first], offset[last]))
+        try:
+            tokens = source.take(np.arange(offset[first], offset[last]))
+        except ExportError:
+            # Who reads the tokens that are no text is told so; the others are not to suffer from them.
+            continue
         if not len(tokens.code) or tokens.code.max() <= _LAST_ASCII:
             continue
         filled = tokens.offset[:-1][np.diff(tokens.offset) > 0]
@@ -58,7 +64,7 @@ def is_byte_level(source: TextSource, offset: NDArray[np.int64]) -> bool:
 
 
 def _balance(tokens: Strings, offset: NDArray[np.int64], enough: int) -> int:
-    """How many captions more speak for bytes than against them."""
+    """Count the captions that speak for bytes, less those that speak against them."""
     beyond = np.concatenate(([0], np.cumsum(tokens.code > _LAST_ASCII)))[tokens.offset]
     balance = 0
     for caption in np.flatnonzero(np.diff(beyond[offset]) > 0).tolist():

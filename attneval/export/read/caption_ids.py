@@ -43,8 +43,8 @@ def check_captions(
     if report.rows(members[1], outside, text, lambda row: f"{row} at {caption_image[row]}"):
         return
     name = partial(caption_name, image_id, caption_image, caption_index)
-    strange = (caption_index < -1) | (caption_index > LAST_INDEX)
-    if report.rows(members[2], strange, f"is not between -1 and {LAST_INDEX}; captions", name):
+    out_of_range = (caption_index < -1) | (caption_index > LAST_INDEX)
+    if report.rows(members[2], out_of_range, f"is not between -1 and {LAST_INDEX}; captions", name):
         return
     key = caption_image * (LAST_INDEX + 1) + caption_index
     known = np.flatnonzero(caption_index >= 0)
@@ -54,7 +54,7 @@ def check_captions(
 
 
 def _repeated(keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which entries equal an earlier one."""
+    """Find the entries that equal an earlier one."""
     repeated = np.ones(len(keys), np.bool_)
     repeated[np.unique(keys, return_index=True)[1]] = False
     return repeated

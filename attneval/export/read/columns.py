@@ -40,9 +40,9 @@ class Columns:
             if name in kinds and not _is_kind(members.dtype(name), kinds[name]):
                 wanted = " or ".join(_KIND_NAMES[kind] for kind in kinds[name])
                 report.problem(name, f"holds {members.dtype(name)}, expected {wanted}")
-        strange = [name for name in members.names if name not in kinds and not name.startswith("x_")]
-        if strange:
-            report.warn(f"{members.path}: unknown members are ignored: {first_of(strange)}")
+        unknown = [name for name in members.names if name not in kinds and not name.startswith("x_")]
+        if unknown:
+            report.warn(f"{members.path}: unknown members are ignored: {first_of(unknown)}")
         report.stop_if_broken()
 
     def __contains__(self, name: str) -> bool:
@@ -60,7 +60,7 @@ class Columns:
         self.report.stop_if_broken()
 
     def shaped(self, name: str, *expected: Sequence[int | None]) -> bool:
-        """Whether a member has one of the expected shapes, None standing for any length."""
+        """Test for one of the expected shapes, None standing for any length, and note the lack of it."""
         shape = self.members.shape(name)
         fits = any(
             len(shape) == len(wanted) and all(w is None or w == s for s, w in zip(shape, wanted, strict=True))

@@ -49,9 +49,9 @@ def _safetensors(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
         tensors = dict(deserialize(data))  # type: ignore[no-untyped-call]
     except Exception as error:  # its errors share no base class but this
         raise ExportError(f"{path} is no safetensors file ({error})") from error
-    strange = [f"{name} ({tensor['dtype']})" for name, tensor in tensors.items() if tensor["dtype"] not in _DTYPES]
-    if strange:
-        raise ExportError(f"{path}: {first_of(strange)} has a type that numpy lacks")
+    unsupported = [f"{name} ({tensor['dtype']})" for name, tensor in tensors.items() if tensor["dtype"] not in _DTYPES]
+    if unsupported:
+        raise ExportError(f"{path}: {first_of(unsupported)} has a type that numpy lacks")
     return {
         name: (_array_of(tensor), "bfloat16" if tensor["dtype"] == "BF16" else "") for name, tensor in tensors.items()
     }
@@ -87,9 +87,9 @@ def _torch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
         raise ExportError(f"{path} is no file of torch.save, or it is cut off ({type(error).__name__})") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ExportError(f"{path} holds {type(values).__name__}, expected a dict of tensors by member name")
-    strange = [name for name, value in values.items() if not isinstance(value, torch.Tensor | str | list)]
-    if strange:
-        raise ExportError(f"{path}: {first_of(strange)} is neither a tensor nor text")
+    unsupported = [name for name, value in values.items() if not isinstance(value, torch.Tensor | str | list)]
+    if unsupported:
+        raise ExportError(f"{path}: {first_of(unsupported)} is neither a tensor nor text")
     arrays = {name: _plain(f"{path}: {name}", value) for name, value in values.items()}
     objects = [name for name, array in arrays.items() if array.dtype.hasobject]
     if objects:

@@ -27,7 +27,7 @@ NORMALISED_OVER = ("regions", "tokens", "none")
 
 @dataclass(frozen=True)
 class Header:
-    """What a model's owner says about the maps.
+    """Statements of a model's owner about the maps.
 
     Attributes:
         kind: `attention` (never negative), `similarity`, `relevance` or `logit`.
@@ -123,7 +123,7 @@ class TokenBlock:
 def caption_name(
     image_id: Sequence[str], caption_image: NDArray[np.int64], caption_index: NDArray[np.int64], row: int
 ) -> str:
-    """How a caption of an export is called: ``36979#2``, or ``36979#?`` if it has no number."""
+    """The name of a caption of an export: ``36979#2``, or ``36979#?`` if it has no number."""
     index = int(caption_index[row])
     return f"{image_id[int(caption_image[row])]}#{'?' if index == -1 else index}"
 
@@ -181,13 +181,13 @@ class AttentionExport:
     image_file: NDArray[np.int64] | None = None
 
     def image_names(self, rows: NDArray[np.int64]) -> list[str]:
-        """How images are called in messages: by their ids, and the file they are in if there are several."""
+        """The names of images in messages: their ids, and the file they are in if there are several."""
         if self.image_file is None:
             return [self.image_id[row] for row in rows.tolist()]
         return [f"{self.files[self.image_file[row]]}: {self.image_id[row]}" for row in rows.tolist()]
 
     def caption_name(self, row: int) -> str:
-        """How a caption is called in messages: ``36979#2``, and the file it is in if there are several."""
+        """The name of a caption in messages: ``36979#2``, and the file it is in if there are several."""
         name = caption_name(self.image_id, self.caption_image, self.caption_index, row)
         if self.file_bound is None:
             return name
@@ -195,7 +195,7 @@ class AttentionExport:
 
     @cached_property
     def byte_level(self) -> bool:
-        """Whether the tokens' texts are those of a vocabulary that writes bytes as characters."""
+        """True if the tokens are of a vocabulary that writes bytes as characters."""
         return self.token_text is not None and is_byte_level(self.token_text, self.token_offset)
 
     @property
@@ -223,7 +223,7 @@ class AttentionExport:
         return np.zeros(len(rows), np.int64), count
 
     def row_mass(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """What each row of some captions' `t2i` maps summed to before it was normalised over the regions.
+        """The sum of each row of some captions' `t2i` maps before it was normalised over the regions.
 
         Args:
             rows: i8[k], captions.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = (1, 1)
 """The newest version that is read and written."""
 FIRST_VERSION = (1, 0)
-"""What a file is that uses nothing newer."""
+"""The version of a file that uses nothing newer."""
 
 
 def read_header(report: FileProblems, text: bytes | str, member: str = "format") -> Header:

@@ -22,7 +22,7 @@ _MEANT = {
 
 
 def is_packed(members: Members) -> bool:
-    """Whether the members are those of the packed layout, or else of the padded one.
+    """Tell the packed layout from the padded one: True if the members are of the former.
 
     Raises:
         ExportError: They are of neither, or of both.

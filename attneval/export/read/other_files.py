@@ -53,7 +53,7 @@ def refuse_other_files(path: Path) -> None:
 
 
 def _kind(path: Path, head: bytes) -> tuple[str, str]:
-    """What a file is and what leads from it to an export; empty for a zip file, or if nobody knows."""
+    """The kind of a file and the way from it to an export; empty for a zip file, or if nobody knows."""
     tensors = f"turn it into an export first: attneval pack {path.name} -o {path.stem}.npz"
     if head.startswith(b"PK"):
         return ("a PyTorch file", tensors) if path.suffix in {".pt", ".pth"} and _is_torch_zip(path) else ("", "")

@@ -218,16 +218,16 @@ def _channels(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...] | No
         report.rows("channel", twice, text, lambda row: f"{row} {channel[row].tolist()}")
         return channel, None
     names = tuple(columns.texts("channel_name", len(channel)))
-    flawed = np.array([flaw is not None for flaw in map(flaw_of_name, names)], np.bool_)
-    report.rows("channel_name", flawed, "is no name; channels", lambda row: f"{row} {names[row]!r}")
+    unusable = np.array([reason is not None for reason in map(reason_against_name, names)], np.bool_)
+    report.rows("channel_name", unusable, "is no name; channels", lambda row: f"{row} {names[row]!r}")
     first = {name: row for row, name in reversed([*enumerate(names)])}
     twice = np.array([first[name] < row for row, name in enumerate(names)], np.bool_)
     report.rows("channel_name", twice, "the same name twice; channels", lambda row: f"{row} {names[row]!r}")
     return channel, names
 
 
-def flaw_of_name(name: str) -> str | None:
-    """Why a channel cannot be called so; None if it can."""
+def reason_against_name(name: str) -> str | None:
+    """The reason why a channel cannot be called so; None if it can."""
     if not name.strip() or not name.isprintable():
         return "it is empty or holds what cannot be printed"
     return "that is what the mean of all channels is called" if name == "all" else None

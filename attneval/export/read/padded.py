@@ -64,9 +64,9 @@ def load_padded(columns: Columns) -> AttentionExport:
     captions = len(names)
     image_id = list(columns.texts("image_ids", None)) if "image_ids" in columns else list(dict.fromkeys(names))
     row_of = {name: row for row, name in enumerate(image_id)}
-    strangers = [name for name in dict.fromkeys(names) if name not in row_of]
-    if strangers:
-        report.problem("caption_ids", f"names images that image_ids lacks (first: {first_of(strangers)})")
+    unlisted = [name for name in dict.fromkeys(names) if name not in row_of]
+    if unlisted:
+        report.problem("caption_ids", f"names images that image_ids lacks (first: {first_of(unlisted)})")
         report.stop_if_broken()
     caption_image = np.array([row_of[name] for name in names], np.int64)
     check_captions(report, image_id, caption_image, caption_index, ("image_ids", "caption_ids", "caption_ids"))
@@ -108,7 +108,7 @@ def load_padded(columns: Columns) -> AttentionExport:
 
 def _split_ids(report: FileProblems, caption_ids: list[str]) -> tuple[list[str], NDArray[np.int64]]:
     """The image id and the number of ``<image id>#<k>``; a caption without a number is matched by its text."""
-    names, indices, strange = [], [], []
+    names, indices, unnumbered = [], [], []
     for caption_id in caption_ids:
         name, mark, number = caption_id.rpartition("#")
         if not mark:
@@ -116,9 +116,9 @@ def _split_ids(report: FileProblems, caption_ids: list[str]) -> tuple[list[str],
         numbered = _NUMBER.fullmatch(number) is not None
         names.append(name)
         indices.append(int(number) if numbered else -1)
-        strange.append(not numbered)
+        unnumbered.append(not numbered)
     text = "does not end in a caption's number, expected '<image id>#<k>'"
-    report.rows("caption_ids", np.array(strange, np.bool_), text, lambda row: repr(caption_ids[row]))
+    report.rows("caption_ids", np.array(unnumbered, np.bool_), text, lambda row: repr(caption_ids[row]))
     return names, np.array(indices, np.int64)
 
 
@@ -140,7 +140,7 @@ def _tokens(columns: Columns, captions: int) -> tuple[Strings, NDArray[np.int64]
 
 
 def _cause(columns: Columns, words: int) -> str:
-    """What has most often gone wrong where `attn` has another number of rows than `words`."""
+    """The likeliest cause of another number of rows of `attn` than of `words`."""
     shape = columns.members.shape("attn")
     if len(shape) == 4 and shape[2] == words:
         return (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from attneval.storage.archive import Members
 
 BLOCK_BYTES = 32 * 2**20
-"""How many bytes of weights are looked at together."""
+"""Bytes of weights that are looked at together."""
 
 
 def open_export(path: str | Path) -> AttentionExport:

@@ -1,4 +1,4 @@
-"""What the keys of the maps are: region boxes of each image, given or laid out as a grid."""
+"""The keys of the maps: region boxes of each image, given or laid out as a grid."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Regions:
 
     @property
     def known(self) -> bool:
-        """Whether there is any geometry at all."""
+        """True if there is any geometry at all."""
         return self.box is not None or self.grid_shape is not None
 
     def boxes(self, images: NDArray[np.intp], size: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ class Regions:
         return cell_boxes(np.asarray(self.grid_shape, np.int64)[images], affine, size)
 
     def real(self, images: NDArray[np.intp], size: NDArray[np.int64] | None) -> NDArray[np.bool_]:
-        """Which of some images' regions, one image after the other, are more than padding: b[sum R].
+        """Find the regions of some images, one image after the other, that are more than padding: b[sum R].
 
         Args:
             images: i[k], rows of images.

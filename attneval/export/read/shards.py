@@ -109,16 +109,16 @@ def _images(shards: Sequence[AttentionExport]) -> tuple[list[NDArray[np.int64]],
     home: list[tuple[int, int]] = []
     rows = []
     for s, shard in enumerate(shards):
-        own = np.empty(len(shard.image_id), np.int64)
+        rows_here = np.empty(len(shard.image_id), np.int64)
         for i, image_id in enumerate(shard.image_id):
             if image_id not in known:
                 known[image_id] = len(home)
                 home.append((s, i))
-            own[i] = known[image_id]
-            other, row = home[own[i]]
+            rows_here[i] = known[image_id]
+            other, row = home[rows_here[i]]
             if other != s and _geometry(shard, i) != _geometry(shards[other], row):
                 raise ExportError(f"{shard.path}: image {image_id} has other regions than in {shards[other].path}")
-        rows.append(own)
+        rows.append(rows_here)
     return rows, home
 
 
@@ -185,12 +185,12 @@ class _JoinedStrings:
     bound: NDArray[np.int64]
 
     def take(self, rows: NDArray[np.int64]) -> Strings:
-        parts = [self.columns[s].take(rows[own] - self.bound[s]) for s, own in _by_shard(rows, self.bound)]
+        parts = [self.columns[s].take(rows[rows_here] - self.bound[s]) for s, rows_here in _by_shard(rows, self.bound)]
         joined = Strings(
             np.concatenate([part.code for part in parts]) if parts else np.zeros(0, np.uint32),
             offsets_of(np.concatenate([np.diff(part.offset) for part in parts]) if parts else []),
         )
-        order = np.concatenate([own for _, own in _by_shard(rows, self.bound)]) if parts else rows
+        order = np.concatenate([rows_here for _, rows_here in _by_shard(rows, self.bound)]) if parts else rows
         return joined if (np.diff(order) > 0).all() else joined.take(np.argsort(order))
 
 
@@ -206,10 +206,10 @@ class _JoinedMaps:
         if not len(rows):
             return self._maps[0].take(rows)
         flats, start, shift = [], np.empty(len(rows), np.int64), 0
-        for s, own in _by_shard(rows, self._bound):
-            block = self._maps[s].take(rows[own] - self._bound[s])
+        for s, rows_here in _by_shard(rows, self._bound):
+            block = self._maps[s].take(rows[rows_here] - self._bound[s])
             flats.append(block.flat)
-            start[own] = block.start + shift
+            start[rows_here] = block.start + shift
             shift += len(block.flat)
         flat = flats[0] if len(flats) == 1 else np.concatenate(flats)
         if (np.diff(start) < 0).any():
@@ -223,6 +223,6 @@ def _by_shard(rows: NDArray[np.int64], bound: NDArray[np.int64]) -> list[tuple[i
     """The shards that some rows are in, and which of the rows each has."""
     shard = np.searchsorted(bound, rows, side="right") - 1
     order = np.argsort(shard, kind="stable")
-    found, first = np.unique(shard[order], return_index=True)
+    present, first = np.unique(shard[order], return_index=True)
     cuts = [*first.tolist(), len(rows)]
-    return [(s, order[a:b]) for s, (a, b) in zip(found.tolist(), itertools.pairwise(cuts), strict=True)]
+    return [(s, order[a:b]) for s, (a, b) in zip(present.tolist(), itertools.pairwise(cuts), strict=True)]

@@ -101,12 +101,12 @@ def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tu
 
 def _open(path: Path, export: AttentionExport | None) -> Similarity:
     if path.suffix != ".npy":
-        found = similarity_of(open_export(path))
-        if found is None:
+        carried = similarity_of(open_export(path))
+        if carried is None:
             raise ExportError(
                 f"{path} has no similarity", hint="--similarity takes files with an image x caption matrix"
             )
-        return found
+        return carried
     array = map_npy(path)
     if array.ndim != 2 or array.dtype.kind != "f" or not array.size:
         raise ExportError(

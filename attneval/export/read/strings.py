@@ -55,15 +55,15 @@ class StringColumn:
 
     def check(self, report: FileProblems) -> bool:
         """Note the strings that are no text, and return whether there was any."""
-        found = False
+        any_bad = False
         for start in range(0, self.count, _STRINGS_AT_ONCE):
             rows = np.arange(start, min(start + _STRINGS_AT_ONCE, self.count))
             try:
                 self._decoded(rows)
             except ValueError:
                 self._note(report, rows)
-                found = True
-        return found
+                any_bad = True
+        return any_bad
 
     def filled(self) -> NDArray[np.bool_]:
         """b[S], which strings are not empty."""
@@ -82,13 +82,13 @@ class StringColumn:
 
     def _note(self, report: FileProblems, rows: NDArray[np.int64]) -> None:
         """Decode some strings one by one, to say which of them are no text."""
-        flaws = [self._flaw(rows[k : k + 1]) for k in range(len(rows))]
-        bad = np.array([bool(flaw) for flaw in flaws], np.bool_)
+        reasons = [self._reason(rows[k : k + 1]) for k in range(len(rows))]
+        bad = np.array([bool(reason) for reason in reasons], np.bool_)
         report.rows(
-            self.name, bad, "is not UTF-8 text in some entries", lambda k: f"{self.called(int(rows[k]))}: {flaws[k]}"
+            self.name, bad, "is not UTF-8 text in some entries", lambda k: f"{self.called(int(rows[k]))}: {reasons[k]}"
         )
 
-    def _flaw(self, row: NDArray[np.int64]) -> str:
+    def _reason(self, row: NDArray[np.int64]) -> str:
         try:
             self._decoded(row)
         except UnicodeDecodeError as error:

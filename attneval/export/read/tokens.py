@@ -66,7 +66,7 @@ def spans_of_tokens(
 
 @functools.lru_cache(maxsize=4096)
 def _kind_of(token: str) -> int:
-    """What a token in brackets is; a vocabulary has few of them and captions repeat them."""
+    """The kind of a token in brackets; a vocabulary has few of them and captions repeat them."""
     if _BYTE.fullmatch(token):
         return _IS_BYTE
     if not _SPECIAL.fullmatch(token):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MapFormat:
-    """How the maps of an export are stored, and what they have to be.
+    """Storage of the maps of an export, and the rules for them.
 
     Attributes:
         path: The file, for messages.
@@ -63,7 +63,7 @@ class Batch:
     Attributes:
         captions: The captions.
         columns: What is appended to members that grow.
-        dtypes: The types that the weights had.
+        dtypes: The types that weights had, where they are stored in others.
     """
 
     captions: Captions
@@ -73,7 +73,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class GivenCaptions:
-    """What `ExportWriter.add_captions` is given, or `add_caption`, whose maps are `exact`: of one caption alone."""
+    """Arguments of `ExportWriter.add_captions`, or of `add_caption`, whose maps are `exact`: of one caption alone."""
 
     image_ids: Sequence[str | int]
     attention: ArrayLike | None
@@ -88,11 +88,11 @@ class GivenCaptions:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """What is given."""
+        """The names of the arguments that are given."""
         return frozenset(name for name in _DESCRIBING if getattr(self, name) is not None)
 
     def name(self, row: int) -> str:
-        """How a caption is called in messages."""
+        """The name of a caption in messages."""
         return caption_name(self.image_ids, self.indices, row)
 
     def prepared(self, images: Images, form: MapFormat) -> Batch:
@@ -150,7 +150,7 @@ class GivenCaptions:
                 undefined = np.flatnonzero(mass == 0)
                 rows[undefined] = np.where(np.isnan(rows[undefined]), 0, rows[undefined])
             columns[name] = maps.cut(rows, name)
-            dtypes.append(dtype)
+            dtypes += [dtype] if dtype != form.stored_as else []
             if form.check:
                 direction = "t2i" if name == "attention" else "i2t"
                 rules = WeightRules.from_header(form.kind, form.normalised_over, direction, dtype, form.stored_as)

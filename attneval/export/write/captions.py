@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def caption_name(image_ids: Sequence[Any], indices: Sequence[int] | None, row: int) -> str:
-    """How a caption is called in messages: ``36979#2``, or ``36979#?`` if it has no number."""
+    """The name of a caption in messages: ``36979#2``, or ``36979#?`` if it has no number."""
     number = -1 if indices is None else indices[row]
     return f"{image_ids[row]}#{'?' if number == -1 else number}"
 
@@ -85,10 +85,10 @@ class Captions:
         if tokens is not None:
             length = lengths(tokens)
             token = Text.from_texts(
-                [text for own in tokens for text in own],
+                [text for each in tokens for text in each],
                 lambda row: f"{called(int(np.searchsorted(np.cumsum(length), row, side='right')))}: token",
             )
-            texts = [" ".join(own) for own in tokens] if texts is None else texts
+            texts = [" ".join(each) for each in tokens] if texts is None else texts
         text = None if texts is None else Text.from_texts(texts, lambda row: f"{called(row)}: text")
         if spans is not None and text is not None:
             pairs, length = _pairs(spans, called)
@@ -108,11 +108,27 @@ class Captions:
         """
         numbered = np.flatnonzero(self.index >= 0)
         keys: list[int] = (self.image * (LAST_INDEX + 1) + self.index)[numbered].tolist()
-        found = set(keys)
-        if len(found) < len(keys) or not known.isdisjoint(found):
+        result = set(keys)
+        if len(result) < len(keys) or not known.isdisjoint(result):
             row = next(row for row, key in enumerate(keys) if key in known or key in keys[:row])
             raise ExportError(f"{called(int(numbered[row]))} is added twice")
-        return found
+        return result
+
+    def members(self) -> dict[str, NDArray[Any]]:
+        """The members that describe the captions."""
+        text = {} if self.text is None else self.text.members("caption_text")
+        return {"caption_image": self.image.astype(np.int32), "caption_index": self.index.astype(np.int16), **text}
+
+    def token_members(self) -> dict[str, NDArray[Any]]:
+        """The members that describe their tokens, and the windows that their maps are over."""
+        members: dict[str, NDArray[Any]] = {"token_offset": offsets_of(self.length)}
+        if self.token is not None:
+            members |= self.token.members("token_text")
+        elif self.span is not None:
+            members["token_span"] = self.span
+        if self.window is not None:
+            members["caption_region"] = self.window
+        return members
 
     @classmethod
     def joined(cls, parts: Sequence[Captions]) -> Captions:
@@ -141,16 +157,16 @@ def _pairs(spans: Sequence[ArrayLike], called: Callable[[int], str]) -> tuple[ND
         joined = np.zeros(0)
     if joined.ndim != 2 or joined.shape[1] != 2 or joined.dtype.kind != "i":
         # Captions without tokens look like anything; what is wrong is known of each caption alone.
-        pairs = [_pairs_of_one(own, f"{called(row)}: spans") for row, own in enumerate(spans)]
+        pairs = [_pairs_of_one(each, f"{called(row)}: spans") for row, each in enumerate(spans)]
         return np.concatenate([*pairs, np.zeros((0, 2), np.int64)]), lengths(pairs)
     return joined, lengths(spans)
 
 
 def _pairs_of_one(spans: ArrayLike, what: str) -> NDArray[np.int64]:
-    found = numbers(spans, np.int64, what)
-    if found.size and (found.ndim != 2 or found.shape[1] != 2):
-        raise ExportError(f"{what}: have shape {found.shape}, expected (tokens, 2)")
-    return found.reshape(-1, 2)
+    result = numbers(spans, np.int64, what)
+    if result.size and (result.ndim != 2 or result.shape[1] != 2):
+        raise ExportError(f"{what}: have shape {result.shape}, expected (tokens, 2)")
+    return result.reshape(-1, 2)
 
 
 def _refuse_outside(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.errors import ExportError
-from attneval.export.read.packed import flaw_of_name
+from attneval.export.read.packed import reason_against_name
 from attneval.export.write.numbers import numbers
 from attneval.export.write.texts import Text
 
@@ -35,9 +35,9 @@ class Channels:
         if self._pairs.shape[1:] != (2,) or not len(self._pairs):
             raise ExportError(f"{path}: channels have shape {self._pairs.shape}, expected (layer, head) of each")
         self._names = None if names is None else _checked_names(path, names, len(self._pairs))
-        found = [tuple(pair) for pair in self._pairs.tolist()]
-        if self._names is None and len(set(found)) < len(found):
-            twice = next(pair for row, pair in enumerate(found) if pair in found[:row])
+        listed = [tuple(pair) for pair in self._pairs.tolist()]
+        if self._names is None and len(set(listed)) < len(listed):
+            twice = next(pair for row, pair in enumerate(listed) if pair in listed[:row])
             raise ExportError(f"{path}: two channels are {twice}", hint="tell them apart by channel_names")
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class Channels:
 
     @property
     def named(self) -> bool:
-        """Whether they have names."""
+        """True if they have names."""
         return self._names is not None
 
     def members(self) -> dict[str, NDArray[Any]]:
@@ -58,7 +58,7 @@ def _checked_names(path: Path, names: Sequence[str], count: int) -> Text:
     text = Text.from_texts(names, lambda row: f"{path}: channel_names {row}")
     if len(names) != count or len(set(names)) < count:
         raise ExportError(f"{path}: {count} channels need as many different channel_names, not {list(names)}")
-    flawed = next((name for name in names if flaw_of_name(name)), None)
-    if flawed is not None:
-        raise ExportError(f"{path}: channel_names has {flawed!r}: {flaw_of_name(flawed)}")
+    unusable = next((name for name in names if reason_against_name(name)), None)
+    if unusable is not None:
+        raise ExportError(f"{path}: channel_names has {unusable!r}: {reason_against_name(unusable)}")
     return text

@@ -1,4 +1,4 @@
-"""What an export that is being written says about its model."""
+"""The description of a model in an export that is being written."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Images:
         Text.from_texts(image_ids, called)
         rows = dict(zip(image_ids, range(len(self.row_of), len(self.row_of) + count), strict=True))
         if len(rows) < count or not self.row_of.keys().isdisjoint(rows):
-            row = next(row for row, own in enumerate(image_ids) if own in self.row_of or own in image_ids[:row])
+            row = next(row for row, value in enumerate(image_ids) if value in self.row_of or value in image_ids[:row])
             raise ExportError(f"{called(row)} is added twice")
         if (given["boxes"] is None) == (given["grid"] is None):
             raise ExportError(f"{called(0)} needs boxes or a grid, and not both")
@@ -76,7 +76,7 @@ class Images:
             raise ExportError(f"{called(0)} is not described like the images before it")
         each = {name: _numbers_of(name, given[name], count, called) for name in names}
         # These are copies: a caller may use the same arrays for the next images.
-        columns = {name: np.concatenate(own) if name == "boxes" else np.array(own) for name, own in each.items()}
+        columns = {name: np.concatenate(value) if name == "boxes" else np.array(value) for name, value in each.items()}
         if "grid" in columns:
             _refuse("grid", columns["grid"], np.any(columns["grid"] < 1, axis=1), "has no cells", called)
         if "affine" in columns:
@@ -98,11 +98,11 @@ class Images:
 
     @property
     def has_boxes(self) -> bool:
-        """Whether the images have boxes, and no grids."""
+        """True if the images have boxes, and no grids."""
         return "boxes" in self._blocks
 
     def regions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many regions some images have."""
+        """The numbers of regions of some images: i8[k]."""
         return np.frombuffer(self._regions, np.int64)[rows]
 
     def real(self, rows: NDArray[np.int64], first: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -129,12 +129,12 @@ class Images:
 
     def members(self) -> dict[str, NDArray[Any]]:
         """The members that describe the images."""
-        found = Text.from_texts(list(self.row_of), str).members("image_id")
+        result = Text.from_texts(list(self.row_of), str).members("image_id")
         for name, blocks in self._blocks.items():
             if name == "boxes":
-                found["region_offset"] = offsets_of(np.array(self._regions))
-            found[_MEMBERS[name]] = np.concatenate(blocks)
-        return found
+                result["region_offset"] = offsets_of(np.array(self._regions))
+            result[_MEMBERS[name]] = np.concatenate(blocks)
+        return result
 
 
 def _with_area(columns: Mapping[str, NDArray[Any]], regions: int) -> NDArray[np.bool_]:
@@ -150,24 +150,24 @@ def _with_area(columns: Mapping[str, NDArray[Any]], regions: int) -> NDArray[np.
 
 
 def _numbers_of(name: str, values: Any, count: int, called: Callable[[int], str]) -> NDArray[Any] | list[NDArray[Any]]:
-    """What is given of each of some images, of the right type and shape; together in one array where it can be."""
+    """Arguments for each of some images, of the right type and shape; together in one array where it can be."""
     dtype, shape = _COLUMNS[name]
     try:
-        found = numbers(values, dtype, name)
+        result = numbers(values, dtype, name)
     except ExportError:
-        found = np.zeros(0)
-    if found.shape == shape:
-        return np.broadcast_to(found, (count, *found.shape))
+        result = np.zeros(0)
+    if result.shape == shape:
+        return np.broadcast_to(result, (count, *result.shape))
     if len(values) != count:
         raise ExportError(f"{called(0)}, ...: {len(values)} {name} for {count} images")
-    if found.ndim == len(shape) + 1 and found.shape[-1] == shape[-1]:
-        return found
+    if result.ndim == len(shape) + 1 and result.shape[-1] == shape[-1]:
+        return result
     # They differ in length, or something is wrong with one of them.
-    each = [numbers(own, dtype, f"{called(row)}: {name}") for row, own in enumerate(values)]
-    for row, own in enumerate(each):
-        if own.ndim != len(shape) or own.shape[-1] != shape[-1]:
+    each = [numbers(value, dtype, f"{called(row)}: {name}") for row, value in enumerate(values)]
+    for row, value in enumerate(each):
+        if value.ndim != len(shape) or value.shape[-1] != shape[-1]:
             expected = ", ".join(map(str, shape)) + "," * (len(shape) == 1)
-            raise ExportError(f"{called(row)}: {name} has shape {own.shape}, expected ({expected})")
+            raise ExportError(f"{called(row)}: {name} has shape {value.shape}, expected ({expected})")
     return each
 
 

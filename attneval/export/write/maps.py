@@ -200,7 +200,7 @@ class MapBatch:
         )
 
     def _cause(self, rows: int, columns: int) -> str:
-        """What has most often gone wrong where there are some rows or columns too many."""
+        """The likeliest cause of some rows or columns too many."""
         if columns in (1, 2):
             key = f"{int(self.regions.max()) + columns} columns for {int(self.regions.max())} " + (
                 "cells" if self.grid else "regions"
@@ -222,7 +222,7 @@ def _traces(rows: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def look_sound(rows: NDArray[np.floating], rules: WeightRules) -> bool:
-    """Whether rows of weights f[n, R] certainly are what they have to be; a matter of two passes over them."""
+    """Test quickly whether rows of weights f[n, R] certainly keep the rules; two passes over them."""
     if rules.over == "tokens":
         return False
     rows = rows.astype(np.float32) if rows.dtype.itemsize < 4 else rows

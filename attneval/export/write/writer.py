@@ -245,8 +245,7 @@ class ExportWriter:
         # Nothing is kept of a batch before all of it has been looked at.
         self._file.append(batch.columns)
         for dtype in batch.dtypes:
-            if dtype != self._form.stored_as:
-                self._description.note_dtype(dtype)
+            self._description.note_dtype(dtype)
         if given.mass is not None or given.windows is not None:
             self._description.use_version_1_1()
         self._given = given.names
@@ -292,22 +291,9 @@ class ExportWriter:
             "format": np.frombuffer(self._description.encoded(), np.uint8),
             **self._images.members(),
         }
-        members["caption_image"] = captions.image.astype(np.int32)
-        members["caption_index"] = captions.index.astype(np.int16)
-        if captions.text is not None:
-            members |= captions.text.members("caption_text")
+        members |= captions.members()
         if self._file.growing:
-            members["token_offset"] = offsets_of(captions.length)
-            if captions.token is not None:
-                members |= captions.token.members("token_text")
-            elif captions.span is not None:
-                members["token_span"] = captions.span
-            members |= self._channels.members()
-            regions = self._images.regions(captions.image)
-            if captions.window is not None:
-                members["caption_region"] = captions.window
-                regions = captions.window[:, 1]
+            members |= captions.token_members() | self._channels.members()
+            regions = self._images.regions(captions.image) if captions.window is None else captions.window[:, 1]
             members["attention_offset"] = offsets_of(captions.length * len(self._channels) * regions)
-        if self._similarity is not None:
-            members["similarity"] = self._similarity
-        return members
+        return members if self._similarity is None else members | {"similarity": self._similarity}

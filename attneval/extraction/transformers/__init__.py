@@ -22,11 +22,12 @@ from attneval.extraction.transformers.capture import capture
 from attneval.extraction.transformers.check import check
 from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.driver import Exported, export
-from attneval.extraction.transformers.families.base import Adapter, CaptionMap, Prepared, encode_captions
+from attneval.extraction.transformers.families.base import Adapter, CaptionMap, Prepared
 from attneval.extraction.transformers.families.causal import Causal
 from attneval.extraction.transformers.families.cross import Cross
 from attneval.extraction.transformers.families.detector import Detector
 from attneval.extraction.transformers.families.dual import Dual
+from attneval.extraction.transformers.families.inputs import encode_captions
 from attneval.extraction.transformers.families.joint import Joint
 from attneval.extraction.transformers.geometry import geometry
 from attneval.extraction.transformers.load import load

@@ -15,10 +15,10 @@ import torch
 
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.adapters import choose_adapter
-from attneval.extraction.transformers.capture import attention_modules, decoder_of
 from attneval.extraction.transformers.choices import Choices
-from attneval.extraction.transformers.families.base import tokenizer_of
+from attneval.extraction.transformers.decoders import attention_modules, decoder_of
 from attneval.extraction.transformers.families.detector import PhraseDetector
+from attneval.extraction.transformers.families.inputs import tokenizer_of
 from attneval.extraction.transformers.places import SQUARE, WHOLE, locate
 from attneval.extraction.transformers.regions import count
 from attneval.extraction.transformers.spelling import spelling

@@ -132,9 +132,9 @@ def export(
                 hint="take fewer layers or heads (--heads mean, --over-layers mean), or confirm with --yes",
             )
         checked = _self_check(serving, image, first, speak) if check else {}
-        described = {**header_of(serving, reason), "captions_from": given.source, **(about or {})}
-        # What the self-check measured may differ in its last digit and is no part of what shards have in common.
-        header = {**described, "self_check": checked or "not run"}
+        described = {**header_of(serving, reason), **(about or {})}
+        # Shards need not have these in common: the check's last digits may differ, and the captions are compared.
+        header = {**described, "captions_from": given.source, "self_check": checked or "not run"}
         as_grid = _all_grids(serving, items, sizes, maps[0].regions)
         shards = Shards(target, items, shard_images)
         asked = {"phrases": [pair.phrases for pair in items]} if serving.asks_phrases else {}

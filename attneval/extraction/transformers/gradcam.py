@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attneval.errors import AttnevalError
-from attneval.extraction.transformers.capture import take
-from attneval.extraction.transformers.families.base import rows_of
+from attneval.extraction.transformers.families.inputs import rows_of
+from attneval.extraction.transformers.weights import take
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attneval.extraction.transformers.capture import implementation_of
+from attneval.extraction.transformers.decoders import implementation_of
 
 if TYPE_CHECKING:
     from attneval.extraction.transformers.families.base import Adapter

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from attneval.errors import AttnevalError
-from attneval.extraction.transformers.capture import attention_modules, decoder_of
+from attneval.extraction.transformers.decoders import attention_modules, decoder_of
 from attneval.extraction.transformers.families.causal import Causal
 from attneval.extraction.transformers.families.cross import Cross
 

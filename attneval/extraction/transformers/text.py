@@ -88,12 +88,15 @@ def fill_chat(processor: Any, caption: str, instruction: str = INSTRUCTION) -> P
         {"role": "assistant", "content": [{"type": "text", "text": caption}]},
     ]
     text = processor.apply_chat_template(messages, tokenize=False, continue_final_message=True)
-    if not isinstance(text, str) or not text.endswith(caption):
+    # Templates may trim what is said.
+    said = caption if isinstance(text, str) and text.endswith(caption) else caption.strip()
+    if not isinstance(text, str) or not text.endswith(said):
         raise AttnevalError(
             f"the chat template of {type(processor).__name__} does not end with the open answer {caption!r}",
             hint=f"give the whole prompt yourself, with {PLACE} where the caption goes",
         )
-    return Prompt(text, len(text) - len(caption), caption)
+    before = 0 if said == caption else len(caption) - len(caption.lstrip())
+    return Prompt(text, len(text) - len(said) - before, caption)
 
 
 def laid_out(prompt: Prompt, text: str) -> Prompt:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.config.protocol import Protocol
 from attneval.metrics.registry import REGISTRY, metrics
-from attneval.report.html.names import GROUP_FLOORS, LETTERS, SETS, TITLES, floor_title
+from attneval.report.html.names import GROUP_FLOORS, LETTERS, SETS, TITLES, ZERO_FLOORS, floor_title
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, CurvePoint, CurveView, Floor, Lift, Measure
 
@@ -70,7 +70,7 @@ class Source:
     @property
     def headline(self) -> tuple[str, str, str]:
         """F1, precision and recall under the protocol's average."""
-        prefix = "micro_" if self.protocol.average == "micro" else ""
+        prefix = "" if self.protocol.average == "macro" else f"{self.protocol.average}_"
         return f"{prefix}f1", f"{prefix}precision", f"{prefix}recall"
 
     def metric_names(self, *at: str) -> list[str]:
@@ -114,8 +114,8 @@ class Source:
         )
 
     def _floors(self, name: str, at: tuple[str, ...], wanted: tuple[str, ...]) -> Iterator[Floor]:
-        if name == "specificity" or name.endswith("_lift"):
-            title = "other things" if name == "specificity" else "even attention"
+        title = ZERO_FLOORS.get(name)
+        if title is not None:
             yield Floor("zero", "", title, Number(0.0, "zero:"))
             return
         for base in wanted:
@@ -279,6 +279,4 @@ def _higher_is_better(name: str) -> bool:
 
 def _style(name: str) -> str:
     unit = REGISTRY[name].unit if name in REGISTRY else "share"
-    if name.endswith("_lift"):
-        return "share"
-    return "rank" if unit == "rank" else "share"
+    return {"rank": "rank", "nats": "plain"}.get(unit, "share")

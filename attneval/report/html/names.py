@@ -7,6 +7,14 @@ SETS = ("precision", "recall", "f1", "micro_precision", "micro_recall", "micro_f
 LETTERS = {"uniform": "u", "center": "c", "shuffled": "s"}
 GROUP_FLOORS = {"f1": "uniform", "ap": "uniform", "pointing": "center"}
 """What groups of items are held against; other things in the image are of other groups."""
+ZERO_FLOORS = {
+    "specificity": "other things",
+    "f1_lift": "even attention",
+    "ap_lift": "even attention",
+    "deletion_gap": "a random order",
+    "insertion_gap": "a random order",
+}
+"""Metrics that are differences already, and what from: their floor is 0."""
 TITLES = {
     "f1": "F1",
     "precision": "Precision",

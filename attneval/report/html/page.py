@@ -85,7 +85,9 @@ def page_of(
     source = Source(result)
     curve = source.curve()
     groups = breakdowns(source)
-    unit = "items (words)" if source.protocol.unit == "word" else "items (phrases)"
+    unit = {"word": "items (words)"}.get(source.protocol.unit, "items (phrases)")
+    if source.protocol.directions[0] == "i2t":
+        unit = "items (regions)"
     facts = [(source.number("counts", name, style="count"), unit if name == "items" else name) for name in COUNTED]
     model = source.at("model") or {}
     about = [str(model[key]) for key in ("model", "checkpoint") if isinstance(model.get(key), str) and model[key]]
@@ -127,7 +129,7 @@ def _counted(number: Number, what: str) -> str:
 
 
 def _setting(source: Source) -> list[tuple[str, str]]:
-    told = []
+    told = [("scored", "PARTIAL, only some images")] if source.at("partial") else []
     annotations = str(source.at("ground_truth") or "")
     if annotations:
         told.append(("annotations", FORMATS.get(annotations, annotations)))

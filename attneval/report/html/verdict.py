@@ -24,6 +24,7 @@ FLOOR_WORDS = {
     "shuffled": "the same maps on other things",
     "other things": "what it scores on other things",
     "even attention": "even attention",
+    "a random order": "regions in a random order",
 }
 
 
@@ -61,15 +62,20 @@ def verdict(source: Source, curve: CurveView | None, breakdowns: tuple[Breakdown
     f1, precision, recall = source.headline
     if source.number("metrics", f1, "value") is None:
         return None
+    keys = "regions" if source.protocol.directions[0] == "t2i" else "words"
     plan = (
-        ("Set: are the attended regions the relevant ones?", (f1, precision, recall)),
-        ("Order: do relevant regions rank first? No threshold.", ("ap", "auc", "rank_accuracy")),
+        (f"Set: are the attended {keys} the relevant ones?", (f1, precision, recall)),
+        (f"Order: do relevant {keys} rank first? No threshold.", ("ap", "auc", "rank_accuracy")),
         (
             "Peak: is the largest weight right? R@k: one of the k largest; over all items.",
             ("pointing", *_recalls(source)),
         ),
-        ("Amount: how much weight lies on relevant regions?", ("mass", "area_mass")),
+        (f"Amount: how much weight lies on relevant {keys}?", ("mass", "area_mass")),
         ("Word: how much of F1 is lost when maps are held against other things in the image?", ("specificity",)),
+        (
+            "Use: does the model\u2019s own score follow the attended regions when they are removed, or kept alone?",
+            ("deletion_gap", "insertion_gap"),
+        ),
     )
     groups = []
     for question, names in plan:
@@ -204,7 +210,7 @@ def _unreachable(source: Source) -> Sentence | None:
         lost,
         " of ",
         items,
-        f" items have no relevant region and {what}; coverage, the ceiling of R@k, is ",
+        f" items have nothing relevant and {what}; coverage, the ceiling of R@k, is ",
         coverage,
         " %.",
     )

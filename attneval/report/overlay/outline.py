@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 Segment = tuple[float, float, float, float]
 """x1, y1, x2, y2 of an upright or level line."""
+Point = tuple[float, float]
 
 
 def outline(box: NDArray[np.floating]) -> list[Segment]:
@@ -38,6 +40,36 @@ def outline(box: NDArray[np.floating]) -> list[Segment]:
     return lines + [
         (float(x[column]), float(y[a]), float(x[column]), float(y[b])) for column, a, b in _runs(upright.T[:, 1:-1])
     ]
+
+
+def loops(segments: list[Segment]) -> list[list[Point]]:
+    """Join the lines of an outline, so that dashes run on around its corners.
+
+    Args:
+        segments: What `outline` returns.
+
+    Returns:
+        The corners of each closed line, level and upright sides in turn, the first of them level.
+    """
+    level: dict[Point, list[Point]] = defaultdict(list)
+    upright: dict[Point, list[Point]] = defaultdict(list)
+    for x1, y1, x2, y2 in segments:
+        ends = level if y1 == y2 else upright
+        ends[x1, y1].append((x2, y2))
+        ends[x2, y2].append((x1, y1))
+    found = []
+    for start in list(level):
+        while level[start]:
+            corners, here, sides = [start], start, (level, upright)
+            while True:
+                there = sides[0][here].pop()
+                sides[0][there].remove(here)
+                if there == start and sides[0] is upright:
+                    break
+                corners.append(there)
+                here, sides = there, (sides[1], sides[0])
+            found.append(corners)
+    return found
 
 
 def _runs(marked: NDArray[np.bool_]) -> list[tuple[int, int, int]]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from attneval.report.overlay.outline import outline
+from attneval.report.overlay.outline import loops, outline
 from attneval.report.overlay.scene import brightness
 from attneval.report.overlay.svg import tag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.report.overlay.outline import Segment
+    from attneval.report.overlay.outline import Point, Segment
     from attneval.report.overlay.scene import Scene
 
 SHADE = 0.6
@@ -73,10 +73,13 @@ def annotated(scene: Scene) -> list[Markup]:
 
 
 def lines(segments: list[Segment]) -> str:
-    """The commands of a path along level and upright lines."""
-    return "".join(
-        f"M{_short(x1)} {_short(y1)}{'H' + _short(x2) if y1 == y2 else 'V' + _short(y2)}" for x1, y1, x2, y2 in segments
-    )
+    """The commands of a path along an outline."""
+    return "".join(_path(corners) for corners in loops(segments))
+
+
+def _path(corners: list[Point]) -> str:
+    sides = (f"V{_short(y)}" if place % 2 else f"H{_short(x)}" for place, (x, y) in enumerate(corners[1:]))
+    return f"M{_short(corners[0][0])} {_short(corners[0][1])}{''.join(sides)}Z"
 
 
 def _map(scene: Scene) -> Markup:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from attneval.errors import DataError, first_of
+from attneval.storage.read_files import open_to_read, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,7 @@ class BottomUpFiles:
         for path in self.paths:
             position = 0
             try:
-                with path.open("rb") as file:
+                with open_to_read(path) as file, reading(path):
                     for line in file:
                         if not line.isspace():
                             key = _key(line[: line.find(b"\t")].decode())
@@ -69,8 +70,6 @@ class BottomUpFiles:
                                 raise DataError(f"{path}: image {key} is in it twice, or in {places[key][0]} too")
                             places[key] = (path, position)
                         position += len(line)
-            except OSError as error:
-                raise DataError(f"{path}: cannot be read: {error.strerror}") from error
             except UnicodeDecodeError as error:
                 raise DataError(f"{path}: the image id at byte {position} is no text") from error
         object.__setattr__(self, "places", places)
@@ -93,7 +92,7 @@ class BottomUpFiles:
         if image_id not in self:
             raise DataError(f"{self}: has no image {image_id} among its {len(self)}")
         path, position = self.places[_key(image_id)]
-        with path.open("rb") as file:
+        with open_to_read(path) as file, reading(path):
             file.seek(position)
             columns = file.readline().rstrip(b"\r\n").split(b"\t")
         if len(columns) not in _COLUMNS:
@@ -104,7 +103,7 @@ class BottomUpFiles:
             image = BottomUpImage(
                 int(width), int(height), _floats(boxes).reshape(regions, 4), _floats(features).reshape(regions, -1)
             )
-        except (ValueError, binascii.Error) as error:
+        except (ValueError, OverflowError, binascii.Error) as error:
             raise DataError(f"{path}: the line of image {image_id} is damaged: {error}") from error
         if min(image.width, image.height) < 1:
             raise DataError(f"{path}: image {image_id} has a size of {image.width} x {image.height} pixels")

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from attneval.errors import DataError, first_of
+from attneval.storage.read_files import read_bytes
 from attneval.training.data.batches import ImageBatch
 from attneval.training.data.bottomup import BottomUpFiles
 from attneval.training.data.regions import ArrayRegions, BottomUpRegions, BoxedRegions, Regions
@@ -199,9 +200,7 @@ def _check_no_copies(arrays: ArrayRegions, ids_path: Path) -> None:
 def _lines(path: Path) -> list[str]:
     """Lines as the layout counts them: an empty line is a line, and only a line feed ends one."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not UTF-8 at byte {error.start}") from error
     if not text:

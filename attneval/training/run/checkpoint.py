@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from attneval.errors import AttnevalError, DataError
+from attneval.storage.read_files import open_to_read, reading
 from attneval.storage.whole_files import replacing
 from attneval.training.data.vocabulary import Vocabulary
 from attneval.training.models.table import build_model
@@ -91,12 +92,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         DataError: It cannot be read, holds anything but tensors, plain values and a Namespace, or lacks a key.
     """
     try:
-        with _restricted(), warnings.catch_warnings():
+        with open_to_read(path) as file, reading(path), _restricted(), warnings.catch_warnings():
             # Torch warns of unusual pickles before it refuses them.
             warnings.simplefilter("ignore", UserWarning)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
             f"{path}: holds something that a checkpoint has no need of: {_first_line(error)}",
@@ -104,7 +103,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ) from error
     except RuntimeError as error:
         raise DataError(f"{path}: is damaged or no checkpoint: {_first_line(error)}") from error
-    except (EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError) as error:
         # What the unpickler says of a text file is the code of a character.
         raise DataError(f"{path}: is damaged or no checkpoint: torch.load cannot read it ({error!r})") from error
     return _checked(content, str(path))

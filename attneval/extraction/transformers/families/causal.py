@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attneval.errors import AttnevalError
-from attneval.extraction.transformers.capture import attention_modules, capture, positions
-from attneval.extraction.transformers.families.base import (
-    Adapter,
-    Prepared,
-    Trait,
+from attneval.extraction.transformers.capture import capture, positions
+from attneval.extraction.transformers.decoders import attention_modules
+from attneval.extraction.transformers.families.base import Adapter, Prepared, Trait
+from attneval.extraction.transformers.families.inputs import (
     on_device,
     rows_of,
     takes,
@@ -60,6 +59,7 @@ class Causal(Adapter):
                 "config.image_token_id",
                 cls.columns is not Causal.columns or image_token_id(model) is not None,
             ),
+            Trait("one sequence (no encoder beside the decoder)", not _has_encoder(model)),
             Trait("a processor with image_processor", getattr(processor, "image_processor", None) is not None),
             Trait("a processor with tokenizer", getattr(processor, "tokenizer", None) is not None),
             Trait("attention modules with layer_idx in its decoder", attends),
@@ -229,6 +229,13 @@ def _positions(columns: Any) -> Tensor:
     if index is None:
         raise AttnevalError("columns() of the adapter gives nothing", hint="return positions in the sequence")
     return index
+
+
+def _has_encoder(model: Any) -> bool:
+    """Tell if the text goes through an encoder and a decoder: there the caption and the image are in two sequences."""
+    config = getattr(model, "config", None)
+    parts = (config, getattr(config, "text_config", None))
+    return any(bool(getattr(part, "is_encoder_decoder", False)) for part in parts)
 
 
 def image_token_id(model: Any) -> int | None:

@@ -9,11 +9,9 @@ import torch
 
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.boxfiles import region_of
-from attneval.extraction.transformers.capture import capture, take
-from attneval.extraction.transformers.families.base import (
-    Adapter,
-    Prepared,
-    Trait,
+from attneval.extraction.transformers.capture import capture
+from attneval.extraction.transformers.families.base import Adapter, Prepared, Trait
+from attneval.extraction.transformers.families.inputs import (
     encode_captions,
     encode_image,
     longest_text,
@@ -24,6 +22,7 @@ from attneval.extraction.transformers.families.base import (
 )
 from attneval.extraction.transformers.gradcam import gradcam
 from attneval.extraction.transformers.regions import Boxes
+from attneval.extraction.transformers.weights import take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,15 +8,11 @@ import numpy as np
 import torch
 
 from attneval.errors import AttnevalError
-from attneval.extraction.transformers.families.base import (
-    Adapter,
-    CaptionMap,
-    Prepared,
-    Trait,
+from attneval.extraction.transformers.families.base import Adapter, CaptionMap, Prepared, Trait, memory_enough
+from attneval.extraction.transformers.families.inputs import (
     encode_captions,
     encode_image,
     encode_prompts,
-    memory_enough,
     on_device,
     repeated,
     rows_of,
@@ -121,7 +117,7 @@ class Detector(_Scores):
 
 def _corners(boxes: Tensor, width: float, height: float) -> NDArray[np.float32]:
     """Turn relative centres and sizes into x1 y1 x2 y2 in pixels."""
-    x, y, w, h = boxes.double().cpu().unbind(-1)
+    x, y, w, h = boxes.cpu().double().unbind(-1)
     corners = torch.stack([(x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height], -1)
     return corners.numpy().astype(np.float32)
 

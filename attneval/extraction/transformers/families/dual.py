@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attneval.extraction.transformers.families.base import (
-    Adapter,
-    Prepared,
-    Trait,
+from attneval.extraction.transformers.families.base import Adapter, Prepared, Trait
+from attneval.extraction.transformers.families.inputs import (
     encode_captions,
     encode_image,
     longest_text,

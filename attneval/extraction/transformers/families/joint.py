@@ -10,9 +10,9 @@ import torch
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.boxfiles import region_of
 from attneval.extraction.transformers.capture import capture
-from attneval.extraction.transformers.families.base import (
-    Prepared,
-    Trait,
+from attneval.extraction.transformers.families.base import Prepared, Trait
+from attneval.extraction.transformers.families.cross import _Texts
+from attneval.extraction.transformers.families.inputs import (
     encode_captions,
     encode_image,
     longest_text,
@@ -22,7 +22,6 @@ from attneval.extraction.transformers.families.base import (
     rows_of,
     takes,
 )
-from attneval.extraction.transformers.families.cross import _Texts
 from attneval.extraction.transformers.geometry import CellFinder
 from attneval.extraction.transformers.regions import Boxes
 

@@ -5,7 +5,6 @@
   const narrow = window.matchMedia("(max-width: 560px)").matches;
   const STEP = narrow ? 6 : 12;
   let limit = STEP, shown = [];
-  let marker = 0;
 
   /* ---- what is stored, unpacked once it is needed ---- */
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -301,8 +300,6 @@
     $("shown").textContent = items.length ? `showing ${Math.min(limit, items.length)} of ${items.length} items${one}` : "no item fits these filters";
     $("more").hidden = limit >= items.length;
     $("more").textContent = `${Math.min(12, items.length - limit)} more`;
-    marker += 1;
-    cards.dataset.shown = String(marker);
   }
   function changed() {
     const now = (name) => (field[name] ? field[name].value : "");

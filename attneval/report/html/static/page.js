@@ -127,9 +127,10 @@ function draw(name, attributes = {}, ...children) {
   function fill(cell, name, floor, largest, best, label) {
     cell.className = "";
     cell.removeAttribute("style");
+    cell.removeAttribute("title");
     cell.replaceChildren();
     if (!name) return delete cell.dataset.cell;
-    cell.dataset.cell = name;
+    cell.dataset.cell = cell.title = name;
     cell.append(make("b", {}, (label ? label + " " : "") + percent(value(name))));
     if (floor !== undefined) {
       const lift = value(name) - floor;

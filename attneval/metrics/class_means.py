@@ -1,0 +1,61 @@
+"""Means over classes: of each class the mean over its items, so that frequent classes count no more than rare ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.metrics.populations import SCORED
+from attneval.metrics.registry import Metric, ratio, register
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from attneval.metrics.registry import Sums
+
+AVERAGED = {"precision": "Precision", "recall": "Recall", "f1": "F1", "pointing": "pointing game"}
+"""The metrics that are averaged over classes, with their titles."""
+CLASSES = "classes"
+"""The column that counts classes with a scored item."""
+PREFIX = "class_"
+
+
+def class_sums(classes: Iterable[Sums]) -> Sums:
+    """Add up the means of classes.
+
+    Args:
+        classes: For each class its sums, f8[] or f8[b] by column.
+
+    Returns:
+        The sums over classes of their means, and how many classes have a scored item; nothing without any class.
+    """
+    added: dict[str, NDArray[np.float64]] = {}
+    for sums in classes:
+        count = np.asarray(sums[SCORED], np.float64)
+        there = count > 0
+        added[CLASSES] = added.get(CLASSES, np.zeros(count.shape)) + there
+        for name in AVERAGED:
+            mean = np.divide(sums[name], count, out=np.zeros(count.shape), where=there)
+            added[PREFIX + name] = added.get(PREFIX + name, np.zeros(count.shape)) + mean
+    return added
+
+
+for _name, _title in AVERAGED.items():
+    register(
+        Metric(
+            name=PREFIX + _name,
+            title=f"class mean {_title}",
+            headline="" if _name == "pointing" else "class",
+            group="attention",
+            higher_is_better=True,
+            definition=f"The mean over classes of the mean of {_name} over the items of a class: a phrase's category, "
+            "or what --classes says of its last word, or else that word. Computed under average=class.",
+            citation="Zhou et al., Grounded Video Description, CVPR 2019",
+            value=ratio(PREFIX + _name, CLASSES),
+            per=CLASSES,
+            by_image=False,
+        )
+    )

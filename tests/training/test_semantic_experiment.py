@@ -1,0 +1,149 @@
+"""The tables of docs/experiments.md are those of the records, and the records are what they say they are."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+FOLDER = DOCS / "experiments" / "semantic"
+GRID = json.loads((FOLDER / "grid.json").read_text(encoding="utf-8"))
+RECORDS = FOLDER / "runs.jsonl"
+RUNS: list[dict[str, Any]] = (
+    [json.loads(line) for line in RECORDS.read_text(encoding="utf-8").splitlines()] if RECORDS.exists() else []
+)
+SIMPLE = {
+    "P": "precision",
+    "R": "recall",
+    "F1": "f1",
+    "AP": "ap",
+    "pointing": "pointing",
+    "mass": "mass",
+    "specificity": "specificity",
+    "i2t R@1": "i2t_r@1",
+    "t2i R@1": "t2i_r@1",
+    "rSum": "rsum",
+}
+LIFTS = {"F1 - centre": ("f1", "center"), "AP - even": ("ap", "uniform"), "pointing - centre": ("pointing", "center")}
+
+
+def shown(title: str) -> list[list[str]]:
+    """The rows of a table of the page, its header first; no rows where it says that no run has finished."""
+    page = (DOCS / "experiments.md").read_text(encoding="utf-8")
+    (text,) = re.findall(rf"<!-- {re.escape(title)} -->\n(.*?)<!-- end -->", page, re.DOTALL)
+    lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("| ---")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def spread(values: list[float], scale: float = 100) -> str:
+    """As the page writes several values."""
+    around = f" ± {scale * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{scale * sum(values) / len(values):.1f}{around}"
+
+
+@pytest.mark.parametrize("model", GRID["models"])
+def test_results_are_means_of_the_recorded_runs(model: str) -> None:
+    rows = shown(f"table: {model}")
+    runs = [run for run in RUNS if run["model"] == model]
+    if not runs:
+        assert rows == []
+        return
+    header, *cells = rows
+    assert {row[0] for row in cells} == {run["constraints"] for run in runs}
+    for row in cells:
+        made = [run for run in runs if run["constraints"] == row[0]]
+        flat = [run for run in made if run["flat"]]
+        assert row[1] == f"{len(flat)} of {len(made)}"
+        for column, metric in SIMPLE.items():
+            values = [run["test"][metric] for run in flat]
+            assert row[header.index(column)] == (spread(values) if flat else "")
+        for column, (metric, floor) in LIFTS.items():
+            values = [run["test"][metric] - run["floors"][floor][metric] for run in flat]
+            assert row[header.index(column)] == (spread(values) if flat else "")
+
+
+@pytest.mark.parametrize("metric", ["f1", "ap", "specificity", "rsum", "keys", "ccr_active"])
+def test_curves_are_means_of_the_recorded_epochs(metric: str) -> None:
+    rows = shown(f"curves: scan-t2i {metric}")
+    runs = [run for run in RUNS if run["model"] == "scan-t2i"]
+    assert len(rows) == (len({run["constraints"] for run in runs}) + 1 if runs else 0)
+    for name, before, *epochs in rows[1:]:
+        trainings = [run["training"][0] for run in runs if run["constraints"] == name]
+        assert len(epochs) == len(trainings[0]["epochs"])
+        start = [training["untrained"].get(metric) for training in trainings]
+        seen = [start, *([training["epochs"][at].get(metric) for training in trainings] for at in range(len(epochs)))]
+        scale = 1 if metric == "keys" else 100
+        assert [before, *epochs] == ["" if None in each else spread(each, scale) for each in seen]
+
+
+def test_records_are_runs_of_the_grid() -> None:
+    """Each once, with the arguments of the grid, the choices that they mean, and no path of a machine."""
+    names = [run["name"] for run in RUNS]
+    assert len(set(names)) == len(names)
+    for run in RUNS:
+        assert run["data"] == "f8k_semantic"
+        assert run["seed"] in GRID["seeds"]
+        about = GRID["models"][run["model"]]
+        assert [training["part"] for training in run["training"]] == about["parts"]
+        for training in run["training"]:
+            late = [] if run["constraints"] == "none" else about.get("constrained", [])
+            chosen = [*GRID["common"], *about.get("arguments", []), *GRID["cells"][run["constraints"]], *late]
+            assert training["arguments"] == ["--model", training["part"], *chosen, "--seed", str(run["seed"])]
+            config = training["config"]
+            assert (config["seed"], config["data"]) == (run["seed"], "f8k_semantic")
+            assert ",".join(config["constraints"]["use"]) in {run["constraints"], *chosen, ""}
+            rsums = [epoch["rsum"] for epoch in training["epochs"]]
+            assert len(rsums) == config["epochs"]
+            assert training["flat"] is (max(rsums[-3:]) <= 1.01 * max(rsums[:-3]))
+            assert rsums[training["best_epoch"] - 1] == max(rsums)
+        assert run["flat"] is all(training["flat"] for training in run["training"])
+        assert not re.search(r'"/[^"]', json.dumps(run))
+
+
+def test_results_are_those_of_the_records() -> None:
+    for run in RUNS:
+        result = json.loads(lzma.decompress((FOLDER / "results" / f"{run['name']}.json.xz").read_bytes()))
+        assert {name: metric["value"] for name, metric in result["metrics"].items()} == run["test"]
+        assert result["counts"] == run["counts"]
+        assert result["counts"]["images"] == 1000
+
+
+def test_the_script_writes_what_the_page_shows(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text((DOCS / "experiments.md").read_text(encoding="utf-8"), encoding="utf-8")
+    script = DOCS / "experiments" / "tables.py"
+    subprocess.run([sys.executable, str(script), str(RECORDS), str(page)], check=True)
+    assert page.read_text(encoding="utf-8") == (DOCS / "experiments.md").read_text(encoding="utf-8")
+
+
+def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
+    test = dict.fromkeys([*SIMPLE.values(), "i2t_r@5", "i2t_r@10", "t2i_r@5", "t2i_r@10"], 0.5)
+    floors = {"center": {"f1": 0.1, "pointing": 0.2}, "uniform": {"ap": 0.3}}
+    training = {"part": "scan-t2i", "untrained": {"f1": 0.25}, "epochs": [{"f1": 0.1, "keys": 3.0}, {"f1": 0.2}]}
+    run = {"model": "scan-t2i", "constraints": "none", "flat": True, "floors": floors, "training": [training]}
+    records = [
+        {**run, "test": {**test, "f1": 0.4}},
+        {**run, "test": {**test, "f1": 0.6}},
+        {**run, "test": test, "flat": False},
+    ]
+    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    page = tmp_path / "page.md"
+    marks = ("table: scan-t2i", "table: sgraf", "curves: scan-t2i f1", "curves: scan-t2i keys")
+    page.write_text("".join(f"<!-- {mark} -->\nold\n<!-- end -->\n" for mark in marks))
+    script = DOCS / "experiments" / "tables.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path / "runs.jsonl"), str(page)], check=True)
+    text = page.read_text()
+    assert "old" not in text
+    assert "| none | 2 of 3 | 50.0 ± 0.0 | 50.0 ± 0.0 | 50.0 ± 14.1 |" in text
+    assert "| 40.0 ± 14.1 | 20.0 ± 0.0 | 30.0 ± 0.0 |" in text
+    assert "<!-- table: sgraf -->\nNo run has finished.\n<!-- end -->" in text
+    assert "| none | 25.0 ± 0.0 | 10.0 ± 0.0 | 20.0 ± 0.0 |" in text
+    assert "| none |  | 3.0 ± 0.0 |  |" in text
