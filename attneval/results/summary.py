@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
 
-Value = TypeVar("Value")
 BASELINES = (*FLOORS, "oracle")
 
 
@@ -48,7 +47,10 @@ def summarise(
         seed: Of the resamples.
         with_intervals: False to compute no intervals at all.
     """
-    totals, sums = _in_order(totals), replace(sums, by=_groups_in_order(sums.by))
+    totals = _in_order(totals)
+    # Nothing may depend on which block met which group first.
+    by = {kind: {name: sums.by[kind][name] for name in _ordered(kind, sums.by[kind])} for kind in sums.by}
+    sums = replace(sums, by=by)
     groups = draw_groups(sums, resamples=resamples, seed=seed) if with_intervals else {}
     total = _totalled(sums, totals)
     if protocol.average == "class":
@@ -171,16 +173,16 @@ def _floors_of_groups(totals: Totals) -> dict[str, dict[str, dict[str, dict[str,
 def _in_order(totals: Totals) -> Totals:
     """The same totals with groups in the order of tables, in whatever order blocks met them."""
     by: Any = totals.get("by")
-    return totals if by is None else totals | {"by": _groups_in_order(by)}
-
-
-def _groups_in_order(by: Mapping[str, Mapping[str, Value]]) -> dict[str, dict[str, Value]]:
-    """Groups by kind and name in the order of tables.
-
-    Breakdowns that only some annotations have are left out where no phrase has a group.
-    """
+    if by is None:
+        return totals
+    # Breakdowns that only some annotations have are left out where no phrase has a group.
     kinds = [kind for kind in BREAKDOWNS if kind in by and (kind in ALWAYS or by[kind])]
-    return {kind: {name: by[kind][name] for name in BREAKDOWNS[kind].ordered(set(by[kind]))} for kind in kinds}
+    return totals | {"by": {kind: {name: by[kind][name] for name in _ordered(kind, by[kind])} for kind in kinds}}
+
+
+def _ordered(kind: str, groups: Iterable[str]) -> list[str]:
+    """The groups of a breakdown in the order of tables; of an unknown one as they are."""
+    return BREAKDOWNS[kind].ordered(set(groups)) if kind in BREAKDOWNS else list(groups)
 
 
 def _measured(chosen: Sequence[Metric], columns: Any) -> dict[str, Measured]:

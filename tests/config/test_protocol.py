@@ -17,7 +17,8 @@ from attneval.errors import ProtocolError
 DEFAULT = (
     "attneval:2|unit:word|direction:t2i|iou:0.5|overlap:auto|boxes:any|threshold:uniform|normalize:sum|pool:mean|"
     "unreachable:skip|average:macro|pointing:region|undefined:skip|ties:expected|folds:1|missing:error|min_area:0|"
-    "edges:pixel|extent:edge|border:inside|geometry:box|crowd:include|expression:whole|mentions:present"
+    "edges:pixel|extent:edge|border:inside|geometry:box|crowd:include|expression:whole|mentions:present|"
+    "category_words:list"
 )
 FIRST = (
     "attneval:1|unit:word|direction:t2i|iou:0.5|overlap:iou|boxes:any|threshold:uniform|normalize:sum|pool:mean|"
