@@ -11,6 +11,7 @@ from PIL import Image
 
 from attneval import ExportWriter
 from attneval.__main__ import main
+from attneval.results.items import ItemTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,8 +75,10 @@ def scored(folder: Path) -> tuple[Path, Path, Path, Path]:
     values["notes"] += [f"note {NAME}"]
     values["inputs"][0]["path"] = f"{NAME}.npz"
     values["by"]["type"][TYPE] = values["by"]["type"].pop("people")
+    items = result.with_name("evil.items.npz")
+    _rename_types(items)
+    values["items_sha256"] = ItemTable.load(items).sha256()
     result.write_text(json.dumps(values))
-    _rename_types(result.with_name("evil.items.npz"))
     photos = folder / "photos"
     photos.mkdir()
     Image.new("RGB", SIZE, (40, 90, 160)).save(photos / f"{IMAGE}.png")
