@@ -11,6 +11,7 @@ from PIL import Image
 
 from attneval import ExportWriter
 from attneval.__main__ import main
+from attneval.results.items import ItemTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,9 +74,14 @@ def scored(folder: Path) -> tuple[Path, Path, Path, Path]:
     values = json.loads(result.read_text(encoding="utf-8"))
     values["notes"] += [f"note {NAME}"]
     values["inputs"][0]["path"] = f"{NAME}.npz"
-    values["by"]["type"][TYPE] = values["by"]["type"].pop("people")
-    result.write_text(json.dumps(values))
+    # What a result says of a group stands in several places, which have to agree.
+    tables = (values, values["totals"], values["per_image"])
+    kinds = [table["by"]["type"] for table in tables] + [values[key]["type"] for key in ("by_baselines", "by_images")]
+    for groups in kinds:
+        groups[TYPE] = groups.pop("people")
     _rename_types(result.with_name("evil.items.npz"))
+    values["items_sha256"] = ItemTable.load(result.with_name("evil.items.npz")).sha256()
+    result.write_text(json.dumps(values))
     photos = folder / "photos"
     photos.mkdir()
     Image.new("RGB", SIZE, (40, 90, 160)).save(photos / f"{IMAGE}.png")
