@@ -69,7 +69,7 @@ def annotated(scene: Scene) -> list[Markup]:
     """What was annotated: the outline of masks, or boxes."""
     if scene.mask is not None:
         return [tag("path", d=lines(scene.annotated))]
-    return [] if scene.shapes is None else [_rect(own) for own in scene.shapes]
+    return [] if scene.shapes is None else [_rect(box) for box in scene.shapes]
 
 
 def lines(segments: list[Segment]) -> str:
