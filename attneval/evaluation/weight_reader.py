@@ -35,7 +35,7 @@ def channels_to_score(export: AttentionExport) -> list[int]:
 
 
 class Weights(TypingProtocol):
-    """Where the weights of items come from."""
+    """A source of the weights of items."""
 
     def read(self, chosen: NDArray[np.int64], channel: int) -> NDArray[np.float64]:
         """The rows f8[m, n] of some items with equally many keys."""

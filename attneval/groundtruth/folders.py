@@ -32,7 +32,7 @@ class Files(Protocol):
         """The images that have annotations."""
 
     def state(self, image_ids: Sequence[str]) -> str:
-        """What changes when the files of these images do, without reading them."""
+        """Give something that changes when the files of these images do, without reading them."""
 
 
 class Directory:

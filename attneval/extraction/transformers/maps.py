@@ -1,4 +1,4 @@
-"""What was captured of a forward pass, and how it gets there."""
+"""Maps that were captured of a forward pass, and the recorder that they pass through."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class EnoughError(Exception):
 
 
 class Recorder:
-    """What is wanted of some attention modules, and where it goes.
+    """The weights that are wanted of some attention modules, and the place that they go to.
 
     Args:
         maps: Where it goes.
