@@ -282,4 +282,4 @@ class Source(Reader, Protocol):
         """All annotated images."""
 
     def state(self, image_ids: Sequence[str]) -> str | None:
-        """Give something that changes when the annotations of these images do, without reading them; None if unknown."""
+        """Give something that changes when the annotations of these images do, unread; None if that is not known."""
