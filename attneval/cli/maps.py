@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,9 +46,18 @@ def pictures_of(
     """
     from attneval.evaluation.manifest import open_exports
     from attneval.evaluation.pictures import read_pictures
+    from attneval.results.channel_choice import named_channels
     from attneval.storage.digests import sha256_of
 
     export = open_exports(tuple(attn), boxes)
+    if result.averaged:
+        names = export.channel_names
+        rows = [
+            row
+            for name in result.averaged
+            for row in named_channels(name, names, export.channel.tolist(), str(export.path))
+        ]
+        export = replace(export, averaged=tuple(rows))
     stored = {one.sha256 for one in result.inputs if one.role == "attn"}
     for path in attn:
         if sha256_of(path) not in stored:

@@ -166,6 +166,19 @@ boxes_file_option = option(
     rare=True,
     help="A file of region boxes; what --boxes FILE names takes its place.",
 )
+
+
+def channel_option(*, rare: bool = False) -> Callable[[Command], Command]:
+    """`--channel`: the maps of a channel, or the mean of several, in place of the mean of all."""
+    return option("--channel", metavar="NAME", group="Input", rare=rare, help=CHANNEL_HELP)
+
+
+CHANNEL_HELP = (
+    "L14H3 or a channel's name; L14, the mean of a layer; all; top:10@half, the best on half of the images, reported "
+    "on the other."
+)
+
+
 resamples_option = option(
     "--resamples",
     type=WholeNumber(0, MOST_RESAMPLES),

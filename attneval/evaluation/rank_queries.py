@@ -10,7 +10,7 @@ from attneval.evaluation.select_images import choose_images
 from attneval.export.read.similarity import open_similarity, similarity_of
 from attneval.metrics.ranks import NonFiniteScoreError, retrieval_ranks
 from attneval.metrics.retrieval import retrieval_columns
-from attneval.results.notes import NO_SIMILARITIES, Note
+from attneval.results.notes import NO_RETRIEVAL, NO_SIMILARITIES, Note
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def rank_queries(
     *,
     split: list[str] | None,
     limit: int | None = None,
+    wanted: bool = True,
 ) -> RankedQueries:
     """Rank images and captions by the similarities of an export, or of files of their own.
 
@@ -60,10 +61,14 @@ def rank_queries(
         protocol: Ties and folds.
         split: The images that count; None for all.
         limit: Only the first so many images; None for all.
+        wanted: Whether to rank at all: of half of the images there is no retrieval, which has the whole gallery.
 
     Raises:
         ExportError: A score is not finite, or the images do not divide into the folds.
     """
+    if not wanted:
+        note = Note("retrieval was not scored: the choice of channels says nothing about it", NO_RETRIEVAL)
+        return RankedQueries([], 0, {}, {}, partial=False, notes=(note,))
     scores = similarity_of(export) if export is not None else None
     assumed: list[str] = []
     if manifest.similarity:

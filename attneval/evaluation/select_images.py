@@ -9,6 +9,7 @@ import numpy as np
 
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
 from attneval.results.notes import NO_ANNOTATIONS, NO_MAPS, Note, left_out, scored_zero
+from attneval.statistics.halves import in_half
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,6 +115,26 @@ def select_images(
             f"{len(never_annotated)} images of the split are not in {gt} (first: {first_of(never_annotated)})"
         )
     return Selection(rows, tuple(kept), partial, tuple(shortfalls))
+
+
+def halved(ids: list[str] | None, export: AttentionExport | None, half: str) -> list[str] | None:
+    """Restrict a split, or the images of an export, to one half of the images.
+
+    Args:
+        ids: The ids of the split; None without one.
+        export: The export.
+        half: `even` or `odd`; empty for all images.
+    """
+    if not half or export is None:
+        return ids
+    listed = export.image_id if ids is None else ids
+    kept = [name for name, inside in zip(listed, in_half(listed, half).tolist(), strict=True) if inside]
+    if not kept:
+        raise NothingToScoreError(
+            f"none of the {len(listed)} images is in the {half} half",
+            hint="channels are chosen on one half of the images and reported on the other: score more images",
+        )
+    return kept
 
 
 def choose_images(

@@ -31,9 +31,10 @@ GROUPS = ("attention", "companion", "ceiling", "retrieval")
 """The groups of metrics, in the order of tables, which draw a line between two of them."""
 ATTENTION = ("attention", "companion", "ceiling")
 """The groups that are measured on attention maps; the other one is measured on similarities."""
-TABLES = ("breakdown", "channels")
-"""Tables that show some metrics only: by group of items, and by channel and direction."""
-_MODULES = ("attention", "class_means", "retrieval")
+TABLES = ("breakdown", "channels", "heads")
+"""Tables that show some metrics only: by group of items, by channel and direction, and by head, where there are many
+channels and these metrics alone are kept of each."""
+_MODULES = ("attention", "class_means", "spatial", "retrieval")
 
 
 @dataclass(frozen=True)

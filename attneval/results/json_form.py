@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
+from attneval.results.channel_sums import StoredChannels, channels_path
 from attneval.results.held import held_against_sums, notes_on_left_out
 from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
 from attneval.results.scores import Curve, FloorGap, Input, Measured, Scores
@@ -47,6 +49,8 @@ SCHEMA = 1
 WRITING = "a result is written by attneval score -o result.json"
 GROUPS, ROW = "by", "row"
 """Sums over the items of groups, and the rows of the images that have some."""
+CHANNEL_SUMS = "channel_sums"
+"""What a file says of the sums beside it."""
 RANKS, FOLDS = "ranks", "folds"
 """Lists of each image's queries, whose names in a file begin with a direction."""
 
@@ -62,6 +66,7 @@ def result_to_dict(result: Result) -> dict[str, Any]:
         "ground_truth": result.ground_truth,
         "auto": list(result.auto),
         "partial": result.partial,
+        **({"channel": result.channel, "averaged": list(result.averaged)} if result.channel else {}),
         "model": result.model,
         "inputs": [vars(item) for item in result.inputs],
         "counts": result.counts,
@@ -73,8 +78,12 @@ def result_to_dict(result: Result) -> dict[str, Any]:
         **_items_of(result),
         "holds": {"metrics": list(result.scores.metrics), "columns": list(result.scores.sums.columns)},
     }
-    channels = {name: scores_to_dict(scores) for name, scores in result.channels.items()}
-    return head | scores_to_dict(result.scores) | {"channels": channels}
+    channels = {
+        name: scores_to_dict(scores) if scores.has_sums else {"metrics": _table_to_dict(scores.metrics)}
+        for name, scores in result.channels.items()
+    }
+    kept = {} if result.channel_sums is None else {CHANNEL_SUMS: {"sha256": result.channel_sums.sha256}}
+    return head | scores_to_dict(result.scores) | {"channels": channels} | kept
 
 
 def _items_of(result: Result) -> dict[str, Any]:
@@ -113,15 +122,19 @@ def load_fields(path: Path) -> dict[str, Any]:
     """
     values = read_values(path)
     try:
-        return fields_from_dict(values)
+        return fields_from_dict(values, path)
     except ValueError as error:
         raise ResultError(f"{path} is a damaged result: {error}", hint="score the export again") from error
     except (ProtocolError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
         raise ResultError(f"{path} is a damaged result ({error!r})", hint="score the export again") from error
 
 
-def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
+def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[str, Any]:
     """Make the fields of a `Result` from JSON values.
+
+    Args:
+        values: The values.
+        path: The file that they stand in, which the sums of many channels stand beside.
 
     Raises:
         ValueError: They contradict one another or what they say they hold; other errors of reading plain values are
@@ -140,9 +153,12 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
     check_counts(counts, scores)
     scores, left_out = held_against_sums(scores, protocol, resamples=resamples, seed=seed)
     computed = computed_notes(scores.metrics, counts, protocol)
-    channels = {}
+    channels: dict[str, Scores] = {}
     for name, channel in values["channels"].items():
-        where, read = f"channels {name} ", scores_from_dict(channel)
+        where, read = f"channels {name} ", _channel_from_dict(channel)
+        if not read.has_sums:
+            channels[str(name)] = read
+            continue
         check_scores(read, protocol, holdings.of_attention, where=where)
         channels[str(name)], _ = held_against_sums(
             read, protocol, resamples=resamples, seed=seed, intervals=False, where=where
@@ -155,6 +171,9 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         "scores": scores,
         "counts": counts,
         "channels": channels,
+        "channel": str(values.get("channel", "")),
+        "averaged": tuple(map(str, values.get("averaged", ()))),
+        "channel_sums": _channel_sums(values.get(CHANNEL_SUMS), path),
         "inputs": [Input(**item) for item in values["inputs"]],
         "model": dict(values["model"]),
         "notes": notes,
@@ -168,6 +187,22 @@ def fields_from_dict(values: dict[str, Any]) -> dict[str, Any]:
         "items_sha256": check_digest(values["items_sha256"]) if "items_sha256" in values else None,
         "auto": tuple(check_choice("auto", name, AUTO_FIELDS) for name in values.get("auto", ())),
     }
+
+
+def _channel_sums(values: dict[str, Any] | None, path: Path | None) -> StoredChannels | None:
+    if values is None:
+        return None
+    sha256 = str(values["sha256"])
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise ValueError(f"{CHANNEL_SUMS} sha256 is {sha256!r}")
+    return StoredChannels(sha256, None if path is None else channels_path(path))
+
+
+def _channel_from_dict(values: dict[str, Any]) -> Scores:
+    """The scores of a channel; of many channels there are metrics alone."""
+    if "per_image" in values:
+        return scores_from_dict(values)
+    return Scores(_table_from_dict(values["metrics"]), {}, {}, None, ImageSums([], {}))
 
 
 def _unknown(names: Iterable[str]) -> list[Note]:

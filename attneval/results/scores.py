@@ -128,6 +128,11 @@ class Scores:
     by_images: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
+    def has_sums(self) -> bool:
+        """False for one of many channels, of which the metrics alone are kept."""
+        return bool(self.sums.image_id)
+
+    @property
     def has_attention(self) -> bool:
         """True if attention maps were scored."""
         return has_attention(self.sums.columns)

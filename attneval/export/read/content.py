@@ -153,6 +153,7 @@ class AttentionExport:
             caption in the order of its rows; None if that is not known.
         caption_region: i8[N, 2], each caption's window of its image's regions, as first region and number; None if
             every caption has all of them.
+        averaged: The channels whose mean is the headline; None for all.
         files: The shards, if there are several.
         file_bound: i8[F+1], first caption of each shard.
         image_file: i8[I], which of the shards describes each image.
@@ -176,6 +177,7 @@ class AttentionExport:
     channel_name: tuple[str, ...] | None = None
     mass: MapSource | None = None
     caption_region: NDArray[np.int64] | None = None
+    averaged: tuple[int, ...] | None = None
     files: tuple[Path, ...] = ()
     file_bound: NDArray[np.int64] | None = None
     image_file: NDArray[np.int64] | None = None
@@ -197,6 +199,11 @@ class AttentionExport:
     def byte_level(self) -> bool:
         """True if the tokens are of a vocabulary that writes bytes as characters."""
         return self.token_text is not None and is_byte_level(self.token_text, self.token_offset)
+
+    @property
+    def headline_channels(self) -> list[int]:
+        """The channels whose mean is the headline."""
+        return list(range(len(self.channel)) if self.averaged is None else self.averaged)
 
     @property
     def channel_names(self) -> list[str]:
