@@ -58,7 +58,7 @@ class NoWeights:
     """The weights of items of which none has any."""
 
     def read(self, chosen: NDArray[np.int64], channel: int) -> NDArray[np.float64]:  # noqa: ARG002 - see `Weights`
-        """Rows without keys."""
+        """Rows without keys, f8[m, 0], of items i8[m]."""
         return np.zeros((len(chosen), 0))
 
 

@@ -152,7 +152,7 @@ class GroundTruth:
         return f"{self.image_id[image]}#{self.caption_index[caption]}"
 
     def take(self, images: NDArray[np.int64]) -> GroundTruth:
-        """The annotations of some images, in that order."""
+        """The annotations of images i8[k], in that order."""
         captions, caption_offset = _rows(self.caption_offset, images)
         phrases, phrase_offset = _rows(self.phrase_offset, captions)
         spans, span_offset = _rows(self.span_offset, phrases)
@@ -265,7 +265,7 @@ class Reader(Protocol):
     """A source of annotations."""
 
     def read(self, image_ids: Sequence[str]) -> GroundTruth:
-        """The annotations of some images, in that order."""
+        """The annotations of images i8[k], in that order."""
 
 
 class Source(Reader, Protocol):

@@ -56,7 +56,7 @@ class Maps(Mapping[int, "Tensor"]):
         return layer in self._weights
 
     def put(self, layer: int, weights: Tensor) -> None:
-        """Keep the weights of a layer."""
+        """Keep the weights [B, H, Q, K] of a layer."""
         self._weights[layer] = weights if self._keep is None else self._keep(layer, weights)
         if self._stop and len(self._weights) == len(self.layers):
             raise EnoughError

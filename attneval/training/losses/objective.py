@@ -131,6 +131,6 @@ class AttentionObjective:
     def observe_gradients(
         self, matching: Tensor, weighted: Tensor, losses: AttentionLosses, pairs: Pairs
     ) -> dict[str, float]:
-        """Norms of gradients at the encoded words and regions, see `gradient_norms`."""
+        """Norms of gradients of two scalars at the encoded words and regions, see `gradient_norms`."""
         weights = [contrast.weights for contrast in losses.contrasts.values()]
         return gradient_norms(matching, weighted, weights, [pairs.words.vectors, pairs.regions.vectors])
