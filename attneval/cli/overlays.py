@@ -31,7 +31,7 @@ LONGEST_NAME = 80
 
 
 def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What pictures of items need beside their result."""
+    """Add the options that pictures of items need beside their result."""
     for one in reversed(
         (
             option(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BlockSums:
-    """What is left of a block.
+    """The sums of a block, and what is said of it.
 
     Attributes:
         image_id: Its images.

@@ -144,7 +144,7 @@ def pr_chart(curve: CurveView) -> Markup:
 
 
 def histogram(errors: Errors) -> Markup:
-    """How F1 is spread over the items."""
+    """The spread of F1 over the items."""
     height, largest = 110, max(*errors.bins, 1)
     width = 1 / len(errors.bins)
     parts = []

@@ -1,4 +1,4 @@
-"""Which images and items a page has room for."""
+"""The images and items that a page has room for."""
 
 from __future__ import annotations
 

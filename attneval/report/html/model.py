@@ -45,7 +45,7 @@ class Source:
         self.everything_known = bool(self.at("baselines", "uniform", "recall", "value"))
 
     def at(self, *keys: str | int) -> Any:
-        """What stands at a place; None if there is nothing."""
+        """Get what stands at a place; None if there is nothing."""
         value: Any = self.data
         for key in keys:
             if isinstance(value, dict):

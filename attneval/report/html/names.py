@@ -1,4 +1,4 @@
-"""How metrics and floors are called on the page."""
+"""The names of metrics and floors on the page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TITLES = {
 
 
 def floor_title(name: str, metric: str) -> str:
-    """How a floor is called in a sentence."""
+    """The name of a floor in a sentence."""
     if name == "uniform":
         return "everything" if metric in SETS else "even weights"
     return {"center": "centre", "shuffled": "shuffled"}.get(name, name)

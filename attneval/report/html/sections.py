@@ -85,7 +85,7 @@ class KindRow:
 
 @dataclass(frozen=True)
 class Errors:
-    """What goes wrong, from the items.
+    """The errors of the items, by kind.
 
     Attributes:
         kinds: In the order of the docs.

@@ -29,7 +29,7 @@ class SystemCell:
 
 @dataclass(frozen=True)
 class Change:
-    """How a system differs from the first one in one metric.
+    """The difference of a system to the first one in one metric.
 
     Attributes:
         metric: How it is called.

@@ -234,5 +234,5 @@ def _always(source: Source) -> list[Sentence]:
 
 
 def parameter_name(rule: str) -> str:
-    """How a rule's parameter is called."""
+    """The name of a rule's parameter."""
     return {"uniform": "c", "abs": "t", "max": "f", "top": "k", "mass": "m"}.get(rule, rule)

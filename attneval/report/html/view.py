@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Floor:
-    """What attention without knowledge of the phrase scores.
+    """The score of attention without knowledge of the phrase.
 
     Attributes:
         name: `uniform`, `center` or `shuffled`.
