@@ -149,7 +149,7 @@ def emit_result(result: Result, output: Output) -> None:
     """Write a result in the formats asked for, and its items and the sums of its channels beside each JSON file."""
     from attneval.report.delimited import result_lines
     from attneval.report.score import score_page
-    from attneval.results.notes import COVERAGE
+    from attneval.results.notes import COVERAGE, LINT
     from attneval.results.result import items_path
 
     files = output.files("json")
@@ -168,5 +168,5 @@ def emit_result(result: Result, output: Output) -> None:
     for path in files:
         result.save_channels(path)
     for note in result.notes:
-        if note.kind == COVERAGE and not output.quiet:
+        if note.kind in {COVERAGE, LINT} and not output.quiet:
             tell(f"note: {note}")
