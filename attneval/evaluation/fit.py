@@ -108,7 +108,7 @@ def look_at_fit(
 def _problems_of_maps(export: AttentionExport, sums: RunSums) -> list[str]:
     problems = [*dict.fromkeys(sums.mismatches.warnings)]
     problems += sums.mismatches.disagreements(export.path, len(export.caption_image))
-    return problems + [*map(str, shortfalls_of(export, sums))]
+    return [*problems, *map(str, shortfalls_of(export, sums))]
 
 
 class _Examined:
