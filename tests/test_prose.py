@@ -1,13 +1,16 @@
-"""The prose of the package: first lines of docstrings, words that are no names, shapes of arrays, words that stand nowhere."""
+"""The prose of the package: first lines of docstrings, words that are no names, shapes of arrays, banned words."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "attneval"
