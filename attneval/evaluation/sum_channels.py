@@ -150,13 +150,14 @@ def _scored(
     table = {n: spec.values(alone) if spec.of_set_alone else np.zeros(len(items.own)) for n, spec in specs.items()}
     table |= {name: np.zeros(len(items.own)) for name in (SPATIAL, SPATIAL_N)}
     for chunk in item_chunks(items, items.ranked) if specs or spatial else ():
-        rows = Rows.rank(normalised(weights.read(chunk, channel), protocol.normalize), protocol.rule)
-        place = np.arange(len(chunk))
-        hits = {kind: Hits(rows, place, items.sets[kind], items.own[chunk]) for kind in items.sets}
-        for name, spec in specs.items():
-            table[name][chunk] = spec.values(hits[spec.against])
+        weight = normalised(weights.read(chunk, channel), protocol.normalize)
+        if specs:
+            rows, place = Rows.rank(weight, protocol.rule), np.arange(len(chunk))
+            hits = {kind: Hits(rows, place, items.sets[kind], items.own[chunk]) for kind in items.sets}
+            for name, spec in specs.items():
+                table[name][chunk] = spec.values(hits[spec.against])
         if spatial:
-            entropy = _spatial_entropy(rows.weight, items.image[chunk], weights.captions)
+            entropy = _spatial_entropy(weight, items.image[chunk], weights.captions)
             table[SPATIAL][chunk], table[SPATIAL_N][chunk] = np.nan_to_num(entropy), np.isfinite(entropy)
     return table
 

@@ -147,7 +147,8 @@ def test_sums_of_channels_are_those_of_scoring_each_alone(
             sums = table.sums(direction, row)
             rows = [alone.image_id.index(image) for image in sums.image_id]
             for column, values in sums.columns.items():
-                assert values.tolist() == alone.columns[column][rows].tolist(), column
+                # Of masses the order of adding may differ, and with it the last bits.
+                assert np.allclose(values, alone.columns[column][rows], rtol=1e-12, atol=1e-12), column
 
 
 def with_mass(path: Path) -> Path:
