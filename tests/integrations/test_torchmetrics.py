@@ -105,8 +105,8 @@ def test_a_grid_of_patches(tmp_path: Path) -> None:
     result = score(tmp_path / "grid.npz", ENTITIES, protocol=protocol, options=Options(resamples=0))
     metric = AttentionF1(ENTITIES, protocol)
     for rows in torch.split(torch.arange(len(chosen)), 50):
-        own = [chosen[row] for row in rows.tolist()]
-        metric.update(grid[rows], [sample.tokens for sample in own], [sample.caption_id for sample in own])
+        batch = [chosen[row] for row in rows.tolist()]
+        metric.update(grid[rows], [sample.tokens for sample in batch], [sample.caption_id for sample in batch])
     assert abs(float(metric.compute()) - (result["f1"] or 0)) < CLOSE
 
 

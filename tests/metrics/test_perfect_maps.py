@@ -20,7 +20,7 @@ from attneval.metrics.registry import ATTENTION, columns, metrics
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PERFECT = ("precision", "recall", "f1", "micro_precision", "micro_recall", "micro_f1")
+PERFECT: tuple[str, ...] = ("precision", "recall", "f1", "micro_precision", "micro_recall", "micro_f1")
 PERFECT += ("ap", "pointing", "mass", "rank_accuracy", "auc", "r@1", "r@5", "r@10")
 RULES = ("uniform", "abs:0", "max:1")
 RAW = ("uniform", "none")
