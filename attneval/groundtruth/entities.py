@@ -87,7 +87,7 @@ class Entities:
         return self._files.image_ids()
 
     def state(self, image_ids: Sequence[str]) -> str | None:
-        """What changes when the annotations of these images do; None if a file is missing."""
+        """Give something that changes when the annotations of these images do; None if a file is missing."""
         try:
             return f"{self._files.state(image_ids)} {self._shift.tolist()}"
         except OSError:

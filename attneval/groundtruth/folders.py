@@ -35,7 +35,7 @@ class Files(Protocol):
     """When a file that `state` looked at last changed; 0 where that says it by content."""
 
     def state(self, image_ids: Sequence[str]) -> str:
-        """What changes when the files of these images do, without reading them."""
+        """Give something that changes when the files of these images do, without reading them."""
 
 
 class Directory:
