@@ -18,6 +18,7 @@ from attneval.matching.items import word_items
 from attneval.matching.key_groups import KeyGroups
 from attneval.matching.mismatches import Mismatches
 from attneval.matching.phrases import ScoredPhrases
+from attneval.matching.word_parts import cut_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,9 @@ def score_absent(
     words = Words.from_texts(truth.text)
     nothing = np.zeros(0, np.int64)
     row = np.full(len(truth.text), ABSENT, np.int64)
-    alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [])
+    parts = cut_words(truth, words)
+    words = words.with_parts(parts)
+    alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [], parts)
     phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
     sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing, np.zeros(0))
     statistics: dict[tuple[int, str], Statistics] = {}

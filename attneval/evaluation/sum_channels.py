@@ -9,6 +9,7 @@ import numpy as np
 
 from attneval.arrays.ragged import ranges
 from attneval.errors import MetricError, first_of
+from attneval.evaluation.channel_passes import columns_in_passes, sum_in_passes
 from attneval.evaluation.direction_items import direction_items
 from attneval.evaluation.sum_items import constant_columns, item_chunks
 from attneval.evaluation.weight_reader import WeightReader
@@ -62,12 +63,21 @@ def sum_channels(
         MetricError: A metric takes more than the sums of one channel.
     """
     specs, floors = needed_columns(names)
+    over = {name: specs[name].over for name in floors}
     images, channels = len(captions.truth.image_id), len(captions.export.channel)
     items = direction_items(direction, captions, phrases, sets, protocol)
     even = constant_columns(items, specs, protocol, center=None)
     spatial = SPATIAL in names and direction == "t2i" and captions.export.regions.grid_shape is not None
+    weights = WeightReader(captions, items, maps, direction, protocol)
+    fast = columns_in_passes(weights, specs, protocol)
+    summed: Table = {}
+    if fast:
+        counts = _counts(items, protocol)
+        summed = sum_in_passes(weights, fast, counts, protocol, channels=channels, images=images)
+        specs = {name: spec for name, spec in specs.items() if name not in fast}
     rows: list[Table] = []
-    for channel in range(channels):
+    # What is the same for all channels needs one.
+    for channel in range(channels if specs or spatial else 1):
         if captions.defined is not None:
             items = direction_items(direction, captions, phrases, sets, protocol, channel=channel)
         weights = WeightReader(captions, items, maps, direction, protocol)
@@ -75,15 +85,13 @@ def sum_channels(
         table = _scored(items, weights, protocol, specs, channel=channel, spatial=spatial)
         full = {name: table[name] * counts[spec.over] for name, spec in specs.items()}
         full |= {name: table[name] * counts[ITEMS] for name in (SPATIAL, SPATIAL_N) if spatial}
-        shared = counts | {
-            floor_column(UNIFORM, name): even[name][items.own] * counts[specs[name].over] for name in floors
-        }
+        shared = counts | {floor_column(UNIFORM, name): even[name][items.own] * counts[over[name]] for name in floors}
         # What is the same for all channels is kept once.
         full |= shared if not rows or captions.defined is not None else {}
         rows.append(
             {name: np.asarray(np.bincount(items.image, values, images), np.float64) for name, values in full.items()}
         )
-    summed = {name: np.array([row[name] for row in rows if name in row]) for name in rows[0]}
+    summed |= {name: np.array([row[name] for row in rows if name in row]) for name in rows[0]}
     return summed | _image_mass(captions, phrases, sets, protocol, images) if direction == "t2i" else summed
 
 
@@ -141,7 +149,7 @@ def _scored(
     alone = Hits(nothing, np.zeros(len(items.own), np.int64), items.sets["relevant"], items.own)
     table = {n: spec.values(alone) if spec.of_set_alone else np.zeros(len(items.own)) for n, spec in specs.items()}
     table |= {name: np.zeros(len(items.own)) for name in (SPATIAL, SPATIAL_N)}
-    for chunk in item_chunks(items, items.ranked):
+    for chunk in item_chunks(items, items.ranked) if specs or spatial else ():
         rows = Rows.rank(normalised(weights.read(chunk, channel), protocol.normalize), protocol.rule)
         place = np.arange(len(chunk))
         hits = {kind: Hits(rows, place, items.sets[kind], items.own[chunk]) for kind in items.sets}

@@ -281,5 +281,9 @@ class Source(Reader, Protocol):
     def image_ids(self) -> list[str]:
         """All annotated images."""
 
+    @property
+    def changed_ns(self) -> int:
+        """When a file that `state` looked at last changed, in nanoseconds; 0 where the state is that of content."""
+
     def state(self, image_ids: Sequence[str]) -> str | None:
         """What changes when the annotations of these images do, without reading them; None if that is not known."""

@@ -77,6 +77,11 @@ class Entities:
         self._shift = np.array(EDGE_SHIFT[edges])
         self._known: frozenset[str] | None = None
 
+    @property
+    def changed_ns(self) -> int:
+        """See `Source`."""
+        return self._files.changed_ns
+
     def image_ids(self) -> list[str]:
         """All annotated images."""
         return self._files.image_ids()

@@ -100,6 +100,11 @@ class ClassedSource:
         """The name of the format."""
         return self._source.format
 
+    @property
+    def changed_ns(self) -> int:
+        """See `Source`."""
+        return self._source.changed_ns
+
     def image_ids(self) -> list[str]:
         """All annotated images."""
         return self._source.image_ids()

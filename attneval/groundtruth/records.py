@@ -153,6 +153,11 @@ class RecordSource:
         self._reading = reading
         self._ids = dict.fromkeys(records.image_ids())
 
+    @property
+    def changed_ns(self) -> int:
+        """See `Source`: the state is that of the content."""
+        return 0
+
     def image_ids(self) -> list[str]:
         """All annotated images."""
         return list(self._ids)

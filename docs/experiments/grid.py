@@ -62,7 +62,7 @@ def runs_of(grid: dict[str, Any]) -> Iterator[Run]:
 
 
 def is_flat(rsums: Sequence[float]) -> bool:
-    """Tell whether the sum of recalls has stopped rising: the last three epochs gained at most 1 % over those before.
+    """Decide that the sum of recalls has stopped rising: the last three epochs gained at most 1 % over those before.
 
     Args:
         rsums: The sum of recalls on dev after each epoch.
@@ -72,7 +72,7 @@ def is_flat(rsums: Sequence[float]) -> bool:
 
 
 def training_record(part: str, arguments: list[str], log: Path) -> dict[str, Any]:
-    """What a record keeps of a training: its choices and every epoch."""
+    """The part of a record that is about a training: its choices and every epoch."""
     events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     start = events[0]
     epochs = [event for event in events if event["event"] == "epoch"]
@@ -92,7 +92,7 @@ def training_record(part: str, arguments: list[str], log: Path) -> dict[str, Any
 
 
 def result_record(result: dict[str, Any]) -> dict[str, Any]:
-    """What a record keeps of a result: the metrics, and their floors."""
+    """The part of a record that is about a result: the metrics, and their floors."""
     return {
         "test": {name: metric["value"] for name, metric in result["metrics"].items()},
         "floors": {

@@ -96,6 +96,8 @@ def test_a_grid_of_patches(tmp_path: Path) -> None:
     chosen = samples()
     longest = max(len(own.tokens) for own in chosen)
     grid = torch.rand(len(chosen), longest, 3, 4, generator=torch.Generator().manual_seed(0))
+    for row, own in enumerate(chosen):
+        grid[row, len(own.tokens) :] = 0
     words = np.array([own.tokens + [""] * (longest - len(own.tokens)) for own in chosen])
     ids = np.array([own.caption_id for own in chosen])
     np.savez(tmp_path / "grid.npz", attn=grid.numpy(), words=words, caption_ids=ids)

@@ -24,6 +24,8 @@ MEANINGS = {
     "mass": "attended is the smallest set that holds mass m",
 }
 HEIGHT = 270
+LINE = {"fill": "none", "stroke": "#5b5850", "stroke_width": 2, "vector_effect": "non-scaling-stroke"}
+"""How a line is drawn where styles are blocked."""
 CANVAS = {"viewBox": "0 0 1000 1000", "preserveAspectRatio": "none", "width": "100%", "height": HEIGHT}
 
 
@@ -61,13 +63,14 @@ def curve_chart(curve: CurveView) -> Markup:
     x = [1000 * axis.place(value) for value in curve.parameter]
 
     def line(values: tuple[float, ...], class_: str) -> Markup:
-        return tag("path", d=path([(a, 1000 * (1 - v)) for a, v in zip(x, values, strict=True)]), class_=class_)
+        points = [(a, 1000 * (1 - v)) for a, v in zip(x, values, strict=True)]
+        return tag("path", d=path(points), class_=class_, **LINE)
 
     lines = [line(curve.recall, "recall"), line(curve.precision, "precision"), line(curve.f1, "f1")]
     if curve.low and curve.high:
         upper = [(a, 1000 * (1 - v)) for a, v in zip(x, curve.high, strict=True)]
         lower = [(a, 1000 * (1 - v)) for a, v in zip(x, curve.low, strict=True)]
-        lines.insert(0, tag("path", d=path(upper + lower[::-1], closed=True), class_="f1-band"))
+        lines.insert(0, tag("path", d=path(upper + lower[::-1], closed=True), class_="f1-band", opacity=0.16))
     parts = [_frame(), _percents()]
     parts += [tag("text", _short(v), x=percent(axis.place(v)), y=HEIGHT + 16, class_="mid") for v in axis.ticks()]
     if curve.floor is not None:
@@ -113,7 +116,8 @@ def _line_labels(curve: CurveView, axis: Axis, best: float) -> list[Markup]:
 
 def pr_chart(curve: CurveView) -> Markup:
     """Precision over recall, with floors as crosses."""
-    line = tag("path", d=path([(1000 * r, 1000 * (1 - p)) for r, p in zip(curve.recall, curve.precision, strict=True)]))
+    points = [(1000 * r, 1000 * (1 - p)) for r, p in zip(curve.recall, curve.precision, strict=True)]
+    line = tag("path", d=path(points), **LINE)
     parts = [_frame(), _percents()]
     parts += [tag("text", f"{100 * at:.0f}", x=percent(at), y=HEIGHT + 16, class_="mid") for at in QUARTERS]
     parts.append(tag("svg", tag("g", line, class_="pr"), **CANVAS))

@@ -39,7 +39,7 @@ class Change:
         p: Two-sided.
         p_holm: After adjustment, None where the metric is not in the family.
         counts: Images won, tied and lost.
-        state: `above`, `at` or `below`: significantly better, neither, significantly worse.
+        state: `above`, `at` or `below`: significantly better, neither, significantly worse; `none` outside the family.
     """
 
     metric: str
@@ -149,7 +149,7 @@ def _change(metric: str, line: dict[str, Any], name: str, alpha: float) -> Chang
         p=number(difference["p"], "p", style="p") or Number(None),
         p_holm=number(holm, "p_holm", style="p"),
         counts=None if None in told else (told[0], told[1], told[2]),  # type: ignore[arg-type]  # none is None
-        state=("above" if better else "below") if significant else "at",
+        state="none" if holm is None else ("above" if better else "below") if significant else "at",
     )
 
 

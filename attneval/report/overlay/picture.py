@@ -29,7 +29,7 @@ def drawn(scene: Scene) -> Markup:
     """The overlay of a scene, to lie on its photograph."""
     parts = [_map(scene), *attended(scene)]
     if scene.shapes is not None:
-        parts += [tag("g", *annotated(scene), class_=class_) for class_ in ("an-case", "an")]
+        parts += [tag("g", *annotated(scene), class_=class_, stroke="#fff") for class_ in ("an-case", "an")]
     return Markup("").join(parts)
 
 

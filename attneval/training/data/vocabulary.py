@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.errors import DataError, first_of
+from attneval.storage.json_text import parse_json
 from attneval.storage.read_files import read_bytes
 from attneval.storage.whole_files import write_text
 from attneval.training.data.tokens import word_tokenize
@@ -78,10 +79,7 @@ class Vocabulary:
         Raises:
             DataError: It is no such file, or its two tables disagree.
         """
-        try:
-            content: Any = json.loads(read_bytes(path))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: is not JSON: {error}") from error
+        content = parse_json(read_bytes(path), str(path))
         if not isinstance(content, dict) or not isinstance(content.get("word2idx"), dict):
             raise DataError(f"{path}: has no word2idx", hint="a vocabulary holds word2idx, idx2word and idx")
         index: dict[str, Any] = content["word2idx"]

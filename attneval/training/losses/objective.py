@@ -113,7 +113,7 @@ class AttentionObjective:
         return torch.stack([self.weights[name] * term for name, term in losses.terms.items()]).sum()
 
     def observe(self, losses: AttentionLosses) -> dict[str, float]:
-        """How peaked attention is and what the hinges are given, by name; of two directions, `NAME_i2t` is the other.
+        """Describe how peaked attention is and what the hinges are given; of two directions, `NAME_i2t` is the other.
 
         See `attneval.training.losses.observations`.
         """

@@ -9,6 +9,7 @@ import torch
 from training.toy import small_captions, small_images, small_model
 
 from attneval.training.data.batches import ImageBatch
+from attneval.training.losses import sparse_matching
 from attneval.training.losses.matching import matching_loss
 from attneval.training.losses.sparse_matching import batch_matching_loss
 from attneval.training.models.attention import Pairs
@@ -32,8 +33,12 @@ def encoded(model: MatchingModel, count: int = 8) -> tuple[Fragments, Fragments]
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("negatives", ["hardest", "all"])
-@pytest.mark.parametrize("training", [True, False])
-def test_value_and_gradient(name: str, negatives: Negatives, training: bool) -> None:
+@pytest.mark.parametrize(("training", "pairs_at_a_time"), [(True, 256), (False, 24), (True, 1)])
+def test_value_and_gradient(
+    name: str, negatives: Negatives, training: bool, pairs_at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many captions of the eight are compared at a time: all, three, or one."""
+    monkeypatch.setattr(sparse_matching, "PAIRS_AT_A_TIME", pairs_at_a_time)
     images = torch.tensor([0, 1, 2, 2, 3, 4, 5, 6])
     found, expected = (small_model(name, embed_dim=8).train(training).double() for _ in range(2))
 
@@ -45,7 +50,7 @@ def test_value_and_gradient(name: str, negatives: Negatives, training: bool) -> 
     whole = matching_loss(expected.similarity(pairs, expected.attend(pairs)), images, margin=0.3, negatives=negatives)
     torch.autograd.backward(whole)
     assert whole.item() > 0
-    assert loss.item() == whole.item()
+    assert loss.item() == pytest.approx(whole.item(), rel=1e-12)
     for (key, one), (_, other) in zip(found.named_parameters(), expected.named_parameters(), strict=True):
         assert (one.grad is None) is (other.grad is None), key
         if one.grad is not None and other.grad is not None:
