@@ -1,13 +1,16 @@
-"""The prose of the package: first lines of docstrings, words that are no names, shapes of arrays, words that stand nowhere."""
+"""The prose of the package: first lines of docstrings, names, shapes of arrays, words that stand nowhere."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "attneval"
@@ -15,10 +18,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 QUESTIONS = {"What", "Whether", "Which", "How", "Who", "Whose", "Why", "Where", "When"}
 """Words that begin a clause, where a noun phrase or an imperative belongs."""
-NO_NAMES = {"own", "theirs", "strange", "odd", "told", "flaw", "judged", "mention", "topic"}
+NO_NAMES = {"own", "theirs", "strange", "told", "flaw", "judged", "mention", "topic"}
 """Possessives and moods, and words that have a term of the glossary: none of them is part of a name."""
 ARRAYS = re.compile(r"\b(NDArray|Tensor)\b")
-SHAPE = re.compile(r"\[[^\]\[]*(?:,|[A-Za-z]|\.\.)[^\]\[]*\]|\bany shape\b|\b[Ss]calars?\b|\b(?:see|as in|as for) `\w+`")
+SHAPE = re.compile(
+    r"\[[^\]\[]*(?:,|[A-Za-z]|\.\.)[^\]\[]*\]|\bany shape\b|\b[Ss]calars?\b|\b(?:see|as in|as for) `\w+`"
+)
 
 
 def parsed(path: Path) -> ast.Module:

@@ -113,31 +113,31 @@ def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block
     table = examine_items(captions, phrases, items, weights, protocol)
     kept = np.flatnonzero(counted(items.given, protocol, items.undefined))
     weight = {row: np.zeros(0) for row in kept.tolist()}
-    ap, pointing = np.full(len(items.own), np.nan), np.full(len(items.own), np.nan)
+    ap, pointing = np.full(len(items.target), np.nan), np.full(len(items.target), np.nan)
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
         weight |= dict(zip(chunk.tolist(), rows.weight, strict=True))
         place = np.arange(len(chunk))
-        judged = Hits(rows, place, items.sets["relevant"], items.own[chunk])
-        reached = judged.relevant > 0
-        ap[chunk[reached]] = (judged.precision_at_hits() / np.maximum(judged.relevant, 1))[reached]
-        peak = Hits(rows, place, items.sets["pointing"], items.own[chunk], items.pixels)
+        of_items = Hits(rows, place, items.sets["relevant"], items.target[chunk])
+        reached = of_items.relevant > 0
+        ap[chunk[reached]] = (of_items.precision_at_hits() / np.maximum(of_items.relevant, 1))[reached]
+        peak = Hits(rows, place, items.sets["pointing"], items.target[chunk], items.pixels)
         pointing[chunk[reached]] = peak.top()[reached]
     phrase = items.phrase[kept]
     spans = np.stack(
         (truth.span[truth.span_offset[phrase], 0], truth.span[truth.span_offset[phrase + 1] - 1, 1]), axis=1
     )
-    own = items.own[kept].tolist()
+    targets = items.target[kept].tolist()
     # Only what is scored is drawn: boxes, unless masks take their place.
-    masks = mask_pictures(truth, own) if getattr(protocol, "geometry", "box") == "mask" else {}
+    masks = mask_pictures(truth, targets) if getattr(protocol, "geometry", "box") == "mask" else {}
     return Pictures(
         table=table,
         image_size=truth.image_size,
         grid=_grids(export, block.images, captions.regions.count),
         phrase=spans,
         weight=[weight[row] for row in kept.tolist()],
-        shapes=[truth.box[truth.box_offset[entity] : truth.box_offset[entity + 1]] for entity in own],
-        mask=[masks.get(entity) for entity in own],
+        shapes=[truth.box[truth.box_offset[entity] : truth.box_offset[entity + 1]] for entity in targets],
+        mask=[masks.get(entity) for entity in targets],
         ap=ap[kept],
         pointing=pointing[kept],
     )

@@ -1,4 +1,4 @@
-"""Where the files of a Flickr30k Entities release are: two folders, in a directory or in a zip file."""
+"""The files of a Flickr30k Entities release: two folders, in a directory or in a zip file."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ class Words:
         stop = np.flatnonzero(ends)[kept] + 1
         caption_offset = np.searchsorted(start, text.offset)
         words_of = np.diff(caption_offset)
-        own = np.repeat(text.offset[:-1], words_of)
-        span = np.stack((start - own, stop - own), axis=1)
+        base = np.repeat(text.offset[:-1], words_of)
+        span = np.stack((start - base, stop - base), axis=1)
         bound = offsets_of(starts)[text.offset]
         place = kept - np.repeat(bound[:-1], words_of)
         return cls(caption_offset, span, stream, before[text.offset], stream_word, place, np.diff(bound))
@@ -175,15 +175,15 @@ class _Matcher:
 
         A caption without letters is a beginning of those alone that have none either.
         """
-        own = np.diff(self.bound)
+        letters = np.diff(self.bound)
         # The last entry stands for no caption at all, of which nothing is a beginning.
-        theirs = np.append(np.diff(self.words.stream_offset), -1)[claimed]
-        fits = (own <= theirs) & ((own > 0) | (theirs == 0))
+        most = np.append(np.diff(self.words.stream_offset), -1)[claimed]
+        fits = (letters <= most) & ((letters > 0) | (most == 0))
         fits[self.row[self.tokens.unknown]] = False
-        length = np.where(fits, own, 0)
+        length = np.where(fits, letters, 0)
         mine = self.stream[ranges(self.bound[:-1], length)]
         other = self.words.stream[ranges(self.words.stream_offset[claimed], length)]
-        differs = np.bincount(np.repeat(np.arange(len(own)), length), mine != other, len(own)) > 0
+        differs = np.bincount(np.repeat(np.arange(len(letters)), length), mine != other, len(letters)) > 0
         return np.asarray(fits & ~differs)
 
     def search(self, row: int, captions: list[int]) -> int | None:
@@ -217,10 +217,10 @@ class _Matcher:
         mine = self.stream[self.bound[row] : self.bound[row + 1]]
         known = {t: text_of(mine[self.start[t] : self.stop[t]]) for t in range(first, last)}
         begin = int(self.words.stream_offset[caption])
-        own = slice(*self.words.caption_offset[caption : caption + 2].tolist())
+        among = slice(*self.words.caption_offset[caption : caption + 2].tolist())
         gaps = Gaps(
-            word=(self.words.stream_word[begin : begin + len(text)] - own.start).tolist(),
-            place=self.words.place[own].tolist(),
+            word=(self.words.stream_word[begin : begin + len(text)] - among.start).tolist(),
+            place=self.words.place[among].tolist(),
             count=int(self.words.count[caption]),
         )
         place: dict[int, tuple[int, int]] = {}
@@ -254,14 +254,14 @@ class _Matcher:
         self, caption: NDArray[np.int64], of_caption: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The tokens that cover each word, once every caption has been matched."""
-        theirs = caption[self.row]
+        meant = caption[self.row]
         # Punctuation has no part of the stream, but stands at a place in it: within a word, it belongs to that word.
-        length = np.append(np.diff(self.words.stream_offset), 0)[theirs]
+        length = np.append(np.diff(self.words.stream_offset), 0)[meant]
         within = (self.start > 0) & (self.start < length) & (self.tokens.span[:, 1] > self.tokens.span[:, 0])
-        used = (theirs != ABSENT) & ((self.stop > self.start) | within)
-        used &= np.append(of_caption, ABSENT)[theirs] == self.row
+        used = (meant != ABSENT) & ((self.stop > self.start) | within)
+        used &= np.append(of_caption, ABSENT)[meant] == self.row
         token = np.flatnonzero(used)
-        base = self.words.stream_offset[theirs[token]]
+        base = self.words.stream_offset[meant[token]]
         first = self.words.stream_word[base + self.start[token]]
         # Between two words it is none, since the next word is one further than the last.
         count = self.words.stream_word[base + self.stop[token] - 1] - first + 1

@@ -1,4 +1,4 @@
-"""Which channel is asked for: one by its name, the mean of a layer, the mean of all, or the best on half the images."""
+"""The channel that is asked for: by its name, the mean of a layer, of all, or of the best on half the images."""
 
 from __future__ import annotations
 

@@ -48,9 +48,9 @@ def maps_of(
                 continue
             # One of them is to blame: each is tried alone.
             for caption in batch:
-                alone, own = maps_of(adapter, replace(pair, captions=(caption,)), image, 1)
+                alone, of_caption = maps_of(adapter, replace(pair, captions=(caption,)), image, 1)
                 made += alone
-                wrong += own
+                wrong += of_caption
     return made, wrong
 
 
@@ -76,10 +76,10 @@ def add_to(
     """
     width, height = image.size
     if windows:
-        own = [boxes(one.regions, width, height) for _, _, one in maps]
-        out.add_image(pair.image_id, size=image.size, boxes=np.concatenate(own))
+        of_caption = [boxes(one.regions, width, height) for _, _, one in maps]
+        out.add_image(pair.image_id, size=image.size, boxes=np.concatenate(of_caption))
         first = 0
-        for numbered, array in zip(maps, own, strict=True):
+        for numbered, array in zip(maps, of_caption, strict=True):
             write_caption(out, pair.image_id, numbered, window=(first, len(array)))
             first += len(array)
         return

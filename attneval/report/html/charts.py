@@ -98,9 +98,9 @@ def _line_labels(curve: CurveView, axis: Axis, best: float) -> list[Markup]:
     """Names on the lines, each where its line is farthest from the other two."""
 
     def widest(name: str, among: range) -> int:
-        own: tuple[float, ...] = getattr(curve, name)
+        curve_values: tuple[float, ...] = getattr(curve, name)
         rest = [getattr(curve, other) for other in ("precision", "recall", "f1") if other != name]
-        return max(among, key=lambda k: (min(abs(own[k] - other[k]) for other in rest), -k))
+        return max(among, key=lambda k: (min(abs(curve_values[k] - other[k]) for other in rest), -k))
 
     count = len(curve.parameter)
     inner = range(count // 6, max(count * 5 // 6, count // 6 + 1))

@@ -94,10 +94,10 @@ class Source:
         ceiling = self.number(*at, "metrics", "coverage", "value") if name.startswith("r@") else None
         ceiling = ceiling or self.number(*at, "baselines", "oracle", name, "value")
         lift = self._lift(name, at, best, value, (low, high)) if _higher_is_better(name) else None
-        judged = not half and lift is not None and style == "share"
+        compared = not half and lift is not None and style == "share"
         if name in SETS and not self.everything_known:
             # The floor that is mostly the highest is missing.
-            judged = False
+            compared = False
         return Measure(
             name=name,
             title=self.title(name),
@@ -107,8 +107,8 @@ class Source:
             floors=found,
             ceiling=ceiling,
             lift=lift,
-            way=_way(value, best, ceiling) if judged else None,
-            state=state_of(lift) if judged else "none",
+            way=_way(value, best, ceiling) if compared else None,
+            state=state_of(lift) if compared else "none",
             half=half,
             best=best,
         )
@@ -259,10 +259,10 @@ def state_of(lift: Lift | None) -> str:
 def _way(value: Number, floor: Floor | None, ceiling: Number | None) -> Number | None:
     if floor is None or ceiling is None or floor.name == "zero":
         return None
-    low, high, own = floor.value.value or 0.0, ceiling.value or 0.0, value.value or 0.0
+    low, high, model = floor.value.value or 0.0, ceiling.value or 0.0, value.value or 0.0
     if high <= low:
         return None
-    return Number((own - low) / (high - low), value.source, floor.value.source, ceiling.source, style="way")
+    return Number((model - low) / (high - low), value.source, floor.value.source, ceiling.source, style="way")
 
 
 def _lift_places(name: str, at: tuple[str, ...], base: str) -> Iterator[tuple[str, ...]]:

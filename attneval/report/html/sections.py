@@ -233,7 +233,7 @@ def _chances(source: Source) -> dict[tuple[str, int], float]:
     found = {}
     for k in (1, 5, 10):
         found["t2i", k] = min(k / images, 1.0)
-        misses = [math.comb(total - own, k) / math.comb(total, k) if k <= total else 0.0 for own in captions]
+        misses = [math.comb(total - count, k) / math.comb(total, k) if k <= total else 0.0 for count in captions]
         found["i2t", k] = 1 - sum(misses) / images
     return found
 
