@@ -1,4 +1,4 @@
-"""The prose of the package: first lines of docstrings, names, shapes of arrays, words that stand nowhere."""
+"""The prose of the package: first lines of docstrings, words that are no names, shapes of arrays, banned words."""
 
 from __future__ import annotations
 

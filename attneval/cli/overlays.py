@@ -95,8 +95,8 @@ def _check(folder: Path) -> None:
                 f"{folder} holds other files (first: {first_of(foreign)})", hint="name an empty folder, or a new one"
             )
     elif folder.exists() or not folder.parent.is_dir():
-        cause = "it is a file" if folder.exists() else f"there is no directory {folder.parent}"
-        raise DataError(f"{folder} cannot be written: {cause}")
+        reason = "it is a file" if folder.exists() else f"there is no directory {folder.parent}"
+        raise DataError(f"{folder} cannot be written: {reason}")
 
 
 def write_overlays(

@@ -109,7 +109,7 @@ def tabulate_items(
         rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
         of_target = Hits(rows, np.arange(len(chunk)), relevant, items.target[chunk])
         tp = of_target.true_positives
-        scores[chunk] = of_set = set_scores(tp, of_target.attended, own.relevant)
+        scores[chunk] = of_set = set_scores(tp, of_target.attended, of_target.relevant)
         precision, recall, _ = of_set.T
         first = rows.weight.argmax(axis=1)
         top[chunk] = np.stack((first, rows.weight[np.arange(len(chunk)), first]), axis=1)

@@ -182,6 +182,7 @@ def with_channel(result: Result, text: str) -> Result:
         )
     return replace(
         result,
+        name=f"{result.name} {text}".strip(),
         scores=scores,
         channels={},
         channel=text,

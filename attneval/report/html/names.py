@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SETS = ("precision", "recall", "f1", "micro_precision", "micro_recall", "micro_f1")
-"""Metrics of attended sets: what even attention scores in them was not told rightly by results of version 1."""
+"""Metrics of attended sets: what even attention scores in them is missing in early results."""
 LETTERS = {"uniform": "u", "center": "c", "shuffled": "s"}
 GROUP_FLOORS = {"f1": "uniform", "ap": "uniform", "pointing": "center"}
 """What groups of items are held against; other things in the image are of other groups."""

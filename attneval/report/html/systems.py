@@ -39,7 +39,7 @@ class Change:
         p: Two-sided.
         p_holm: After adjustment, None where the metric is not in the family.
         counts: Images won, tied and lost.
-        state: `above`, `at` or `below`: significantly better, neither, significantly worse.
+        state: `above`, `at` or `below`: significantly better, neither, significantly worse; `none` outside the family.
     """
 
     metric: str
@@ -92,18 +92,14 @@ def systems(comparison: dict[str, Any]) -> Systems:
         drawn = (_change(metric, line, name, float(comparison["alpha"])) for metric, line in metrics.items())
         changes.append(tuple(change for change in drawn if change is not None))
     ends = [
-        abs(n.value or 0.0)
-        for of_system in changes
-        for c in of_system
-        for n in (c.value, c.low, c.high)
-        if n is not None
+        abs(n.value or 0.0) for listed in changes for c in listed for n in (c.value, c.low, c.high) if n is not None
     ]
     return Systems(
         names=tuple((letters[name], name) for name in names),
         columns=tuple(short_title(metric) for metric in metrics),
         rows=rows,
         sentences=tuple(
-            _sentence(letters[name], name, of_system) for name, of_system in zip(names[1:], changes, strict=True)
+            _sentence(letters[name], name, listed) for name, listed in zip(names[1:], changes, strict=True)
         ),
         changes=tuple(changes),
         limit=max(-(-max(ends, default=0.1) // 0.1) * 0.1, 0.1),
@@ -157,7 +153,7 @@ def _change(metric: str, line: dict[str, Any], name: str, alpha: float) -> Chang
         p=number(difference["p"], "p", style="p") or Number(None),
         p_holm=number(holm, "p_holm", style="p"),
         counts=None if None in numbers else (numbers[0], numbers[1], numbers[2]),  # type: ignore[arg-type]  # none is None
-        state=("above" if better else "below") if significant else "at",
+        state="none" if holm is None else ("above" if better else "below") if significant else "at",
     )
 
 

@@ -104,7 +104,7 @@ def _sentence(compared: list[Measure], f1: str) -> Sentence:
         return ("This result has no floors with intervals to hold its numbers against.",)
     above = [m for m in compared if m.state == "above"]
     first = "Yes. " if len(above) == len(compared) else "Partly. " if above else "No. "
-    count = Number(len(above), "page:above", style="count"), Number(len(compared), "page:judged", style="count")
+    count = Number(len(above), "page:above", style="count"), Number(len(compared), "page:compared", style="count")
     parts: list[str | Number | Strong] = [first, count[0], " of ", count[1], " metrics lie above every floor. "]
     rest = [m for m in compared if m.state != "above"]
     headline = next((m for m in rest if m.name == f1), None)
@@ -144,8 +144,8 @@ def _notes(
         _focus(source),
         _unreachable(source),
     ]
-    remarks = [note for note in possible if note is not None]
-    return [*remarks[: max(NOTES - len(always), 0)], *always]
+    qualifying = [note for note in possible if note is not None]
+    return [*qualifying[: max(NOTES - len(always), 0)], *always]
 
 
 def _order_against_set(source: Source, compared: dict[str, Measure], curve: CurveView | None) -> Sentence | None:

@@ -69,7 +69,7 @@ def annotated(scene: Scene) -> list[Markup]:
     """The annotated shapes: the outline of masks, or boxes."""
     if scene.mask is not None:
         return [tag("path", d=lines(scene.annotated))]
-    return [] if scene.shapes is None else [_rect(box_) for box_ in scene.shapes]
+    return [] if scene.shapes is None else [_rect(box) for box in scene.shapes]
 
 
 def lines(segments: list[Segment]) -> str:

@@ -264,7 +264,7 @@ def pool(values: Tensor, mask: Tensor, pooling: Pooling, temperature: float) -> 
 
 
 def l2norm(vectors: Tensor, axis: int = -1, scale: float = 1.0) -> Tensor:
-    """Bring vectors [..., D] to the length `scale` over `axis`; zero ones stay zero, with a finite gradient."""
+    """Bring vectors [..., D] to the length `scale` over `axis`; zero vectors stay zero, with finite gradients."""
     # This form is several times faster on a CPU than vector_norm and a division, forwards and backwards. The clamp
     # keeps the gradient of the root finite at zero.
     length = vectors.square().sum(axis, keepdim=True).clamp_min(EPS**2).sqrt()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def to_options(config: TrainConfig) -> Namespace:
-    """The originals' options for a run of ours."""
+    """The originals' options for a run."""
     model = config.model
     family, _, variant = model.name.partition("-")
     return Namespace(
