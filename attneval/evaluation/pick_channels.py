@@ -56,10 +56,10 @@ def pick_channels(text: str, manifest: Manifest, protocol: Protocol, options: Op
             hint="export the maps of layers and heads one by one",
         )
     looking = replace(options, half=EVEN, resamples=0, items=False, channel_metrics=(RANKED_BY,))
-    found = score_files(manifest, protocol, looking)
-    if found.channel_sums is None:
+    scored = score_files(manifest, protocol, looking)
+    if scored.channel_sums is None:
         raise NothingToScoreError(f"no channel of {export.path} was scored", hint="pass annotations with --gt")
-    choice = chosen_by_rank(text, found.channel_sums.table, protocol.directions[0])
+    choice = chosen_by_rank(text, scored.channel_sums.table, protocol.directions[0])
     if top > len(export.channel):
         note = Note(f"{choice.note}; there are no more than {len(export.channel)} channels")
         return replace(choice, note=note)

@@ -125,13 +125,13 @@ def needed_columns(names: Sequence[str]) -> tuple[dict[str, Column], list[str]]:
     probe = dict.fromkeys((*known, *floors, *POPULATIONS, REACHED, SPATIAL, SPATIAL_N), np.ones(()))
     used: dict[str, None] = {}
     for name in names:
-        found = columns_used(metric_named(name), probe)
-        if found is None:
+        needed = columns_used(metric_named(name), probe)
+        if needed is None:
             able = [metric.name for metric in metrics(*ATTENTION) if columns_used(metric, probe)]
             raise MetricError(
                 f"{name} is not measured of single channels", hint=f"use {first_of(able, show=len(able))}"
             )
-        used |= dict.fromkeys(sorted(found))
+        used |= dict.fromkeys(sorted(needed))
     below = [floors[name] for name in used if name in floors]
     return {name: known[name] for name in (*used, *below) if name in known}, below
 

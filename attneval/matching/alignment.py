@@ -133,13 +133,13 @@ def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], inde
         candidates = range(*truth.caption_offset[image[row] : image[row] + 2].tolist())
         # What the index claims is tried first, then captions that no other export row has.
         order = sorted(candidates, key=lambda c: (c != claimed[row], c in taken))
-        found = matcher.search(row, order)
-        if found is None:
+        meant = matcher.search(row, order)
+        if meant is None:
             unaligned.append(row)
             continue
-        caption[row] = found
-        taken.add(found)
-        if claimed[row] != found and index[row] >= 0:
+        caption[row] = meant
+        taken.add(meant)
+        if claimed[row] != meant and index[row] >= 0:
             disagreeing.append(row)
     of_caption = np.full(len(truth.text), ABSENT, np.int64)
     # Should two rows be the same caption, the first one counts.
@@ -197,9 +197,9 @@ class _Matcher:
             return next((caption for caption in captions if not texts[caption]), None)
         whole = (caption for caption in captions if texts[caption] == mine)
         beginning = (caption for caption in captions if texts[caption].startswith(mine))
-        found = next(itertools.chain(whole, beginning), None)
-        if found is not None:
-            return found
+        first = next(itertools.chain(whole, beginning), None)
+        if first is not None:
+            return first
         for caption in captions:
             position = mine.find(texts[caption]) if texts[caption] else -1
             if position >= 0:

@@ -53,8 +53,8 @@ def heads_lines(ranking: HeadRanking) -> Lines:
             *_halves(head.chosen, head.reported),
             head.optimism,
         )
-        found = (head.metrics.get(name) for name in others)
-        values = (None if measured is None else measured.value for measured in found)
+        measured_others = (head.metrics.get(name) for name in others)
+        values = (None if measured is None else measured.value for measured in measured_others)
         rows.append((ranking.result.name, rank, *leading, *values, head.image_mass))
     if ranking.system is not None:
         even, odd = _of_system(ranking)
@@ -186,10 +186,10 @@ def _map(ranking: HeadRanking, digits: int) -> str:
     return "\n".join([*lines, shades, f"{best}: the best on the even half, in their order", ""])
 
 
-def _mark(found: tuple[int, Head] | None, low: float, high: float) -> str:
-    if found is None:
+def _mark(ranked: tuple[int, Head] | None, low: float, high: float) -> str:
+    if ranked is None:
         return " "
-    rank, head = found
+    rank, head = ranked
     if rank < SHOWN:
         return RANKS[rank]
     value = head.reported.value

@@ -194,8 +194,8 @@ def place_of(name: str) -> tuple[int, int]:
     """Read layer and head out of a channel's name, -1 where it does not say: `L3H5`, `L3`, `H5`."""
     import re
 
-    found = re.fullmatch(r"(?:L(\d{1,9}))?(?:H(\d{1,9}))?", name)
-    layer, head = found.groups() if found else (None, None)
+    parts_of_name = re.fullmatch(r"(?:L(\d{1,9}))?(?:H(\d{1,9}))?", name)
+    layer, head = parts_of_name.groups() if parts_of_name else (None, None)
     return (-1 if layer is None else int(layer), -1 if head is None else int(head))
 
 

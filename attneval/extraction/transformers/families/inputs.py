@@ -125,12 +125,12 @@ def longest_text(model: Any) -> int | None:
 
 def projecting_modules(model: nn.Module) -> dict[int, nn.Module]:
     """Find the modules with a query, a key and a value projection of a BERT-like encoder, in their order."""
-    found = [
+    projecting = [
         module
         for module in model.modules()
         if all(isinstance(getattr(module, name, None), torch.nn.Linear) for name in ("query", "key", "value"))
     ]
-    return dict(enumerate(found))
+    return dict(enumerate(projecting))
 
 
 def rows_of(tokens: Sequence[Tokens], shift: int = 0) -> Tensor:
