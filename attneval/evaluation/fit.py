@@ -48,7 +48,7 @@ SIGNED = "softmax"
 
 @dataclass(frozen=True)
 class Fit:
-    """What an export is beside annotations.
+    """The comparison of an export with annotations.
 
     Attributes:
         problems: What keeps it from being scored.

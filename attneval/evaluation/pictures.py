@@ -113,21 +113,21 @@ def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block
     table = examine_items(captions, phrases, items, weights, protocol)
     kept = np.flatnonzero(counted(items.given, protocol, items.undefined))
     weight = {row: np.zeros(0) for row in kept.tolist()}
-    ap, pointing = np.full(len(items.own), np.nan), np.full(len(items.own), np.nan)
+    ap, pointing = np.full(len(items.target), np.nan), np.full(len(items.target), np.nan)
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
         weight |= dict(zip(chunk.tolist(), rows.weight, strict=True))
         place = np.arange(len(chunk))
-        hits = Hits(rows, place, items.sets["relevant"], items.own[chunk])
+        hits = Hits(rows, place, items.sets["relevant"], items.target[chunk])
         reached = hits.relevant > 0
         ap[chunk[reached]] = (hits.precision_at_hits() / np.maximum(hits.relevant, 1))[reached]
-        peak = Hits(rows, place, items.sets["pointing"], items.own[chunk], items.pixels)
+        peak = Hits(rows, place, items.sets["pointing"], items.target[chunk], items.pixels)
         pointing[chunk[reached]] = peak.top()[reached]
     phrase = items.phrase[kept]
     spans = np.stack(
         (truth.span[truth.span_offset[phrase], 0], truth.span[truth.span_offset[phrase + 1] - 1, 1]), axis=1
     )
-    entities = items.own[kept].tolist()
+    entities = items.target[kept].tolist()
     # Only what is scored is drawn: boxes, unless masks take their place.
     masks = mask_pictures(truth, entities) if getattr(protocol, "geometry", "box") == "mask" else {}
     return Pictures(

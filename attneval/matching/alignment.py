@@ -79,13 +79,13 @@ def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], inde
         candidates = range(*truth.caption_offset[image[row] : image[row] + 2].tolist())
         # What the index claims is tried first, then captions that no other export row has.
         order = sorted(candidates, key=lambda c: (c != claimed[row], c in taken))
-        found = matcher.search(row, order)
-        if found is None:
+        meant = matcher.search(row, order)
+        if meant is None:
             unaligned.append(row)
             continue
-        caption[row] = found
-        taken.add(found)
-        if claimed[row] != found and index[row] >= 0:
+        caption[row] = meant
+        taken.add(meant)
+        if claimed[row] != meant and index[row] >= 0:
             disagreeing.append(row)
     of_caption = np.full(len(truth.text), ABSENT, np.int64)
     # Should two rows be the same caption, the first one counts.
@@ -121,15 +121,15 @@ class _Matcher:
 
         A caption without letters is a beginning of those alone that have none either.
         """
-        own = np.diff(self.bound)
+        letters = np.diff(self.bound)
         # The last entry stands for no caption at all, of which nothing is a beginning.
-        theirs = np.append(np.diff(self.words.stream_offset), -1)[claimed]
-        fits = (own <= theirs) & ((own > 0) | (theirs == 0))
+        most = np.append(np.diff(self.words.stream_offset), -1)[claimed]
+        fits = (letters <= most) & ((letters > 0) | (most == 0))
         fits[self.row[self.tokens.unknown]] = False
-        length = np.where(fits, own, 0)
+        length = np.where(fits, letters, 0)
         mine = self.stream[ranges(self.bound[:-1], length)]
         other = self.words.stream[ranges(self.words.stream_offset[claimed], length)]
-        differs = np.bincount(np.repeat(np.arange(len(own)), length), mine != other, len(own)) > 0
+        differs = np.bincount(np.repeat(np.arange(len(letters)), length), mine != other, len(letters)) > 0
         return np.asarray(fits & ~differs)
 
     def search(self, row: int, captions: list[int]) -> int | None:
@@ -143,9 +143,9 @@ class _Matcher:
             return next((caption for caption in captions if not texts[caption]), None)
         whole = (caption for caption in captions if texts[caption] == mine)
         beginning = (caption for caption in captions if texts[caption].startswith(mine))
-        found = next(itertools.chain(whole, beginning), None)
-        if found is not None:
-            return found
+        first = next(itertools.chain(whole, beginning), None)
+        if first is not None:
+            return first
         for caption in captions:
             position = mine.find(texts[caption]) if texts[caption] else -1
             if position >= 0:
@@ -163,10 +163,10 @@ class _Matcher:
         mine = self.stream[self.bound[row] : self.bound[row + 1]]
         known = {t: text_of(mine[self.start[t] : self.stop[t]]) for t in range(first, last)}
         begin = int(self.words.stream_offset[caption])
-        own = slice(*self.words.caption_offset[caption : caption + 2].tolist())
+        among = slice(*self.words.caption_offset[caption : caption + 2].tolist())
         gaps = Gaps(
-            word=(self.words.stream_word[begin : begin + len(text)] - own.start).tolist(),
-            place=self.words.place[own].tolist(),
+            word=(self.words.stream_word[begin : begin + len(text)] - among.start).tolist(),
+            place=self.words.place[among].tolist(),
             count=int(self.words.count[caption]),
         )
         place: dict[int, tuple[int, int]] = {}
@@ -200,14 +200,14 @@ class _Matcher:
         self, caption: NDArray[np.int64], of_caption: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The tokens that cover each word, once every caption has been matched."""
-        theirs = caption[self.row]
+        meant = caption[self.row]
         # Punctuation has no part of the stream, but stands at a place in it: within a word, it belongs to that word.
-        length = np.append(np.diff(self.words.stream_offset), 0)[theirs]
+        length = np.append(np.diff(self.words.stream_offset), 0)[meant]
         within = (self.start > 0) & (self.start < length) & (self.tokens.span[:, 1] > self.tokens.span[:, 0])
-        used = (theirs != ABSENT) & ((self.stop > self.start) | within)
-        used &= np.append(of_caption, ABSENT)[theirs] == self.row
+        used = (meant != ABSENT) & ((self.stop > self.start) | within)
+        used &= np.append(of_caption, ABSENT)[meant] == self.row
         token = np.flatnonzero(used)
-        base = self.words.stream_offset[theirs[token]]
+        base = self.words.stream_offset[meant[token]]
         first = self.words.stream_word[base + self.start[token]]
         # Between two words it is none, since the next word is one further than the last.
         count = self.words.stream_word[base + self.stop[token] - 1] - first + 1
