@@ -36,7 +36,7 @@ def scored_now(result: Result, channel: str, values: dict[str, Any], *, items: b
 
     if values["gt"] is None:
         raise ConfigError("--attn and --gt go together: maps are scored against what was annotated")
-    options = Options(resamples=0, seed=result.seed, items=items, name=result.name)
+    options = Options(resamples=0, seed=result.seed, items=items, name=f"{result.name} {channel}".strip())
     return score(
         values["attn"],
         values["gt"],

@@ -64,10 +64,12 @@ def gate(result: Path, **values: Any) -> int:
     from attneval.results.result import Result
 
     output = Output(values, "gate", inputs=[result])
-    loaded = of_channel(Result.load(result), values["channel"])
+    loaded = Result.load(result)
     if values["update_baseline"]:
+        # All channels of it, whichever is asked for: the next gate may ask for another.
         return _update(loaded, result, values["baseline"], quiet=output.quiet)
     rules = [*values["min"], *values["max"], *values["max_drop"]]
+    loaded = of_channel(loaded, values["channel"])
     baseline = None
     if values["baseline"] is not None:
         baseline = of_channel(Result.load(values["baseline"]), values["channel"])

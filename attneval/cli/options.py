@@ -292,7 +292,9 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 def _paths(values: dict[str, Any]) -> Iterator[Path]:
     """The files among a command's parameters."""
     for value in values.values():
-        yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path))
+        # Annotations are files of their own kind.
+        listed = getattr(value, "paths", value)
+        yield from (one for one in (listed if isinstance(listed, tuple) else (listed,)) if isinstance(one, Path))
 
 
 def _write(data: bytes, file: IO[bytes]) -> None:

@@ -149,24 +149,27 @@ def emit_result(result: Result, output: Output) -> None:
     """Write a result in the formats asked for, and its items and the sums of its channels beside each JSON file."""
     from attneval.report.delimited import result_lines
     from attneval.report.score import score_page
+    from attneval.results.channel_sums import channels_path
     from attneval.results.notes import COVERAGE, LINT
     from attneval.results.result import items_path
 
     files = output.files("json")
-    beside = list(map(items_path, files))
+    # What is none of this result's is that of the result that was here before.
+    stale = [] if result.items is not None else list(map(items_path, files))
+    stale += [] if result.channel_sums is not None else list(map(channels_path, files))
+    beside = [part for path in files for part in result.beside(path)]
+    if result.items is not None:
+        beside += [(path, result.items.write) for path in map(items_path, files)]
     output.emit(
         {
             "page": lambda: score_page(result, output.digits),
             "values": result.to_dict,
             "lines": lambda: result_lines(result),
         },
-        beside=[] if result.items is None else [(path, result.items.write) for path in beside],
+        beside=beside,
     )
-    for path in beside if result.items is None else ():
-        # They are those of the result that was here before.
+    for path in stale:
         path.unlink(missing_ok=True)
-    for path in files:
-        result.save_channels(path)
     for note in result.notes:
         if note.kind in {COVERAGE, LINT} and not output.quiet:
             tell(f"note: {note}")

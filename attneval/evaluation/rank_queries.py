@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RankedQueries:
-    """What retrieval gave.
+    """The ranks of retrieval, with what is said of them.
 
     Attributes:
         image_id: The images; none where there are no similarities.

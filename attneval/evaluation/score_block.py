@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BlockSums:
-    """What is left of a block.
+    """The sums of a block, and what is said of it.
 
     Attributes:
         image_id: Its images.
@@ -40,9 +40,9 @@ class BlockSums:
         mismatches: What could not be aligned.
         items: Its items one by one, if asked for.
         truth: Its annotations, if an index of them is being made.
-        by_channel: The sums of every channel alone, see `sum_channels`, by direction; empty unless they were asked for.
         regions: The fingerprint of each image's regions, by its id.
         targetless: What its expressions without a target have.
+        by_channel: The sums of every channel alone, see `sum_channels`, by direction; empty unless they were asked for.
         sizes: Widths and heights of images whose size the annotations say and the export does not, by id.
     """
 
@@ -53,9 +53,9 @@ class BlockSums:
     mismatches: Mismatches
     items: ItemTable | None = None
     truth: GroundTruth | None = None
-    by_channel: dict[str, Table] = field(default_factory=dict)
     regions: dict[str, str] = field(default_factory=dict)
     targetless: Targetless = field(default_factory=Targetless)
+    by_channel: dict[str, Table] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -133,8 +133,8 @@ def score_block(
         ),
         table,
         captions.as_read if keep_truth else None,
-        by_channel,
         regions_of_images(captions),
         look_at_targetless(captions, protocol),
+        by_channel,
         {} if export.image_size is not None else sizes_of_images(truth),
     )

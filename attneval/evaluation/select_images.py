@@ -1,4 +1,4 @@
-"""Which images of an export count, and which are missing on either side."""
+"""Selection of the images that count, and of those that are missing on either side."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def cheap_lints(export: AttentionExport, image_size: NDArray[np.int64] | None = 
 
 
 def lint(export: AttentionExport, image_size: NDArray[np.int64] | None = None) -> list[Lint]:
-    """Look at everything that the export alone can tell; see `cheap_lints`."""
+    """Look at everything that the export alone can tell; sizes i8[I, 2] as for `cheap_lints`."""
     return [
         *cheap_lints(export, image_size),
         *lint_regions(export),

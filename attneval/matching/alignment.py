@@ -1,4 +1,4 @@
-"""Which exported tokens make up which annotated words: the one place where tokens become words.
+"""The exported tokens that make up annotated words: the one place where tokens become words.
 
 Both sides are folded to streams of letters and digits (`attneval.matching.folding`). Where the streams of a caption
 agree, a token belongs to the words whose characters it covers, whatever tokeniser made it. They also agree when
@@ -171,7 +171,7 @@ class _Matcher:
         self.stop = before[span[:, 1]] - self.bound[self.row]
 
     def same_beginning(self, claimed: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each export caption is its claimed annotated caption, or a beginning of it.
+        """Tell for each export caption whether it is its claimed annotated caption, or a beginning of it.
 
         A caption without letters is a beginning of those alone that have none either.
         """

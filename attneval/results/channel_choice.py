@@ -182,10 +182,14 @@ def with_channel(result: Result, text: str) -> Result:
         )
     return replace(
         result,
+        name=f"{result.name} {text}".strip(),
         scores=scores,
         channels={},
         channel=text,
         averaged=choice.names,
         channel_sums=None,
+        items=None,
+        items_sha256="",
+        regions={name: result.regions[name] for name in scores.sums.image_id if name in result.regions},
         notes=[choice.note, *(note for note in result.notes if note.kind != MANY_CHANNELS)],
     )

@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from attneval.metrics.spatial import SPATIAL, SPATIAL_N
 from attneval.statistics.image_sums import ImageSums
 from attneval.storage.archive import Archive
 from attneval.storage.npz import write_npz
-from attneval.storage.whole_files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -97,16 +96,15 @@ class ChannelTable:
                 digest.update(np.ascontiguousarray(values, "<f8").tobytes())
         return digest.hexdigest()
 
-    def save(self, path: Path) -> None:
-        """Write the table as an `.npz`, whole or not at all."""
+    def write(self, file: IO[bytes]) -> None:
+        """Write the table as an `.npz` into an open file."""
         members: dict[str, NDArray[Any]] = {"channel": self.channel.astype(np.int32)}
         texts = {"image_id": self.image_id, "channel_name": self.name, "direction": list(self.columns)}
         for name, listed in texts.items():
             members[name], members[f"{name}_offset"] = Strings.from_texts(listed).to_utf8()
         for direction, table in self.columns.items():
             members |= {f"{direction}_{name}": np.asarray(values, np.float64) for name, values in table.items()}
-        with replacing(path) as file:
-            write_npz(file, members)
+        write_npz(file, members)
 
     @classmethod
     def load(cls, path: Path) -> ChannelTable:
@@ -181,7 +179,7 @@ class ChannelTable:
 
 
 def concatenated(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Put columns of different images side by side; one row stands for all channels where another part has several."""
+    """Put columns f8[A, i] of different images side by side; one row stands for all where others have several."""
     channels = max(map(len, parts))
     return np.concatenate([np.broadcast_to(part, (channels, part.shape[1])) for part in parts], axis=1)
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.errors import MetricError, NothingToScoreError, first_of, suggestion
+from attneval.errors import MetricError, NothingToScoreError, ResultError, first_of, suggestion
 from attneval.metrics.registry import ATTENTION, columns_used, find_metric, in_table, metric_named, metrics
 from attneval.metrics.spatial import SPATIAL
-from attneval.results.channel_sums import MASS, MASS_N, ChannelTable, StoredChannels, key_of
+from attneval.results.channel_sums import MASS, MASS_N, TOLERANCE, ChannelTable, StoredChannels, key_of
 from attneval.results.scores import Measured
 from attneval.statistics.bootstrap import percentile_bounds, repeats_in_blocks
 from attneval.statistics.halves import EVEN, ODD, in_half
@@ -154,6 +154,17 @@ def channel_table(result: Result) -> ChannelTable:
         ResultError: The file beside it cannot be read.
     """
     if result.channel_sums is not None:
+        for key, metrics in kept_of_channels(result.channel_sums).items():
+            said = result.channels.get(key)
+            if (
+                said is not None
+                and not said.has_sums
+                and any(_differ(m, metrics.get(n)) for n, m in said.metrics.items())
+            ):
+                raise ResultError(
+                    f"{result.name} says of channel {key} what its sums do not give",
+                    hint="score the export again with -o",
+                )
         return result.channel_sums.table
     direction = result.protocol.directions[0]
     kept = {key: scores for key, scores in result.channels.items() if key.endswith(f"/{direction}") and scores.has_sums}
@@ -168,6 +179,15 @@ def channel_table(result: Result) -> ChannelTable:
     shared = [n for n in first.columns if all(n in scores.sums.columns for scores in kept.values())]
     columns = {name: np.array([scores.sums.columns[name] for scores in kept.values()]) for name in shared}
     return ChannelTable(names, np.array([place_of(name) for name in names]), first.image_id, {direction: columns})
+
+
+def _differ(said: Measured, summed: Measured | None) -> bool:
+    """Tell whether a result says something else than its sums."""
+    if summed is None:
+        return False
+    if said.value is None or summed.value is None:
+        return said.value is not summed.value
+    return said.n != summed.n or abs(said.value - summed.value) > TOLERANCE
 
 
 def place_of(name: str) -> tuple[int, int]:

@@ -38,7 +38,7 @@ IMAGES_AT_A_TIME = 256
 
 
 def inputs(split: Split, images: Sequence[int]) -> Tensor:
-    """What the network sees: f4[n, R, 2 F + 5] of some images."""
+    """Input of the network: f4[n, R, 2 F + 5] of some images."""
     features = np.stack(split.regions.features(split.rows[list(images)])).astype(np.float32)
     places = []
     for row in split.rows[list(images)].tolist():

@@ -197,7 +197,7 @@ def sides(box: Floats, size: NDArray[np.int64]) -> Floats:
 
 def elsewhere(box: Floats, size: NDArray[np.int64]) -> Floats:
     """Boxes of which those of three things in four lie where nothing is."""
-    moved: Floats = np.array(box)
+    moved: Floats = box.copy()
     moved[:, :3] = np.tile(size, 2)[:, None] * (0.0, 0.97, 0.03, 1.0)
     return moved
 

@@ -30,7 +30,7 @@ def boxes(seed: int = 0) -> NDArray[np.float64]:
     low = random.uniform(0, 0.6, (IMAGES, REGIONS, 2))
     high = np.minimum(low + random.uniform(0.1, 0.6, low.shape), 1)
     low[:, 0], high[:, 0] = 0, 1
-    return np.asarray(np.concatenate((low, high), axis=2) * np.tile(SIZE, 2))
+    return np.asarray(np.concatenate((low, high), axis=2) * np.tile(SIZE, 2), np.float64)
 
 
 def exported(path: Path, **given: Any) -> Path:

@@ -8,14 +8,13 @@ that is not, on the same kind of machine and number of threads.
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attneval.errors import AttnevalError, ConfigError, DataError
+from attneval.errors import ConfigError, DataError
 from attneval.training.data.rundata import RunData
 from attneval.training.models.similarity import MatchedMaps, check_images, similarity_matrix
 from attneval.training.models.table import MODELS
@@ -23,6 +22,7 @@ from attneval.training.run.checkpoint import Checkpoint, read_checkpoint, write_
 from attneval.training.run.config import to_dict
 from attneval.training.run.folder import locked
 from attneval.training.run.progress import Progress
+from attneval.training.run.refusals import refuse_non_finite, refuse_other_choices
 from attneval.training.run.retrieval import recall
 from attneval.training.run.runlog import RunLog
 from attneval.training.run.updates import Updater
@@ -188,7 +188,7 @@ class _Trainer:
             negatives = "all" if moment < config.easy_epochs else config.negatives
             logged = bool(config.log_steps) and (progress.steps + 1) % config.log_steps == 0
             losses, seen = self.updater.step(batches[progress.step], negatives, strength, observe=logged)
-            _check_finite(losses, f"epoch {progress.epoch}, step {progress.step}")
+            refuse_non_finite(losses, f"epoch {progress.epoch}, step {progress.step}")
             progress.add(losses, seen)
             progress.seconds += time.perf_counter() - started
             where = {"epoch": progress.epoch, "step": progress.step, "of": len(batches)}
@@ -211,7 +211,7 @@ class _Trainer:
         similarity = similarity_matrix(self.model, data.dev, data.dev_captions, on_progress=on_progress)
         recalls = recall(similarity, data.dev.caption_image)
         scores = {**recalls.named(), **self._attention()}
-        _check_finite(scores, f"epoch {progress.epoch}, validation")
+        refuse_non_finite(scores, f"epoch {progress.epoch}, validation")
         value = scores[self.config.select]
         is_best = value > progress.best
         losses = progress.next_epoch()
@@ -279,7 +279,7 @@ class _Trainer:
         state = checkpoint.progress
         if checkpoint.config is None or state is None:
             raise ConfigError(f"{checkpoint.source}: is no run of attneval that can be continued")
-        self._check_same(checkpoint.config, checkpoint.source)
+        refuse_other_choices(checkpoint.config, self.config, checkpoint.source)
         if state.get("data") != self.data.fingerprint or checkpoint.vocabulary != self.data.vocabulary:
             raise ConfigError(f"{checkpoint.source}: was trained on other data than {self.config.data} holds now")
         self.model.load_state_dicts(checkpoint.states, checkpoint.source)
@@ -295,23 +295,3 @@ class _Trainer:
         if self.progress.epoch and not best.exists():
             raise DataError(f"{best}: is gone, and with it the best epoch of this run", hint="train in another folder")
         return log_bytes
-
-    def _check_same(self, recorded: TrainConfig, source: str) -> None:
-        """Refuse to go on with other choices; a run may be moved, and may be longer than first planned."""
-        old, new = to_dict(recorded), to_dict(self.config)
-        free = ("epochs", "device", "data", "gt", "vocabulary", "bottom_up")
-        changed = [name for name in new if name not in free and old[name] != new[name]]
-        if changed:
-            differences = ", ".join(f"{name} was {old[name]!r}, not {new[name]!r}" for name in changed)
-            raise ConfigError(
-                f"{source}: belongs to a run with other choices: {differences}",
-                hint="choose another folder for this run",
-            )
-
-
-def _check_finite(values: dict[str, float], where: str) -> None:
-    if bad := [name for name, value in values.items() if not math.isfinite(value)]:
-        raise AttnevalError(
-            f"{where}: {', '.join(bad)} is not finite",
-            hint="a smaller learning rate may help; the last checkpoint is intact",
-        )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def to_options(config: TrainConfig) -> Namespace:
-    """The originals' options for a run of ours."""
+    """The originals' options for a run."""
     model = config.model
     family, _, variant = model.name.partition("-")
     return Namespace(
@@ -56,7 +56,7 @@ def from_options(
 
     Args:
         options: As pickled by the originals, or None.
-        states: State dicts of the image, the text and, in SGRAF, the similarity encoder.
+        states: State dicts, tensors of any shape, of the image, the text and, in SGRAF, the similarity encoder.
         source: The file, named in errors.
         name: A key of `models.MODELS`; empty finds it out.
 

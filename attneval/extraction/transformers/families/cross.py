@@ -117,7 +117,7 @@ class Cross(CaptionAdapter):
             return self.joined(maps)
 
     def read(self, inputs: Mapping[str, Any], states: Tensor) -> Any:
-        """Run the text part over the states of the vision tower."""
+        """Run the text part over the states [B, S, D] of the vision tower."""
         part = text_part(self.model)
         named: dict[str, Any] = {
             "input_ids": inputs["input_ids"],
