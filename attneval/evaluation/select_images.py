@@ -108,10 +108,9 @@ def select_images(
     if unknown:
         shortfalls.append(_unknown(export, len(rows), unknown, gt, source))
         rows = rows[[export.image_id[i] not in unknown for i in rows.tolist()]]
-    exported = set(export.image_id)
-    absent = [] if split is None or partial else [name for name in split if name not in exported]
+    absent = absent_images(export, None if partial else split)
     if split is not None and absent:
-        shortfalls.append(_absent(export, split, absent))
+        shortfalls.append(absent_of_split(export, split, absent))
     kept = absent if protocol.missing == "zero" else []
     never_annotated = source.missing(kept)
     for shortfall in shortfalls:
@@ -121,6 +120,12 @@ def select_images(
             f"{len(never_annotated)} images of the split are not in {gt} (first: {first_of(never_annotated)})"
         )
     return Selection(rows, tuple(kept), partial, tuple(shortfalls))
+
+
+def absent_images(export: AttentionExport, split: list[str] | None) -> list[str]:
+    """List the ids of a split, if there is one, that an export lacks."""
+    exported = set(export.image_id)
+    return [name for name in split or () if name not in exported]
 
 
 def halved(ids: list[str] | None, export: AttentionExport | None, half: str) -> list[str] | None:
@@ -181,7 +186,8 @@ def _unknown(
     return Shortfall(text, hint)
 
 
-def _absent(export: AttentionExport, split: list[str], absent: list[str]) -> Shortfall:
+def absent_of_split(export: AttentionExport, split: list[str], absent: list[str]) -> Shortfall:
+    """Say which images of a split an export lacks."""
     hint = "pass --missing skip to leave them out, or --missing zero to score them 0"
     text = f"{len(absent)} of {len(split)} images of the split are not in {export.path} (first: {first_of(absent)})"
     text += _near(absent, export.image_id)
