@@ -9,7 +9,9 @@ import pytest
 from exports import assert_says, padded, problems, saved
 
 from attneval.errors import ExportError
-from attneval.export.lints import cheap_lints, lint, lint_orientation, lint_specificity, nearest_ids
+from attneval.export.image_ids import did_you_mean, nearest_ids
+from attneval.export.lints import cheap_lints, lint, lint_orientation, lint_specificity
+from attneval.export.read.boxfile import with_boxes
 from attneval.export.read.reader import find_problems, open_export
 from attneval.export.read.similarity import open_similarity
 from attneval.export.write.writer import ExportWriter
@@ -165,6 +167,16 @@ def test_a_bare_matrix_of_repeated_images_is_refused(tmp_path: Path) -> None:
 def test_ids_that_differ_by_their_form(missing: str, known: str) -> None:
     assert nearest_ids([missing, "else"], ["5", known]) == {missing: known}
     assert nearest_ids([known], [known]) == {}
+    assert did_you_mean(["else", missing], ["5", known]).endswith(f"did you mean {known!r} for {missing!r}?")
+    assert not did_you_mean(["else"], ["5", known])
+
+
+def test_a_file_of_boxes_with_ids_in_another_form(tmp_path: Path) -> None:
+    export = open_export(exported(tmp_path / "maps.npz"))
+    names = np.array([f"{1000 + row}.jpg" for row in range(IMAGES)])
+    np.savez(tmp_path / "boxes.npz", image_ids=names, boxes=boxes().astype(np.float32))
+    with pytest.raises(ExportError, match=r"20 of 20 images .*did you mean '1000\.jpg' for '1000'"):
+        with_boxes(export, tmp_path / "boxes.npz")
 
 
 def test_maps_that_are_no_better_than_shuffled() -> None:
