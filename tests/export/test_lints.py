@@ -209,3 +209,17 @@ def test_orders_of_cells() -> None:
     for name, order in found.items():
         assert stored.pop(name).ravel()[order].tolist() == [1, 2, 3, 4, 5, 6]
     assert stored == {}
+
+
+@pytest.mark.realdata
+def test_real_boxes_look_right(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "f8k_precomp"
+    box, size = np.load(folder / "dev_boxes.npy"), np.load(folder / "dev_sizes.npy")
+    ids = (folder / "dev_ids.txt").read_text("utf-8").split()
+    maps = np.full((len(ids), 1, box.shape[1]), 1 / box.shape[1], np.float32)
+    for sizes in (size, None):
+        with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
+            out.add_images(ids, size=sizes, boxes=box)
+            out.add_captions(ids, maps, indices=[0] * len(ids), tokens=[["dog"]] * len(ids))
+        export = open_export(tmp_path / "maps.npz")
+        assert lint(export, size.astype(np.int64)) == []
