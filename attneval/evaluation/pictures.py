@@ -16,6 +16,7 @@ from attneval.evaluation.select_images import Selection
 from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.sum_items import item_chunks
 from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
+from attneval.export.image_ids import did_you_mean
 from attneval.geometry.strips import run_lengths
 from attneval.matching.phrases import ScoredPhrases
 from attneval.metrics.hits import Hits
@@ -93,10 +94,12 @@ def read_pictures(
     rows = {name: row for row, name in enumerate(export.image_id)}
     lacking = [name for name in wanted if name not in rows]
     if lacking:
-        raise AlignmentError(f"{len(lacking)} images are not in {export.path} (first: {first_of(lacking)})")
+        meant = did_you_mean(lacking, export.image_id)
+        raise AlignmentError(f"{len(lacking)} images are not in {export.path} (first: {first_of(lacking)}){meant}")
     unknown = source.missing(wanted)
     if unknown:
-        raise AlignmentError(f"{len(unknown)} images are not annotated (first: {first_of(unknown)})")
+        meant = did_you_mean(unknown, source.image_ids())
+        raise AlignmentError(f"{len(unknown)} images are not annotated (first: {first_of(unknown)}){meant}")
     chosen = np.array(sorted(rows[name] for name in wanted), np.int64)
     parts = [_pictures(export, source, protocol, block) for block in plan_blocks(export, Selection(chosen))]
     if not sum(len(part.table) for part in parts):
