@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from attneval import ExportWriter
 from attneval.__main__ import main
+from attneval.results.items import ItemTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,13 +74,22 @@ def scored(folder: Path) -> tuple[Path, Path, Path, Path]:
     values = json.loads(result.read_text(encoding="utf-8"))
     values["notes"] += [f"note {NAME}"]
     values["inputs"][0]["path"] = f"{NAME}.npz"
-    values["by"]["type"][TYPE] = values["by"]["type"].pop("people")
+    values = _renamed(values)
+    items = result.with_name("evil.items.npz")
+    _rename_types(items)
+    values["items_sha256"] = ItemTable.load(items).sha256()
     result.write_text(json.dumps(values))
-    _rename_types(result.with_name("evil.items.npz"))
     photos = folder / "photos"
     photos.mkdir()
     Image.new("RGB", SIZE, (40, 90, 160)).save(photos / f"{IMAGE}.png")
     return result, export, gt, photos
+
+
+def _renamed(values: Any) -> Any:
+    """JSON values in which a group of items has the name of the type."""
+    if isinstance(values, dict):
+        return {TYPE if key == "people" else key: _renamed(value) for key, value in values.items()}
+    return [_renamed(value) for value in values] if isinstance(values, list) else values
 
 
 def _rename_types(path: Path) -> None:

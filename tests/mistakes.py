@@ -78,7 +78,8 @@ ITEMS = [
     ("102#0", "the", "right", 1, 1, 1, None),
     ("102#0", "zeppelin", "wrong entity", 0, 0, 0, "crowd"),
     ("102#0", "crowd", "spilled", 1 / 2, 1, 2 / 3, None),
-    ("103#0", "zebra", "missed", 0, 0, 0, None),
+    # Even attention, to one region out of one as well, is attention to all.
+    ("103#0", "zebra", "right", 1, 1, 1, None),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 from pathlib import Path
@@ -38,9 +39,27 @@ def recorded(runs: list[dict[str, Any]]) -> list[str]:
     return cells
 
 
+def chance(k: int, images: int) -> tuple[float, float]:
+    """Recall@K of captions and of images in percent, of a random ranking of images with five captions each."""
+    right = 1 - math.comb(5 * images - 5, k) / math.comb(5 * images, k)
+    return 100 * right, 100 * k / images
+
+
+def test_tables_have_the_same_floors() -> None:
+    floors = {(name, *cells) for model in MODELS for name, cells in printed(model).items() if name.startswith("*")}
+    assert {name for name, *_ in floors} == {"*even attention*", "*region nearest the centre*"}
+    to_text, to_image = zip(*(chance(k, images=500) for k in (1, 5, 10)), strict=True)
+    for _, _, *cells in floors:
+        assert cells[5:] == [f"{value:.1f}" for value in (*to_text, *to_image, sum((*to_text, *to_image)))]
+    # As a set even attention is all regions, and as a ranking one tie.
+    precision, recall, _, ap, pointing = next(cells[1:6] for name, *cells in floors if name == "*even attention*")
+    assert recall == "100.0"
+    assert precision == ap == pointing
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_tables_are_means_of_the_recorded_runs(model: str) -> None:
-    rows = printed(model)
+    rows = {name: cells for name, cells in printed(model).items() if not name.startswith("*")}
     for constraints, name in NAMES.items():
         runs = [run for run in RUNS if (run["model"], run["constraints"]) == (model, constraints)]
         assert len({run["seed"] for run in runs}) == len(runs)

@@ -32,14 +32,15 @@ def test_text_is_equal_to_the_byte(made: Path) -> None:
 
 def test_arrays_are_equal(made: Path) -> None:
     ours, theirs = files(FIXTURES, "*.npz"), files(made, "*.npz")
-    assert list(ours) == list(theirs) == ["good.npz", "noisy.npz", "twin.npz", "uniform.npz"]
+    assert list(ours) == list(theirs) == ["good.npz", "heads.npz", "noisy.npz", "twin.npz", "uniform.npz"]
     for name, path in ours.items():
         with np.load(path) as a, np.load(theirs[name]) as b:
             assert a.files == b.files
             for member in a.files:
                 if a[member].dtype.kind == "f":
-                    # The last bit of exp() is the platform's.
-                    np.testing.assert_allclose(a[member], b[member], rtol=1e-5, atol=1e-7)
+                    # The last bit of exp() is the platform's, and half precision may round it up or down.
+                    rtol = 1e-3 if a[member].dtype == np.float16 else 1e-5
+                    np.testing.assert_allclose(a[member], b[member], rtol=rtol, atol=1e-7)
                 else:
                     np.testing.assert_array_equal(a[member], b[member])
 

@@ -47,6 +47,7 @@ COMMANDS = {
     "compare": CommandRow(
         "Compare systems with a base: differences, intervals, significance.", "attneval.cli.compare:compare"
     ),
+    "heads": CommandRow("Rank layers and heads: chosen on half of the images.", "attneval.cli.heads:heads"),
     "gate": CommandRow("Judge a result by rules, for CI.", "attneval.cli.gate:gate"),
     "curve": CommandRow("Show precision, recall and F1 over thresholds.", "attneval.cli.curve:curve"),
     "inspect": CommandRow("Show the worst items, and what each kind of error costs.", "attneval.cli.inspect:inspect"),

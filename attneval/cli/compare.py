@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.channels import of_channel
 from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SCORING,
     SETTINGS,
     Output,
     across_regions_option,
+    channel_option,
     flags_given,
     output_options,
     protocol_from,
@@ -75,6 +77,7 @@ class InTypedOrder(Command):
 @option("--group", multiple=True, metavar="NAME=A,B", group="Input", help="Several results of one system (seeds).")
 @option("--intersect", is_flag=True, group="Input", help="Compare on the images that all systems have.")
 @option("--allow-mismatch", is_flag=True, group="Input", help="Compare under different protocols; fields are shown.")
+@channel_option(rare=True)
 @across_regions_option
 @scoring_options
 @protocol_options
@@ -189,7 +192,7 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
     from attneval.results.result import Result
 
     if is_result(path):
-        return Result.load(path)
+        return of_channel(Result.load(path), values["channel"])
     if values["gt"] is None:
         raise DataError(f"{path} is no result file", hint="score it first, or pass --gt to score it now")
     return score(
@@ -198,6 +201,7 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
         protocol=protocol,
         boxes=values["boxes_file"],
         split=values["split"],
+        channel=values["channel"],
         options=Options(resamples=0, seed=values["seed"]),
     )
 

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attneval.cli.command import Command
-from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.channels import of_channel, scored_now
+from attneval.cli.command import Command, option
+from attneval.cli.options import SETTINGS, Output, boxes_file_option, channel_option, gt_options, output_options
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
+from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from attneval.results.result import Result
 
 
 @click.command(
@@ -22,16 +26,21 @@ if TYPE_CHECKING:
     examples=("attneval curve result.json", "attneval curve base.json candidate.json -o curves.csv"),
 )
 @click.argument("results", type=FILE, nargs=-1, required=True)
+@channel_option()
+@option("--attn", type=FILE, multiple=True, group="Input", help="The export, for the curve of one of many channels.")
+@gt_options("Its annotations. --attn needs them.")
+@boxes_file_option
 @output_options("curve")
 @config_option
 def curve(results: tuple[Path, ...], **values: Any) -> None:
     """Show precision, recall and F1 of RESULTS over the thresholds of their rule; F1 alone for several results."""
     from attneval.report.curve import curve_dict, curve_lines, curve_page
     from attneval.results.comparability import check_protocols, distinct
-    from attneval.results.result import Result
 
     output = Output(values, "curve", inputs=results)
-    loaded = [Result.load(path) for path in results]
+    if values["attn"] and (values["channel"] is None or len(results) > 1):
+        raise ConfigError("--attn is for the channel of one result", hint="add --channel, or leave --attn out")
+    loaded = [_loaded(path, values) for path in results]
     names = distinct([result.name for result in loaded], list(map(str, results)))
     named = [dataclasses.replace(result, name=name) for name, result in zip(names, loaded, strict=True)]
     check_protocols([(result.name, result) for result in named])
@@ -43,3 +52,13 @@ def curve(results: tuple[Path, ...], **values: Any) -> None:
             "lines": lambda: curve_lines(named),
         }
     )
+
+
+def _loaded(path: Path, values: dict[str, Any]) -> Result:
+    """A result, or a channel of it, scored now where the result keeps no curve of it."""
+    from attneval.results.result import Result
+
+    result, channel = Result.load(path), values["channel"]
+    if channel is not None and values["attn"]:
+        return scored_now(result, channel, values)
+    return of_channel(result, channel)

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.channels import of_channel
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, Output, across_regions_option, output_options, rule_option
+from attneval.cli.options import (
+    SETTINGS,
+    Output,
+    across_regions_option,
+    channel_option,
+    output_options,
+    rule_option,
+)
 from attneval.cli.settings import config_option
 from attneval.cli.streams import command_runner, tell
 from attneval.cli.values import FILE
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
 @rule_option("max", "Metric M must be at most V.", group="Input")
 @rule_option("max-drop", "M may be at most V worse than the baseline.", metavar="M=V[%]", group="Input")
 @option("--baseline", type=FILE, group="Input", help="The result that drops are measured from.")
+@channel_option()
 @across_regions_option
 @option("--only-significant", is_flag=True, group="Protocol", help="Drops within chance do not fail.")
 @option("--update-baseline", is_flag=True, group="Output", help="Make RESULT the baseline; no rule is applied.")
@@ -57,9 +66,13 @@ def gate(result: Path, **values: Any) -> int:
     output = Output(values, "gate", inputs=[result])
     loaded = Result.load(result)
     if values["update_baseline"]:
+        # All channels of it, whichever is asked for: the next gate may ask for another.
         return _update(loaded, result, values["baseline"], quiet=output.quiet)
     rules = [*values["min"], *values["max"], *values["max_drop"]]
-    baseline = Result.load(values["baseline"]) if values["baseline"] is not None else None
+    loaded = of_channel(loaded, values["channel"])
+    baseline = None
+    if values["baseline"] is not None:
+        baseline = of_channel(Result.load(values["baseline"]), values["channel"])
     verdict = run(
         loaded,
         rules,

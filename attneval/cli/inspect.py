@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from attneval.cli.channels import scored_now
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.options import SETTINGS, Output, channel_option, output_options
 from attneval.cli.overlays import folders_of, overlay_options, write_overlays
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE, WholeNumber
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attneval.results.items import ItemTable
+    from attneval.results.result import Result
 
 
 @click.command(
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 @option("--word", group="Input", help="Only items with this word.")
 @option("--image", group="Input", help="Only items of this image.")
 @option("--kind", group="Input", help="Only items with this kind of error.")
+@channel_option()
 @overlay_options
 @output_options("inspect")
 @config_option
@@ -48,16 +51,19 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
 
     folders = folders_of(values)
     output = Output(values, "inspect", inputs=[result] if diff is None else [result, diff])
-    table, other = _load(result), None
+    channel, given = values["channel"], values
+    scored, table = (None, _load(result)) if channel is None else _of_channel(result, channel, given)
+    other = None
     if diff is not None:
-        table, other = paired(table, _load(diff))
+        table, other = paired(table, _load(diff) if channel is None else _of_channel(diff, channel, given)[1])
     filters = {name: values[name] for name in ("word", "image", "kind")}
     items = choose(table, worst, other=other, type_name=values["type"], **filters)
 
     if folders:
         from attneval.results.result import Result
 
-        scored = None if result.suffix == ".npz" else Result.load(result)
+        if scored is None and result.suffix != ".npz":
+            scored = Result.load(result)
         write_overlays(folders, table, items, scored, values | {"quiet": output.quiet})
     output.emit(
         {
@@ -66,6 +72,24 @@ def inspect(result: Path, worst: int, diff: Path | None, **values: Any) -> None:
             "lines": lambda: inspect_lines(table, items, other),
         }
     )
+
+
+def _of_channel(path: Path, channel: str, values: dict[str, Any]) -> tuple[Result, ItemTable]:
+    """The result of a channel and its items: those beside a result of that very channel, or scored now."""
+    from attneval.results.result import Result
+
+    result = Result.load(path)
+    if result.channel == channel:
+        return result, _load(path)
+    if not values["attn"]:
+        raise ResultError(
+            f"{path} has the items of {result.channel or 'the mean of all channels'}, and none of channel {channel!r}",
+            hint="add --attn EXPORT --gt PATH to look at its maps now, or score with --channel and --items",
+        )
+    made = scored_now(result, channel, values, items=True)
+    if made.items is None:
+        raise ResultError(f"{path}: items are those of words, and it was scored in direction {made.protocol.direction}")
+    return made, made.items
 
 
 def _load(path: Path) -> ItemTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,9 +46,18 @@ def pictures_of(
     """
     from attneval.evaluation.manifest import open_exports
     from attneval.evaluation.pictures import read_pictures
+    from attneval.results.channel_choice import named_channels
     from attneval.storage.digests import sha256_of
 
     export = open_exports(tuple(attn), boxes)
+    if result.averaged:
+        names = export.channel_names
+        rows = [
+            row
+            for name in result.averaged
+            for row in named_channels(name, names, export.channel.tolist(), str(export.path))
+        ]
+        export = replace(export, averaged=tuple(rows))
     stored = {one.sha256 for one in result.inputs if one.role == "attn"}
     for path in attn:
         if sha256_of(path) not in stored:
@@ -75,9 +85,9 @@ def _check(drawn: ItemTable, stored: ItemTable, gt: AnnotationFiles) -> None:
     image_of = stored.caption_image[stored.item_caption]
     drawn_of = drawn.caption_image[drawn.item_caption]
     for row, name in enumerate(map(str, drawn.image_id)):
-        mine, other = np.flatnonzero(drawn_of == row), np.flatnonzero(image_of == names.get(name, -1))
-        same = len(mine) == len(other) and np.array_equal(drawn.item_span[mine], stored.item_span[other])
-        if not same or np.abs(drawn.item_scores[mine] - stored.item_scores[other]).max(initial=0) > SINGLE:
+        here, there = np.flatnonzero(drawn_of == row), np.flatnonzero(image_of == names.get(name, -1))
+        same = len(here) == len(there) and np.array_equal(drawn.item_span[here], stored.item_span[there])
+        if not same or np.abs(drawn.item_scores[here] - stored.item_scores[there]).max(initial=0) > SINGLE:
             raise ResultError(
                 f"the items of image {name} are not those that were scored",
                 hint=f"pass the annotations that the result's inputs name; {gt} gives others",

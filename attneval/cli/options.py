@@ -166,6 +166,19 @@ boxes_file_option = option(
     rare=True,
     help="A file of region boxes; what --boxes FILE names takes its place.",
 )
+
+
+def channel_option(*, rare: bool = False) -> Callable[[Command], Command]:
+    """`--channel`: the maps of a channel, or the mean of several, in place of the mean of all."""
+    return option("--channel", metavar="NAME", group="Input", rare=rare, help=CHANNEL_HELP)
+
+
+CHANNEL_HELP = (
+    "L14H3 or a channel's name; L14, the mean of a layer; all; top:10@half, the best on half of the images, reported "
+    "on the other."
+)
+
+
 resamples_option = option(
     "--resamples",
     type=WholeNumber(0, MOST_RESAMPLES),
@@ -279,7 +292,9 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 def _paths(values: dict[str, Any]) -> Iterator[Path]:
     """The files among a command's parameters."""
     for value in values.values():
-        yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path))
+        # Annotations are files of their own kind.
+        listed = getattr(value, "paths", value)
+        yield from (one for one in (listed if isinstance(listed, tuple) else (listed,)) if isinstance(one, Path))
 
 
 def _write(data: bytes, file: IO[bytes]) -> None:

@@ -11,6 +11,7 @@ from attneval.cli.options import (
     SETTINGS,
     Output,
     boxes_file_option,
+    channel_option,
     flags_given,
     gt_options,
     output_options,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 @split_option
 @option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
 @boxes_file_option
+@channel_option(rare=True)
 @option(
     "--across-regions",
     is_flag=True,
@@ -109,6 +111,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             boxes=values["boxes_file"],
             similarity=values["similarity"],
             split=values["split"],
+            channel=values["channel"],
             options=Options(
                 resamples=values["resamples"],
                 seed=values["seed"],
@@ -143,24 +146,30 @@ def _over_all_items(protocol: Protocol) -> Protocol:
 
 
 def emit_result(result: Result, output: Output) -> None:
-    """Write a result in the formats asked for, and its items beside each JSON file."""
+    """Write a result in the formats asked for, and its items and the sums of its channels beside each JSON file."""
     from attneval.report.delimited import result_lines
     from attneval.report.score import score_page
-    from attneval.results.notes import COVERAGE
+    from attneval.results.channel_sums import channels_path
+    from attneval.results.notes import COVERAGE, LINT
     from attneval.results.result import items_path
 
-    beside = list(map(items_path, output.files("json")))
+    files = output.files("json")
+    # What is none of this result's is that of the result that was here before.
+    stale = [] if result.items is not None else list(map(items_path, files))
+    stale += [] if result.channel_sums is not None else list(map(channels_path, files))
+    beside = [part for path in files for part in result.beside(path)]
+    if result.items is not None:
+        beside += [(path, result.items.write) for path in map(items_path, files)]
     output.emit(
         {
             "page": lambda: score_page(result, output.digits),
             "values": result.to_dict,
             "lines": lambda: result_lines(result),
         },
-        beside=[] if result.items is None else [(path, result.items.write) for path in beside],
+        beside=beside,
     )
-    for path in beside if result.items is None else ():
-        # They are those of the result that was here before.
+    for path in stale:
         path.unlink(missing_ok=True)
     for note in result.notes:
-        if note.kind == COVERAGE and not output.quiet:
+        if note.kind in {COVERAGE, LINT} and not output.quiet:
             tell(f"note: {note}")

@@ -33,6 +33,9 @@ class Options:
     Attributes:
         resamples: Bootstrap resamples behind each interval; 0 for none.
         seed: Of the resamples.
+        half: Score only the images of one half, `even` or `odd`, see `attneval.statistics.halves`; empty for all.
+        channel_metrics: The metrics that are measured of every channel alone; of many channels the usual ones.
+        similarity: Whether retrieval is scored where there are similarities.
         limit: Score only the first so many images; the result is marked partial.
         name: How the system is called; the export's file name without suffix by default.
         items: Also look at items one by one, for `attneval inspect`.
@@ -46,6 +49,9 @@ class Options:
     resamples: int = RESAMPLES
     seed: int = SEED
     limit: int | None = None
+    similarity: bool = True
+    half: str = ""
+    channel_metrics: tuple[str, ...] = ()
     name: str | None = None
     items: bool = False
     jobs: int | None = 1

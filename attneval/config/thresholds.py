@@ -229,6 +229,11 @@ class Threshold:
             return self.rule
         return f"{self.rule}:{shortest(self.value)}"
 
+    @property
+    def by_weight(self) -> bool:
+        """True where a key is attended by its own weight alone: above the cutoff."""
+        return RULES[self.rule].levels is _as_they_are
+
     def levels(self, ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:
         """Levels of ranked keys, which a key's rank alone decides.
 

@@ -18,6 +18,7 @@ from attneval.matching.items import word_items
 from attneval.matching.key_groups import KeyGroups
 from attneval.matching.mismatches import Mismatches
 from attneval.matching.phrases import ScoredPhrases
+from attneval.matching.word_parts import cut_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from attneval.evaluation.sum_items import Statistics
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth.columns import Reader
+    from attneval.metrics.totals import Table
 
 
 def score_absent(
@@ -35,6 +37,7 @@ def score_absent(
     protocol: Protocol,
     *,
     keep_items: bool = False,
+    channel_metrics: Sequence[str] = (),
 ) -> BlockSums:
     """Score annotated images that an export lacks: every item of theirs is there and scores 0, in all channels.
 
@@ -45,10 +48,13 @@ def score_absent(
     words = Words.from_texts(truth.text)
     nothing = np.zeros(0, np.int64)
     row = np.full(len(truth.text), ABSENT, np.int64)
-    alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [])
+    parts = cut_words(truth, words)
+    words = words.with_parts(parts)
+    alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [], parts)
     phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
     sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing, np.zeros(0))
     statistics: dict[tuple[int, str], Statistics] = {}
+    by_channel: dict[str, Table] = {}
     table = None
     for direction in protocol.directions:
         items = word_items(
@@ -61,12 +67,18 @@ def score_absent(
             key_count=np.zeros(len(image_id), np.int64),
             protocol=protocol,
         )
-        zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types)
+        # Of no regions none is nearest the centre, and the floor of the centre is 0.
+        center = IndexSets(np.zeros(len(image_id) + 1, np.int64), nothing) if direction == "t2i" else None
+        zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types, center=center)
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
+        if channel_metrics:
+            from attneval.evaluation.sum_channels import sum_absent
+
+            by_channel[direction] = sum_absent(channel_metrics, zeros.per_image, channels=len(export.channel))
         if keep_items and direction == "t2i":
             from attneval.evaluation.examine_items import tabulate_items
 
             regions = BlockRegions.none(len(image_id))
             table = tabulate_items(truth, alignment, phrases, items, NoWeights(), protocol=protocol, regions=regions)
     counts = {"images": len(image_id), "captions": 0, "phrases": len(phrases.phrase), "words": len(phrases.word)}
-    return BlockSums(truth.image_id, truth.digests, statistics, counts, Mismatches(), table)
+    return BlockSums(truth.image_id, truth.digests, statistics, counts, Mismatches(), table, by_channel=by_channel)

@@ -10,6 +10,7 @@ import numpy as np
 from attneval.evaluation.targetless import Targetless
 from attneval.matching.mismatches import Mismatches
 from attneval.metrics.totals import add_totals
+from attneval.results.channel_sums import concatenated
 from attneval.statistics.image_sums import ImageRows, joined_groups
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ class RunSums:
         digests: SHA-256 of every annotation file read, by name.
         items: The items one by one, block by block, if they were asked for.
         truth: The annotations, block by block, if an index of them is being made.
+        by_channel: f8[A, I], or f8[1, I] where all channels have the same, by direction and column; empty unless asked
+            for.
         regions: The fingerprint of each image's regions, by its id; images that the export lacks have none.
         targetless: What expressions without a target have.
+        sizes: Widths and heights of images whose size the annotations say and the export does not, by id.
     """
 
     image_id: list[str] = field(default_factory=list)
@@ -60,8 +64,10 @@ class RunSums:
     digests: dict[str, bytes] = field(default_factory=dict)
     items: list[ItemTable] = field(default_factory=list)
     truth: list[GroundTruth] = field(default_factory=list)
+    by_channel: dict[str, Table] = field(default_factory=dict)
     regions: dict[str, str] = field(default_factory=dict)
     targetless: Targetless = field(default_factory=Targetless)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int, int], None] | None = None) -> RunSums:
@@ -94,8 +100,10 @@ def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int,
         digests={name: digest for block in done for name, digest in block.digests.items()},
         items=[block.items for block in done if block.items is not None],
         truth=[block.truth for block in done if block.truth is not None],
+        by_channel={direction: _beside([b.by_channel[direction] for b in done]) for direction in _directions(done)},
         regions={name: value for block in done for name, value in block.regions.items()},
         targetless=sum((block.targetless for block in done), Targetless()),
+        sizes={name: size for block in done for name, size in block.sizes.items()},
     )
 
 
@@ -114,4 +122,18 @@ def _shifted(groups: GroupSums, shift: int) -> GroupSums:
     return {
         kind: {name: ImageRows(rows.row + shift, rows.columns) for name, rows in named.items()}
         for kind, named in groups.items()
+    }
+
+
+def _directions(blocks: list[BlockSums]) -> list[str]:
+    return list(blocks[0].by_channel) if blocks else []
+
+
+def _beside(parts: list[Table]) -> Table:
+    """Columns of every channel, the images of one block after those of the other; what a block lacks is 0 there."""
+    images = [len(next(iter(part.values()))[0]) for part in parts]
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {
+        name: concatenated([part.get(name, np.zeros((1, n))) for part, n in zip(parts, images, strict=True)])
+        for name in names
     }

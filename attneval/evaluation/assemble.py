@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import NothingToScoreError
+from attneval.evaluation.lint_export import lint_notes
 from attneval.evaluation.select_images import Shortfall
-from attneval.evaluation.weight_reader import MEAN
-from attneval.results.notes import REACHING, Note, computed_notes, only_first, targetless
+from attneval.evaluation.weight_reader import MANY, MEAN
+from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
+from attneval.results.comparability import distinct
+from attneval.results.heads import kept_of_channels
+from attneval.results.notes import REACHING, Note, computed_notes, mean_of_many, only_first, targetless
 from attneval.results.result import Result
+from attneval.results.scores import Scores
 from attneval.results.summary import summarise
 from attneval.statistics.image_sums import ImageSums
 
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
     from attneval.evaluation.select_images import Selection
     from attneval.export.read.content import AttentionExport
     from attneval.results.items import ItemTable
-    from attneval.results.scores import Scores
     from attneval.statistics.image_sums import GroupSums
     from attneval.statistics.ranks import RankTable
 
@@ -79,6 +83,12 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
             _channel_name(parts.export, *key): _scores(sums, channel, nothing, protocol, options)
             for key, channel in sums.channels.items()
         }
+    kept = stored_channels(sums, parts.export)
+    if kept is not None and parts.export is not None and len(parts.export.channel) > MANY:
+        channels |= {
+            key: Scores(table, {}, {}, None, ImageSums([], {})) for key, table in kept_of_channels(kept).items()
+        }
+        notes.append(mean_of_many(len(parts.export.channel)))
     counts = dict(sums.counts)
     if ranked.image_id:
         counts |= {"retrieval_images": len(ranked.image_id), "retrieval_captions": ranked.captions}
@@ -91,6 +101,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         scores=scores,
         counts=counts,
         channels=channels,
+        channel_sums=kept,
         inputs=manifest.inputs(parts.annotations_sha256),
         model=parts.export.header.about if parts.export is not None else {},
         notes=notes + computed_notes(scores.metrics, counts, protocol),
@@ -113,6 +124,7 @@ def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
     """
     export, selection, sums = parts.export, parts.selection, parts.sums
     notes = list(map(Note, export.warnings if export is not None else ()))
+    notes += lint_notes(export, sums) if export is not None else []
     notes += [shortfall.note(protocol.missing) for shortfall in selection.shortfalls]
     notes += [selection.reason] if selection.reason is not None else []
     notes += parts.ranked.notes
@@ -182,10 +194,20 @@ def _scores(
     )
 
 
+def stored_channels(sums: RunSums, export: AttentionExport | None) -> StoredChannels | None:
+    """The sums of every channel alone, the images in the order of their ids; None unless they were asked for."""
+    if export is None or not sums.by_channel:
+        return None
+    order = np.array(sorted(range(len(sums.image_id)), key=sums.image_id.__getitem__), np.int64)
+    columns = {
+        direction: {name: values[:, order] for name, values in table.items()}
+        for direction, table in sums.by_channel.items()
+    }
+    image_id = [sums.image_id[row] for row in order.tolist()]
+    return StoredChannels.of_table(ChannelTable(distinct(export.channel_names), export.channel, image_id, columns))
+
+
 def _channel_name(export: AttentionExport | None, channel: int, direction: str) -> str:
     """`all/t2i` for the mean of the channels or the only one, `L3H5/t2i` for layer 3, head 5."""
-    if channel == MEAN or export is None:
-        return f"all/{direction}"
-    layer, head = export.channel[channel].tolist()
-    name = ("" if layer < 0 else f"L{layer}") + ("" if head < 0 else f"H{head}")
-    return f"{name or f'channel {channel}'}/{direction}"
+    name = "all" if channel == MEAN or export is None else distinct(export.channel_names)[channel]
+    return key_of(name, direction)

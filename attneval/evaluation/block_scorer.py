@@ -1,4 +1,4 @@
-"""What an engine does with each block, in this process or in another."""
+"""The work of an engine on each block, in this process or in another."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class BlockScorer:
         index: The index that annotations are read through, if there is one.
         keep_items: Whether to look at items one by one.
         keep_truth: Whether the annotations are wanted back.
+        channel_metrics: The metrics whose sums of every channel alone are wanted.
     """
 
     paths: Paths
@@ -44,6 +45,7 @@ class BlockScorer:
     index: Path | None = None
     keep_items: bool = False
     keep_truth: bool = False
+    channel_metrics: tuple[str, ...] = ()
 
     def __call__(self, block: Block) -> BlockSums:
         """Score a block.
@@ -55,7 +57,14 @@ class BlockScorer:
             # What few need is imported for them alone.
             from attneval.evaluation.absent_images import score_absent
 
-            return score_absent(block.absent, self.export, self.annotations, self.protocol, keep_items=self.keep_items)
+            return score_absent(
+                block.absent,
+                self.export,
+                self.annotations,
+                self.protocol,
+                keep_items=self.keep_items,
+                channel_metrics=self.channel_metrics,
+            )
         return score_block(
             block,
             self.export,
@@ -63,10 +72,12 @@ class BlockScorer:
             self.protocol,
             keep_items=self.keep_items,
             keep_truth=self.keep_truth,
+            channel_metrics=self.channel_metrics,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened_again, (self.paths, self.protocol, self.index, self.keep_items, self.keep_truth)
+        kept = (self.keep_items, self.keep_truth, self.channel_metrics)
+        return _opened_again, (self.paths, self.protocol, self.index, *kept)
 
 
 def block_scorer(
@@ -76,6 +87,7 @@ def block_scorer(
     protocol: Protocol,
     *,
     keep_items: bool = False,
+    channel_metrics: tuple[str, ...] = (),
 ) -> Callable[[Block], BlockSums]:
     """A scorer of an export's blocks; of no export, or without annotations, there are no blocks to score."""
     if export is None or source is None:
@@ -89,6 +101,7 @@ def block_scorer(
         index=None if through is None else through.index,
         keep_items=keep_items,
         keep_truth=through is not None and through.collecting,
+        channel_metrics=channel_metrics,
     )
 
 
@@ -96,16 +109,18 @@ def _nothing(block: Block) -> BlockSums:
     raise ValueError(f"{len(block)} images of no export")
 
 
-def _opened_again(
+def _opened_again(  # noqa: PLR0917 - what `__reduce__` names
     paths: Paths,
     protocol: Protocol,
     index: Path | None,
     keep_items: bool,  # noqa: FBT001 - what `__reduce__` names
     keep_truth: bool,  # noqa: FBT001
+    channel_metrics: tuple[str, ...],
 ) -> BlockScorer:
     """A scorer in another process, with its own open files."""
     export, source = paths.open_export(), paths.open_ground_truth(protocol)
     if export is None or source is None:
         raise ValueError("an export and annotations were there before")
     read_through = None if index is None else Index.load(index)
-    return BlockScorer(paths, export, read_through or source, protocol, index, keep_items, keep_truth)
+    reader = read_through or source
+    return BlockScorer(paths, export, reader, protocol, index, keep_items, keep_truth, channel_metrics)

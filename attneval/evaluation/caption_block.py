@@ -43,6 +43,8 @@ class CaptionBlock:
         groups: The groups of regions that captions attend to.
         regions: The regions of each group.
         defined: b[A, T], which rows of the maps in direction t2i are defined, by channel and token; None for all.
+        row_mass: f8[A, T], what these rows had on the regions before they were normalised over them; None if the export
+            does not say.
     """
 
     export: AttentionExport
@@ -57,6 +59,7 @@ class CaptionBlock:
     groups: KeyGroups
     regions: BlockRegions
     defined: NDArray[np.bool_] | None = None
+    row_mass: NDArray[np.float64] | None = None
 
 
 def read_captions(block: Block, export: AttentionExport, annotations: Reader, protocol: Protocol) -> CaptionBlock:
@@ -77,7 +80,7 @@ def read_captions(block: Block, export: AttentionExport, annotations: Reader, pr
     tokens = read_tokens(export, block.captions)
     image = np.searchsorted(block.images, export.caption_image[block.captions])
     alignment = align(truth, tokens, image, export.caption_index[block.captions])
-    groups, window = KeyGroups.from_images(truth), None
+    groups, window, mass = KeyGroups.from_images(truth), None, _row_mass(export, block.captions, tokens)
     if export.caption_region is not None:
         groups, window = KeyGroups.from_captions(truth, alignment, image), export.window(block.captions)
     return CaptionBlock(
@@ -92,20 +95,21 @@ def read_captions(block: Block, export: AttentionExport, annotations: Reader, pr
         alignment,
         groups,
         read_regions(export, block.images, truth, groups, window),
-        _defined(export, block.captions, tokens),
+        None if mass is None else mass > 0,
+        mass,
     )
 
 
-def _defined(export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> NDArray[np.bool_] | None:
-    """b[A, T], the rows that have mass on the regions; None if the export does not say."""
+def _row_mass(export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> NDArray[np.float64] | None:
+    """f8[A, T], the mass of each row on the regions, by channel and token; None if the export does not say."""
     mass = export.row_mass(rows)
     if mass is None:
         return None
     channels, count = len(export.channel), np.diff(tokens.offset)
-    defined = np.zeros((channels, int(count.sum())), np.bool_)
+    by_channel = np.zeros((channels, int(count.sum())))
     # Rows stand caption by caption, channel by channel, token by token.
     caption = np.repeat(np.arange(len(rows)), count)
     token = np.arange(len(caption)) - tokens.offset[caption]
     for channel in range(channels):
-        defined[channel] = mass[channels * tokens.offset[caption] + channel * count[caption] + token] > 0
-    return defined
+        by_channel[channel] = mass[channels * tokens.offset[caption] + channel * count[caption] + token]
+    return by_channel

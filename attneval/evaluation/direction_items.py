@@ -78,7 +78,8 @@ def direction_items(
         )
     defined = None
     if captions.defined is not None:
-        defined = np.asarray(captions.defined.any(axis=0) if channel == MEAN else captions.defined[channel])
+        chosen = captions.export.headline_channels if channel == MEAN else [channel]
+        defined = np.asarray(captions.defined[chosen].any(axis=0))
     pixels = None
     if protocol.pointing == "upsampled":
         # What few need is imported for them alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +29,19 @@ class Paths:
         attn: The export, or its shards.
         boxes: A file of region boxes, if there is one.
         gt: The annotations, if there are any.
+        channels: The channels whose mean is scored; None for all.
     """
 
     attn: tuple[Path, ...]
     boxes: Path | None = None
     gt: AnnotationFiles | None = None
+    channels: tuple[int, ...] | None = None
 
     def open_export(self) -> AttentionExport | None:
         """Open the export; None if there is none."""
-        return open_exports(self.attn, self.boxes) if self.attn else None
+        if not self.attn:
+            return None
+        return replace(open_exports(self.attn, self.boxes), averaged=self.channels)
 
     def open_ground_truth(self, protocol: Protocol) -> Source | None:
         """Open the annotations."""

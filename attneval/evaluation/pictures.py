@@ -118,26 +118,26 @@ def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block
         rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
         weight |= dict(zip(chunk.tolist(), rows.weight, strict=True))
         place = np.arange(len(chunk))
-        judged = Hits(rows, place, items.sets["relevant"], items.own[chunk])
-        reached = judged.relevant > 0
-        ap[chunk[reached]] = (judged.precision_at_hits() / np.maximum(judged.relevant, 1))[reached]
+        hits = Hits(rows, place, items.sets["relevant"], items.own[chunk])
+        reached = hits.relevant > 0
+        ap[chunk[reached]] = (hits.precision_at_hits() / np.maximum(hits.relevant, 1))[reached]
         peak = Hits(rows, place, items.sets["pointing"], items.own[chunk], items.pixels)
         pointing[chunk[reached]] = peak.top()[reached]
     phrase = items.phrase[kept]
     spans = np.stack(
         (truth.span[truth.span_offset[phrase], 0], truth.span[truth.span_offset[phrase + 1] - 1, 1]), axis=1
     )
-    own = items.own[kept].tolist()
+    entities = items.own[kept].tolist()
     # Only what is scored is drawn: boxes, unless masks take their place.
-    masks = mask_pictures(truth, own) if getattr(protocol, "geometry", "box") == "mask" else {}
+    masks = mask_pictures(truth, entities) if getattr(protocol, "geometry", "box") == "mask" else {}
     return Pictures(
         table=table,
         image_size=truth.image_size,
         grid=_grids(export, block.images, captions.regions.count),
         phrase=spans,
         weight=[weight[row] for row in kept.tolist()],
-        shapes=[truth.box[truth.box_offset[entity] : truth.box_offset[entity + 1]] for entity in own],
-        mask=[masks.get(entity) for entity in own],
+        shapes=[truth.box[truth.box_offset[entity] : truth.box_offset[entity + 1]] for entity in entities],
+        mask=[masks.get(entity) for entity in entities],
         ap=ap[kept],
         pointing=pointing[kept],
     )

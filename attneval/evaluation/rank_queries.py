@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from attneval.errors import ExportError
 from attneval.evaluation.select_images import choose_images
+from attneval.export.lint_weights import lint_distance, lint_repeats
 from attneval.export.read.similarity import open_similarity, similarity_of
-from attneval.metrics.ranks import NonFiniteScoreError, retrieval_ranks
+from attneval.metrics.ranks import TEXT_TO_IMAGE, NonFiniteScoreError, retrieval_ranks
 from attneval.metrics.retrieval import retrieval_columns
-from attneval.results.notes import NO_SIMILARITIES, Note
+from attneval.results.notes import LINT, NO_RETRIEVAL, NO_SIMILARITIES, Note
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from attneval.evaluation.manifest import Manifest
     from attneval.export.read.content import AttentionExport
     from attneval.export.read.similarity import Similarity
+    from attneval.metrics.ranks import Ranks
 
 
 @dataclass(frozen=True, eq=False)
 class RankedQueries:
-    """What retrieval gave.
+    """The ranks of retrieval, with what is said of them.
 
     Attributes:
         image_id: The images; none where there are no similarities.
@@ -51,6 +53,7 @@ def rank_queries(
     *,
     split: list[str] | None,
     limit: int | None = None,
+    wanted: bool = True,
 ) -> RankedQueries:
     """Rank images and captions by the similarities of an export, or of files of their own.
 
@@ -60,10 +63,14 @@ def rank_queries(
         protocol: Ties and folds.
         split: The images that count; None for all.
         limit: Only the first so many images; None for all.
+        wanted: Whether to rank at all: of half of the images there is no retrieval, which has the whole gallery.
 
     Raises:
         ExportError: A score is not finite, or the images do not divide into the folds.
     """
+    if not wanted:
+        note = Note("retrieval was not scored: the choice of channels says nothing about it", NO_RETRIEVAL)
+        return RankedQueries([], 0, {}, {}, partial=False, notes=(note,))
     scores = similarity_of(export) if export is not None else None
     assumed: list[str] = []
     if manifest.similarity:
@@ -84,8 +91,18 @@ def rank_queries(
         retrieval_columns(ranks, len(chosen.image_id)),
         {direction: RankTable(r.image, r.rank(), r.fold) for direction, r in ranks.items()},
         partial,
-        tuple(map(Note, assumed)),
+        (*map(Note, assumed), *_lint(chosen, ranks[TEXT_TO_IMAGE], folds=protocol.folds)),
     )
+
+
+def _lint(scores: Similarity, of_captions: Ranks, *, folds: int) -> list[Note]:
+    """Note scores that look wrong: of repeated images, or distances."""
+    lints = lint_repeats(scores.matrix)
+    wrong = len(scores.image_id) // folds - 1
+    if wrong and not lints:
+        above = (of_captions.ahead + of_captions.others / 2).sum() / (wrong * len(of_captions.ahead))
+        lints = lint_distance(1 - float(above), len(of_captions.ahead))
+    return [Note(str(lint), LINT) for lint in lints]
 
 
 def _place(scores: Similarity, rows: NDArray[np.int64], error: NonFiniteScoreError) -> str:

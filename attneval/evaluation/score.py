@@ -11,9 +11,10 @@ from attneval.evaluation.block_scorer import block_scorer
 from attneval.evaluation.engines import choose_jobs, engine
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import bytes_of_images, plan_blocks
-from attneval.evaluation.select_images import select_images
+from attneval.evaluation.select_images import halved, select_images
 from attneval.evaluation.settle_overlap import region_kind, settle_overlap
 from attneval.evaluation.stated import as_stated
+from attneval.evaluation.weight_reader import metrics_of_channels
 from attneval.groundtruth.index import digest_and_keep, through_index
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def score(
     similarity: Sequence[str | Path] = (),
     split: str | Path | None = None,
     gt_format: str = "auto",
+    channel: str | None = None,
     options: Options | None = None,
 ) -> Result:
     """Score an attention export, its similarities, or both.
@@ -46,6 +48,9 @@ def score(
         similarity: Similarity files in place of the export's own matrix; several are averaged.
         split: A text file of image ids, one a line: only these count, and all of them must be there.
         gt_format: A format's name to force the annotations' format.
+        channel: A channel of the export by its name, `L3H5` for layer 3 and head 5, `L3` for the mean of a layer, or
+            `top:K@half` for the mean of the K best of one half of the images, reported on the other; None for the mean
+            of all, and each of them.
         options: What changes no number.
 
     Returns:
@@ -54,24 +59,47 @@ def score(
     Raises:
         AttnevalError: The input cannot be read or does not fit together, or nothing in it can be scored.
     """
-    options = options or Options()
     manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format)
+    if channel is None:
+        return score_files(manifest, protocol or Protocol(), options or Options())
+    # What few need is imported for them alone.
+    from attneval.evaluation.pick_channels import score_channel
+
+    return score_channel(channel, manifest, protocol or Protocol(), options or Options())
+
+
+def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Result:
+    """Score the files of a manifest; see `score`.
+
+    Args:
+        manifest: The files.
+        protocol: How they are scored.
+        options: What changes no number.
+
+    Raises:
+        AttnevalError: See `score`.
+    """
     ids = manifest.split_ids()
-    asked, export = as_stated(protocol or Protocol(), manifest.paths.open_export())
+    asked, export = as_stated(protocol, manifest.paths.open_export())
     protocol = settle_overlap(asked, export)
     source = manifest.paths.open_for_maps(export, protocol)
-    selection = select_images(export, source, ids, protocol, gt=manifest.paths.gt, limit=options.limit)
+    chosen = halved(ids, export, options.half)
+    selection = select_images(export, source, chosen, protocol, gt=manifest.paths.gt, limit=options.limit)
     annotations = through_index(source, selection.ids_in(export), use=options.cache and not selection.absent)
     jobs = choose_jobs(options.jobs, bytes_of_images(export, selection.rows))
     blocks = plan_blocks(export, selection, jobs)
-    scorer = block_scorer(manifest.paths, export, annotations, protocol, keep_items=options.items)
+    measured = metrics_of_channels(export, options)
+    scorer = block_scorer(
+        manifest.paths, export, annotations, protocol, keep_items=options.items, channel_metrics=measured
+    )
     with engine(options.engine, jobs)(blocks, scorer, jobs) as pending:
         # What is done while other processes score the maps is imported then, too.
         from attneval.evaluation.assemble import Parts, assemble
         from attneval.evaluation.rank_queries import rank_queries
 
         manifest.begin_digests()
-        ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit)
+        whole = options.similarity and not options.half
+        ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit, wanted=whole)
         sums = add_up(pending, images=sum(map(len, blocks)), progress=options.progress)
     sha256 = digest_and_keep(annotations, sums.digests, sums.truth)
     parts = Parts(

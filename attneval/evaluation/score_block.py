@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
-from attneval.evaluation.read_regions import center_regions, regions_of_images
+from attneval.evaluation.read_regions import center_regions, regions_of_images, sizes_of_images
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.targetless import Targetless, look_at_targetless
 from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
@@ -16,18 +16,21 @@ from attneval.matching.mismatches import Mismatches, find_mismatches
 from attneval.matching.phrases import ScoredPhrases
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from attneval.config.protocol import Protocol
     from attneval.evaluation.plan_blocks import Block
     from attneval.evaluation.sum_items import Statistics
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import GroundTruth
     from attneval.groundtruth.columns import Reader
+    from attneval.metrics.totals import Table
     from attneval.results.items import ItemTable
 
 
 @dataclass(frozen=True, eq=False)
 class BlockSums:
-    """What is left of a block.
+    """The sums of a block, and what is said of it.
 
     Attributes:
         image_id: Its images.
@@ -39,6 +42,8 @@ class BlockSums:
         truth: Its annotations, if an index of them is being made.
         regions: The fingerprint of each image's regions, by its id.
         targetless: What its expressions without a target have.
+        by_channel: The sums of every channel alone, see `sum_channels`, by direction; empty unless they were asked for.
+        sizes: Widths and heights of images whose size the annotations say and the export does not, by id.
     """
 
     image_id: list[str]
@@ -50,6 +55,8 @@ class BlockSums:
     truth: GroundTruth | None = None
     regions: dict[str, str] = field(default_factory=dict)
     targetless: Targetless = field(default_factory=Targetless)
+    by_channel: dict[str, Table] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def score_block(
@@ -60,6 +67,7 @@ def score_block(
     *,
     keep_items: bool = False,
     keep_truth: bool = False,
+    channel_metrics: Sequence[str] = (),
 ) -> BlockSums:
     """Score some images.
 
@@ -70,6 +78,7 @@ def score_block(
         protocol: How they are scored.
         keep_items: Whether to look at the items of direction t2i one by one.
         keep_truth: Whether the annotations are wanted back, for an index.
+        channel_metrics: The metrics whose sums of every channel alone are wanted.
 
     Raises:
         ExportError: Weights, boxes or spans of the block break the format.
@@ -79,7 +88,7 @@ def score_block(
     truth = captions.truth
     phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
     center = center_regions(captions.regions, truth.image_size[captions.groups.image])
-    statistics, table = {}, None
+    statistics, by_channel, table = {}, {}, None
     for direction in protocol.directions:
         sets, maps = direction_sets(direction, captions, protocol), read_maps(export, block.captions, direction)
         items = direction_items(direction, captions, phrases, sets, protocol)
@@ -96,8 +105,14 @@ def score_block(
                 types=truth.types,
                 center=center if direction == "t2i" else None,
             )
-        if keep_items and direction == "t2i":
+        if channel_metrics:
             # What few need is imported for them alone.
+            from attneval.evaluation.sum_channels import sum_channels
+
+            by_channel[direction] = sum_channels(
+                channel_metrics, captions, phrases, sets, maps, direction=direction, protocol=protocol
+            )
+        if keep_items and direction == "t2i":
             from attneval.evaluation.examine_items import examine_items
 
             items = direction_items(direction, captions, phrases, sets, protocol)
@@ -120,4 +135,6 @@ def score_block(
         captions.as_read if keep_truth else None,
         regions_of_images(captions),
         look_at_targetless(captions, protocol),
+        by_channel,
+        {} if export.image_size is not None else sizes_of_images(truth),
     )

@@ -1,4 +1,4 @@
-"""Which images of an export count, and which are missing on either side."""
+"""Selection of the images that count, and of those that are missing on either side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
+from attneval.export.lints import nearest_ids
 from attneval.results.notes import NO_ANNOTATIONS, NO_MAPS, Note, left_out, scored_zero
+from attneval.statistics.halves import in_half
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +30,15 @@ class Shortfall:
     Attributes:
         text: What is missing of what, with numbers and ids.
         hint: The way out.
+        others: Whether so much is missing that it seems to be of other data, and the hint offers to leave nothing out.
     """
 
     text: str
     hint: str
+    others: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.hint}" if self.others else self.text
 
     def note(self, missing: str) -> Note:
         """Note what became of it.
@@ -116,6 +123,26 @@ def select_images(
     return Selection(rows, tuple(kept), partial, tuple(shortfalls))
 
 
+def halved(ids: list[str] | None, export: AttentionExport | None, half: str) -> list[str] | None:
+    """Restrict a split, or the images of an export, to one half of the images.
+
+    Args:
+        ids: The ids of the split; None without one.
+        export: The export.
+        half: `even` or `odd`; empty for all images.
+    """
+    if not half or export is None:
+        return ids
+    listed = export.image_id if ids is None else ids
+    kept = [name for name, inside in zip(listed, in_half(listed, half).tolist(), strict=True) if inside]
+    if not kept:
+        raise NothingToScoreError(
+            f"none of the {len(listed)} images is in the {half} half",
+            hint="channels are chosen on one half of the images and reported on the other: score more images",
+        )
+    return kept
+
+
 def choose_images(
     image_id: Sequence[str], split: list[str] | None, limit: int | None
 ) -> tuple[NDArray[np.int64], bool]:
@@ -129,7 +156,10 @@ def choose_images(
         listed = set(split)
         keep = np.array([i for i, name in enumerate(image_id) if name in listed], np.int64)
         if not len(keep):
-            raise NothingToScoreError(f"none of the {len(split)} images of the split are among the {len(image_id)}")
+            raise NothingToScoreError(
+                f"none of the {len(split)} images of the split are among the {len(image_id)}{_near(split, image_id)}",
+                hint=_other_ids(_either(split, "split", image_id, "export")),
+            )
     if limit is not None and limit < len(keep):
         return keep[:limit], True
     return keep, False
@@ -143,25 +173,41 @@ def _unknown(
         "image ids are the annotation files' names without suffix, or COCO ids; "
         "pass --split to name the images that count, or --missing skip to leave the others out"
     )
-    if mostly(len(unknown), count):
-        annotated = next(iter(source.image_ids()), None)
-        example = "nothing is annotated there" if annotated is None else f"{annotated!r} in the annotations"
-        hint = _other_ids(f"{first[0]!r} in the export, {example}")
+    annotated = list(source.image_ids())
     text = f"{len(unknown)} of {count} images of {export.path} are not annotated in {gt} (first: {first_of(first)})"
+    text += _near(first, annotated)
+    if mostly(len(unknown), count):
+        return Shortfall(text, _other_ids(_either(first, "export", annotated, "annotations")), others=True)
     return Shortfall(text, hint)
 
 
 def _absent(export: AttentionExport, split: list[str], absent: list[str]) -> Shortfall:
     hint = "pass --missing skip to leave them out, or --missing zero to score them 0"
-    if mostly(len(absent), len(split)) and export.image_id:
-        hint = _other_ids(f"{absent[0]!r} in the split, {export.image_id[0]!r} in the export")
     text = f"{len(absent)} of {len(split)} images of the split are not in {export.path} (first: {first_of(absent)})"
+    text += _near(absent, export.image_id)
+    if mostly(len(absent), len(split)):
+        return Shortfall(text, _other_ids(_either(absent, "split", export.image_id, "export")), others=True)
     return Shortfall(text, hint)
 
 
 def mostly(missing: int, count: int) -> bool:
     """Tell whether so much is missing that leaving it out would hide a mistake."""
     return 2 * missing > count
+
+
+def _near(missing: Sequence[str], known: Sequence[str]) -> str:
+    """Say which known id may be meant, where ids differ by their form alone."""
+    twins = nearest_ids(missing, known)
+    if not twins:
+        return ""
+    name, twin = next(iter(twins.items()))
+    return f"; {len(twins)} of them differ by their form alone: did you mean {twin!r} for {name!r}?"
+
+
+def _either(missing: Sequence[str], here: str, known: Sequence[str], there: str) -> str:
+    """Name an id of either side."""
+    other = f"{known[0]!r} in the {there}" if known else f"there is none in the {there}"
+    return f"{missing[0]!r} in the {here}, {other}"
 
 
 def _other_ids(example: str) -> str:

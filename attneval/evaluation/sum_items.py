@@ -112,9 +112,9 @@ def sum_items(
     scored = _score(items, weights, protocol, specs, counted[SCORED], images=images, channel=channel)
     # Shuffled attention is scored on the items that have something else to be held against.
     rest = {over: counted[over] * (scored.compared[over] > 0) for over in counted}
-    constant = {UNIFORM: _constant(items, specs, protocol, center=None)}
+    constant = {UNIFORM: constant_columns(items, specs, protocol, center=None)}
     if center is not None:
-        constant[CENTER] = _constant(items, specs, protocol, center=center)
+        constant[CENTER] = constant_columns(items, specs, protocol, center=center)
     full = _counted(specs, scored.model, counted) | counted | {REACHED: counted[ITEMS] * reachable}
     full |= _floors(items, scored, constant, counted[SCORED], rest[SCORED])
     totals: Totals = {
@@ -188,7 +188,7 @@ def _score(
     return Scored(model, shuffled, compared, curves)
 
 
-def _constant(items: Items, specs: dict[str, Column], protocol: Protocol, *, center: IndexSets | None) -> Table:
+def constant_columns(items: Items, specs: dict[str, Column], protocol: Protocol, *, center: IndexSets | None) -> Table:
     """The columns of attention that is the same for all items of an image: f8[s] by name, one entry per set.
 
     Args:

@@ -14,28 +14,41 @@ from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_maps
 from attneval.export.problems import FileProblems
 from attneval.matching.mismatches import name_of_caption
+from attneval.metrics.registry import in_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from attneval.config.options import Options
     from attneval.config.protocol import Protocol
     from attneval.evaluation.caption_block import CaptionBlock
     from attneval.export.read.content import AttentionExport, MapBlock
     from attneval.matching.items import Items
 
 MEAN = -1
-"""In place of a channel: the mean of all channels' maps."""
+"""In place of a channel: the mean of the maps of all channels, or of those that were asked for."""
+MANY = 16
+"""Above so many channels few numbers of each are kept, and the sums of images in a file of their own."""
 
 
 def channels_to_score(export: AttentionExport) -> list[int]:
-    """The mean of an export's channels and, if there are several, each of them."""
-    return [MEAN, *range(len(export.channel))] if len(export.channel) > 1 else [MEAN]
+    """The channels that are scored in full: the mean and, if there are several but not many, each of them."""
+    each = export.averaged is None and 1 < len(export.channel) <= MANY
+    return [MEAN, *range(len(export.channel))] if each else [MEAN]
+
+
+def metrics_of_channels(export: AttentionExport | None, options: Options) -> tuple[str, ...]:
+    """The metrics that are measured of every channel alone: those that were asked for, and the usual ones of many."""
+    if export is None or not export.maps or export.averaged is not None or len(export.channel) < 2:
+        return ()
+    usual = [metric.name for metric in in_table("heads")] if len(export.channel) > MANY else []
+    return tuple(dict.fromkeys((*usual, *options.channel_metrics)))
 
 
 class Weights(TypingProtocol):
-    """Where the weights of items come from."""
+    """A source of the weights of items."""
 
     def read(self, chosen: NDArray[np.int64], channel: int) -> NDArray[np.float64]:
         """The rows f8[m, n] of some items with equally many keys."""
@@ -45,7 +58,7 @@ class NoWeights:
     """The weights of items of which none has any."""
 
     def read(self, chosen: NDArray[np.int64], channel: int) -> NDArray[np.float64]:  # noqa: ARG002 - see `Weights`
-        """Rows without keys."""
+        """Rows without keys, f8[m, 0], of items i8[m]."""
         return np.zeros((len(chosen), 0))
 
 
@@ -78,23 +91,68 @@ class WeightReader:
             ProtocolError: Weights are negative and the protocol does not make them positive.
         """
         export = self.captions.export
-        channels = range(len(export.channel)) if channel == MEAN else [channel]
+        channels = export.headline_channels if channel == MEAN else [channel]
         weights = (self._word_rows if self.direction == "t2i" else self._region_rows)(channels, chosen)
+        return self._not_negative(weights, chosen)
+
+    def read_each(self, chosen: NDArray[np.int64], channels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rows f8[m, A, n] of some items with equally many regions, of A channels alone; none may be undefined.
+
+        Args:
+            chosen: i8[m], rows of items in direction t2i.
+            channels: i8[A].
+
+        Raises:
+            ProtocolError: Weights are negative and the protocol does not make them positive.
+        """
+        items, tokens = self.items, self.captions.tokens
+        entry, count = self._pooled_entries(chosen)
+        token = items.entry[entry]
+        caption, n = self._caption_of_token[token], int(items.key_count[chosen[0]])
+        start = self._row_start(channels, caption[:, None], (token - tokens.offset[caption])[:, None])
+        group = np.repeat(items.group[chosen], count * len(channels))
+        rows = self._gather(start.ravel(), group, n).reshape(*start.shape, n)
+        rows = self._pooled(rows, entry, count)
+        divisor = items.divisor[chosen]
+        if (divisor != 1).any():
+            rows /= divisor[:, None, None]
+        return self._not_negative(rows, chosen)
+
+    def _not_negative(self, weights: NDArray[np.float64], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Weights [m, ...] of some items, refused if they are negative and may not be."""
         if self.protocol.normalize in {"sum", "none"} and weights.min(initial=0) < 0:
-            caption = int(self.items.caption[int(chosen[np.argmax(weights.min(axis=1) < 0)])])
+            negative = weights.reshape(len(chosen), -1).min(axis=1) < 0
+            caption = int(self.items.caption[int(chosen[np.argmax(negative)])])
             raise ProtocolError(
-                f"{export.path}: caption {name_of_caption(self.captions.truth, caption)} has negative weights, "
-                f"which normalize={self.protocol.normalize} cannot read as attention",
+                f"{self.captions.export.path}: caption {name_of_caption(self.captions.truth, caption)} has negative "
+                f"weights, which normalize={self.protocol.normalize} cannot read as attention",
                 hint="pass --normalize softmax or --normalize minmax",
             )
         return weights
 
+    def _pooled_entries(self, chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The entries that are pooled into the rows of some items: i8[k], and how many each item has."""
+        count = np.diff(self.items.entry_offset)[chosen]
+        entry = ranges(self.items.entry_offset[chosen], count)
+        if self.protocol.pool == "last":
+            return entry[np.cumsum(count) - 1], np.ones_like(count)
+        return entry, count
+
+    def _pooled(
+        self, rows: NDArray[np.float64], entry: NDArray[np.int64], count: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Rows [k, ...] of entries, pooled into those of items [m, ...] but for the divisor."""
+        if len(rows) == len(count):
+            return rows
+        first = offsets_of(count)[:-1]
+        if self.protocol.pool == "max":
+            return np.asarray(np.maximum.reduceat(rows, first))
+        rows *= self.items.share[entry].reshape(-1, *[1] * (rows.ndim - 1))
+        return np.asarray(np.add.reduceat(rows, first))
+
     def _word_rows(self, channels: Sequence[int], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         items, tokens = self.items, self.captions.tokens
-        count = np.diff(items.entry_offset)[chosen]
-        entry = ranges(items.entry_offset[chosen], count)
-        if self.protocol.pool == "last":
-            entry, count = entry[np.cumsum(count) - 1], np.ones_like(count)
+        entry, count = self._pooled_entries(chosen)
         token = items.entry[entry]
         caption = self._caption_of_token[token]
         group, n = np.repeat(items.group[chosen], count), int(items.key_count[chosen[0]])
@@ -107,13 +165,7 @@ class WeightReader:
             # The mean over channels is that of the defined rows; undefined ones are zeros.
             rows = rows / self.captions.defined[list(channels)][:, token].sum(axis=0)[:, None]
             divisor = items.divisor[chosen]
-        if len(rows) > len(chosen):
-            first = offsets_of(count)[:-1]
-            if self.protocol.pool == "max":
-                rows = np.maximum.reduceat(rows, first)
-            else:
-                rows *= items.share[entry][:, None]
-                rows = np.add.reduceat(rows, first)
+        rows = self._pooled(rows, entry, count)
         return rows if (divisor == 1).all() else rows / divisor[:, None]
 
     def _region_rows(self, channels: Sequence[int], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -127,7 +179,9 @@ class WeightReader:
         rows = _added([np.asarray(self.maps.flat[start + column[:, None]], np.float64) for start in starts])
         return rows if len(channels) == 1 else rows / len(channels)
 
-    def _row_start(self, channel: int, row: NDArray[np.int64], token: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _row_start(
+        self, channel: int | NDArray[np.int64], row: NDArray[np.int64], token: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         """Where the weights of a token start, for rows of the block's captions and tokens counted within them."""
         tokens = np.diff(self.captions.tokens.offset)[row]
         # Groups are images, or the exported captions themselves.

@@ -77,12 +77,17 @@ class Entities:
         self._shift = np.array(EDGE_SHIFT[edges])
         self._known: frozenset[str] | None = None
 
+    @property
+    def changed_ns(self) -> int:
+        """See `Source`."""
+        return self._files.changed_ns
+
     def image_ids(self) -> list[str]:
         """All annotated images."""
         return self._files.image_ids()
 
     def state(self, image_ids: Sequence[str]) -> str | None:
-        """What changes when the annotations of these images do; None if a file is missing."""
+        """Give something that changes when the annotations of these images do; None if a file is missing."""
         try:
             return f"{self._files.state(image_ids)} {self._shift.tolist()}"
         except OSError:

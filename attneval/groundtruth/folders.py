@@ -31,8 +31,11 @@ class Files(Protocol):
     def image_ids(self) -> list[str]:
         """The images that have annotations."""
 
+    changed_ns: int
+    """When a file that `state` looked at last changed; 0 where that says it by content."""
+
     def state(self, image_ids: Sequence[str]) -> str:
-        """What changes when the files of these images do, without reading them."""
+        """Give something that changes when the files of these images do, without reading them."""
 
 
 class Directory:
@@ -40,6 +43,7 @@ class Directory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.changed_ns = 0
         self._prefix = f"{path}/"
 
     def read(self, name: str) -> bytes:
@@ -53,6 +57,7 @@ class Directory:
         for image_id in image_ids:
             for name in (f"Annotations/{image_id}.xml", f"Sentences/{image_id}.txt"):
                 stat = os.stat(self._prefix + name)  # noqa: PTH116 - see read
+                self.changed_ns = max(self.changed_ns, stat.st_mtime_ns, stat.st_ctime_ns)
                 digest.update(b"%d %d %d %d\n" % (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
         return digest.hexdigest()
 
@@ -71,6 +76,7 @@ class Zip:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.changed_ns = 0  # checksums are of the content
         try:
             self._zip = ZipReader(path)
         except zipfile.BadZipFile as error:

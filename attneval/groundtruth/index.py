@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +37,26 @@ LARGEST = 100_000
 """Images above which an index is not collected, to keep memory bounded."""
 KEPT = 16
 """How many indexes are kept; the ones that were used longest ago go first."""
+COARSE, FINE = 2 * 10**9, 2 * 10**7
+"""Nanoseconds within which a file system may give two changes one time: where it counts seconds, and elsewhere."""
 VERSION = 3
 _TEXT = ("image_id", "types", "categories", "category_groups", "warnings")
 
 
-def cache_folder() -> Path:
-    """Where indexes are: `$XDG_CACHE_HOME/attneval`, by default `~/.cache/attneval`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attneval"
+def cache_folder() -> Path | None:
+    """The folder of indexes: `$XDG_CACHE_HOME/attneval`, by default `~/.cache/attneval`; None without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attneval"
+    except RuntimeError:
+        return None
+
+
+def just_changed(changed_ns: int, now_ns: int) -> bool:
+    """Tell whether files changed so lately that another change could get the same time.
+
+    An index of them could be taken for one of files that have changed since.
+    """
+    return now_ns - changed_ns < (COARSE if changed_ns % 10**6 == 0 else FINE)
 
 
 class Cached:
@@ -59,11 +73,12 @@ class Cached:
         self._path: Path | None = None
         self._collected: list[GroundTruth] | None = None
         self._index: Index | None = None
+        now_ns, folder = time.time_ns(), cache_folder()
         state = source.state(self._image_ids) if SMALLEST <= len(self._image_ids) <= LARGEST else None
-        if state is not None:
+        if state is not None and folder is not None and not just_changed(source.changed_ns, now_ns):
             key = hashlib.sha256(f"{VERSION} {__version__} {state}\n".encode())
             key.update("\n".join(self._image_ids).encode("utf-8", "surrogatepass"))
-            self._path = cache_folder() / f"{key.hexdigest()}.npz"
+            self._path = folder / f"{key.hexdigest()}.npz"
             self._index = Index.load(self._path)
             self._collected = [] if self._index is None else None
 
@@ -74,13 +89,18 @@ class Cached:
 
     @property
     def collecting(self) -> bool:
-        """Whether what is read is going to be kept."""
+        """True if what is read is going to be kept."""
         return self._collected is not None
 
     @property
     def index(self) -> Path | None:
         """The index that is read through, for other processes; None if there is none."""
         return None if self._index is None else self._path
+
+    @property
+    def changed_ns(self) -> int:
+        """See `Source`."""
+        return self._source.changed_ns
 
     def image_ids(self) -> list[str]:
         """All annotated images."""
@@ -179,9 +199,9 @@ class Index:
     @classmethod
     def load(cls, path: Path) -> Index | None:
         """Read an index; None if there is none, or none that can be read."""
-        if not path.is_file():
-            return None
         try:
+            if not path.is_file():
+                return None
             archive = Archive(path)
             if archive.broken() is not None:
                 return None

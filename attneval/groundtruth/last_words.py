@@ -100,6 +100,11 @@ class ClassedSource:
         """The name of the format."""
         return self._source.format
 
+    @property
+    def changed_ns(self) -> int:
+        """See `Source`."""
+        return self._source.changed_ns
+
     def image_ids(self) -> list[str]:
         """All annotated images."""
         return self._source.image_ids()
@@ -109,7 +114,7 @@ class ClassedSource:
         return self._source.missing(image_ids)
 
     def state(self, image_ids: Sequence[str]) -> str | None:
-        """What changes when the annotations of these images, or the classes do."""
+        """Give something that changes when the annotations of these images, or the classes do."""
         state = self._source.state(image_ids)
         text = repr(sorted(self._classes.items()))
         return None if state is None else f"{state} {hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

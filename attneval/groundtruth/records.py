@@ -129,7 +129,7 @@ class Records(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What was read around."""
+        """Remarks on what was read around."""
 
     def image_ids(self) -> Iterable[str]:
         """All annotated images."""
@@ -152,6 +152,11 @@ class RecordSource:
         self._records = records
         self._reading = reading
         self._ids = dict.fromkeys(records.image_ids())
+
+    @property
+    def changed_ns(self) -> int:
+        """See `Source`: the state is that of the content."""
+        return 0
 
     def image_ids(self) -> list[str]:
         """All annotated images."""

@@ -27,7 +27,7 @@ Files = dict[str, list[Candidate]]
 
 @dataclass(frozen=True)
 class Format:
-    """How files of a format are recognised, and what reads them.
+    """An annotation format: the tests that recognise its files, and the reader of them.
 
     Attributes:
         reader: `module:function`, from the files by role and a `Reading` to a `Source`.

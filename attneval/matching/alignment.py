@@ -1,4 +1,4 @@
-"""Which exported tokens make up which annotated words: the one place where tokens become words.
+"""The exported tokens that make up annotated words: the one place where tokens become words.
 
 Both sides are folded to streams of letters and digits (`attneval.matching.folding`). Where the streams of a caption
 agree, a token belongs to the words whose characters it covers, whatever tokeniser made it. They also agree when
@@ -11,7 +11,7 @@ agree, a token belongs to the words whose characters it covers, whatever tokenis
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.arrays.strings import text_of
 from attneval.matching.folding import fold
+from attneval.matching.word_parts import WordParts, cut_words, tokens_of_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Words:
 
     Attributes:
         caption_offset: i8[C+1], first word of each caption.
-        span: i8[W, 2], half-open code points into the caption's text.
+        span: i8[W, 2], half-open code points into the caption's text; once aligned, those of V parts of words follow.
         stream: u4[n], all captions' streams.
         stream_offset: i8[C+1], where each caption's stream starts.
         stream_word: i8[n], the word of each character of the stream.
@@ -52,6 +53,10 @@ class Words:
     stream_word: NDArray[np.int64]
     place: NDArray[np.int64]
     count: NDArray[np.int64]
+
+    def with_parts(self, parts: WordParts) -> Words:
+        """The same with the spans of parts behind those of words."""
+        return replace(self, span=np.concatenate((self.span, parts.span))) if len(parts.span) else self
 
     @classmethod
     def from_texts(cls, text: Strings) -> Words:
@@ -88,10 +93,11 @@ class Alignment:
     Attributes:
         words: The annotated words.
         row: i8[C], position among the k captions of each annotated caption's attention, or `ABSENT`.
-        token_offset: i8[W+1], first entry of each word in `token`.
+        token_offset: i8[W+V+1], first entry of each word, and then of each part of a word, in `token`.
         token: i8[m], tokens, as rows of the export's token block, in order within each word.
         unaligned: Positions of export captions whose text is no caption of their image.
         disagreeing: Positions of export captions whose text is another caption than their index says.
+        parts: The parts of words that phrases have which begin or end inside a word.
     """
 
     words: Words
@@ -100,6 +106,12 @@ class Alignment:
     token: NDArray[np.int64]
     unaligned: list[int]
     disagreeing: list[int]
+    parts: WordParts = field(default_factory=WordParts.none)
+
+    @property
+    def word_count(self) -> int:
+        """W, behind which parts of words are numbered."""
+        return int(self.words.caption_offset[-1])
 
 
 def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], index: NDArray[np.int64]) -> Alignment:
@@ -134,7 +146,9 @@ def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], inde
     aligned = np.flatnonzero(caption != ABSENT)[::-1]
     of_caption[caption[aligned]] = aligned
     token_offset, token = matcher.tokens_of_words(caption, of_caption)
-    return Alignment(words, of_caption, token_offset, token, unaligned, disagreeing)
+    parts = cut_words(truth, words)
+    token_offset, token = tokens_of_parts(parts, token_offset, token, matcher.start, matcher.stop)
+    return Alignment(words.with_parts(parts), of_caption, token_offset, token, unaligned, disagreeing, parts)
 
 
 class _Matcher:
@@ -157,7 +171,7 @@ class _Matcher:
         self.stop = before[span[:, 1]] - self.bound[self.row]
 
     def same_beginning(self, claimed: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each export caption is its claimed annotated caption, or a beginning of it.
+        """Tell for each export caption whether it is its claimed annotated caption, or a beginning of it.
 
         A caption without letters is a beginning of those alone that have none either.
         """

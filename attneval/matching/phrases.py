@@ -10,6 +10,7 @@ import numpy as np
 from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 from attneval.config.breakdowns import AREA_EDGES, LENGTHS
 from attneval.geometry.boxes import areas, enclosing
+from attneval.matching.word_parts import touched_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,18 +48,16 @@ class ScoredPhrases:
         kept[kept] = share[truth.phrase_entity[kept]] >= min_area
         phrase = np.flatnonzero(kept)
         spans = np.diff(truth.span_offset)[phrase]
-        span = truth.span[ranges(truth.span_offset[phrase], spans)]
+        rows = ranges(truth.span_offset[phrase], spans)
         owner = np.repeat(np.arange(len(phrase)), spans)
-        # Captions laid end to end, so that one search finds the words of every span.
-        shift = truth.text.offset[caption_of[phrase[owner]]]
         words = alignment.words
-        base = np.repeat(truth.text.offset[:-1], np.diff(words.caption_offset))
-        first = np.searchsorted(words.span[:, 1] + base, span[:, 0] + shift, side="right")
-        last = np.searchsorted(words.span[:, 0] + base, span[:, 1] + shift, side="left")
-        count = np.maximum(last - first, 0)
+        first, count = touched_words(truth, words, rows, caption_of[phrase[owner]])
+        word, kept_word = alignment.parts.in_place_of(
+            np.repeat(rows, count), ranges(first, count), alignment.word_count
+        )
         # Two spans of a phrase may touch the same word.
         total = max(len(words.span), 1)
-        pair = distinct_values(np.repeat(owner, count) * total + ranges(first, count))
+        pair = distinct_values((np.repeat(owner, count) * total + word)[kept_word])
         length = np.bincount(pair // total, minlength=len(phrase))
         named = np.flatnonzero(length)
         return cls(

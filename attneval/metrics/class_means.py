@@ -57,5 +57,6 @@ for _name, _title in AVERAGED.items():
             value=ratio(PREFIX + _name, CLASSES),
             per=CLASSES,
             by_image=False,
+            baseline=False,
         )
     )

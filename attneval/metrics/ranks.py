@@ -52,7 +52,7 @@ class NonFiniteScoreError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """Where the right answer of each of q queries stands among all.
+    """The ranks of the right answers of q queries among all.
 
     Attributes:
         image: i8[q], the image that the query belongs to, for resampling.

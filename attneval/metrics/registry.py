@@ -31,9 +31,10 @@ GROUPS = ("attention", "companion", "ceiling", "retrieval")
 """The groups of metrics, in the order of tables, which draw a line between two of them."""
 ATTENTION = ("attention", "companion", "ceiling")
 """The groups that are measured on attention maps; the other one is measured on similarities."""
-TABLES = ("breakdown", "channels")
-"""Tables that show some metrics only: by group of items, and by channel and direction."""
-_MODULES = ("attention", "class_means", "retrieval")
+TABLES = ("breakdown", "channels", "heads")
+"""Tables that show some metrics only: by group of items, by channel and direction, and by head, where there are many
+channels and these metrics alone are kept of each."""
+_MODULES = ("attention", "class_means", "spatial", "retrieval")
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,6 @@ def ratio(part: str, whole: str) -> Callable[[Sums], NDArray[np.float64]]:
 
 
 def divided(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute `part / whole`, NaN where `whole` is not positive."""
+    """Compute `part / whole`, f8[...] each, NaN where `whole` is not positive."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     return np.asarray(np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole > 0))

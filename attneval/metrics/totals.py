@@ -20,12 +20,12 @@ UNIT = 2**32
 
 
 def exact_total(per_image: NDArray[np.generic]) -> int:
-    """An exact sum: what each image adds is rounded to a multiple of 1 / UNIT first."""
+    """An exact sum of numbers [n]: what each image adds is rounded to a multiple of 1 / UNIT first."""
     return int(in_units(per_image.astype(np.float64, copy=False)).sum())
 
 
 def in_units(per_image: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Numbers as whole multiples of 1 / UNIT."""
+    """Numbers f8[n] as whole multiples of 1 / UNIT."""
     return np.rint(per_image * UNIT).astype(np.int64)
 
 

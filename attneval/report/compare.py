@@ -72,7 +72,7 @@ def _overview(comparison: Comparison, digits: int) -> Table:
     notes = [f"Letters: significantly better than that system (p < {comparison.alpha:g} after Holm)."]
     if any(line.metric not in comparison.family for line in comparison.lines):
         adjusted = ", ".join(comparison.family) or "none of them"
-        notes.append(f"Holm's family: {adjusted}; other p-values stand as they are and give no letters.")
+        notes.append(f"Holm's family: {adjusted}; other p-values are raw and give no letters.")
     header = ["", *(line.metric for line in comparison.lines)]
     # What matters most stays longest.
     order = [i + 1 for i, line in enumerate(comparison.lines) if not metric_named(line.metric).main]

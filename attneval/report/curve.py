@@ -88,6 +88,11 @@ def _curves(results: list[Result]) -> dict[str, Curve]:
     curves = {}
     for name, result in zip(distinct([result.name for result in results]), results, strict=True):
         if result.scores.curve is None:
+            if result.channel and not result.scores.totals:
+                raise NothingToScoreError(
+                    f"{name} keeps no curve of channel {result.channel}, one of many",
+                    hint="add --attn EXPORT --gt PATH to score it now",
+                )
             if result.scores.has_attention:
                 raise NothingToScoreError(
                     f"{name} has no curve: none of its items has a relevant region", hint="its notes say why"

@@ -57,8 +57,8 @@ class ReportFormat:
         return str(self.load()(sources[self.shows]()))
 
 
-ALL = ("score", "merge", "compare", "curve", "inspect", "gate")
-ITEMS = ("score", "merge", "compare", "curve", "inspect")
+ALL = ("score", "merge", "compare", "heads", "curve", "inspect", "gate")
+ITEMS = ("score", "merge", "compare", "heads", "curve", "inspect")
 """Commands that have more to say than a verdict."""
 
 FORMATS = {
@@ -69,7 +69,7 @@ FORMATS = {
         ReportFormat("json", ".json", "values", "attneval.report.json:render_json", ALL),
         ReportFormat("csv", ".csv", "lines", "attneval.report.delimited:render_csv", ITEMS),
         ReportFormat("markdown", ".md", "page", "attneval.report.markdown:render_markdown", ALL),
-        ReportFormat("latex", ".tex", "page", "attneval.report.latex:render_latex", ("compare",)),
+        ReportFormat("latex", ".tex", "page", "attneval.report.latex:render_latex", ("compare", "heads")),
         ReportFormat("junit", ".xml", "verdict", "attneval.report.gate:gate_junit", ("gate",)),
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from attneval.config.breakdowns import BREAKDOWNS
@@ -29,19 +30,24 @@ if TYPE_CHECKING:
     from attneval.results.scores import Measured, Scores
 
 DIRECTIONS = {"i2t": "image to text", "t2i": "text to image"}
+BEST = 10
+"""How many of many channels a table shows."""
 COUNTED = ("images", "captions", "phrases", "items", "unreachable")
 
 
 def score_page(result: Result, digits: int = 1) -> Page:
     """Show the tables of one result."""
     tables = []
-    if result.scores.has_attention:
+    # Of many channels nobody means the mean, unless it was asked for.
+    named = bool(result.channel) or all(scores.has_sums for scores in result.channels.values())
+    if result.scores.has_attention and named:
         tables.append(_attention(result, digits))
     if result.scores.has_retrieval:
         tables.append(_retrieval(result, digits))
     if result.channels:
         tables.append(_channels(result, digits))
-    tables += [_breakdown(result.scores, kind, digits) for kind, groups in result.scores.by.items() if groups]
+    if named:
+        tables += [_breakdown(result.scores, kind, digits) for kind, groups in result.scores.by.items() if groups]
     return Page(tables, lines_under(result))
 
 
@@ -115,6 +121,8 @@ def _retrieval(result: Result, digits: int) -> Table:
 
 
 def _channels(result: Result, digits: int) -> Table:
+    if not all(scores.has_sums for scores in result.channels.values()):
+        return _best_channels(result, digits)
     chosen = _shown("channels", [scores.metrics for scores in result.channels.values()])
     best = {metric.name: _best(metric, result) for metric in chosen if metric.main}
     rows = []
@@ -127,6 +135,28 @@ def _channels(result: Result, digits: int) -> Table:
         rows.append(Row(cells))
     header = ["Channel", *(metric.label for metric in chosen)]
     return Table("By channel and direction, in %", header, rows, optional=_optional(chosen, after=1))
+
+
+def _best_channels(result: Result, digits: int) -> Table:
+    """The best of many channels; what was chosen here is reported here, and the table says so."""
+    many = {key: scores.metrics for key, scores in result.channels.items() if not scores.has_sums}
+    chosen = _shown("heads", list(many.values()))
+    first = chosen[0]
+    sign = -1 if first.higher_is_better else 1
+
+    def place(key: str) -> float:
+        measured = many[key].get(first.name)
+        return math.inf if measured is None or measured.value is None else sign * measured.value
+
+    best = sorted(many, key=place)[:BEST]
+    rows = [Row([Cell(key), *(_cell(metric, many[key].get(metric.name), digits) for metric in chosen)]) for key in best]
+    name = f" of {result.name}" if result.name else ""
+    notes = [
+        f"The best {len(best)} of {len(many)} channels by {first.label} on the very images they are shown on, so too",
+        "high for new ones: attneval heads chooses on one half of the images and reports on the other.",
+    ]
+    header = ["Channel", *(metric.label for metric in chosen)]
+    return Table(f"Attention{name}, channel by channel, in %", header, rows, notes, optional=_optional(chosen, after=1))
 
 
 def _best(metric: Metric, result: Result) -> float:

@@ -122,10 +122,10 @@ def is_visible(character: str) -> bool:
 
 
 def number(value: float | None, unit: str = "share", digits: int = 1) -> str:
-    """A value as tables show it: shares in percent, ranks as they are."""
+    """A value as tables show it: shares in percent, ranks and nats as they are."""
     if value is None:
         return UNDEFINED
-    scaled = value if unit == "rank" else 100 * value
+    scaled = 100 * value if unit == "share" else value
     text = f"{scaled:.{digits}f}"
     # A value that rounds to zero has no sign.
     return text.lstrip("-") if float(text) == 0 else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,11 +25,11 @@ def distinct(names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
     """
     if otherwise and len(set(names)) < len(names):
         names = otherwise
-    given: list[str] = []
+    given: dict[str, None] = {}
     for name in names:
-        numbered = (name, *(f"{name} ({number})" for number in range(2, len(names) + 2)))
-        given.append(next(candidate for candidate in numbered if candidate not in given))
-    return given
+        numbered = (f"{name} ({number})" for number in range(2, len(names) + 2))
+        given[next(candidate for candidate in chain((name,), numbered) if candidate not in given)] = None
+    return list(given)
 
 
 def check_protocols(

@@ -13,9 +13,12 @@ from attneval.metrics.populations import COUNTED, ITEMS
 from attneval.metrics.registry import ATTENTION
 from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
+from attneval.results.channel_sums import ChannelTable, StoredChannels
 from attneval.results.comparability import check_protocols
+from attneval.results.heads import kept_of_channels
 from attneval.results.notes import COMPUTED, NO_ATTENTION, NO_RETRIEVAL, UNKNOWN_METRICS, Note, computed_notes
 from attneval.results.result import Result
+from attneval.results.scores import Scores
 from attneval.results.summary import summarise
 from attneval.statistics.image_sums import ImageSums, joined_groups, shared_names
 from attneval.statistics.ranks import RankTable
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.totals import Totals
-    from attneval.results.scores import Scores
+    from attneval.results.scores import Measured
 
 COUNTS = (
     *("images", "captions", "phrases", "phrases_without_box", "words", "regions"),
@@ -86,6 +89,14 @@ def merge(parts: Sequence[Result], *, name: str | None = None, across_regions: b
             hint="export and score the parts alike",
         )
     scores = _merged([(part.scores, part.counts.get("images", 0)) for part in parts], first)
+    kept = _merged_channels(with_maps)
+    light = {} if kept is None else kept_of_channels(kept)
+    channels = {
+        key: _of_values(light[key])
+        if key in light and not with_maps[0].channels[key].has_sums
+        else _merged([(part.channels[key], part.counts["images"]) for part in with_maps], first)
+        for key in names
+    }
     counted = Counter[str]()
     for part in parts:
         counted.update(part.counts)
@@ -95,9 +106,8 @@ def merge(parts: Sequence[Result], *, name: str | None = None, across_regions: b
         protocol=first.protocol,
         scores=scores,
         counts=counts,
-        channels={
-            key: _merged([(part.channels[key], part.counts["images"]) for part in with_maps], first) for key in names
-        },
+        channels=channels,
+        channel_sums=kept,
         inputs=list(dict.fromkeys(item for part in parts for item in part.inputs)),
         model=next((part.model for part in parts if part.model), {}),
         notes=_notes(parts, scores)
@@ -180,6 +190,28 @@ def _notes(parts: Sequence[Result], scores: Scores) -> list[Note]:
         f"left out of the whole, since not all parts have them or this attneval does not know them: {', '.join(lost)}"
     )
     return [*notes, Note(text)]
+
+
+def _merged_channels(parts: Sequence[Result]) -> StoredChannels | None:
+    """The sums of many channels; None where no part has any.
+
+    Raises:
+        MismatchError: Some have and some do not.
+    """
+    stored = [part.channel_sums for part in parts if part.channel_sums is not None]
+    if not stored:
+        return None
+    if len(stored) < len(parts):
+        lacking = next(part.name for part in parts if part.channel_sums is None)
+        raise MismatchError(
+            f"{lacking} has no sums of its channels, and other parts have", hint="score all parts alike"
+        )
+    return StoredChannels.of_table(ChannelTable.joined([one.table for one in stored]))
+
+
+def _of_values(metrics: dict[str, Measured]) -> Scores:
+    """One of many channels, of which metrics alone are kept."""
+    return Scores(metrics, {}, {}, None, ImageSums([], {}))
 
 
 def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:

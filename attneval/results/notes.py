@@ -32,6 +32,10 @@ FLOOR = "floor"
 """A headline metric that is not significantly above its highest floor."""
 COVERAGE = "low coverage"
 """Most items have no relevant region."""
+MANY_CHANNELS = "many channels"
+"""The headline is the mean of more channels than anybody means."""
+LINT = "lint"
+"""Something well-formed that looks wrong."""
 CATEGORY = "category-level"
 """Phrases name a category, of which all instances count."""
 NO_TARGETS = "no target"
@@ -92,6 +96,15 @@ def scored_zero(problem: str) -> Note:
 def only_first(images: int) -> Note:
     """Note that only the first images were scored (`--limit`)."""
     return Note(f"PARTIAL: only the first {images} images were scored", PARTIAL)
+
+
+def mean_of_many(channels: int) -> Note:
+    """Note that the headline is the mean of so many channels."""
+    return Note(
+        f"the headline is the mean of the maps of {channels} channels; --channel takes one, and attneval heads chooses "
+        "among them on one half of the images and reports on the other",
+        MANY_CHANNELS,
+    )
 
 
 def unreached(counts: Mapping[str, int], protocol: Protocol) -> list[Note]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from attneval._version import __version__
 from attneval.config.options import RESAMPLES, SEED
 from attneval.errors import MetricError, first_of, suggestion
 from attneval.metrics.registry import find_metric
+from attneval.results.channel_sums import channels_path
 from attneval.results.json_form import load_fields, result_to_dict
 from attneval.results.notes import Note
-from attneval.storage.whole_files import write_text
+from attneval.storage.whole_files import encoded, write_together
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from attneval.config.protocol import Protocol
+    from attneval.results.channel_sums import StoredChannels
     from attneval.results.items import ItemTable
     from attneval.results.scores import Input, Measured, Scores
 
@@ -32,7 +36,7 @@ def items_path(path: Path) -> Path:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """What one system scored.
+    """The scores of one system, with what they were made from.
 
     `result["f1"]` is the value of a metric, `result.metrics["f1"]` that with its interval; aliases of metrics are found
     as well.
@@ -41,7 +45,10 @@ class Result:
         name: The system's name in tables.
         protocol: The choices under which it was scored.
         scores: The headline: the protocol's first direction, the mean over channels.
-        channels: All directions and channels, when there are several.
+        channels: All directions and channels, when there are several; of many channels the metrics alone.
+        channel: The channel that was asked for; empty for the mean of all.
+        averaged: The names of the channels whose mean that is; empty for all.
+        channel_sums: The per-image sums of many channels, which stand in a file beside the result.
         counts: The numbers of images, captions, phrases, items, ..., and of what was left out.
         inputs: The files.
         model: The export's description of its model.
@@ -64,6 +71,9 @@ class Result:
     scores: Scores
     counts: dict[str, int]
     channels: dict[str, Scores] = field(default_factory=dict)
+    channel: str = ""
+    averaged: tuple[str, ...] = ()
+    channel_sums: StoredChannels | None = None
     inputs: list[Input] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
@@ -95,7 +105,7 @@ class Result:
 
     @property
     def short_signature(self) -> str:
-        """What of the protocol differs from its defaults, with the version and the bootstrap, which change no value."""
+        """The fields that differ from the defaults, with the version and the bootstrap, which change no value."""
         return self.protocol.short_signature(version=self.version, resamples=self.resamples, seed=self.seed)
 
     def measured(self, name: str) -> Measured | None:
@@ -134,8 +144,16 @@ class Result:
         return json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False) + "\n"
 
     def save(self, path: Path | str) -> None:
-        """Write the result as JSON, whole or not at all."""
-        write_text(Path(path), self.to_json())
+        """Write the result as JSON, and the sums of many channels beside it, all of it or nothing."""
+        path = Path(path)
+        text = encoded(self.to_json())
+        write_together([*self.beside(path), (path, lambda file: file.write(text))])
+        if self.channel_sums is None:
+            channels_path(path).unlink(missing_ok=True)
+
+    def beside(self, path: Path) -> list[tuple[Path, Callable[[IO[bytes]], object]]]:
+        """List the files that belong to a result's file, each with what writes it."""
+        return [] if self.channel_sums is None else [(channels_path(path), self.channel_sums.table.write)]
 
     @classmethod
     def load(cls, path: Path | str) -> Result:

@@ -1,4 +1,4 @@
-"""What a result is made of: measured values, curves, and the sums that they were computed from."""
+"""The parts of a result: measured values, curves, and the sums that they were computed from."""
 
 from __future__ import annotations
 
@@ -126,6 +126,11 @@ class Scores:
     totals: Totals = field(default_factory=dict)
     by_baselines: dict[str, dict[str, dict[str, dict[str, Measured]]]] = field(default_factory=dict)
     by_images: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def has_sums(self) -> bool:
+        """False for one of many channels, of which the metrics alone are kept."""
+        return bool(self.sums.image_id)
 
     @property
     def has_attention(self) -> bool:

@@ -48,6 +48,9 @@ def summarise(
         with_intervals: False to compute no intervals at all.
     """
     totals = _in_order(totals)
+    # Nothing may depend on which block met which group first.
+    by = {kind: {name: sums.by[kind][name] for name in _ordered(kind, sums.by[kind])} for kind in sums.by}
+    sums = replace(sums, by=by)
     groups = draw_groups(sums, resamples=resamples, seed=seed) if with_intervals else {}
     total = _totalled(sums, totals)
     if protocol.average == "class":
@@ -174,9 +177,12 @@ def _in_order(totals: Totals) -> Totals:
         return totals
     # Breakdowns that only some annotations have are left out where no phrase has a group.
     kinds = [kind for kind in BREAKDOWNS if kind in by and (kind in ALWAYS or by[kind])]
-    return totals | {
-        "by": {kind: {name: by[kind][name] for name in BREAKDOWNS[kind].ordered(set(by[kind]))} for kind in kinds}
-    }
+    return totals | {"by": {kind: {name: by[kind][name] for name in _ordered(kind, by[kind])} for kind in kinds}}
+
+
+def _ordered(kind: str, groups: Iterable[str]) -> list[str]:
+    """The groups of a breakdown in the order of tables; of an unknown one as they are."""
+    return BREAKDOWNS[kind].ordered(set(groups)) if kind in BREAKDOWNS else list(groups)
 
 
 def _measured(chosen: Sequence[Metric], columns: Any) -> dict[str, Measured]:

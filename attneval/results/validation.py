@@ -6,7 +6,6 @@ A file is held against what it says it holds, not against what this attneval wou
 from __future__ import annotations
 
 import itertools
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -35,11 +34,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-9
 """How far numbers may be from what they follow from: so much of them, or just so much if they are small."""
-_FINGERPRINT = re.compile(r"\d{1,18}:[0-9a-f]{16}")
-REGION_KINDS = ("", "boxes", "cells", "mixed")
-"""Kinds of regions: none, boxes, cells of grids and tiles, or several kinds in a merged result."""
-AUTO_FIELDS = ("overlap",)
-"""Fields of the protocol that may be settled from `auto`."""
 _FLOORS = ("uniform", "shuffled")
 """The floors that totals always have."""
 
@@ -140,52 +134,6 @@ def _tables(scores: Scores) -> Iterator[tuple[str, Mapping[str, Measured]]]:
     yield from ((f"baselines {name}", table) for name, table in scores.baselines.items())
     for kind, groups in scores.by.items():
         yield from ((f"by {kind} {group}", table) for group, table in groups.items())
-
-
-def check_regions(regions: Any, scores: Scores) -> dict[str, str]:
-    """Refuse fingerprints of regions that are none, or of images that have no sums.
-
-    Raises:
-        ValueError: They are no fingerprints of the scores' images.
-    """
-    known = set(scores.sums.image_id)
-    for image_id, text in regions.items():
-        if image_id not in known or not isinstance(text, str) or not _FINGERPRINT.fullmatch(text):
-            raise ValueError(f"regions {image_id} is {text!r}")
-    return dict(regions)
-
-
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
-    """Take a value that is one of a few.
-
-    Raises:
-        ValueError: It is none of them.
-    """
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}")
-    return str(value)
-
-
-def check_digest(value: Any) -> str:
-    """Take the SHA-256 of a result's items, empty where it has none.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    if value is not None and not (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
-        raise ValueError(f"items_sha256 is {value!r}")
-    return value or ""
-
-
-def check_whole(name: str, value: Any) -> int:
-    """Take a whole number that is not negative.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError(f"{name} is {value!r}, and no whole number from 0")
-    return value
 
 
 def check_counts(counts: Mapping[str, Any], scores: Scores) -> None:

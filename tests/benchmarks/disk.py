@@ -47,7 +47,7 @@ def entities(folder: Path, source: Path | None, runs: int, images: int = EVERYTH
     first = Cached(open_ground_truth(path), names)
     read_all(first, names, keep=first)
     first.save("0" * 64)
-    index = sum(file.stat().st_size for file in cache_folder().iterdir())
+    index = sum(file.stat().st_size for file in (cache_folder() or folder).iterdir())
     some, every, again = (
         statistics.median(seconds)
         for seconds in rounds(

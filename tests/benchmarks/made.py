@@ -89,6 +89,8 @@ def write_export(
     grid: tuple[int, int] | None = None,
     channels: int = 1,
     similarity: bool = False,
+    sentences: int = SENTENCES,
+    dtype: str = "float32",
 ) -> None:
     """Write what an imagined model did on annotated images: softmax attention of every word over regions or cells."""
     random = np.random.default_rng(0)
@@ -96,7 +98,7 @@ def write_export(
     cells = regions if grid is None else grid[0] * grid[1]
     rows = _softmax(random.normal(0, 2, (DISTINCT_ROWS, cells)))
     layers = [(-1, -1)] if channels == 1 else [(0, head) for head in range(channels)]
-    with ExportWriter(path, normalised_over="regions", channels=layers, model="imagined") as out:
+    with ExportWriter(path, normalised_over="regions", channels=layers, model="imagined", dtype=dtype) as out:
         captions = 0
         for first in range(0, len(image_ids), 1000):
             part = source.read(image_ids[first : first + 1000])
@@ -104,7 +106,7 @@ def write_export(
                 width, height = part.image_size[image].tolist()
                 boxes = None if grid else near(random, part, image, regions)
                 out.add_image(image_id, size=(width, height), boxes=boxes, grid=grid)
-            captions += _add_captions(out, random, part, rows, channels)
+            captions += _add_captions(out, random, part, rows, channels, sentences)
         if similarity:
             scores = random.standard_normal((len(image_ids), captions), np.float32)
             scores[np.repeat(np.arange(len(image_ids)), SENTENCES)[:captions], np.arange(captions)] += 3
@@ -112,13 +114,21 @@ def write_export(
 
 
 def _add_captions(
-    out: ExportWriter, random: np.random.Generator, truth: GroundTruth, rows: NDArray[np.float32], channels: int
+    out: ExportWriter,
+    random: np.random.Generator,
+    truth: GroundTruth,
+    rows: NDArray[np.float32],
+    channels: int,
+    sentences: int,
 ) -> int:
-    texts = list(truth.text)
+    kept = np.flatnonzero(truth.caption_index < sentences).tolist()
+    texts = [truth.text[row] for row in kept]
     spans = [np.array([match.span() for match in re.finditer(r"\S+", text)]) for text in texts]
-    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset)).tolist()
-    for first in range(0, len(texts), AT_ONCE):
-        batch = slice(first, first + AT_ONCE)
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[kept].tolist()
+    number = truth.caption_index[kept].tolist()
+    at_once = max(AT_ONCE // channels, 1)
+    for first in range(0, len(texts), at_once):
+        batch = slice(first, first + at_once)
         longest = max(map(len, spans[batch]))
         chosen = random.integers(0, len(rows), (len(texts[batch]), channels, longest))
         maps = rows[chosen]
@@ -126,7 +136,7 @@ def _add_captions(
         out.add_captions(
             [truth.image_id[i] for i in image[batch]],
             maps,
-            indices=truth.caption_index[batch].tolist(),
+            indices=number[batch],
             texts=texts[batch],
             spans=spans[batch],
         )

@@ -97,6 +97,34 @@ def test_a_group_may_be_the_base(files: Path) -> None:
     assert json.loads(done.out)["systems"] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "order"),
+    [
+        ("--group a=good.json,twin.json noisy.json", ["a", "noisy"]),
+        ("--group=a=good.json,twin.json noisy.json", ["a", "noisy"]),
+        ("noisy.json --group a=good.json,twin.json", ["noisy", "a"]),
+        ("-m f1 --group a=good.json noisy.json --group b=twin.json", ["a", "noisy", "b"]),
+        ("noisy.json --group a=good.json twin.json", ["noisy", "a", "twin"]),
+        ("--group a=good.json --seed 3 -- noisy.json twin.json", ["a", "noisy", "twin"]),
+        ("noisy.json twin.json", ["noisy", "twin"]),
+    ],
+)
+def test_what_is_typed_first_is_the_base(files: Path, arguments: str, order: list[str]) -> None:
+    quick = ("-m", "f1", "--trials", "9", "--resamples", "9", "-f", "json")
+    done = attneval("compare", *quick, *arguments.split(), cwd=files)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["systems"] == order
+
+
+def test_groups_that_were_not_typed_come_last(files: Path) -> None:
+    quick = ("-m", "f1", "--trials", "9", "--resamples", "9", "-f", "json")
+    done = attneval("compare", *quick, "noisy.json", cwd=files, ATTNEVAL_COMPARE_GROUP="a=good.json")
+    if done.code != 0:
+        done = attneval("compare", *quick, "noisy.json", cwd=files, ATTNEVAL_GROUP="a=good.json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["systems"] == ["noisy", "a"]
+
+
 def test_the_command_refuses_and_notes(files: Path) -> None:
     done = attneval("compare", "good.json", "other.json", "--allow-mismatch", "-m", "f1", cwd=files)
     assert done.code == 0

@@ -114,7 +114,7 @@ def test_json_on_stdout_is_the_file(tmp_path: Path) -> None:
     assert done.out == (tmp_path / "r.json").read_text(encoding="utf-8")
     values = json.loads(done.out)
     assert values["schema"] == 1
-    assert values["metrics"]["f1"].keys() == {"value", "ci", "n", "higher_is_better"}
+    assert values["metrics"]["f1"].keys() == {"value", "ci", "n", "higher_is_better", "above_floor"}
     assert [item["role"] for item in values["inputs"]] == ["attn", "gt"]
 
 

@@ -267,7 +267,7 @@ def test_lists_and_single_values_for_flags_that_may_be_repeated(here: Here, tmp_
 def test_a_preset_from_the_file_and_a_field_from_the_flag(here: Here, tmp_path: Path) -> None:
     write(tmp_path / "attneval.toml", 'preset = "mdetr-any"\nmin_area = 0.05\n')
     done = here("score", *GOOD, "-q", "--resamples", "0", "--pool", "sum")
-    assert_says(done.out, "unit:phrase", "pool:sum", "unreachable:zero", "min_area:0.05", "edges:corner")
+    assert_says(done.out, "unit:phrase", "pool:sum", "unreachable:zero", "min_area:0.05", "edges:raw")
 
 
 def test_a_boxes_file_from_the_file(here: Here, tmp_path: Path) -> None:
@@ -450,7 +450,7 @@ def test_config_of_no_file(here: Here, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("resamples", "1000"), ("seed", "12345"), ("trials", "10000"), ("alpha", "0.05"), ("digits", "1"), ("jobs", "")],
+    [("resamples", "1000"), ("seed", "12345"), ("trials", ""), ("alpha", "0.05"), ("digits", "1"), ("jobs", "")],
 )
 def test_config_shows_defaults(here: Here, name: str, value: str) -> None:
     assert settings(here("config").out)[name] == (value, "default")
@@ -467,8 +467,11 @@ def test_config_shows_what_a_preset_says(here: Here, tmp_path: Path) -> None:
 
 def test_every_default_that_config_shows_is_true(here: Here) -> None:
     rows = settings(here("config").out)
-    signature = here("score", *GOOD, "-q", "--resamples", "0").out.splitlines()[-1]
+    signature = here("score", *GOOD, "-q", "--resamples", "0").out.splitlines()[-2]
+    assert signature.startswith("signature: attneval:")
     fields = dict(part.split(":", 1) for part in signature.partition("|")[2].split("|"))
+    # The one default that the regions settle: those of the fixtures are boxes.
+    assert (rows["overlap"][0], fields.pop("overlap")) == ("auto", "iou")
     for name, value in fields.items():
         shown = rows[name.replace("_", "-")][0]
         assert shown == value or float(shown) == float(value)

@@ -1,9 +1,12 @@
-"""Protocols with a name: documented, explained, and two of them held against the evaluator they follow.
+"""Protocols with a name: documented, explained, and held against the evaluators that they follow.
 
 MDETR's Flickr30k evaluator takes, for every mention of a phrase with a box, the model's boxes in the order of their
 scores, the score of a phrase being the largest of its tokens. A mention is a hit at k when one of the first k boxes
-has an IoU of 0.5 with one of the annotated boxes, or with the box around them all. Coordinates of the annotations are
-reduced by one, all four of them. What follows says this again, mention by mention, on weights without ties.
+has an IoU of 0.5 with one of the annotated boxes, or with the box around them all. Coordinates of the annotations
+are taken as they stand. What follows says this again, mention by mention, on weights without ties.
+
+The evaluator of info-ground does the same, and a pointing game beside it, but takes 1 from all coordinates, counts
+pixels in its IoU (every side is one longer) and takes a point on the border of a box to lie outside.
 """
 
 from __future__ import annotations
@@ -36,17 +39,35 @@ DEFAULT = {field: str(value) for field, value in Protocol().to_dict().items()}
 CHANGES = {
     "default": {},
     "chen2023": {},
-    "mdetr-any": {"unit": "phrase", "pool": "max", "unreachable": "zero", "edges": "corner"},
+    "mdetr-any": {"unit": "phrase", "overlap": "iou", "pool": "max", "unreachable": "zero", "edges": "raw"},
     "mdetr-merged": {
         "unit": "phrase",
+        "overlap": "iou",
         "boxes": "merged",
         "pool": "max",
         "unreachable": "zero",
-        "edges": "corner",
+        "edges": "raw",
     },
-    "info-ground": {"unit": "phrase", "pool": "max", "pointing": "center", "unreachable": "zero"},
-    "multigrounding": {"unit": "phrase", "pointing": "center", "unreachable": "zero", "min_area": "0.05"},
+    "info-ground": {
+        "unit": "phrase",
+        "overlap": "iou",
+        "pool": "max",
+        "pointing": "center",
+        "unreachable": "zero",
+        "edges": "corner",
+        "extent": "pixel",
+        "border": "outside",
+    },
+    "multigrounding": {
+        "unit": "phrase",
+        "pointing": "upsampled",
+        "unreachable": "zero",
+        "min_area": "0.05",
+        "edges": "raw",
+        "extent": "pixel",
+    },
 }
+OF_GRIDS = {"multigrounding"}
 
 
 # ---------------------------------------------------------------- the table
@@ -77,7 +98,7 @@ def test_a_preset_says_whose_it_is_and_what_it_reproduces(name: str) -> None:
     assert own.reproduces.endswith(".")
 
 
-KNOWN = {"precision", "recall", "f1", "r@1", "r@5", "r@10", "r@all", "pointing", "mass"}
+KNOWN = {"precision", "recall", "f1", "r@1", "r@5", "r@10", "r@all", "pointing", "area_mass"}
 
 
 def test_presets_are_explained(tmp_path: Path) -> None:
@@ -112,17 +133,25 @@ def here(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 SCORE = ("score", FIXTURES / "good.npz", "--gt", FIXTURES / "entities", "-q", "--resamples", "0")
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in OF_GRIDS])
 def test_the_command_scores_under_a_preset(here: Here, name: str) -> None:
     done = here(*SCORE, "--preset", name)
     assert done.code == 0, done.err
-    assert done.out.endswith(f"signature: {PRESETS[name].protocol.signature()}\n")
+    # The regions of the fixtures are boxes, for which `auto` is `iou`.
+    assert f"\nsignature: {replace(PRESETS[name].protocol, overlap='iou').signature()}\n" in done.out
+
+
+@pytest.mark.parametrize("name", sorted(OF_GRIDS))
+def test_a_preset_of_grids_refuses_boxes(here: Here, name: str) -> None:
+    refused = here.refused(*SCORE, "--preset", name)
+    assert "good.npz has region boxes, and pointing=upsampled enlarges the maps of grids" in refused
+    assert "--pointing region" in refused
 
 
 def test_other_flags_change_a_preset(here: Here) -> None:
     done = here(*SCORE, "--preset", "mdetr-merged", "--boxes", "any", "--iou", "0.3")
     changed = Protocol.from_dict(PRESETS["mdetr-any"].protocol.to_dict() | {"iou": 0.3})
-    assert done.out.endswith(f"signature: {changed.signature()}\n")
+    assert f"\nsignature: {changed.signature()}\n" in done.out
 
 
 def test_a_preset_that_is_none(here: Here) -> None:
@@ -177,6 +206,33 @@ def without_marks(mentions: Sequence[Mention], words: dict[tuple[str, int], list
     ]
 
 
+def counted_iou(a: Box, b: Box) -> float:
+    """The IoU of boxes whose sides are numbers of pixels, those of both ends included."""
+    width = min(a[2], b[2]) - max(a[0], b[0]) + 1
+    height = min(a[3], b[3]) - max(a[1], b[1]) + 1
+    shared = max(width, 0.0) * max(height, 0.0)
+    areas = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (a, b)]
+    return shared / (sum(areas) - shared)
+
+
+def info_ground(mentions: Sequence[Mention], model: Model) -> dict[str, float]:
+    """Recall, and the pointing game of the top region's centre, which must lie strictly inside; by mention."""
+    hits = dict.fromkeys(("r@1", "r@5", "r@10", "r@all", "pointing"), 0)
+    for mention in mentions:
+        rows = [model.weights[mention.image, mention.caption][word] for word in mention.words]
+        scores = [max(column) for column in zip(*rows, strict=True)]
+        regions = model.regions[mention.image]
+        ranked = sorted(range(len(regions)), key=lambda region: -scores[region])
+        right = [any(counted_iou(regions[region], box) >= 0.5 for box in mention.boxes) for region in ranked]
+        for name in ("r@1", "r@5", "r@10", "r@all"):
+            k = len(right) if name == "r@all" else int(name[2:])
+            hits[name] += any(right[:k])
+        x1, y1, x2, y2 = regions[ranked[0]]
+        x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        hits["pointing"] += any(box[0] < x < box[2] and box[1] < y < box[3] for box in mention.boxes)
+    return {name: count / len(mentions) for name, count in hits.items()}
+
+
 def mdetr_recall(mentions: Sequence[Mention], model: Model, *, merged: bool) -> dict[str, float]:
     hits = dict.fromkeys(("r@1", "r@5", "r@10", "r@all"), 0)
     for mention in mentions:
@@ -200,8 +256,10 @@ def read(path: Path, name: str) -> str:
         return archive.read(name).decode("utf-8")
 
 
-def entities_of(path: Path, images: Sequence[str]) -> tuple[dict[tuple[str, int], list[str]], list[Mention]]:
-    """The words of all captions, and the mentions of phrases with a box: all coordinates less one."""
+def entities_of(
+    path: Path, images: Sequence[str], less: float = 0.0
+) -> tuple[dict[tuple[str, int], list[str]], list[Mention]]:
+    """The words of all captions, and the mentions of phrases with a box: all coordinates less some number."""
     words: dict[tuple[str, int], list[str]] = {}
     mentions = []
     for image in images:
@@ -210,7 +268,7 @@ def entities_of(path: Path, images: Sequence[str]) -> tuple[dict[tuple[str, int]
             box = node.find("bndbox")
             for name in node.iter("name"):
                 if box is not None:
-                    edges = [int(box.findtext(edge, "")) - 1.0 for edge in ("xmin", "ymin", "xmax", "ymax")]
+                    edges = [int(box.findtext(edge, "")) - less for edge in ("xmin", "ymin", "xmax", "ymax")]
                     boxes.setdefault(str(name.text), []).append((edges[0], edges[1], edges[2], edges[3]))
         for index, line in enumerate(read(path, f"Sentences/{image}.txt").strip("\n").split("\n")):
             own: list[str] = []
@@ -232,7 +290,7 @@ def entities_of(path: Path, images: Sequence[str]) -> tuple[dict[tuple[str, int]
 def grounding_of(
     path: Path, images: int
 ) -> tuple[dict[tuple[str, int], list[str]], list[Mention], dict[str, tuple[int, int]]]:
-    """The same of a grounding JSON, all corners moved by 1, as the presets read them; and the images' sizes."""
+    """The same of a grounding JSON, its corners as they stand; and the images' sizes."""
     data = json.loads(path.read_text(encoding="utf-8"))
     chosen = list(dict.fromkeys(str(entry["original_img_id"]) for entry in data["images"]))[:images]
     annotations: dict[int, list[dict[str, list[float]]]] = {}
@@ -255,7 +313,7 @@ def grounding_of(
                 positive: list[tuple[int, int]] = annotation["tokens_positive"]  # type: ignore[assignment]
                 if any(max(a, c) < min(b, d) for a, b in spans for c, d in positive):
                     x, y, w, h = annotation["bbox"]
-                    boxes.append((x - 1, y - 1, x + w - 1, y + h - 1))
+                    boxes.append((x, y, x + w, y + h))
             places = [k for k, (c, d) in enumerate(bounds) if any(max(a, c) < min(b, d) for a, b in spans)]
             if boxes:
                 mentions.append(Mention(*key, places, boxes))
@@ -355,6 +413,26 @@ def random_on_fixtures(tmp_path: Path) -> tuple[Path, Model, list[Mention]]:
 def test_parity_on_random_weights_and_entities(random_on_fixtures: tuple[Path, Model, list[Mention]]) -> None:
     path, model, mentions = random_on_fixtures
     assert_parity(path, FIXTURES / "entities", mentions, model)
+
+
+def test_parity_with_info_ground(random_on_fixtures: tuple[Path, Model, list[Mention]]) -> None:
+    path, model, raw = random_on_fixtures
+    _, mentions = entities_of(FIXTURES / "entities", FIXTURE_IMAGES, less=1)
+    # Regions whose centre lies on the border of the first mention's box, and on its middle.
+    x1, y1, x2, y2 = mentions[0].boxes[0]
+    for index, x in enumerate((x1, (x1 + x2) / 2)):
+        model.regions[mentions[0].image][index] = (x - 4, y1 + 1, x + 4, y2 - 1) if x >= 4 else (x, y1, x + 8, y2)
+    words, _ = entities_of(FIXTURES / "entities", FIXTURE_IMAGES)
+    exported(path, model, words)
+    result = package.score(
+        path, FIXTURES / "entities", protocol=PRESETS["info-ground"].protocol, options=package.Options(resamples=0)
+    )
+    expected = info_ground(mentions, model)
+    assert {name: result[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+    assert result.counts["items"] == len(mentions)
+    # Coordinates as they stand, and lengths from edge to edge, give other numbers.
+    assert info_ground(raw, model) != expected
+    assert mdetr_recall(mentions, model, merged=False) != {n: v for n, v in expected.items() if n != "pointing"}
 
 
 def test_edges_tell_the_protocols_apart(random_on_fixtures: tuple[Path, Model, list[Mention]]) -> None:

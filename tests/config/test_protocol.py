@@ -15,9 +15,16 @@ from attneval.config.thresholds import Threshold
 from attneval.errors import ProtocolError
 
 DEFAULT = (
+    "attneval:2|unit:word|direction:t2i|iou:0.5|overlap:auto|boxes:any|threshold:uniform|normalize:sum|pool:mean|"
+    "unreachable:skip|average:macro|pointing:region|undefined:skip|ties:expected|folds:1|missing:error|min_area:0|"
+    "edges:pixel|extent:edge|border:inside|geometry:box|crowd:include|expression:whole|mentions:present|"
+    "category_words:list"
+)
+FIRST = (
     "attneval:1|unit:word|direction:t2i|iou:0.5|overlap:iou|boxes:any|threshold:uniform|normalize:sum|pool:mean|"
     "unreachable:skip|average:macro|pointing:region|ties:expected|folds:1|missing:error|min_area:0|edges:pixel"
 )
+"""The default signature of version 1, as it was written."""
 CHOICES = {spec.name: spec.metadata["choices"] for spec in Protocol.choices() if "choices" in spec.metadata}
 THRESHOLDS = st.one_of(
     st.just("uniform"),
@@ -221,10 +228,45 @@ def test_signatures_refused(signature: str, message: str) -> None:
     assert caught.value.hint
 
 
-def test_signatures_of_other_versions_are_refused() -> None:
-    other = DEFAULT.replace("attneval:1|", f"attneval:{SIGNATURE_VERSION + 1}|")
-    with pytest.raises(ProtocolError, match=r"signature version 2 is not 1; .*score the export again"):
+def test_signatures_of_later_versions_are_refused() -> None:
+    assert SIGNATURE_VERSION == 2
+    other = DEFAULT.replace("attneval:2|", "attneval:3|")
+    with pytest.raises(ProtocolError, match=r"signature version 3 is later than 2.*use a newer attneval"):
         Protocol.parse(other)
+    for none in ("attneval:0|unit:word", "attneval:9999999999|unit:word"):
+        with pytest.raises(ProtocolError, match="signature"):
+            Protocol.parse(none)
+
+
+def test_signatures_of_version_1_read_as_what_was_true_then() -> None:
+    first = Protocol.parse(FIRST)
+    assert first.definitions == 1
+    assert first.signature().startswith("attneval:1|unit:word|")
+    assert Protocol.parse(first.signature()) == first
+    # What it does not name has the default that was true then: overlap was `iou`, and nothing was undefined.
+    assert Protocol.parse("attneval:1|unit:word") == first
+    assert first.to_dict() == Protocol(overlap="iou").to_dict()
+    assert first != Protocol(overlap="iou")
+    assert first.differences(Protocol(overlap="iou")) == {"signature version": (1, 2)}
+    assert first.differences(Protocol()) == {"overlap": ("iou", "auto"), "signature version": (1, 2)}
+
+
+def test_short_signatures() -> None:
+    assert Protocol().short_signature() == "attneval:2"
+    some = Protocol(overlap="iof", iou=0.25, unit="phrase")
+    assert some.short_signature() == "attneval:2|unit:phrase|iou:0.25|overlap:iof"
+    assert some.short_signature(version="1.2.3", resamples=1000, seed=12345) == (
+        "attneval:2|unit:phrase|iou:0.25|overlap:iof|version:1.2.3|resamples:1000|seed:12345"
+    )
+    # What changes no number is not looked at.
+    assert Protocol.parse(some.short_signature(version="1.2.3", seed=7)) == some
+
+
+@given(PROTOCOLS, st.integers(0, 2**32))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_short_signatures_round_trip(protocol: Protocol, seed: int) -> None:
+    assert Protocol.parse(protocol.short_signature(resamples=10, seed=seed)) == protocol
+    assert len(protocol.short_signature()) <= len(protocol.signature())
 
 
 def test_signatures_that_contradict_themselves_are_refused() -> None:

@@ -30,7 +30,7 @@ def boxes(seed: int = 0) -> NDArray[np.float64]:
     low = random.uniform(0, 0.6, (IMAGES, REGIONS, 2))
     high = np.minimum(low + random.uniform(0.1, 0.6, low.shape), 1)
     low[:, 0], high[:, 0] = 0, 1
-    return np.concatenate((low, high), axis=2) * np.tile(SIZE, 2)
+    return np.asarray(np.concatenate((low, high), axis=2) * np.tile(SIZE, 2), np.float64)
 
 
 def exported(path: Path, **given: Any) -> Path:
@@ -168,17 +168,26 @@ def test_ids_that_differ_by_their_form(missing: str, known: str) -> None:
 
 
 def test_maps_that_are_no_better_than_shuffled() -> None:
-    assert lint_specificity(0.15, 0.15, 100)[0].kind == "maps-shuffled"
-    assert lint_specificity(0.15, 0.15, 99) == []
-    assert lint_specificity(0.164, 0.12, 9144) == []
+    assert lint_specificity(0.15, 0.15, items=100, images=20)[0].kind == "maps-shuffled"
+    assert lint_specificity(0.15, 0.15, items=99, images=20) == []
+    assert lint_specificity(0.15, 0.15, items=100, images=19) == []
+    assert lint_specificity(0.1701, 0.16, items=9144, images=285) == []
 
 
 def test_grids_that_are_turned() -> None:
-    assert lint_orientation(0.2, {"transposed": 0.3, "flipped": 0.1}, 100)[0].kind == "grid-turned"
-    assert_says(str(lint_orientation(0.2, {"transposed": 0.3}, 100)[0]), "transposed", "row by row")
-    assert lint_orientation(0.2, {"transposed": 0.21}, 100) == []
-    assert lint_orientation(0.2, {"transposed": 0.3}, 99) == []
-    assert lint_orientation(0.2, {}, 1000) == []
+    random = np.random.default_rng(0)
+    stored = random.normal(0.5, 0.5, 50)
+    better, worse = stored + random.normal(1, 0.5, 50), stored - 0.25
+    (found,) = lint_orientation(stored, {"transposed": better, "flipped": worse}, items=100)
+    assert found.kind == "grid-turned"
+    assert_says(str(found), "looks transposed", "row by row")
+    assert lint_orientation(stored, {"flipped": worse}, items=100) == []
+    assert lint_orientation(stored, {"transposed": better}, items=99) == []
+    assert lint_orientation(stored[:19], {"transposed": better[:19]}, items=100) == []
+    assert lint_orientation(stored, {"transposed": stored * 1.4}, items=100) == []  # by less than a half
+    unsure = stored + np.where(np.arange(50) < 2, 20.0, 0)  # two images alone
+    assert lint_orientation(stored, {"transposed": unsure}, items=100) == []
+    assert lint_orientation(stored, {}, items=1000) == []
 
 
 def test_orders_of_cells() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from attneval.groundtruth import index as cache
 from attneval.groundtruth import open_ground_truth
-from attneval.groundtruth.index import Cached, cache_folder
+from attneval.groundtruth.index import Cached, cache_folder, just_changed
 from attneval.storage.digests import sha256_of_many
 
 if TYPE_CHECKING:
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "SMALLEST", 2)
+    monkeypatch.setattr(cache, "FINE", 0)  # these tests are quicker than that
+
+
+def folder_of_indexes() -> Path:
+    folder = cache_folder()
+    assert folder is not None
+    return folder
 
 
 def written(folder: Path, count: int = 3) -> tuple[Path, list[str]]:
@@ -93,7 +102,7 @@ def test_other_images_or_other_files_are_another_index(tmp_path: Path) -> None:
 def test_a_damaged_index_is_written_again(tmp_path: Path, damage: bytes) -> None:
     folder, names = written(tmp_path / "entities")
     read_and_saved(folder, names)
-    (index,) = cache_folder().glob("*.npz")
+    (index,) = folder_of_indexes().glob("*.npz")
     index.write_bytes(damage)
     assert not read_and_saved(folder, names)[0]
     assert read_and_saved(folder, names)[0]
@@ -102,7 +111,7 @@ def test_a_damaged_index_is_written_again(tmp_path: Path, damage: bytes) -> None
 def test_a_bit_that_was_lost_is_noticed(tmp_path: Path) -> None:
     folder, names = written(tmp_path / "entities")
     _, parsed = read_and_saved(folder, names)
-    (index,) = cache_folder().glob("*.npz")
+    (index,) = folder_of_indexes().glob("*.npz")
     whole = index.read_bytes()
     for place in range(60, len(whole), 97):
         damaged = bytearray(whole)
@@ -117,7 +126,7 @@ def test_few_images_and_part_of_a_run_leave_no_index(tmp_path: Path) -> None:
     source = Cached(open_ground_truth(folder), names)
     source.collect(source.read(names[:2]))
     source.save("0" * 64)
-    assert not cache_folder().exists()
+    assert not folder_of_indexes().exists()
 
 
 def test_where_nothing_can_be_written_nothing_is(tmp_path: Path) -> None:
@@ -132,5 +141,45 @@ def test_the_indexes_used_longest_ago_go_first(tmp_path: Path, monkeypatch: pyte
     folder, names = written(tmp_path / "entities", 4)
     for chosen in (names, names[1:], names[2:]):
         read_and_saved(folder, chosen)
-    assert len(list(cache_folder().glob("*.npz"))) == 2
+    assert len(list(folder_of_indexes().glob("*.npz"))) == 2
     assert Cached(open_ground_truth(folder), names[2:]).index is not None
+
+
+def test_times_within_which_changes_may_look_the_same() -> None:
+    second = 10**9
+    now = 1_700_000_000 * second
+    # Where times are whole seconds, a second change within one would not be seen.
+    assert just_changed(now, now + second)
+    assert not just_changed(now, now + 3 * second)
+    assert not just_changed(now + 123_456, now + second)
+    assert not just_changed(0, now)
+
+
+def test_files_that_just_changed_have_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, names = written(tmp_path / "gt")
+    source = open_ground_truth(folder)
+    assert source.state(names)
+    assert source.changed_ns > 0
+    stat = os.stat
+
+    def in_whole_seconds(path: str, **named: bool) -> SimpleNamespace:
+        found, second = stat(path, **named), 10**9
+        times = {name: getattr(found, name) // second * second for name in ("st_mtime_ns", "st_ctime_ns")}
+        return SimpleNamespace(st_size=found.st_size, st_ino=found.st_ino, st_mode=found.st_mode, **times)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.stat", in_whole_seconds)
+        fresh = Cached(open_ground_truth(folder), names)
+    assert not fresh.collecting
+    assert fresh.index is None
+
+
+def test_users_without_a_home_have_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, names = written(tmp_path / "gt")
+
+    def no_home() -> Path:
+        raise RuntimeError("there is no home")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+    assert not Cached(open_ground_truth(folder), names).collecting

@@ -133,7 +133,7 @@ def test_masks_are_drawn_where_they_are_scored() -> None:
         (20.0, 5.0, 20.0, 10.0),
         (25.0, 10.0, 25.0, 15.0),
     }
-    assert 'class="an"><path' in vector(shown, None)
+    assert re.search('class="an"[^>]*><path', vector(shown, None))
     boxed = np.asarray(pictured(scene(attended=np.zeros(4, np.bool_)), None, text=False))
     masked = np.asarray(pictured(scene(attended=np.zeros(4, np.bool_), mask=mask), None, text=False))
     assert (boxed != masked).any()

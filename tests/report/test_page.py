@@ -200,6 +200,24 @@ def test_ids_are_unique_and_everything_has_a_name(here: Here, tmp_path: Path) ->
             assert node.attributes.get("aria-label")
 
 
+def test_lines_are_lines_where_styles_are_blocked(here: Here, result: Path, tmp_path: Path) -> None:
+    """Servers of artefacts block styles within pages: what is no area must not be filled with black then."""
+    assert here("report", result, "--attn", GOOD, "--gt", GT, "-o", "page.html").code == 0
+    page = read_page(tmp_path / "page.html")
+    paths = [
+        node for node in page.walk() if node.name == "path" and not within(node, lambda outer: outer.name == "pattern")
+    ]
+    assert len(paths) > 5
+    for node in paths:
+        unfilled = node.has(fill="none") or within(node, lambda outer: outer.has(fill="none"))
+        assert unfilled or node.has(class_="cross") or node.has(opacity="0.16"), node.attributes
+    for node in page.walk():
+        if node.has(class_="tick") or (
+            node.has(class_="ci-line") and not within(node, lambda outer: outer.name == "li")
+        ):
+            assert "stroke" in node.attributes
+
+
 def within(node: Node, wanted: Callable[[Node], bool]) -> bool:
     return node.parent is not None and (wanted(node.parent) or within(node.parent, wanted))
 

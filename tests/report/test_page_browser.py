@@ -296,7 +296,7 @@ def test_the_curves_are_read_with_keys() -> None:
             assert told == pytest.approx(100 * curve[name][place], abs=0.0500001)
 
 
-@pytest.mark.parametrize("width", [380, 800, 1280])
+@pytest.mark.parametrize("width", [380, 800, 930, 1280])
 def test_nothing_is_wider_than_the_window(width: int) -> None:
     # A window of Chromium without a head is at least 500 wide: the root is made narrower instead.
     script = f"document.documentElement.style.width = '{width}px'; return document.documentElement.scrollWidth;"

@@ -342,7 +342,7 @@ def test_systems() -> None:
         ("60.0", "a", True),
         ("\u2013", "", False),
     ]
-    assert [change.state for change in found.changes[0]] == ["above", "at"]  # no adjusted p, no verdict
+    assert [change.state for change in found.changes[0]] == ["above", "none"]  # no adjusted p, no verdict
     assert found.changes[1] == ()
     assert found.limit == pytest.approx(0.2)
     assert text(found.sentences[0]) == "b a<b is significantly better on 1 (F1 +10.0) of 2 metrics."

@@ -132,7 +132,7 @@ def test_no_relevant_region_is_said_of_the_whole_alone(tmp_path: Path) -> None:
 
     def scored(*names: str) -> Result:
         path = world.with_images(names.__contains__).packed(tmp_path / "maps.npz")
-        return score(path, truth, protocol=Protocol(iou=1.0), options=UNCERTAIN)
+        return score(path, truth, protocol=Protocol(iou=1.0, overlap="iou"), options=UNCERTAIN)
 
     whole, parts = scored(*images), [scored(name) for name in images]
     (note,) = (note for note in whole.notes if note.startswith("none of the"))

@@ -260,7 +260,8 @@ def parts(tmp_path: Path, protocol: Protocol) -> list[Result]:
         folder = tmp_path / str(grid)
         folder.mkdir(exist_ok=True)
         ids = list(world.scenes)
-        one = world.with_images(lambda name, kept=ids[int(grid)]: name == kept)
+        kept = ids[int(grid)]
+        one = world.with_images(kept.__eq__)
         export = one.packed(folder / "maps.npz")
         made_parts.append(score(export, world.entities(folder / "truth"), protocol=protocol, options=QUICK))
     return made_parts

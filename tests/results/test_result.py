@@ -112,16 +112,19 @@ def test_the_names_of_the_documents(good: dict[str, Any]) -> None:
     assert {"uniform", "center", "shuffled", "oracle"} == set(good["baselines"])
     assert {"type", "area", "length"} == set(good["by"])
     assert good["bootstrap"] == {"resamples": 50, "seed": 3, "confidence": 0.95}
-    for table in (good["metrics"], *good["baselines"].values(), *good["by"]["type"].values()):
+    floors = [table for floors in good["by_baselines"]["type"].values() for table in floors.values()]
+    for table in (good["metrics"], *good["baselines"].values(), *good["by"]["type"].values(), *floors):
         for name, entry in table.items():
-            assert set(entry) == {"value", "ci", "n", "higher_is_better"}
+            above = {"above_floor"} if table is good["metrics"] and REGISTRY[name].floored else set()
+            assert set(entry) == {"value", "ci", "n", "higher_is_better"} | above
+            assert not above or set(entry["above_floor"]) == {"floor", "difference", "ci"}
             assert entry["higher_is_better"] is REGISTRY[name].higher_is_better
     falling = {name for name, entry in good["metrics"].items() if not entry["higher_is_better"]}
     assert falling == {"entropy", "i2t_medr", "i2t_meanr", "t2i_medr", "t2i_meanr"}
 
 
 def test_the_protocol_is_there_twice(good: dict[str, Any]) -> None:
-    assert Protocol.parse(good["signature"]) == Protocol.from_dict(good["protocol"]) == Protocol()
+    assert Protocol.parse(good["signature"]) == Protocol.from_dict(good["protocol"]) == Protocol(overlap="iou")
 
 
 def test_inputs_are_named_by_their_bytes(good: dict[str, Any]) -> None:
@@ -145,7 +148,15 @@ def test_per_image_columns_are_as_long_as_the_images(good: dict[str, Any]) -> No
     images = good["per_image"]["image_id"]
     assert images == sorted(images)
     assert len(images) == good["counts"]["images"] == 60
-    assert {len(column) for column in good["per_image"].values()} == {60}
+    groups = good["per_image"]["by"]
+    assert {len(column) for name, column in good["per_image"].items() if name != "by"} == {60}
+    assert {kind: set(named) for kind, named in groups.items()} == {k: set(v) for k, v in good["by"].items()}
+    for kind, named in groups.items():
+        for group, columns in named.items():
+            assert columns["row"] == sorted(set(columns["row"]))
+            assert set(columns["row"]) <= set(range(60))
+            assert {len(column) for column in columns.values()} == {good["by_images"][kind][group]}
+            assert math.fsum(columns["items"]) == good["by"][kind][group]["coverage"]["n"]
     assert sum(map(len, good["per_image"]["t2i_ranks"])) == good["counts"]["retrieval_captions"] == 300
     assert math.fsum(good["per_image"]["items"]) == good["metrics"]["coverage"]["n"] == good["counts"]["items"]
     # A single fold goes without saying.
@@ -185,7 +196,8 @@ def test_channels_and_directions_are_results_within() -> None:
     values = strictly(RESULTS["channels and directions"]().to_json())
     assert set(values["channels"]) == {f"{c}/{d}" for c in ("all", "L0H0", "L0H1") for d in ("t2i", "i2t")}
     for part in values["channels"].values():
-        assert {"metrics", "baselines", "by", "curve", "per_image", "totals"} == set(part)
+        tables = {"metrics", "baselines", "by", "by_baselines", "by_images"}
+        assert {*tables, "curve", "per_image", "totals"} == set(part)
     assert values["metrics"]["f1"] == values["channels"]["all/i2t"]["metrics"]["f1"]
 
 

@@ -47,7 +47,7 @@ class TextSource(Protocol):
     """Strings that are decoded piece by piece."""
 
     def take(self, rows: NDArray[np.int64]) -> Strings:
-        """The strings of some rows, in that order."""
+        """The strings of rows i8[k], in that order."""
 
 
 class MapSource(Protocol):
@@ -72,7 +72,7 @@ class MapSource(Protocol):
         """Bytes of an element."""
 
     def take(self, rows: NDArray[np.int64]) -> MapBlock:
-        """The blocks of some captions."""
+        """The blocks of captions i8[k]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,14 @@ class TokenBlock:
 def caption_name(
     image_id: Sequence[str], caption_image: NDArray[np.int64], caption_index: NDArray[np.int64], row: int
 ) -> str:
-    """The name of a caption of an export: ``36979#2``, or ``36979#?`` if it has no number."""
+    """The name of a caption of an export: ``36979#2``, or ``36979#?`` if it has no number.
+
+    Args:
+        image_id: The ids of the images.
+        caption_image: i8[N], the image of each caption.
+        caption_index: i8[N], the number of each caption, -1 if unknown.
+        row: The caption.
+    """
     index = int(caption_index[row])
     return f"{image_id[int(caption_image[row])]}#{'?' if index == -1 else index}"
 
@@ -153,6 +160,7 @@ class AttentionExport:
             caption in the order of its rows; None if that is not known.
         caption_region: i8[N, 2], each caption's window of its image's regions, as first region and number; None if
             every caption has all of them.
+        averaged: The channels whose mean is the headline; None for all.
         files: The shards, if there are several.
         file_bound: i8[F+1], first caption of each shard.
         image_file: i8[I], which of the shards describes each image.
@@ -176,12 +184,13 @@ class AttentionExport:
     channel_name: tuple[str, ...] | None = None
     mass: MapSource | None = None
     caption_region: NDArray[np.int64] | None = None
+    averaged: tuple[int, ...] | None = None
     files: tuple[Path, ...] = ()
     file_bound: NDArray[np.int64] | None = None
     image_file: NDArray[np.int64] | None = None
 
     def image_names(self, rows: NDArray[np.int64]) -> list[str]:
-        """The names of images in messages: their ids, and the file they are in if there are several."""
+        """The names of images i8[k] in messages: their ids, and the file they are in if there are several."""
         if self.image_file is None:
             return [self.image_id[row] for row in rows.tolist()]
         return [f"{self.files[self.image_file[row]]}: {self.image_id[row]}" for row in rows.tolist()]
@@ -197,6 +206,11 @@ class AttentionExport:
     def byte_level(self) -> bool:
         """True if the tokens are of a vocabulary that writes bytes as characters."""
         return self.token_text is not None and is_byte_level(self.token_text, self.token_offset)
+
+    @property
+    def headline_channels(self) -> list[int]:
+        """The channels whose mean is the headline."""
+        return list(range(len(self.channel)) if self.averaged is None else self.averaged)
 
     @property
     def channel_names(self) -> list[str]:
@@ -235,7 +249,7 @@ class AttentionExport:
         return None if self.mass is None else np.asarray(self.mass.take(rows).flat, np.float64)
 
     def tokens(self, rows: NDArray[np.int64]) -> TokenBlock:
-        """The tokens of some captions."""
+        """The tokens of captions i8[k]."""
         count = self.token_offset[rows + 1] - self.token_offset[rows]
         offset = offsets_of(count)
         token = ranges(self.token_offset[rows], count)

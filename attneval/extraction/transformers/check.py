@@ -1,4 +1,4 @@
-"""What can go wrong between a model and its maps, tried out on one image before thousands are exported.
+"""Trials of what can go wrong between a model and its maps, on one image before thousands are exported.
 
 Tiles in another order, a transposed grid, a crop that was forgotten: files with such mistakes are valid. The self-check
 asks the model. It says what it measured, and what fails is an error with these numbers.

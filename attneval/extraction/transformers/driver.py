@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export became.
+    """The outcome of an export.
 
     Attributes:
         path: The file; None after a dry run.

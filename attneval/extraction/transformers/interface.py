@@ -124,7 +124,7 @@ def attend(  # noqa: PLR0917 - the interface's own signature
     position_bias: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attend as the model would, and record what is wanted of the weights."""
+    """Attend as the model would, queries [B, H, Q, D] to keys [B, H, K, D], and record the weights that are wanted."""
     layer, recorder = RECORDERS.get(module, (-1, None))
     causal = bool(is_causal if is_causal is not None else getattr(module, "is_causal", True))
     given = {name: value_ for name, value_ in kwargs.items() if value_ is not None}

@@ -51,7 +51,7 @@ SMALLEST = 2
 
 @dataclass(frozen=True, eq=False)
 class Located:
-    """What changed where.
+    """Changed places of an image, and the tokens that reacted.
 
     Attributes:
         places: float64[places, 2], centres of the changed squares in pixels of the image, x and y.

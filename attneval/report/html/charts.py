@@ -24,6 +24,8 @@ MEANINGS = {
     "mass": "attended is the smallest set that holds mass m",
 }
 HEIGHT = 270
+LINE = {"fill": "none", "stroke": "#5b5850", "stroke_width": 2, "vector_effect": "non-scaling-stroke"}
+"""How a line is drawn where styles are blocked."""
 CANVAS = {"viewBox": "0 0 1000 1000", "preserveAspectRatio": "none", "width": "100%", "height": HEIGHT}
 
 
@@ -61,13 +63,14 @@ def curve_chart(curve: CurveView) -> Markup:
     x = [1000 * axis.place(value) for value in curve.parameter]
 
     def line(values: tuple[float, ...], class_: str) -> Markup:
-        return tag("path", d=path([(a, 1000 * (1 - v)) for a, v in zip(x, values, strict=True)]), class_=class_)
+        points = [(a, 1000 * (1 - v)) for a, v in zip(x, values, strict=True)]
+        return tag("path", d=path(points), class_=class_, **LINE)
 
     lines = [line(curve.recall, "recall"), line(curve.precision, "precision"), line(curve.f1, "f1")]
     if curve.low and curve.high:
         upper = [(a, 1000 * (1 - v)) for a, v in zip(x, curve.high, strict=True)]
         lower = [(a, 1000 * (1 - v)) for a, v in zip(x, curve.low, strict=True)]
-        lines.insert(0, tag("path", d=path(upper + lower[::-1], closed=True), class_="f1-band"))
+        lines.insert(0, tag("path", d=path(upper + lower[::-1], closed=True), class_="f1-band", opacity=0.16))
     parts = [_frame(), _percents()]
     parts += [tag("text", _short(v), x=percent(axis.place(v)), y=HEIGHT + 16, class_="mid") for v in axis.ticks()]
     if curve.floor is not None:
@@ -95,9 +98,9 @@ def _line_labels(curve: CurveView, axis: Axis, best: float) -> list[Markup]:
     """Names on the lines, each where its line is farthest from the other two."""
 
     def widest(name: str, among: range) -> int:
-        own: tuple[float, ...] = getattr(curve, name)
+        values: tuple[float, ...] = getattr(curve, name)
         rest = [getattr(curve, other) for other in ("precision", "recall", "f1") if other != name]
-        return max(among, key=lambda k: (min(abs(own[k] - other[k]) for other in rest), -k))
+        return max(among, key=lambda k: (min(abs(values[k] - other[k]) for other in rest), -k))
 
     count = len(curve.parameter)
     inner = range(count // 6, max(count * 5 // 6, count // 6 + 1))
@@ -107,13 +110,16 @@ def _line_labels(curve: CurveView, axis: Axis, best: float) -> list[Markup]:
         x, y = axis.place(curve.parameter[k]), _y(getattr(curve, name)[k])
         labels.append(tag("text", name, x=percent(x), y=y - 9 if y > 24 else y + 18, class_="key mid halo"))
     words = f"best F1 {curve.best.f1} %, tuned"
-    labels.append(tag("text", words, x=percent(best), y=_y(curve.best.f1.value) - 10, class_=f"own halo {_side(best)}"))
+    labels.append(
+        tag("text", words, x=percent(best), y=_y(curve.best.f1.value) - 10, class_=f"model halo {_side(best)}")
+    )
     return labels
 
 
 def pr_chart(curve: CurveView) -> Markup:
     """Precision over recall, with floors as crosses."""
-    line = tag("path", d=path([(1000 * r, 1000 * (1 - p)) for r, p in zip(curve.recall, curve.precision, strict=True)]))
+    points = [(1000 * r, 1000 * (1 - p)) for r, p in zip(curve.recall, curve.precision, strict=True)]
+    line = tag("path", d=path(points), **LINE)
     parts = [_frame(), _percents()]
     parts += [tag("text", f"{100 * at:.0f}", x=percent(at), y=HEIGHT + 16, class_="mid") for at in QUARTERS]
     parts.append(tag("svg", tag("g", line, class_="pr"), **CANVAS))
@@ -126,9 +132,11 @@ def pr_chart(curve: CurveView) -> Markup:
         parts.append(tag("text", f"{title}, F1 {f1}", x=percent(x), y=below, class_=f"halo {_side(x)}"))
     for words, point_, shape in (("best", curve.best, "hollow"), ("protocol", curve.at, "solid")):
         x, y = point_.recall.value or 0.0, _y(point_.precision.value)
-        parts.append(tag("circle", cx=percent(x), cy=y, r=4.6, class_=f"own {shape}"))
+        parts.append(tag("circle", cx=percent(x), cy=y, r=4.6, class_=f"model {shape}"))
         if words != "best" or curve.best.place != curve.at.place:
-            parts.append(tag("text", f"{words}, F1 {point_.f1}", x=percent(x), y=y - 10, class_=f"own halo {_side(x)}"))
+            parts.append(
+                tag("text", f"{words}, F1 {point_.f1}", x=percent(x), y=y - 10, class_=f"model halo {_side(x)}")
+            )
     parts.append(tag("g", class_="reader", id="pr-ring"))
     label = f"Precision over recall; the protocol stands at recall {curve.at.recall}, precision {curve.at.precision} %."
     chart = tag("svg", *parts, width="100%", height=HEIGHT, class_="plane", role="img", aria_label=label)
@@ -136,7 +144,7 @@ def pr_chart(curve: CurveView) -> Markup:
 
 
 def histogram(errors: Errors) -> Markup:
-    """How F1 is spread over the items."""
+    """The spread of F1 over the items."""
     height, largest = 110, max(*errors.bins, 1)
     width = 1 / len(errors.bins)
     parts = []
@@ -149,8 +157,8 @@ def histogram(errors: Errors) -> Markup:
     mean = errors.mean.value
     marks = []
     if mean is not None:
-        marks.append(tag("line", x1=percent(mean), x2=percent(mean), y1=-6, y2=height, class_="own"))
-        marks.append(tag("text", f"mean {errors.mean}", x=percent(mean), y=-10, class_="own mid"))
+        marks.append(tag("line", x1=percent(mean), x2=percent(mean), y1=-6, y2=height, class_="model"))
+        marks.append(tag("text", f"mean {errors.mean}", x=percent(mean), y=-10, class_="model mid"))
     label = f"Distribution of the F1 of items in 20 steps: {', '.join(map(str, errors.bins))}; mean {errors.mean} %"
     base = tag("line", x1="0", x2="100%", y1=height, y2=height, class_="base")
     return tag(
@@ -207,7 +215,7 @@ def change_row(change: Change, limit: float) -> Markup:
 
 
 def _free(taken: list[tuple[float, float]], x: float, y: float) -> float:
-    """A height for the words of a cross where no other cross has its own."""
+    """A height for the words of a cross where no other cross has words."""
     heights = [y + 17, y - 9, y + 32]
     free = [height for height in heights if not any(abs(x - a) < 0.3 and abs(height - b) < 14 for a, b in taken)]
     taken.append((x, (free or heights)[0]))
@@ -226,7 +234,7 @@ def _percents() -> Markup:
 
 
 def _mark(x: float, point_: CurvePoint, shape: str) -> Markup:
-    return tag("circle", cx=percent(x), cy=_y(point_.f1.value), r=4.6, class_=f"own {shape}")
+    return tag("circle", cx=percent(x), cy=_y(point_.f1.value), r=4.6, class_=f"model {shape}")
 
 
 def _y(value: float | None) -> float:

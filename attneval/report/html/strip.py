@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 CROWDED = 0.045
 """Letters nearer than this share of the axis are written as one word."""
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
-BAND = "#e9e4d8"
+BAND, INK = "#e9e4d8", "#1c1c1a"
+"""What is drawn where styles are blocked."""
 
 
 def strip(measure: Measure, *, height: int = 33, letters: bool = True, few: bool = False) -> Markup:
@@ -25,7 +26,7 @@ def strip(measure: Measure, *, height: int = 33, letters: bool = True, few: bool
         measure: The metric.
         height: In pixels; the large one has letters above and the paired difference beneath.
         letters: Whether floors are marked with letters, and their difference with a bracket.
-        few: Whether the number stands on too few images to be judged.
+        few: Whether the number stands on too few images to have a state.
     """
     middle = 20 if letters else height / 2
     top, bottom = middle - 7, middle + 7
@@ -98,7 +99,7 @@ def glyph(
 
     parts = []
     if low is not None and high is not None:
-        parts.append(tag("line", x1=place(low), x2=place(high), y1=y, y2=y, class_="ci-line"))
+        parts.append(tag("line", x1=place(low), x2=place(high), y1=y, y2=y, class_="ci-line", stroke=INK))
     parts.append(shape(place(value), y, state))
     return tag("g", *parts, class_=f"pt {state}")
 
@@ -106,10 +107,10 @@ def glyph(
 def shape(x: str, y: float, state: str) -> Markup:
     """The mark of a state."""
     if state == "below":
-        diamond = tag("path", d="M0-5.6 5.6 0 0 5.6-5.6 0Z", class_="hollow")
+        diamond = tag("path", d="M0-5.6 5.6 0 0 5.6-5.6 0Z", class_="hollow", fill="none", stroke=INK)
         return tag("svg", diamond, x=x, y=y, overflow="visible")
     if state == "at":
-        return tag("circle", cx=x, cy=y, r=4.6, class_="hollow")
+        return tag("circle", cx=x, cy=y, r=4.6, class_="hollow", fill="none", stroke=INK)
     return tag("circle", cx=x, cy=y, r=4.6 if state == "above" else 3.2, class_="solid")
 
 
@@ -119,7 +120,7 @@ def _grid(height: int) -> Markup:
 
 
 def _tick(at: float, top: float, bottom: float, kind: str, *children: Markup) -> Markup:
-    return tag("line", *children, x1=percent(at), x2=percent(at), y1=top, y2=bottom, class_=f"tick {kind}")
+    return tag("line", *children, x1=percent(at), x2=percent(at), y1=top, y2=bottom, class_=f"tick {kind}", stroke=INK)
 
 
 def _letters(floors: tuple[Floor, ...], y: float) -> list[Markup]:
@@ -146,7 +147,7 @@ def _bracket(measure: Measure, height: int) -> Markup:
     ends = [percent(min(max(value - (end.value or 0.0), 0.0), 1.0)) for end in (lift.high, lift.low)]
     y = height - 2.5
     bars = [tag("line", x1=end, x2=end, y1=y - 2.5, y2=y + 2.5) for end in ends]
-    return tag("g", tag("line", x1=ends[0], x2=ends[1], y1=y, y2=y), *bars, class_="bracket")
+    return tag("g", tag("line", x1=ends[0], x2=ends[1], y1=y, y2=y), *bars, class_="bracket", stroke=INK)
 
 
 def _clipped(number: Number) -> float:

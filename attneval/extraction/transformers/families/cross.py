@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from attneval.extraction.transformers.regions import Regions
 
 
-class _Texts(Adapter):
-    """What families share whose text is the caption alone."""
+class CaptionAdapter(Adapter):
+    """Families whose text is the caption alone, or in a few words of a prompt."""
 
     def check_captions(self, captions: Sequence[str]) -> None:
         """Refuse captions that are longer than the text model."""
@@ -50,7 +50,7 @@ class _Texts(Adapter):
         return {"prompt": self.template() or "{caption}"}
 
 
-class Cross(_Texts):
+class Cross(CaptionAdapter):
     """A text encoder or decoder with cross-attention to the patches of a vision tower (BLIP and its like).
 
     The class token of the tower is no region: its share is what is missing from the mass of a row. With
@@ -117,7 +117,7 @@ class Cross(_Texts):
             return self.joined(maps)
 
     def read(self, inputs: Mapping[str, Any], states: Tensor) -> Any:
-        """Run the text part over the states of the vision tower."""
+        """Run the text part over the states [B, S, D] of the vision tower."""
         part = text_part(self.model)
         named: dict[str, Any] = {
             "input_ids": inputs["input_ids"],
@@ -152,7 +152,7 @@ def crossing_modules(model: Any) -> dict[int, nn.Module]:
     return dict(enumerate(found))
 
 
-class CrossRegions(_Texts):
+class CrossRegions(CaptionAdapter):
     """Text that looks at regions with features, which were computed elsewhere (LXMERT).
 
     The features and boxes are in a file: the processor does not know them.

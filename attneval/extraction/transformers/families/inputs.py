@@ -1,4 +1,4 @@
-"""What models are called with: captions tokenised, images processed, all on the model's device."""
+"""The inputs of models: captions tokenised, images processed, all on the model's device."""
 
 from __future__ import annotations
 

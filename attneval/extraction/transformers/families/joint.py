@@ -11,7 +11,7 @@ from attneval.errors import AttnevalError
 from attneval.extraction.transformers.boxfiles import region_of
 from attneval.extraction.transformers.capture import capture
 from attneval.extraction.transformers.families.base import Prepared, Trait
-from attneval.extraction.transformers.families.cross import _Texts
+from attneval.extraction.transformers.families.cross import CaptionAdapter
 from attneval.extraction.transformers.families.inputs import (
     encode_captions,
     encode_image,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from attneval.extraction.transformers.regions import Regions
 
 
-class Joint(_Texts):
+class Joint(CaptionAdapter):
     """Text, then the image's class token, then its patches (ViLT).
 
     The model shuffles the patches in every forward pass and says how: they are put back in order.
@@ -108,7 +108,7 @@ def _orders(embeddings: Any) -> Iterator[list[tuple[Tensor, tuple[int, int]]]]:
         del embeddings.visual_embed
 
 
-class JointRegions(_Texts):
+class JointRegions(CaptionAdapter):
     """Text, then regions with features, which were computed elsewhere (VisualBERT).
 
     The boxes are no input of the model; they come from the file that has the features.
@@ -164,7 +164,7 @@ class JointRegions(_Texts):
         return Boxes(self._box)
 
 
-class JointTowers(_Texts):
+class JointTowers(CaptionAdapter):
     """The states of an image tower, then those of a text tower, in a multimodal encoder (FLAVA)."""
 
     family = "multimodal encoder over two towers"
