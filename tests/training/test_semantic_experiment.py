@@ -152,3 +152,20 @@ def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
     assert "<!-- table: sgraf -->\nNo run has finished.\n<!-- end -->" in text
     assert "| none | 25.0 ± 0.0 | 10.0 ± 0.0 | 20.0 ± 0.0 |" in text
     assert "| none |  | 3.0 ± 0.0 |  |" in text
+
+
+def test_prose_says_what_the_records_hold() -> None:
+    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    runs = [run for run in RUNS if (run["model"], run["constraints"]) == ("scan-t2i", "none")]
+    assert ("In the one run without constraints it does" in page) is (len(runs) == 1)
+    if len(runs) == 1:
+        epochs = runs[0]["training"][0]["epochs"]
+        falls = [100 * (epochs[0][metric] - epochs[5][metric]) for metric in ("f1", "specificity")]
+        assert "fall by {:.1f} and {:.1f} points until the sixth".format(*falls) in page
+        for metric in ("f1", "specificity"):
+            assert round(epochs[0][metric], 3) == max(round(epoch[metric], 3) for epoch in epochs)
+            assert epochs[5][metric] == min(epoch[metric] for epoch in epochs)
+        keys = [round(epoch["keys"]) for epoch in epochs]
+        assert f"from {keys[0]} to {keys[-1]} of 36" in page
+    assert "**Nothing is shown yet.**" in page or len({run["constraints"] for run in RUNS}) > 1
+    assert f"of its {len(GRID['models']) * len(GRID['cells']) * len(GRID['seeds'])} runs" in page
