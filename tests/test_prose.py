@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 QUESTIONS = {"What", "Whether", "Which", "How", "Who", "Whose", "Why", "Where", "When"}
 """Words that begin a clause, where a noun phrase or an imperative belongs."""
-NO_NAMES = {"own", "theirs", "strange", "odd", "told", "flaw", "judged", "mention", "topic"}
+NO_NAMES = {"own", "found", "theirs", "strange", "told", "flaw", "judged", "mention", "topic"}
 """Possessives and moods, and words that have a term of the glossary: none of them is part of a name."""
 ARRAYS = re.compile(r"\b(NDArray|Tensor)\b")
 SHAPE = re.compile(

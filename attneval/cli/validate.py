@@ -37,7 +37,7 @@ def validate(export: Path, gt: AnnotationFiles | None, boxes: Path | None, split
 
     problems, opened = find_problems(export)
     warnings = [] if opened is None else [*opened.warnings]
-    if gt is not None and opened is not None:
+    if opened is not None and (gt, boxes, split) != (None, None, None):
         fit = look_at_fit(export, gt, boxes=boxes, split=split, maps=not problems)
         problems, warnings = [*problems, *fit.problems], fit.warnings
     for problem in problems:

@@ -15,7 +15,7 @@ from attneval.evaluation.block_scorer import block_scorer
 from attneval.evaluation.lint_export import annotated_sizes
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import plan_blocks
-from attneval.evaluation.select_images import select_images
+from attneval.evaluation.select_images import absent_images, absent_of_split, select_images
 from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.stated import as_stated
 from attneval.evaluation.turned_grids import turned
@@ -48,7 +48,7 @@ SIGNED = "softmax"
 
 @dataclass(frozen=True)
 class Fit:
-    """What an export is beside annotations.
+    """The comparison of an export with annotations.
 
     Attributes:
         problems: What keeps it from being scored.
@@ -61,7 +61,7 @@ class Fit:
 
 def look_at_fit(
     attn: str | Path,
-    gt: GivenFiles,
+    gt: GivenFiles | None,
     *,
     boxes: str | Path | None = None,
     split: str | Path | None = None,
@@ -72,7 +72,7 @@ def look_at_fit(
 
     Args:
         attn: The export.
-        gt: The annotations.
+        gt: The annotations; without them only boxes and the split are held against the export.
         boxes: Region boxes for an export without any.
         split: A text file of image ids.
         gt_format: A format's name to force the annotations' format.
@@ -90,6 +90,8 @@ def look_at_fit(
         fit.warnings.extend(export.warnings)
         protocol = settle_overlap(protocol, export)
         source = manifest.paths.open_ground_truth(protocol)
+        if source is None and (absent := absent_images(export, ids)):
+            fit.problems.append(str(absent_of_split(export, ids or [], absent)))
         selection = select_images(export, source, ids, protocol, gt=manifest.paths.gt)
         fit.problems.extend(map(str, selection.shortfalls))
         sums = None

@@ -14,12 +14,10 @@ from attneval.export.checks import check_boxes
 from attneval.export.lint_weights import grid_hint
 from attneval.export.problems import FileProblems
 from attneval.geometry.boxes import areas
-from attneval.geometry.fingerprints import fingerprints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.evaluation.caption_block import CaptionBlock
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import GroundTruth
     from attneval.matching.key_groups import KeyGroups
@@ -112,13 +110,6 @@ def _check_sizes(report: FileProblems, export: AttentionExport, images: NDArray[
 
     report.rows("image_size", np.any(exported != size, axis=1), "is not the annotated width and height", name)
     report.stop_if_broken()
-
-
-def regions_of_images(captions: CaptionBlock) -> dict[str, str]:
-    """Make the fingerprint of each image's regions, by its id."""
-    truth, regions = captions.truth, captions.regions
-    prints = fingerprints(regions.box, regions.offset, captions.groups.image, truth.image_size)
-    return dict(zip(truth.image_id, prints, strict=True))
 
 
 def sizes_of_images(truth: GroundTruth) -> dict[str, tuple[int, int]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
-from attneval.evaluation.read_regions import center_regions, regions_of_images, sizes_of_images
+from attneval.evaluation.read_regions import center_regions, sizes_of_images
+from attneval.evaluation.region_prints import regions_of_images
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.targetless import Targetless, look_at_targetless
 from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps

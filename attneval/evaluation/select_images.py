@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
-from attneval.export.lints import nearest_ids
+from attneval.export.image_ids import did_you_mean
 from attneval.results.notes import NO_ANNOTATIONS, NO_MAPS, Note, left_out, scored_zero
 from attneval.statistics.halves import in_half
 
@@ -108,10 +108,9 @@ def select_images(
     if unknown:
         shortfalls.append(_unknown(export, len(rows), unknown, gt, source))
         rows = rows[[export.image_id[i] not in unknown for i in rows.tolist()]]
-    exported = set(export.image_id)
-    absent = [] if split is None or partial else [name for name in split if name not in exported]
+    absent = absent_images(export, None if partial else split)
     if split is not None and absent:
-        shortfalls.append(_absent(export, split, absent))
+        shortfalls.append(absent_of_split(export, split, absent))
     kept = absent if protocol.missing == "zero" else []
     never_annotated = source.missing(kept)
     for shortfall in shortfalls:
@@ -121,6 +120,12 @@ def select_images(
             f"{len(never_annotated)} images of the split are not in {gt} (first: {first_of(never_annotated)})"
         )
     return Selection(rows, tuple(kept), partial, tuple(shortfalls))
+
+
+def absent_images(export: AttentionExport, split: list[str] | None) -> list[str]:
+    """List the ids of a split, if there is one, that an export lacks."""
+    exported = set(export.image_id)
+    return [name for name in split or () if name not in exported]
 
 
 def halved(ids: list[str] | None, export: AttentionExport | None, half: str) -> list[str] | None:
@@ -156,8 +161,9 @@ def choose_images(
         listed = set(split)
         keep = np.array([i for i, name in enumerate(image_id) if name in listed], np.int64)
         if not len(keep):
+            text = f"none of the {len(split)} images of the split are among the {len(image_id)}"
             raise NothingToScoreError(
-                f"none of the {len(split)} images of the split are among the {len(image_id)}{_near(split, image_id)}",
+                text + did_you_mean(split, image_id),
                 hint=_other_ids(_either(split, "split", image_id, "export")),
             )
     if limit is not None and limit < len(keep):
@@ -175,16 +181,17 @@ def _unknown(
     )
     annotated = list(source.image_ids())
     text = f"{len(unknown)} of {count} images of {export.path} are not annotated in {gt} (first: {first_of(first)})"
-    text += _near(first, annotated)
+    text += did_you_mean(first, annotated)
     if mostly(len(unknown), count):
         return Shortfall(text, _other_ids(_either(first, "export", annotated, "annotations")), others=True)
     return Shortfall(text, hint)
 
 
-def _absent(export: AttentionExport, split: list[str], absent: list[str]) -> Shortfall:
+def absent_of_split(export: AttentionExport, split: list[str], absent: list[str]) -> Shortfall:
+    """Say which images of a split an export lacks."""
     hint = "pass --missing skip to leave them out, or --missing zero to score them 0"
     text = f"{len(absent)} of {len(split)} images of the split are not in {export.path} (first: {first_of(absent)})"
-    text += _near(absent, export.image_id)
+    text += did_you_mean(absent, export.image_id)
     if mostly(len(absent), len(split)):
         return Shortfall(text, _other_ids(_either(absent, "split", export.image_id, "export")), others=True)
     return Shortfall(text, hint)
@@ -193,15 +200,6 @@ def _absent(export: AttentionExport, split: list[str], absent: list[str]) -> Sho
 def mostly(missing: int, count: int) -> bool:
     """Tell whether so much is missing that leaving it out would hide a mistake."""
     return 2 * missing > count
-
-
-def _near(missing: Sequence[str], known: Sequence[str]) -> str:
-    """Say which known id may be meant, where ids differ by their form alone."""
-    twins = nearest_ids(missing, known)
-    if not twins:
-        return ""
-    name, twin = next(iter(twins.items()))
-    return f"; {len(twins)} of them differ by their form alone: did you mean {twin!r} for {name!r}?"
 
 
 def _either(missing: Sequence[str], here: str, known: Sequence[str], there: str) -> str:

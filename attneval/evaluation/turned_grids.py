@@ -36,8 +36,8 @@ class TurnedRegions(Regions):
         start = offsets_of(shape.prod(axis=1))[:-1]
         turned = np.empty_like(box)
         for rows, columns in np.unique(shape, axis=0).tolist():
-            own = start[(shape == (rows, columns)).all(axis=1)][:, None]
-            turned[own + orientations(rows, columns)[self.turn]] = box[own + np.arange(rows * columns)]
+            first = start[(shape == (rows, columns)).all(axis=1)][:, None]
+            turned[first + orientations(rows, columns)[self.turn]] = box[first + np.arange(rows * columns)]
         return turned
 
 

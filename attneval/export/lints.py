@@ -5,18 +5,17 @@ The thresholds stand beside what they are for, and in the description of the for
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.errors import first_of
+from attneval.export.image_ids import lint_ids
 from attneval.export.lint import Lint
 from attneval.export.lint_boxes import lint_boxes
 from attneval.export.lint_weights import lint_regions, lint_similarity, lint_tokens, lint_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -30,8 +29,6 @@ BETTER = 1.5
 """By which factor specificity has to rise under another order of the cells."""
 SURE = 4.0
 """By how many of its standard errors, over images, it has to rise."""
-LEAST_IDS = 5
-"""Ids below which nothing is said of their form."""
 
 
 def cheap_lints(export: AttentionExport, image_size: NDArray[np.int64] | None = None) -> list[Lint]:
@@ -56,57 +53,6 @@ def lint(export: AttentionExport, image_size: NDArray[np.int64] | None = None) -
         *lint_regions(export),
         *lint_similarity(export),
     ]
-
-
-def lint_ids(image_id: Sequence[str]) -> list[Lint]:
-    """Look for ids of images that are names of files, or that differ by their form alone."""
-    if len(image_id) < LEAST_IDS:
-        return []
-    changed = [name for name in image_id if _FILE.search(name)]
-    if len(changed) == len(image_id):
-        text = (
-            f"image ids look like names of files: {first_of(changed, show=2)}; annotations know them as "
-            f"{first_of([_plain_id(name) for name in changed[:2]])}"
-        )
-        return [Lint("ids-of-files", text)]
-    forms: dict[str, str] = {}
-    twins = [(forms[plain], name) for name in image_id if forms.setdefault(plain := _plain_id(name), name) != name]
-    if twins:
-        named = [f"{a!r} and {b!r}" for a, b in twins[:3]]
-        text = (
-            f"image ids look like one and the same image: {first_of(named, total=len(twins))}; write each in one form"
-        )
-        return [Lint("ids-alike", text)]
-    return []
-
-
-def nearest_ids(missing: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Find ids that differ from missing ones by their form alone: extension, folder, leading zeros, separators, BOM.
-
-    Args:
-        missing: Ids that one side lacks.
-        known: Ids of that side.
-
-    Returns:
-        For each missing id that has such a twin the id that may be meant.
-    """
-    forms = {_plain_id(name): name for name in known}
-    return {name: forms[plain] for name in missing if (plain := _plain_id(name)) in forms and forms[plain] != name}
-
-
-def _plain_id(name: str) -> str:
-    """An image id without the marks of a file name."""
-    name = name.strip("\ufeff \t\r\n").replace("\\", "/").rpartition("/")[2]
-    name = _EXTENSION.sub("", name)
-    if _COCO.match(name):
-        name = name.rpartition("_")[2]
-    name = name.replace("-", "_").replace(" ", "_").casefold()
-    return name.lstrip("0") or "0" if name.isascii() and name.isdigit() else name
-
-
-_EXTENSION = re.compile(r"\.(jpe?g|png|webp|bmp|tiff?|gif|npy|npz|txt|xml)\Z", re.IGNORECASE)
-_COCO = re.compile(r"COCO_(train|val|test)20[0-9]{2}_[0-9]+\Z")
-_FILE = re.compile(rf"[/\\\ufeff]|^\s|\s\Z|{_EXTENSION.pattern}|^{_COCO.pattern}", re.IGNORECASE)
 
 
 def lint_specificity(f1: float, shuffled_f1: float, *, items: int, images: int) -> list[Lint]:

@@ -283,7 +283,7 @@ class Source(Reader, Protocol):
 
     @property
     def changed_ns(self) -> int:
-        """When a file that `state` looked at last changed, in nanoseconds; 0 where the state is that of content."""
+        """The time at which a file of `state` last changed, in nanoseconds; 0 where the state is that of content."""
 
     def state(self, image_ids: Sequence[str]) -> str | None:
         """Give something that changes when the annotations of these images do, unread; None if that is not known."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from attneval.groundtruth.folders import Files
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files as GivenFiles
+    from attneval.groundtruth.roles import Files as GivenFiles
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 

@@ -19,10 +19,9 @@ from attneval.groundtruth.recognition import Candidate
 
 if TYPE_CHECKING:
     from attneval.groundtruth.columns import Source
+    from attneval.groundtruth.roles import Files
 
 Detect = Callable[[Candidate], bool]
-Files = dict[str, list[Candidate]]
-"""Files by their role in a format."""
 
 
 @dataclass(frozen=True)

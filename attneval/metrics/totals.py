@@ -33,13 +33,13 @@ def add_totals(mine: Totals, other: Totals) -> Totals:
     """Add exact totals; what only one of them has is kept."""
     joined: Totals = dict(mine)
     for name, value in other.items():
-        own = joined.get(name)
-        if own is None:
+        total = joined.get(name)
+        if total is None:
             joined[name] = value
-        elif isinstance(value, dict) and isinstance(own, dict):
-            joined[name] = add_totals(own, value)
-        elif isinstance(value, list) and isinstance(own, list):
-            joined[name] = [a + b for a, b in zip(own, value, strict=True)]
-        elif isinstance(value, int) and isinstance(own, int):
-            joined[name] = own + value
+        elif isinstance(value, dict) and isinstance(total, dict):
+            joined[name] = add_totals(total, value)
+        elif isinstance(value, list) and isinstance(total, list):
+            joined[name] = [a + b for a, b in zip(total, value, strict=True)]
+        elif isinstance(value, int) and isinstance(total, int):
+            joined[name] = total + value
     return joined

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from attneval.results.result import Result
-
 SCHEMA = 1
 """Raised when those who read files have to change; a new metric or column is no such change."""
 WRITING = "a result is written by attneval score -o result.json"
@@ -37,8 +35,12 @@ CHANNEL_SUMS = "channel_sums"
 """What a file says of the sums beside it."""
 
 
-def result_to_dict(result: Result) -> dict[str, Any]:
-    """Give a result as JSON values; docs/metrics.md has the schema."""
+def result_to_dict(result: Any) -> dict[str, Any]:
+    """Give a result as JSON values; docs/metrics.md has the schema.
+
+    Args:
+        result: A `Result`, whose own methods call this; it is not imported, so that no two files need each other.
+    """
     head: dict[str, Any] = {
         "schema": SCHEMA,
         "attneval": result.version,
@@ -68,7 +70,7 @@ def result_to_dict(result: Result) -> dict[str, Any]:
     return head | scores_to_dict(result.scores) | {"channels": channels} | kept
 
 
-def _items_of(result: Result) -> dict[str, Any]:
+def _items_of(result: Any) -> dict[str, Any]:
     """The digest of a result's items, null without any; nothing of a result whose file did not say."""
     sha256 = result.items_sha256 if result.items is None else result.items.sha256()
     return {} if sha256 is None else {"items_sha256": sha256 or None}

@@ -94,11 +94,11 @@ def _measured_to_dict(name: str, measured: Measured) -> dict[str, Any]:
 
 def table_from_dict(table: dict[str, Any]) -> dict[str, Measured]:
     """Metrics by name; what stands in an older file under an alias, too, is left out."""
-    found = {name: find_metric(name) for name in table}
+    known = {name: find_metric(name) for name in table}
     return {
-        name: _measured(values) if found[name] else replace(_measured(values), higher_is_better=_direction(values))
+        name: _measured(values) if known[name] else replace(_measured(values), higher_is_better=_direction(values))
         for name, values in table.items()
-        if not ((metric := found[name]) and metric.name != name and metric.name in table)
+        if not ((metric := known[name]) and metric.name != name and metric.name in table)
     }
 
 

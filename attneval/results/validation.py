@@ -98,8 +98,8 @@ class Holdings:
 
 def _without_aliases(names: list[str]) -> list[str]:
     """Names of metrics without those under which one of them was listed again."""
-    found = {name: find_metric(name) for name in names}
-    return [name for name in names if not ((m := found[name]) and m.name != name and m.name in found)]
+    by_name = {name: find_metric(name) for name in names}
+    return [name for name in names if not ((m := by_name[name]) and m.name != name and m.name in by_name)]
 
 
 def check_scores(scores: Scores, protocol: Protocol, holdings: Holdings, *, where: str = "") -> None:
@@ -155,11 +155,11 @@ def check_counts(counts: Mapping[str, Any], scores: Scores) -> None:
 
 def _check_names(where: str, table: Any, expected: Iterable[str], also: Iterable[str] = ()) -> None:
     """A table has all that is expected, and nothing else but what it may have as well."""
-    found = table if isinstance(table, dict) else {}
-    lacking = [name for name in expected if name not in found]
+    members = table if isinstance(table, dict) else {}
+    lacking = [name for name in expected if name not in members]
     if lacking:
         raise ValueError(f"{where} has no {', '.join(lacking)}")
-    unexpected = sorted(found.keys() - {*expected, *also})
+    unexpected = sorted(members.keys() - {*expected, *also})
     if unexpected:
         raise ValueError(f"{where} has {', '.join(unexpected)}, which is not known")
 
@@ -194,14 +194,14 @@ def _check_ranks(where: str, sums: ImageSums) -> None:
         size = np.bincount(table.fold)
         weight = len(table.fold) / (np.count_nonzero(size) * size[table.fold])
         for name, values in {query_column(direction): weight, rank_column(direction): weight * table.rank}.items():
-            found = sums.columns[name]
+            in_file = sums.columns[name]
             expected = np.bincount(table.image, values, len(sums.image_id))
-            off = np.abs(found - expected) > TOLERANCE * np.maximum(expected, 1)
+            off = np.abs(in_file - expected) > TOLERANCE * np.maximum(expected, 1)
             if off.any():
                 row = int(off.argmax())
                 image = sums.image_id[row]
                 raise ValueError(
-                    f"{where} {name} of image {image} is {found[row]:g}, but its ranks give {expected[row]:g}"
+                    f"{where} {name} of image {image} is {in_file[row]:g}, but its ranks give {expected[row]:g}"
                 )
 
 

@@ -402,3 +402,18 @@ def test_a_real_grid_that_is_turned(shared: Path, tmp_path: Path, turn: str) -> 
     fit = look_at_fit(tmp_path / "turned.npz", shared / "flickr8k_entities.zip")
     assert (fit.problems, kinds(fit.warnings)) == ([], {"grid-turned"})
     assert_says(fit.warnings[0], turn)
+
+
+def test_boxes_and_a_split_are_looked_at_without_annotations(tmp_path: Path, here: Here) -> None:
+    path, _ = written(tmp_path, Given(members=padded(boxes=False)))
+    sizes = np.array([SIZES[row % len(SIZES)] for row in range(IMAGES)])
+    box = np.tile(np.concatenate((sizes * 0, sizes), axis=1)[:, None], (1, REGIONS, 1)).astype(np.float32)
+    np.savez(tmp_path / "boxes.npz", image_ids=np.array([str(1000 + row) for row in range(IMAGES)]), boxes=box / 1000)
+    (tmp_path / "split.txt").write_text("1000 1001.jpg 7\n", "utf-8")
+    assert here("validate", path).code == 0
+    done = here("validate", path, "--boxes", tmp_path / "boxes.npz")
+    assert done.code == 0
+    assert_says(done.out, MARKS["boxes-relative"])
+    done = here("validate", path, "--split", tmp_path / "split.txt")
+    assert done.code == 2
+    assert_says(done.out, "2 of 3 images of the split", "did you mean '1001' for '1001.jpg'?", "1 problem")

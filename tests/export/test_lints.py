@@ -9,7 +9,9 @@ import pytest
 from exports import assert_says, padded, problems, saved
 
 from attneval.errors import ExportError
-from attneval.export.lints import cheap_lints, lint, lint_orientation, lint_specificity, nearest_ids
+from attneval.export.image_ids import did_you_mean, nearest_ids
+from attneval.export.lints import cheap_lints, lint, lint_orientation, lint_specificity
+from attneval.export.read.boxfile import with_boxes
 from attneval.export.read.reader import find_problems, open_export
 from attneval.export.read.similarity import open_similarity
 from attneval.export.write.writer import ExportWriter
@@ -165,6 +167,16 @@ def test_a_bare_matrix_of_repeated_images_is_refused(tmp_path: Path) -> None:
 def test_ids_that_differ_by_their_form(missing: str, known: str) -> None:
     assert nearest_ids([missing, "else"], ["5", known]) == {missing: known}
     assert nearest_ids([known], [known]) == {}
+    assert did_you_mean(["else", missing], ["5", known]).endswith(f"did you mean {known!r} for {missing!r}?")
+    assert not did_you_mean(["else"], ["5", known])
+
+
+def test_a_file_of_boxes_with_ids_in_another_form(tmp_path: Path) -> None:
+    export = open_export(exported(tmp_path / "maps.npz"))
+    names = np.array([f"{1000 + row}.jpg" for row in range(IMAGES)])
+    np.savez(tmp_path / "boxes.npz", image_ids=names, boxes=boxes().astype(np.float32))
+    with pytest.raises(ExportError, match=r"20 of 20 images .*did you mean '1000\.jpg' for '1000'"):
+        with_boxes(export, tmp_path / "boxes.npz")
 
 
 def test_maps_that_are_no_better_than_shuffled() -> None:
@@ -197,3 +209,17 @@ def test_orders_of_cells() -> None:
     for name, order in found.items():
         assert stored.pop(name).ravel()[order].tolist() == [1, 2, 3, 4, 5, 6]
     assert stored == {}
+
+
+@pytest.mark.realdata
+def test_real_boxes_look_right(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "f8k_precomp"
+    box, size = np.load(folder / "dev_boxes.npy"), np.load(folder / "dev_sizes.npy")
+    ids = (folder / "dev_ids.txt").read_text("utf-8").split()
+    maps = np.full((len(ids), 1, box.shape[1]), 1 / box.shape[1], np.float32)
+    for sizes in (size, None):
+        with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
+            out.add_images(ids, size=sizes, boxes=box)
+            out.add_captions(ids, maps, indices=[0] * len(ids), tokens=[["dog"]] * len(ids))
+        export = open_export(tmp_path / "maps.npz")
+        assert lint(export, size.astype(np.int64)) == []

@@ -53,5 +53,5 @@ def engine(name: str, jobs: int = 1) -> Engine:
             f"engine {name!r} does not exist", hint=suggestion(name, ENGINES, f"use {', '.join(ENGINES)}")
         )
     module, _, attribute = ENGINES[name].partition(":")
-    found: Engine = getattr(importlib.import_module(module), attribute)
-    return found
+    made: Engine = getattr(importlib.import_module(module), attribute)
+    return made

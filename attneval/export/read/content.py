@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from attneval.arrays.strings import Strings
     from attneval.export.read.regions import Regions
+    from attneval.export.read.text_source import TextSource
 
 KINDS = ("attention", "similarity", "relevance", "logit")
 NORMALISED_OVER = ("regions", "tokens", "none")
@@ -41,13 +42,6 @@ class Header:
     normalised_over: str = "none"
     weights_dtype: str = ""
     about: dict[str, Any] = field(default_factory=dict)
-
-
-class TextSource(Protocol):
-    """Strings that are decoded piece by piece."""
-
-    def take(self, rows: NDArray[np.int64]) -> Strings:
-        """The strings of rows i8[k], in that order."""
 
 
 class MapSource(Protocol):

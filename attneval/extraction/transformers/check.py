@@ -242,5 +242,5 @@ def _text(adapter: Adapter, prepared: Prepared, caption: str) -> Finding:
         return Finding("text", None, "rows are no tokens of a tokenizer")
     tokens = prepared.tokens[0]
     chosen = [int(token) for token in ids[0, torch.from_numpy(tokens.position).to(ids.device)]]
-    found = spelling(tokenizer, chosen, tokens.span.tolist(), caption)
-    return Finding("text", found.passed, str(found), found.numbers)
+    spelled = spelling(tokenizer, chosen, tokens.span.tolist(), caption)
+    return Finding("text", spelled.passed, str(spelled), spelled.numbers)

@@ -1,4 +1,4 @@
-"""Where an image token lies, asked of the model itself.
+"""The place of an image token, asked of the model itself.
 
 A small square of the image is changed; the image token whose state changes most must lie there. Eight places are tried,
 two in every quarter of what the model sees and off the diagonals, so that transposed grids, swapped tiles, forgotten
