@@ -493,6 +493,8 @@ def _over_tokens(weights: NDArray[np.float32]) -> NDArray[np.float32]:
 # ---------------------------------------------------------------- strategies
 
 QUICK = Options(resamples=0)
+UNASKED = {"class_precision", "class_recall", "class_f1", "class_pointing", "spatial_entropy"}
+"""Metrics that are measured where they are asked for alone: means over classes, and of the channels of grids."""
 THRESHOLDS = [
     "uniform",
     "uniform:0.5",

@@ -17,11 +17,10 @@ import reference
 import reference_inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import THRESHOLDS, Phrase, Scene, Shown, World, cases, make_world, scored, scored_if_any
+from worlds import THRESHOLDS, UNASKED, Phrase, Scene, Shown, World, cases, make_world, scored, scored_if_any
 
 from attneval import Options, Protocol, Result, score
 from attneval.errors import NothingToScoreError
-from attneval.metrics.class_means import CLASSES
 from attneval.metrics.registry import ATTENTION, metrics
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def assert_same(table: Mapping[str, Measured], expected: reference.Values, place
 
 def assert_scores(scores: Scores, expected: reference.Scored) -> None:
     """Every metric of attention, its floors, its breakdown, and what they are means over."""
-    names = {metric.name for metric in metrics(*ATTENTION) if metric.per != CLASSES} - {"best_f1"}
+    names = {metric.name for metric in metrics(*ATTENTION)} - UNASKED - {"best_f1"}
     assert names - set(expected.values) <= {"specificity"}
     assert_same(scores.metrics, expected.values, "metrics")
     assert scores.metrics["coverage"].n == expected.items
