@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""The errors of attneval, as one tree.
 
     AttnevalError            anything attneval refuses on purpose; exit code 2
     ├── ProtocolError        a choice that does not exist or contradicts another

@@ -62,7 +62,9 @@ def made(name: str, sums: ImageSums, *, curve: Curve | None = None, **fields: An
             value = float(metric.value(total))
         except KeyError:
             continue
-        found[metric.name] = Measured(value if math.isfinite(value) else None, len(sums.image_id))
+        found[metric.name] = Measured(
+            value if math.isfinite(value) else None, round(float(total.get(metric.per, len(sums.image_id))))
+        )
     return Result(
         name=name,
         protocol=fields.pop("protocol", attneval.Protocol()),

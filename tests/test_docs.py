@@ -7,6 +7,7 @@ columns. With UPDATE_DOCS=1 in the environment the blocks are rewritten instead 
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -14,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from commands import attneval, environment, on_terminal
@@ -85,6 +87,41 @@ def test_the_readme_lists_every_command() -> None:
     assert re.findall(r"^\| `attneval (\w+)", text, re.MULTILINE) == list(COMMANDS)
     for page in PAGES[1:]:
         assert f"](docs/{page.name})" in text
+
+
+BLOCKS = re.compile(r"^ *```(?:console|sh|yaml)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """The commands of attneval that stand in blocks for a shell, each on one line, with their pages."""
+    pages = [*PAGES, *sorted((ROOT / "docs" / "experiments").glob("*.md"))]
+    texts = [(page, text) for page in pages for text in BLOCKS.findall(page.read_text(encoding="utf-8"))]
+    lines = [(page, line) for page, text in texts for line in text.replace("\\\n", " ").splitlines()]
+    found = [(page, re.search(r"(?:^|run: |- |&& )(attneval (?!@).*)$", line.strip())) for page, line in lines]
+    return [(page.name, match[1]) for page, match in found if match and "$" not in match[1]]
+
+
+@pytest.mark.parametrize(("page", "command"), shown_commands())
+def test_commands_of_the_documents_have_flags_that_exist(page: str, command: str) -> None:
+    _, *arguments = shlex.split(command.partition(" > ")[0], comments=True)
+    if arguments[0].startswith("-"):
+        return
+    made = COMMANDS[arguments[0]].load()
+    # The parser knows flags and their numbers of values; it opens no file and loads no model.
+    made.make_parser(click.Context(made)).parse_args([text for text in arguments[1:] if text != "..."])
+
+
+def test_every_lint_is_told_of_where_people_look_for_it() -> None:
+    page = " ".join((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
+    beginnings = []
+    for path in sorted((ROOT / "attneval" / "export").glob("lint*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "text":
+                parts = node.value.values if isinstance(node.value, ast.JoinedStr) else [node.value]
+                beginnings.append(next(part.value for part in parts if isinstance(part, ast.Constant)))
+    assert len(beginnings) > 10
+    for beginning in beginnings:
+        assert re.split(r"[:,(]", str(beginning).removeprefix(" of the "))[0].strip() in page, beginning
 
 
 WORKFLOWS = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)

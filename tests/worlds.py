@@ -603,13 +603,22 @@ def numbers(result: Result) -> dict[str, float | None]:
     values = result.to_dict()
     for part in (values, *values["channels"].values()):
         images = part["per_image"].pop("image_id")
+        groups = part["per_image"].pop("by", {})
+        part["groups"] = {
+            f"{kind} {group}/{column}": dict(zip((images[row] for row in rows["row"]), of_images, strict=True))
+            for kind, named in groups.items()
+            for group, rows in named.items()
+            for column, of_images in rows.items()
+            if column != "row"
+        }
         part["per_image"] = {
             # Ranks are listed in the order of the export's captions.
             column: {i: sorted(v) if isinstance(v, list) else v for i, v in zip(images, of_images, strict=True)}
             for column, of_images in part["per_image"].items()
         }
-    for part in ("metrics", "baselines", "by", "curve", "per_image", "channels", "counts"):
-        add(part, values[part])
+    tables = ("metrics", "baselines", "by", "by_baselines", "by_images", "curve", "per_image", "groups", "channels")
+    for name in (*tables, "counts"):
+        add(name, values[name])
     return found
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def moved_bits(bits: NDArray[np.int64], old_names: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
-    """Bits that stand for some names, as bits that stand for others."""
+    """Bits i8[n] that stand for some names, as bits that stand for others."""
     if tuple(old_names) == tuple(names):
         return bits
     moved = np.zeros_like(bits)

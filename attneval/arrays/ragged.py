@@ -45,7 +45,7 @@ def products(*factors: NDArray[np.int64] | np.int64) -> NDArray[np.int64]:
 
 
 def distinct_values(values: NDArray[Number]) -> NDArray[Number]:
-    """The values that occur, ascending."""
+    """The values that occur in some [n], ascending."""
     # Without counts numpy first asks whether the values are masked, for which it imports all of numpy.ma.
     distinct: NDArray[Number] = np.unique(values, return_counts=True)[0]
     return distinct

@@ -41,7 +41,7 @@ class Strings:
 
     @classmethod
     def from_unicode(cls, array: NDArray[np.str_]) -> Strings:
-        """Build from a one-dimensional numpy `U` array.
+        """Build from a numpy array of texts, U[n].
 
         Raises:
             ValueError: It holds what is no code point.
@@ -56,7 +56,7 @@ class Strings:
 
     @classmethod
     def from_utf8(cls, data: NDArray[np.uint8], offset: NDArray[np.int64]) -> Strings:
-        """Build from UTF-8 bytes and byte offsets.
+        """Build from UTF-8 bytes u1[b] and byte offsets i8[n+1].
 
         Raises:
             UnicodeDecodeError: The bytes are not UTF-8.
@@ -89,7 +89,7 @@ class Strings:
         return (text[start:end] for start, end in itertools.pairwise(self.offset.tolist()))
 
     def take(self, rows: NDArray[np.intp]) -> Strings:
-        """The strings of the given rows, in that order."""
+        """The strings of the given rows i8[k], in that order."""
         start, stop = self.offset[rows], self.offset[rows + 1]
         if len(rows) and (np.diff(rows) == 1).all():
             return Strings(self.code[start[0] : stop[-1]], self.offset[rows[0] : rows[-1] + 2] - start[0])
@@ -102,5 +102,5 @@ def code_points(text: str) -> NDArray[np.uint32]:
 
 
 def text_of(code: NDArray[np.uint32]) -> str:
-    """The text of some code points."""
+    """The text of code points u4[n]."""
     return code.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")

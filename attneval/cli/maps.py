@@ -85,9 +85,9 @@ def _check(drawn: ItemTable, stored: ItemTable, gt: AnnotationFiles) -> None:
     image_of = stored.caption_image[stored.item_caption]
     drawn_of = drawn.caption_image[drawn.item_caption]
     for row, name in enumerate(map(str, drawn.image_id)):
-        mine, other = np.flatnonzero(drawn_of == row), np.flatnonzero(image_of == names.get(name, -1))
-        same = len(mine) == len(other) and np.array_equal(drawn.item_span[mine], stored.item_span[other])
-        if not same or np.abs(drawn.item_scores[mine] - stored.item_scores[other]).max(initial=0) > SINGLE:
+        here, there = np.flatnonzero(drawn_of == row), np.flatnonzero(image_of == names.get(name, -1))
+        same = len(here) == len(there) and np.array_equal(drawn.item_span[here], stored.item_span[there])
+        if not same or np.abs(drawn.item_scores[here] - stored.item_scores[there]).max(initial=0) > SINGLE:
             raise ResultError(
                 f"the items of image {name} are not those that were scored",
                 hint=f"pass the annotations that the result's inputs name; {gt} gives others",

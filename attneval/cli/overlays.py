@@ -31,7 +31,7 @@ LONGEST_NAME = 80
 
 
 def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What pictures of items need beside their result."""
+    """Add the options that pictures of items need beside their result."""
     for one in reversed(
         (
             option(
@@ -95,8 +95,8 @@ def _check(folder: Path) -> None:
                 f"{folder} holds other files (first: {first_of(foreign)})", hint="name an empty folder, or a new one"
             )
     elif folder.exists() or not folder.parent.is_dir():
-        flaw = "it is a file" if folder.exists() else f"there is no directory {folder.parent}"
-        raise DataError(f"{folder} cannot be written: {flaw}")
+        reason = "it is a file" if folder.exists() else f"there is no directory {folder.parent}"
+        raise DataError(f"{folder} cannot be written: {reason}")
 
 
 def write_overlays(

@@ -182,13 +182,13 @@ class _Items:
         names = [str(name) for name in table.image_id]
         if self.photos is None:
             return names
-        found = [name for name in names if self.photos.find(name) is not None]
-        if not found:
+        shown = [name for name in names if self.photos.find(name) is not None]
+        if not shown:
             raise ConfigError(
                 f"{self.photos.folder} has none of the {len(names)} images (first: {names[0]})",
                 hint="files are named by the ids of images, such as 36979.jpg, or as COCO names them",
             )
-        return found
+        return shown
 
     def _photo(self, name: str, size: tuple[int, int]) -> str | None:
         from attneval.report.overlay.photos import as_data_uri, shrunk
@@ -238,9 +238,9 @@ def caption_ranks(result: Result, table: ItemTable) -> dict[tuple[str, int], flo
     captions: dict[str, list[int]] = {}
     for image, index in zip(table.caption_image.tolist(), table.caption_index.tolist(), strict=True):
         captions.setdefault(names[image], []).append(index)
-    found = {}
+    ranked = {}
     for name, indices in captions.items():
         ranks = of_image.get(row.get(name, -1), [])
         if len(ranks) == len(indices) and sorted(indices) == list(range(len(indices))):
-            found.update({(name, index): ranks[index] for index in indices})
-    return found or None
+            ranked.update({(name, index): ranks[index] for index in indices})
+    return ranked or None

@@ -150,7 +150,7 @@ def emit_result(result: Result, output: Output) -> None:
     from attneval.report.delimited import result_lines
     from attneval.report.score import score_page
     from attneval.results.channel_sums import channels_path
-    from attneval.results.notes import COVERAGE
+    from attneval.results.notes import COVERAGE, LINT
     from attneval.results.result import items_path
 
     files = output.files("json")
@@ -171,5 +171,5 @@ def emit_result(result: Result, output: Output) -> None:
     for path in stale:
         path.unlink(missing_ok=True)
     for note in result.notes:
-        if note.kind == COVERAGE and not output.quiet:
+        if note.kind in {COVERAGE, LINT} and not output.quiet:
             tell(f"note: {note}")

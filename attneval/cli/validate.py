@@ -31,17 +31,19 @@ if TYPE_CHECKING:
 @verbose_option
 def validate(export: Path, gt: AnnotationFiles | None, boxes: Path | None, split: Path | None, **_: bool) -> int:
     """List every problem of an EXPORT, reading all of it; exit with 2 if there is one."""
-    from attneval.evaluation.fit import fit_problems
+    from attneval.evaluation.fit import look_at_fit
     from attneval.export.read.reader import find_problems
     from attneval.report.table import safe
 
     problems, opened = find_problems(export)
-    if gt is not None and opened is not None and not problems:
-        problems = fit_problems(export, gt, boxes=boxes, split=split)
+    warnings = [] if opened is None else [*opened.warnings]
+    if opened is not None and (gt, boxes, split) != (None, None, None):
+        fit = look_at_fit(export, gt, boxes=boxes, split=split, maps=not problems)
+        problems, warnings = [*problems, *fit.problems], fit.warnings
     for problem in problems:
         say(f"{safe(problem)}\n")
     if opened is not None:
-        say("".join(f"warning: {safe(warning)}\n" for warning in opened.warnings))
+        say("".join(f"warning: {safe(warning)}\n" for warning in dict.fromkeys(warnings)))
         maps = "maps none"
         if opened.maps:
             tokens, channels = int(opened.token_offset[-1]), len(opened.channel)

@@ -45,10 +45,10 @@ class WholeNumber(click.IntRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Refuse what is too large."""
-        number = int(super().convert(value, param, ctx))
+        number = int(click.INT.convert(value, param, ctx))
         if number > LARGEST:
             self.fail(f"{number if number < 10**30 else 'it'} is more than {LARGEST}.", param, ctx)
-        return number
+        return int(super().convert(number, param, ctx))
 
 
 def checked_metric(flag: str, name: str, example: str) -> None:

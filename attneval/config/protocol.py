@@ -210,7 +210,7 @@ class Protocol:
         return self._line(self.to_dict())
 
     def short_signature(self, **settings: Any) -> str:
-        """What differs from the defaults, and settings that change no value: ``attneval:2|overlap:iof|seed:12345``.
+        """The fields that differ from the defaults, and settings that change no value: ``attneval:2|iou:0.6|seed:1``.
 
         Args:
             settings: Some of `SETTINGS` with their values.

@@ -13,12 +13,13 @@ from attneval.evaluation.read_regions import BlockRegions
 from attneval.evaluation.score_block import BlockSums
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.weight_reader import NoWeights, channels_to_score
-from attneval.matching.alignment import ABSENT, Alignment, Words
+from attneval.matching.alignment import ABSENT, Alignment
 from attneval.matching.items import word_items
 from attneval.matching.key_groups import KeyGroups
 from attneval.matching.mismatches import Mismatches
 from attneval.matching.phrases import ScoredPhrases
 from attneval.matching.word_parts import cut_words
+from attneval.matching.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def score_absent(
     nothing = np.zeros(0, np.int64)
     row = np.full(len(truth.text), ABSENT, np.int64)
     parts = cut_words(truth, words)
-    words = words.with_parts(parts)
+    words = words.with_parts(parts.span)
     alignment = Alignment(words, row, np.zeros(len(words.span) + 1, np.int64), nothing, [], [], parts)
     phrases = ScoredPhrases.from_annotations(truth, alignment, protocol.min_area)
     sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing, np.zeros(0))

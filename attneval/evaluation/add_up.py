@@ -54,6 +54,7 @@ class RunSums:
             for.
         regions: The fingerprint of each image's regions, by its id; images that the export lacks have none.
         targetless: What expressions without a target have.
+        sizes: Widths and heights of images whose size the annotations say and the export does not, by id.
     """
 
     image_id: list[str] = field(default_factory=list)
@@ -66,6 +67,7 @@ class RunSums:
     by_channel: dict[str, Table] = field(default_factory=dict)
     regions: dict[str, str] = field(default_factory=dict)
     targetless: Targetless = field(default_factory=Targetless)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int, int], None] | None = None) -> RunSums:
@@ -101,6 +103,7 @@ def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int,
         by_channel={direction: _beside([b.by_channel[direction] for b in done]) for direction in _directions(done)},
         regions={name: value for block in done for name, value in block.regions.items()},
         targetless=sum((block.targetless for block in done), Targetless()),
+        sizes={name: size for block in done for name, size in block.sizes.items()},
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import NothingToScoreError
+from attneval.evaluation.lint_export import lint_notes
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MANY, MEAN
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
@@ -123,6 +124,7 @@ def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
     """
     export, selection, sums = parts.export, parts.selection, parts.sums
     notes = list(map(Note, export.warnings if export is not None else ()))
+    notes += lint_notes(export, sums) if export is not None else []
     notes += [shortfall.note(protocol.missing) for shortfall in selection.shortfalls]
     notes += [selection.reason] if selection.reason is not None else []
     notes += parts.ranked.notes

@@ -1,4 +1,4 @@
-"""What an engine does with each block, in this process or in another."""
+"""The work of an engine on each block, in this process or in another."""
 
 from __future__ import annotations
 

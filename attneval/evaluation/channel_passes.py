@@ -63,7 +63,7 @@ def sum_in_passes(
     summed = {name: np.zeros((channels, images)) for name in specs}
     for chunk in _chunks(items, channels):
         n = int(items.key_count[chunk[0]])
-        sets = {kind: _dense(one, items.own[chunk], n) for kind, one in items.sets.items()}
+        sets = {kind: _dense(one, items.target[chunk], n) for kind, one in items.sets.items()}
         first = np.flatnonzero(np.diff(items.image[chunk], prepend=-1))
         step = max(AT_ONCE // n, 1) if len(chunk) == 1 else channels
         for low in range(0, channels, step):

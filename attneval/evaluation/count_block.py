@@ -1,4 +1,4 @@
-"""How much there is of everything in a block."""
+"""Counts of everything in a block."""
 
 from __future__ import annotations
 

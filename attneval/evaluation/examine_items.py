@@ -93,23 +93,23 @@ def tabulate_items(
         regions: The regions that count.
     """
     context = _Context.from_phrases(truth, phrases)
-    m = len(items.own)
+    m = len(items.target)
     kind = np.full(m, MISSED, np.uint8)
     scores, top = np.zeros((m, 3), np.float32), np.tile(np.array([-1, 0], np.float32), (m, 1))
     other = np.full((m, 2), -1, np.int32)
     relevant = items.sets["relevant"]
-    reached = relevant.size[items.own] > 0
+    reached = relevant.size[items.target] > 0
     kind[~reached] = UNREACHABLE
     present = counted(items.given, protocol, items.undefined)
     bits: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
     for chunk in item_chunks(items, present & ~items.ranked):
         nothing = np.zeros((len(chunk), int(items.key_count[chunk[0]])), np.bool_)
-        bits |= _packed(chunk, nothing, _as_bits(relevant, items.own[chunk], nothing.shape))
+        bits |= _packed(chunk, nothing, _as_bits(relevant, items.target[chunk], nothing.shape))
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
-        own = Hits(rows, np.arange(len(chunk)), relevant, items.own[chunk])
-        tp = own.true_positives
-        scores[chunk] = of_set = set_scores(tp, own.attended, own.relevant)
+        of_target = Hits(rows, np.arange(len(chunk)), relevant, items.target[chunk])
+        tp = of_target.true_positives
+        scores[chunk] = of_set = set_scores(tp, of_target.attended, of_target.relevant)
         precision, recall, _ = of_set.T
         first = rows.weight.argmax(axis=1)
         top[chunk] = np.stack((first, rows.weight[np.arange(len(chunk)), first]), axis=1)
@@ -118,9 +118,9 @@ def tabulate_items(
         kind[chunk[(precision == 1) & (recall == 1)]] = RIGHT
         wrong = chunk[tp == 0]
         kind[wrong], other[wrong] = context.mistaken(items, rows, chunk, wrong)
-        kind[chunk[own.relevant == 0]] = UNREACHABLE
+        kind[chunk[of_target.relevant == 0]] = UNREACHABLE
         attended = rows.ahead < rows.attended[:, None]
-        bits |= _packed(chunk, attended, _as_bits(relevant, items.own[chunk], attended.shape))
+        bits |= _packed(chunk, attended, _as_bits(relevant, items.target[chunk], attended.shape))
     kept = np.flatnonzero(present)
     pairs = [bits[row] for row in kept.tolist()]
     none = np.zeros(0, np.uint8)
@@ -178,8 +178,8 @@ class _Context:
     """What else a caption and an image are about."""
 
     entity_types: NDArray[np.int64]  # the types of all phrases that mean the entity, as bits
-    topic: NDArray[np.int64]  # caption * entities + entity, ascending, each once
-    topic_span: NDArray[np.int64]  # the first span of the entity's first phrase in the caption
+    pair: NDArray[np.int64]  # caption * entities + entity, ascending, each once
+    pair_span: NDArray[np.int64]  # the first span of the entity's first phrase in the caption
 
     @classmethod
     def from_phrases(cls, truth: GroundTruth, phrases: ScoredPhrases) -> _Context:
@@ -188,8 +188,8 @@ class _Context:
         known = truth.phrase_entity >= 0
         np.bitwise_or.at(types, truth.phrase_entity[known], truth.phrase_types[known])
         keys = phrases.caption * max(entities, 1) + truth.phrase_entity[phrases.phrase]
-        topic, first = np.unique(keys, return_index=True)
-        return cls(types, topic, truth.span[truth.span_offset[phrases.phrase[first]]])
+        pair, first = np.unique(keys, return_index=True)
+        return cls(types, pair, truth.span[truth.span_offset[phrases.phrase[first]]])
 
     def mistaken(
         self, items: Items, rows: Rows, chunk: NDArray[np.int64], wrong: NDArray[np.int64]
@@ -201,8 +201,8 @@ class _Context:
         row = np.searchsorted(chunk, wrong)[place]
         hits = Hits(rows, row, items.sets["relevant"], other).true_positives
         keys = items.caption[wrong][place] * max(len(self.entity_types), 1) + other
-        where = np.minimum(np.searchsorted(self.topic, keys), max(len(self.topic) - 1, 0))
-        mentioned = self.topic[where] == keys if len(self.topic) else np.zeros(len(keys), np.bool_)
+        where = np.minimum(np.searchsorted(self.pair, keys), max(len(self.pair) - 1, 0))
+        mentioned = self.pair[where] == keys if len(self.pair) else np.zeros(len(keys), np.bool_)
         same = (self.entity_types[other] & items.types[wrong][place]) > 0
         kind = np.full(len(wrong), MISSED, np.uint8)
         kind[place[(hits > 0) & mentioned]] = WRONG_ENTITY
@@ -211,5 +211,5 @@ class _Context:
         # The entity that most of the attended regions belong to is written last.
         order = np.argsort(hits, kind="stable")
         chosen = order[(hits[order] > 0) & mentioned[order]]
-        span[place[chosen]] = self.topic_span[where[chosen]]
+        span[place[chosen]] = self.pair_span[where[chosen]]
         return kind, span

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attneval.errors import NothingToScoreError
-from attneval.evaluation.score import score_files
 from attneval.metrics.registry import RANKED_BY
 from attneval.results.channel_choice import ALL, chosen_by_name, chosen_by_rank, top_of
 from attneval.results.notes import MANY_CHANNELS, Note
@@ -20,47 +19,68 @@ if TYPE_CHECKING:
     from attneval.results.result import Result
 
 
-def score_channel(text: str, manifest: Manifest, protocol: Protocol, options: Options) -> Result:
-    """Score the mean of the channels that were asked for.
+def looking_for(text: str, manifest: Manifest, options: Options) -> Options | None:
+    """Choose the options of the scoring that looks for the best channels; None for channels that have a name.
+
+    The best ones are looked for on the even half of the images.
 
     Args:
         text: See `attneval.results.channel_choice.named_channels`, or `top:K@half`.
         manifest: The files.
-        protocol: How they are scored.
-        options: What changes no number.
+        options: Those of the scoring itself.
 
     Raises:
-        AttnevalError: There is no such channel, or the files cannot be scored.
+        AttnevalError: The export has no channels to choose among.
     """
-    choice = pick_channels(text, manifest, protocol, options)
-    # The mean of all channels is scored with each of them beside it.
-    rows = None if text == ALL else choice.rows
-    chosen = replace(manifest, paths=replace(manifest.paths, channels=rows))
-    name = options.name or f"{manifest.stem} {text}"
-    result = score_files(chosen, protocol, replace(options, half=choice.half or options.half, name=name))
-    notes = [choice.note, *(note for note in result.notes if note.kind != MANY_CHANNELS)]
-    return replace(result, channel=text, averaged=choice.names, notes=notes)
-
-
-def pick_channels(text: str, manifest: Manifest, protocol: Protocol, options: Options) -> ChosenChannels:
-    """Pick channels; the best ones are looked for while the weights of the even half are read."""
-    top = top_of(text)
     export = manifest.paths.open_export()
     if export is None or not export.maps:
         raise NothingToScoreError(f"there are no attention maps to take channel {text} of", hint="name an export")
-    if not top:
-        return chosen_by_name(text, export.channel_names, export.channel.tolist(), str(export.path))
+    if not top_of(text):
+        return None
     if len(export.channel) < 2:
         raise NothingToScoreError(
             f"{export.path} has one channel, and nothing to choose among",
             hint="export the maps of layers and heads one by one",
         )
-    looking = replace(options, half=EVEN, resamples=0, items=False, channel_metrics=(RANKED_BY,))
-    found = score_files(manifest, protocol, looking)
-    if found.channel_sums is None:
+    return replace(options, half=EVEN, resamples=0, items=False, channel_metrics=(RANKED_BY,))
+
+
+def pick_channels(text: str, manifest: Manifest, protocol: Protocol, ranked: Result | None) -> ChosenChannels:
+    """Pick channels by their name, or the best ones of a result.
+
+    Args:
+        text: See `looking_for`.
+        manifest: The files.
+        protocol: How they are scored.
+        ranked: What was scored to look for the best ones; None for channels that have a name.
+
+    Raises:
+        AttnevalError: There are no such channels, or none was scored.
+    """
+    export = manifest.paths.open_export()
+    if export is None:
+        raise NothingToScoreError(f"there are no attention maps to take channel {text} of", hint="name an export")
+    if ranked is None:
+        return chosen_by_name(text, export.channel_names, export.channel.tolist(), str(export.path))
+    if ranked.channel_sums is None:
         raise NothingToScoreError(f"no channel of {export.path} was scored", hint="pass annotations with --gt")
-    choice = chosen_by_rank(text, found.channel_sums.table, protocol.directions[0])
-    if top > len(export.channel):
+    choice = chosen_by_rank(text, ranked.channel_sums.table, protocol.directions[0])
+    if top_of(text) > len(export.channel):
         note = Note(f"{choice.note}; there are no more than {len(export.channel)} channels")
         return replace(choice, note=note)
     return choice
+
+
+def narrowed(text: str, choice: ChosenChannels, manifest: Manifest, options: Options) -> tuple[Manifest, Options]:
+    """Narrow a scoring down to the channels that were picked, and to the half that they are reported on."""
+    # The mean of all channels is scored with each of them beside it.
+    rows = None if text == ALL else choice.rows
+    chosen = replace(manifest, paths=replace(manifest.paths, channels=rows))
+    name = options.name or f"{manifest.stem} {text}"
+    return chosen, replace(options, half=choice.half or options.half, name=name)
+
+
+def named(text: str, choice: ChosenChannels, result: Result) -> Result:
+    """Say in a result which channels it is of."""
+    notes = [choice.note, *(note for note in result.notes if note.kind != MANY_CHANNELS)]
+    return replace(result, channel=text, averaged=choice.names, notes=notes)

@@ -16,6 +16,7 @@ from attneval.evaluation.select_images import Selection
 from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.sum_items import item_chunks
 from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
+from attneval.export.image_ids import did_you_mean
 from attneval.geometry.strips import run_lengths
 from attneval.matching.phrases import ScoredPhrases
 from attneval.metrics.hits import Hits
@@ -93,10 +94,12 @@ def read_pictures(
     rows = {name: row for row, name in enumerate(export.image_id)}
     lacking = [name for name in wanted if name not in rows]
     if lacking:
-        raise AlignmentError(f"{len(lacking)} images are not in {export.path} (first: {first_of(lacking)})")
+        meant = did_you_mean(lacking, export.image_id)
+        raise AlignmentError(f"{len(lacking)} images are not in {export.path} (first: {first_of(lacking)}){meant}")
     unknown = source.missing(wanted)
     if unknown:
-        raise AlignmentError(f"{len(unknown)} images are not annotated (first: {first_of(unknown)})")
+        meant = did_you_mean(unknown, source.image_ids())
+        raise AlignmentError(f"{len(unknown)} images are not annotated (first: {first_of(unknown)}){meant}")
     chosen = np.array(sorted(rows[name] for name in wanted), np.int64)
     parts = [_pictures(export, source, protocol, block) for block in plan_blocks(export, Selection(chosen))]
     if not sum(len(part.table) for part in parts):
@@ -113,31 +116,31 @@ def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block
     table = examine_items(captions, phrases, items, weights, protocol)
     kept = np.flatnonzero(counted(items.given, protocol, items.undefined))
     weight = {row: np.zeros(0) for row in kept.tolist()}
-    ap, pointing = np.full(len(items.own), np.nan), np.full(len(items.own), np.nan)
+    ap, pointing = np.full(len(items.target), np.nan), np.full(len(items.target), np.nan)
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
         weight |= dict(zip(chunk.tolist(), rows.weight, strict=True))
         place = np.arange(len(chunk))
-        judged = Hits(rows, place, items.sets["relevant"], items.own[chunk])
-        reached = judged.relevant > 0
-        ap[chunk[reached]] = (judged.precision_at_hits() / np.maximum(judged.relevant, 1))[reached]
-        peak = Hits(rows, place, items.sets["pointing"], items.own[chunk], items.pixels)
+        hits = Hits(rows, place, items.sets["relevant"], items.target[chunk])
+        reached = hits.relevant > 0
+        ap[chunk[reached]] = (hits.precision_at_hits() / np.maximum(hits.relevant, 1))[reached]
+        peak = Hits(rows, place, items.sets["pointing"], items.target[chunk], items.pixels)
         pointing[chunk[reached]] = peak.top()[reached]
     phrase = items.phrase[kept]
     spans = np.stack(
         (truth.span[truth.span_offset[phrase], 0], truth.span[truth.span_offset[phrase + 1] - 1, 1]), axis=1
     )
-    own = items.own[kept].tolist()
+    entities = items.target[kept].tolist()
     # Only what is scored is drawn: boxes, unless masks take their place.
-    masks = mask_pictures(truth, own) if getattr(protocol, "geometry", "box") == "mask" else {}
+    masks = mask_pictures(truth, entities) if getattr(protocol, "geometry", "box") == "mask" else {}
     return Pictures(
         table=table,
         image_size=truth.image_size,
         grid=_grids(export, block.images, captions.regions.count),
         phrase=spans,
         weight=[weight[row] for row in kept.tolist()],
-        shapes=[truth.box[truth.box_offset[entity] : truth.box_offset[entity + 1]] for entity in own],
-        mask=[masks.get(entity) for entity in own],
+        shapes=[truth.box[truth.box_offset[entity] : truth.box_offset[entity + 1]] for entity in entities],
+        mask=[masks.get(entity) for entity in entities],
         ap=ap[kept],
         pointing=pointing[kept],
     )

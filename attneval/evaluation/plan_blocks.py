@@ -66,7 +66,7 @@ def plan_blocks(export: AttentionExport | None, selection: Selection, jobs: int 
 
 
 def bytes_of_images(export: AttentionExport | None, images: NDArray[np.int64]) -> int:
-    """How many bytes of maps some images have."""
+    """Count the bytes of the maps of images i8[k]."""
     return 0 if export is None else int(_bytes_of_maps(export)[np.isin(export.caption_image, images)].sum())
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from attneval.errors import ExportError
 from attneval.evaluation.select_images import choose_images
+from attneval.export.lint_weights import lint_distance, lint_repeats
 from attneval.export.read.similarity import open_similarity, similarity_of
-from attneval.metrics.ranks import NonFiniteScoreError, retrieval_ranks
+from attneval.metrics.ranks import TEXT_TO_IMAGE, NonFiniteScoreError, retrieval_ranks
 from attneval.metrics.retrieval import retrieval_columns
-from attneval.results.notes import NO_RETRIEVAL, NO_SIMILARITIES, Note
+from attneval.results.notes import LINT, NO_RETRIEVAL, NO_SIMILARITIES, Note
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from attneval.evaluation.manifest import Manifest
     from attneval.export.read.content import AttentionExport
     from attneval.export.read.similarity import Similarity
+    from attneval.metrics.ranks import Ranks
 
 
 @dataclass(frozen=True, eq=False)
 class RankedQueries:
-    """What retrieval gave.
+    """The ranks of retrieval, with what is said of them.
 
     Attributes:
         image_id: The images; none where there are no similarities.
@@ -89,8 +91,18 @@ def rank_queries(
         retrieval_columns(ranks, len(chosen.image_id)),
         {direction: RankTable(r.image, r.rank(), r.fold) for direction, r in ranks.items()},
         partial,
-        tuple(map(Note, assumed)),
+        (*map(Note, assumed), *_lint(chosen, ranks[TEXT_TO_IMAGE], folds=protocol.folds)),
     )
+
+
+def _lint(scores: Similarity, of_captions: Ranks, *, folds: int) -> list[Note]:
+    """Note scores that look wrong: of repeated images, or distances."""
+    lints = lint_repeats(scores.matrix)
+    wrong = len(scores.image_id) // folds - 1
+    if wrong and not lints:
+        above = (of_captions.ahead + of_captions.others / 2).sum() / (wrong * len(of_captions.ahead))
+        lints = lint_distance(1 - float(above), len(of_captions.ahead))
+    return [Note(str(lint), LINT) for lint in lints]
 
 
 def _place(scores: Similarity, rows: NDArray[np.int64], error: NonFiniteScoreError) -> str:

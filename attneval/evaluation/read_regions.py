@@ -11,14 +11,13 @@ from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import ExportError
 from attneval.export.checks import check_boxes
+from attneval.export.lint_weights import grid_hint
 from attneval.export.problems import FileProblems
 from attneval.geometry.boxes import areas
-from attneval.geometry.fingerprints import fingerprints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.evaluation.caption_block import CaptionBlock
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import GroundTruth
     from attneval.matching.key_groups import KeyGroups
@@ -84,10 +83,10 @@ def read_regions(
     _check_sizes(report, export, images, truth)
     regions = export.regions
     if not regions.known:
-        raise ExportError(
-            f"{export.path} has no region boxes",
-            hint="pass them with --boxes (bottom-up TSV, .npz or .npy), or export region_box or a grid",
-        )
+        count = np.unique(np.diff(regions.offset))
+        way_out = "pass them with --boxes (bottom-up TSV, .npz or .npy), or export region_box or a grid"
+        hint = grid_hint(int(count[0])) if len(count) == 1 else ""
+        raise ExportError(f"{export.path} has no region boxes", hint=hint or way_out)
     stored = regions.offset[images + 1] - regions.offset[images]
     box, offset = regions.boxes(images, size), offsets_of(stored)
     check_boxes(report, export.image_names(images), offset, box, size, member=regions.member)
@@ -113,11 +112,9 @@ def _check_sizes(report: FileProblems, export: AttentionExport, images: NDArray[
     report.stop_if_broken()
 
 
-def regions_of_images(captions: CaptionBlock) -> dict[str, str]:
-    """Make the fingerprint of each image's regions, by its id."""
-    truth, regions = captions.truth, captions.regions
-    prints = fingerprints(regions.box, regions.offset, captions.groups.image, truth.image_size)
-    return dict(zip(truth.image_id, prints, strict=True))
+def sizes_of_images(truth: GroundTruth) -> dict[str, tuple[int, int]]:
+    """Give the width and height of each image by its id."""
+    return {name: (w, h) for name, (w, h) in zip(truth.image_id, truth.image_size.tolist(), strict=True)}
 
 
 def center_regions(regions: BlockRegions, image_size: NDArray[np.int64]) -> IndexSets:

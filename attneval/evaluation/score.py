@@ -60,12 +60,17 @@ def score(
         AttnevalError: The input cannot be read or does not fit together, or nothing in it can be scored.
     """
     manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format)
+    protocol, options = protocol or Protocol(), options or Options()
     if channel is None:
-        return score_files(manifest, protocol or Protocol(), options or Options())
+        return score_files(manifest, protocol, options)
     # What few need is imported for them alone.
-    from attneval.evaluation.pick_channels import score_channel
+    from attneval.evaluation import pick_channels as picking
 
-    return score_channel(channel, manifest, protocol or Protocol(), options or Options())
+    looking = picking.looking_for(channel, manifest, options)
+    ranked = None if looking is None else score_files(manifest, protocol, looking)
+    choice = picking.pick_channels(channel, manifest, protocol, ranked)
+    chosen, options = picking.narrowed(channel, choice, manifest, options)
+    return picking.named(channel, choice, score_files(chosen, protocol, options))
 
 
 def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Result:

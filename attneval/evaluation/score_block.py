@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
-from attneval.evaluation.read_regions import center_regions, regions_of_images
+from attneval.evaluation.read_regions import center_regions, sizes_of_images
+from attneval.evaluation.region_prints import regions_of_images
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.targetless import Targetless, look_at_targetless
 from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BlockSums:
-    """What is left of a block.
+    """The sums of a block, and what is said of it.
 
     Attributes:
         image_id: Its images.
@@ -43,6 +44,7 @@ class BlockSums:
         regions: The fingerprint of each image's regions, by its id.
         targetless: What its expressions without a target have.
         by_channel: The sums of every channel alone, see `sum_channels`, by direction; empty unless they were asked for.
+        sizes: Widths and heights of images whose size the annotations say and the export does not, by id.
     """
 
     image_id: list[str]
@@ -55,6 +57,7 @@ class BlockSums:
     regions: dict[str, str] = field(default_factory=dict)
     targetless: Targetless = field(default_factory=Targetless)
     by_channel: dict[str, Table] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def score_block(
@@ -133,5 +136,6 @@ def score_block(
         captions.as_read if keep_truth else None,
         regions_of_images(captions),
         look_at_targetless(captions, protocol),
-        by_channel=by_channel,
+        by_channel,
+        {} if export.image_size is not None else sizes_of_images(truth),
     )

@@ -1,4 +1,4 @@
-"""Which images of an export count, and which are missing on either side."""
+"""Selection of the images that count, and of those that are missing on either side."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
+from attneval.export.image_ids import did_you_mean
 from attneval.results.notes import NO_ANNOTATIONS, NO_MAPS, Note, left_out, scored_zero
 from attneval.statistics.halves import in_half
 
@@ -29,10 +30,15 @@ class Shortfall:
     Attributes:
         text: What is missing of what, with numbers and ids.
         hint: The way out.
+        others: Whether so much is missing that it seems to be of other data, and the hint offers to leave nothing out.
     """
 
     text: str
     hint: str
+    others: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.hint}" if self.others else self.text
 
     def note(self, missing: str) -> Note:
         """Note what became of it.
@@ -102,10 +108,9 @@ def select_images(
     if unknown:
         shortfalls.append(_unknown(export, len(rows), unknown, gt, source))
         rows = rows[[export.image_id[i] not in unknown for i in rows.tolist()]]
-    exported = set(export.image_id)
-    absent = [] if split is None or partial else [name for name in split if name not in exported]
+    absent = absent_images(export, None if partial else split)
     if split is not None and absent:
-        shortfalls.append(_absent(export, split, absent))
+        shortfalls.append(absent_of_split(export, split, absent))
     kept = absent if protocol.missing == "zero" else []
     never_annotated = source.missing(kept)
     for shortfall in shortfalls:
@@ -115,6 +120,12 @@ def select_images(
             f"{len(never_annotated)} images of the split are not in {gt} (first: {first_of(never_annotated)})"
         )
     return Selection(rows, tuple(kept), partial, tuple(shortfalls))
+
+
+def absent_images(export: AttentionExport, split: list[str] | None) -> list[str]:
+    """List the ids of a split, if there is one, that an export lacks."""
+    exported = set(export.image_id)
+    return [name for name in split or () if name not in exported]
 
 
 def halved(ids: list[str] | None, export: AttentionExport | None, half: str) -> list[str] | None:
@@ -150,7 +161,11 @@ def choose_images(
         listed = set(split)
         keep = np.array([i for i, name in enumerate(image_id) if name in listed], np.int64)
         if not len(keep):
-            raise NothingToScoreError(f"none of the {len(split)} images of the split are among the {len(image_id)}")
+            text = f"none of the {len(split)} images of the split are among the {len(image_id)}"
+            raise NothingToScoreError(
+                text + did_you_mean(split, image_id),
+                hint=_other_ids(_either(split, "split", image_id, "export")),
+            )
     if limit is not None and limit < len(keep):
         return keep[:limit], True
     return keep, False
@@ -164,25 +179,33 @@ def _unknown(
         "image ids are the annotation files' names without suffix, or COCO ids; "
         "pass --split to name the images that count, or --missing skip to leave the others out"
     )
-    if mostly(len(unknown), count):
-        annotated = next(iter(source.image_ids()), None)
-        example = "nothing is annotated there" if annotated is None else f"{annotated!r} in the annotations"
-        hint = _other_ids(f"{first[0]!r} in the export, {example}")
+    annotated = list(source.image_ids())
     text = f"{len(unknown)} of {count} images of {export.path} are not annotated in {gt} (first: {first_of(first)})"
+    text += did_you_mean(first, annotated)
+    if mostly(len(unknown), count):
+        return Shortfall(text, _other_ids(_either(first, "export", annotated, "annotations")), others=True)
     return Shortfall(text, hint)
 
 
-def _absent(export: AttentionExport, split: list[str], absent: list[str]) -> Shortfall:
+def absent_of_split(export: AttentionExport, split: list[str], absent: list[str]) -> Shortfall:
+    """Say which images of a split an export lacks."""
     hint = "pass --missing skip to leave them out, or --missing zero to score them 0"
-    if mostly(len(absent), len(split)) and export.image_id:
-        hint = _other_ids(f"{absent[0]!r} in the split, {export.image_id[0]!r} in the export")
     text = f"{len(absent)} of {len(split)} images of the split are not in {export.path} (first: {first_of(absent)})"
+    text += did_you_mean(absent, export.image_id)
+    if mostly(len(absent), len(split)):
+        return Shortfall(text, _other_ids(_either(absent, "split", export.image_id, "export")), others=True)
     return Shortfall(text, hint)
 
 
 def mostly(missing: int, count: int) -> bool:
     """Tell whether so much is missing that leaving it out would hide a mistake."""
     return 2 * missing > count
+
+
+def _either(missing: Sequence[str], here: str, known: Sequence[str], there: str) -> str:
+    """Name an id of either side."""
+    other = f"{known[0]!r} in the {there}" if known else f"there is none in the {there}"
+    return f"{missing[0]!r} in the {here}, {other}"
 
 
 def _other_ids(example: str) -> str:

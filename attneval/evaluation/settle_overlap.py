@@ -1,4 +1,4 @@
-"""What `overlap=auto` is for an export, decided once, before any image is chosen."""
+"""The meaning of `overlap=auto` for an export, decided once, before any image is chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an export says about how its maps are to be read."""
+"""The statements of an export on how its maps are to be read."""
 
 from __future__ import annotations
 

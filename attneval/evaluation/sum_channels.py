@@ -85,7 +85,9 @@ def sum_channels(
         table = _scored(items, weights, protocol, specs, channel=channel, spatial=spatial)
         full = {name: table[name] * counts[spec.over] for name, spec in specs.items()}
         full |= {name: table[name] * counts[ITEMS] for name in (SPATIAL, SPATIAL_N) if spatial}
-        shared = counts | {floor_column(UNIFORM, name): even[name][items.own] * counts[over[name]] for name in floors}
+        shared = counts | {
+            floor_column(UNIFORM, name): even[name][items.target] * counts[over[name]] for name in floors
+        }
         # What is the same for all channels is kept once.
         full |= shared if not rows or captions.defined is not None else {}
         rows.append(
@@ -123,20 +125,20 @@ def needed_columns(names: Sequence[str]) -> tuple[dict[str, Column], list[str]]:
     probe = dict.fromkeys((*known, *floors, *POPULATIONS, REACHED, SPATIAL, SPATIAL_N), np.ones(()))
     used: dict[str, None] = {}
     for name in names:
-        found = columns_used(metric_named(name), probe)
-        if found is None:
+        needed = columns_used(metric_named(name), probe)
+        if needed is None:
             able = [metric.name for metric in metrics(*ATTENTION) if columns_used(metric, probe)]
             raise MetricError(
                 f"{name} is not measured of single channels", hint=f"use {first_of(able, show=len(able))}"
             )
-        used |= dict.fromkeys(sorted(found))
+        used |= dict.fromkeys(sorted(needed))
     below = [floors[name] for name in used if name in floors]
     return {name: known[name] for name in (*used, *below) if name in known}, below
 
 
 def _counts(items: Items, protocol: Protocol) -> Table:
     """How often each item counts in each population: f8[m] by name."""
-    reachable = items.sets["relevant"].size[items.own] > 0
+    reachable = items.sets["relevant"].size[items.target] > 0
     counted = populations(items.given, reachable, protocol, items.undefined)
     return counted | {REACHED: counted[ITEMS] * reachable}
 
@@ -146,17 +148,18 @@ def _scored(
 ) -> Table:
     """The columns of all items in one channel: f8[m] by name."""
     nothing = Rows.rank(np.zeros((0, 1)), protocol.rule)
-    alone = Hits(nothing, np.zeros(len(items.own), np.int64), items.sets["relevant"], items.own)
-    table = {n: spec.values(alone) if spec.of_set_alone else np.zeros(len(items.own)) for n, spec in specs.items()}
-    table |= {name: np.zeros(len(items.own)) for name in (SPATIAL, SPATIAL_N)}
+    alone = Hits(nothing, np.zeros(len(items.target), np.int64), items.sets["relevant"], items.target)
+    table = {n: spec.values(alone) if spec.of_set_alone else np.zeros(len(items.target)) for n, spec in specs.items()}
+    table |= {name: np.zeros(len(items.target)) for name in (SPATIAL, SPATIAL_N)}
     for chunk in item_chunks(items, items.ranked) if specs or spatial else ():
-        rows = Rows.rank(normalised(weights.read(chunk, channel), protocol.normalize), protocol.rule)
-        place = np.arange(len(chunk))
-        hits = {kind: Hits(rows, place, items.sets[kind], items.own[chunk]) for kind in items.sets}
-        for name, spec in specs.items():
-            table[name][chunk] = spec.values(hits[spec.against])
+        weight = normalised(weights.read(chunk, channel), protocol.normalize)
+        if specs:
+            rows, place = Rows.rank(weight, protocol.rule), np.arange(len(chunk))
+            hits = {kind: Hits(rows, place, items.sets[kind], items.target[chunk]) for kind in items.sets}
+            for name, spec in specs.items():
+                table[name][chunk] = spec.values(hits[spec.against])
         if spatial:
-            entropy = _spatial_entropy(rows.weight, items.image[chunk], weights.captions)
+            entropy = _spatial_entropy(weight, items.image[chunk], weights.captions)
             table[SPATIAL][chunk], table[SPATIAL_N][chunk] = np.nan_to_num(entropy), np.isfinite(entropy)
     return table
 

@@ -107,7 +107,7 @@ def sum_items(
         center: For each image the regions nearest its centre; None where that means nothing.
     """
     specs = columns(*ATTENTION)
-    reachable = items.sets["relevant"].size[items.own] > 0
+    reachable = items.sets["relevant"].size[items.target] > 0
     counted = populations(items.given, reachable, protocol, items.undefined)
     scored = _score(items, weights, protocol, specs, counted[SCORED], images=images, channel=channel)
     # Shuffled attention is scored on the items that have something else to be held against.
@@ -151,7 +151,7 @@ def _floors(
     table = {SHUFFLED: rest}
     for name in floored_columns():
         for floor, values in constant.items():
-            table[floor_column(floor, name)] = values[name][items.own] * over
+            table[floor_column(floor, name)] = values[name][items.target] * over
         table[floor_column(SHUFFLED_ATTENTION, name)] = scored.shuffled[name] * rest
         table[paired_column(name)] = scored.model[name] * rest
     return table
@@ -168,13 +168,13 @@ def _score(
     channel: int,
 ) -> Scored:
     """Rank the items' weights, chunk by chunk, and hold them against their own and against other entities."""
-    count = len(items.own)
+    count = len(items.target)
     model, shuffled = _without_weights(specs, items, protocol), _zeros(specs, count)
     compared = {over: np.zeros(count) for over in POPULATIONS}
     curves = np.zeros((len(CURVES), images, len(grid(protocol.rule))))
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights.read(chunk, channel), protocol.normalize), protocol.rule)
-        hits = _hits(items, rows, np.arange(len(chunk)), items.own[chunk])
+        hits = _hits(items, rows, np.arange(len(chunk)), items.target[chunk])
         for name, values in _evaluated(specs, hits):
             model[name][chunk] = values
         low, high = int(items.image[chunk[0]]), int(items.image[chunk[-1]]) + 1
@@ -199,11 +199,11 @@ def constant_columns(items: Items, specs: dict[str, Column], protocol: Protocol,
     """
     sets = len(items.sets["relevant"].size)
     values, group_of = _zeros(specs, sets), np.zeros(sets, np.int64)
-    group_of[items.own] = items.group
+    group_of[items.target] = items.group
     for chunk in item_chunks(items, items.key_count > 0, whole=True):
         n = int(items.key_count[chunk[0]])
         used = np.zeros(sets, np.bool_)
-        used[items.own[chunk]] = True
+        used[items.target[chunk]] = True
         chosen = np.flatnonzero(used)
         group, row = np.unique(group_of[chosen], return_inverse=True)
         weight = np.full((1, n), 1 / n) if center is None else _center_rows(center, group, n)
@@ -219,7 +219,7 @@ def _constant_totals(
 ) -> Totals:
     """The exact totals of such attention: each set counts as often as its items do."""
     sets = len(items.sets["relevant"].size)
-    times = {over: np.asarray(np.bincount(items.own, v, sets), np.float64) for over, v in counted.items()}
+    times = {over: np.asarray(np.bincount(items.target, v, sets), np.float64) for over, v in counted.items()}
     image_of = _image_of_sets(items)
     totals: dict[str, dict[str, int]] = {
         floor: {
@@ -236,7 +236,7 @@ def _constant_totals(
 def _image_of_sets(items: Items) -> NDArray[np.int64]:
     """i8[s], the image of each set; 0 for sets of no item."""
     image = np.zeros(len(items.sets["relevant"].size), np.int64)
-    image[items.own] = items.image
+    image[items.target] = items.image
     return image
 
 
@@ -357,9 +357,9 @@ def _sums_by_group(items: Items, table: Table, types: Sequence[str]) -> GroupSum
 
 def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol) -> Table:
     """What items have to which the model gave no weights: 0, but for what is of their sets alone."""
-    every = np.zeros(len(items.own), np.int64)
-    hits = Hits(Rows.rank(np.zeros((0, 1)), protocol.rule), every, items.sets["relevant"], items.own)
-    return _zeros(specs, len(items.own)) | {
+    every = np.zeros(len(items.target), np.int64)
+    hits = Hits(Rows.rank(np.zeros((0, 1)), protocol.rule), every, items.sets["relevant"], items.target)
+    return _zeros(specs, len(items.target)) | {
         name: spec.values(hits) for name, spec in specs.items() if spec.of_set_alone
     }
 

@@ -48,7 +48,7 @@ def metrics_of_channels(export: AttentionExport | None, options: Options) -> tup
 
 
 class Weights(TypingProtocol):
-    """Where the weights of items come from."""
+    """A source of the weights of items."""
 
     def read(self, chosen: NDArray[np.int64], channel: int) -> NDArray[np.float64]:
         """The rows f8[m, n] of some items with equally many keys."""
@@ -58,7 +58,7 @@ class NoWeights:
     """The weights of items of which none has any."""
 
     def read(self, chosen: NDArray[np.int64], channel: int) -> NDArray[np.float64]:  # noqa: ARG002 - see `Weights`
-        """Rows without keys."""
+        """Rows without keys, f8[m, 0], of items i8[m]."""
         return np.zeros((len(chosen), 0))
 
 

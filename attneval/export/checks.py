@@ -97,7 +97,7 @@ def spans_outside(span: NDArray[np.integer], length: NDArray[np.int64]) -> NDArr
 
 
 def check_spans(report: FileProblems, export: AttentionExport, rows: NDArray[np.int64], tokens: TokenBlock) -> None:
-    """Note spans that lie outside their caption's text."""
+    """Note spans that lie outside the text of their caption, of captions i8[c]."""
     if export.token_span is None:
         return
     caption = np.repeat(np.arange(len(rows)), np.diff(tokens.offset))

@@ -13,7 +13,7 @@ from attneval.export.row_layout import RowLayout
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.export.read.content import AttentionExport
+    from attneval.export.read.content import AttentionExport, StoredMatrix
 
 SAMPLE = 200
 """Captions, and images of a similarity matrix, that are looked at, evenly spread over the file."""
@@ -116,17 +116,11 @@ def lint_similarity(export: AttentionExport) -> list[Lint]:
     scores = export.similarity
     if scores is None:
         return []
-    images, captions = scores.shape
-    if captions >= LEAST_QUERIES and images >= LEAST_REPEATED:
-        repeats = repeated_rows(scores.rows(0, min(images, SAMPLE)))
-        if repeats > 1:
-            text = (
-                f"images look repeated in similarity, {repeats} times each: features of repeated images were scored; "
-                f"keep every row once, similarity[::{repeats}], or R@K from captions to images is too low"
-            )
-            return [Lint("images-repeated", text)]
+    repeated = lint_repeats(scores)
+    if repeated:
+        return repeated
     below, count = 0.0, 0
-    for row in spread(images).tolist():
+    for row in spread(scores.shape[0]).tolist():
         of_image = export.caption_image == row
         if not of_image.any() or of_image.all():
             continue
@@ -135,11 +129,36 @@ def lint_similarity(export: AttentionExport) -> list[Lint]:
         ranks = np.searchsorted(others, values[of_image], "left") + np.searchsorted(others, values[of_image], "right")
         below += float(ranks.sum()) / (2 * len(others))
         count += int(of_image.sum())
-    if count < LEAST_QUERIES or below / count > FAR_BELOW:
+    return lint_distance(below / max(count, 1), count)
+
+
+def lint_repeats(scores: StoredMatrix) -> list[Lint]:
+    """Look at whether rows of a similarity matrix are those of repeated images."""
+    images, captions = scores.shape
+    repeats = 1
+    if captions >= LEAST_QUERIES and images >= LEAST_REPEATED:
+        repeats = repeated_rows(scores.rows(0, min(images, SAMPLE)))
+    if repeats == 1:
         return []
     text = (
-        f"similarity looks like a distance: a caption of an image scores higher than only {below / count:.0%} of the "
-        "others, where chance is 50%; give minus the distance"
+        f"images look repeated in similarity, {repeats} times each: features of repeated images were scored; "
+        f"keep every row once, similarity[::{repeats}], or R@K from captions to images is too low"
+    )
+    return [Lint("images-repeated", text)]
+
+
+def lint_distance(below: float, queries: int) -> list[Lint]:
+    """Look at whether scores are highest for what belongs together.
+
+    Args:
+        below: The share of the wrong answers that score lower than a right one, in the mean over queries.
+        queries: How many there are.
+    """
+    if queries < LEAST_QUERIES or below > FAR_BELOW:
+        return []
+    text = (
+        f"similarity looks like a distance: an image and a caption that belong together score higher than only "
+        f"{below:.0%} of the others, where chance is 50%; give minus the distance"
     )
     return [Lint("similarity-is-a-distance", text)]
 

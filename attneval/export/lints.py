@@ -5,30 +5,30 @@ The thresholds stand beside what they are for, and in the description of the for
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from attneval.errors import first_of
+import numpy as np
+
+from attneval.export.image_ids import lint_ids
 from attneval.export.lint import Lint
 from attneval.export.lint_boxes import lint_boxes
 from attneval.export.lint_weights import lint_regions, lint_similarity, lint_tokens, lint_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from attneval.export.read.content import AttentionExport
 
-LEAST_ITEMS = 100
-"""Items below which nothing is said of how well maps fit their captions."""
+LEAST_ITEMS, LEAST_IMAGES = 100, 20
+"""Items, and images that have some, below which nothing is said of how well maps fit their captions."""
 SPECIFIC = 0.01
 """Specificity up to which maps look as if they belonged to other captions."""
-BETTER = 1.25
-"""By which factor F1 has to rise under another order of the cells."""
-LEAST_IDS = 5
-"""Ids below which nothing is said of their form."""
+BETTER = 1.5
+"""By which factor specificity has to rise under another order of the cells."""
+SURE = 4.0
+"""By how many of its standard errors, over images, it has to rise."""
 
 
 def cheap_lints(export: AttentionExport, image_size: NDArray[np.int64] | None = None) -> list[Lint]:
@@ -47,7 +47,7 @@ def cheap_lints(export: AttentionExport, image_size: NDArray[np.int64] | None = 
 
 
 def lint(export: AttentionExport, image_size: NDArray[np.int64] | None = None) -> list[Lint]:
-    """Look at everything that the export alone can tell; see `cheap_lints`."""
+    """Look at everything that the export alone can tell; sizes i8[I, 2] as for `cheap_lints`."""
     return [
         *cheap_lints(export, image_size),
         *lint_regions(export),
@@ -55,66 +55,16 @@ def lint(export: AttentionExport, image_size: NDArray[np.int64] | None = None) -
     ]
 
 
-def lint_ids(image_id: Sequence[str]) -> list[Lint]:
-    """Look for ids of images that are names of files, or that differ by their form alone."""
-    if len(image_id) < LEAST_IDS:
-        return []
-    changed = [name for name in image_id if _FILE.search(name)]
-    if len(changed) == len(image_id):
-        text = (
-            f"image ids look like names of files: {first_of(changed, show=2)}; annotations know them as "
-            f"{first_of([_plain_id(name) for name in changed[:2]])}"
-        )
-        return [Lint("ids-of-files", text)]
-    forms: dict[str, str] = {}
-    twins = [(forms[plain], name) for name in image_id if forms.setdefault(plain := _plain_id(name), name) != name]
-    if twins:
-        named = [f"{a!r} and {b!r}" for a, b in twins[:3]]
-        text = (
-            f"image ids look like one and the same image: {first_of(named, total=len(twins))}; write each in one form"
-        )
-        return [Lint("ids-alike", text)]
-    return []
-
-
-def nearest_ids(missing: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Find ids that differ from missing ones by their form alone: extension, folder, leading zeros, separators, BOM.
-
-    Args:
-        missing: Ids that one side lacks.
-        known: Ids of that side.
-
-    Returns:
-        For each missing id that has such a twin the id that may be meant.
-    """
-    forms = {_plain_id(name): name for name in known}
-    return {name: forms[plain] for name in missing if (plain := _plain_id(name)) in forms and forms[plain] != name}
-
-
-def _plain_id(name: str) -> str:
-    """An image id without the marks of a file name."""
-    name = name.strip("\ufeff \t\r\n").replace("\\", "/").rpartition("/")[2]
-    name = _EXTENSION.sub("", name)
-    if _COCO.match(name):
-        name = name.rpartition("_")[2]
-    name = name.replace("-", "_").replace(" ", "_").casefold()
-    return name.lstrip("0") or "0" if name.isascii() and name.isdigit() else name
-
-
-_EXTENSION = re.compile(r"\.(jpe?g|png|webp|bmp|tiff?|gif|npy|npz|txt|xml)\Z", re.IGNORECASE)
-_COCO = re.compile(r"COCO_(train|val|test)20[0-9]{2}_[0-9]+\Z")
-_FILE = re.compile(rf"[/\\\ufeff]|^\s|\s\Z|{_EXTENSION.pattern}|^{_COCO.pattern}", re.IGNORECASE)
-
-
-def lint_specificity(f1: float, shuffled_f1: float, items: int) -> list[Lint]:
+def lint_specificity(f1: float, shuffled_f1: float, *, items: int, images: int) -> list[Lint]:
     """Look at whether maps fit their own captions any better than others of the same image.
 
     Args:
         f1: Of the maps.
         shuffled_f1: What they score against the other entities of the same image.
         items: How many items have both.
+        images: How many images have such items.
     """
-    if items < LEAST_ITEMS or f1 - shuffled_f1 > SPECIFIC:
+    if items < LEAST_ITEMS or images < LEAST_IMAGES or f1 - shuffled_f1 > SPECIFIC:
         return []
     text = (
         f"maps look as if they were shuffled over captions, or the same for every word: F1 is {f1:.4g} against a "
@@ -124,19 +74,29 @@ def lint_specificity(f1: float, shuffled_f1: float, items: int) -> list[Lint]:
     return [Lint("maps-shuffled", text)]
 
 
-def lint_orientation(f1: float, turned: Mapping[str, float], items: int) -> list[Lint]:
+def lint_orientation(
+    specific: NDArray[np.float64], turned: Mapping[str, NDArray[np.float64]], *, items: int
+) -> list[Lint]:
     """Look at whether the cells of grids are stored in another order.
 
+    Specificity is what is looked at, F1 less F1 against the image's other entities: maps that merely prefer a part of
+    the image, where things happen to be, have none under any order.
+
     Args:
-        f1: Of the maps as they are stored.
-        turned: F1 of the maps under other orders of the cells, by name, see `attneval.geometry.grids.orientations`.
-        items: How many items were scored.
+        specific: f8[I], each image's sum of it over its items, of the maps as they are stored.
+        turned: The same under other orders of the cells, by name, see `attneval.geometry.grids.orientations`.
+        items: How many items there are.
     """
-    best = max(turned, key=turned.__getitem__, default=None)
-    if best is None or items < LEAST_ITEMS or turned[best] < BETTER * f1 or turned[best] - f1 <= SPECIFIC:
+    best = max(turned, key=lambda name: float(turned[name].sum()), default=None)
+    if best is None or items < LEAST_ITEMS or np.count_nonzero(specific) < LEAST_IMAGES:
+        return []
+    rise = turned[best] - specific
+    stored, other = float(specific.sum()) / items, float(turned[best].sum()) / items
+    if other <= max(BETTER * stored, SPECIFIC) or rise.sum() < SURE * np.sqrt(np.square(rise).sum()):
         return []
     text = (
-        f"the grid looks {best}: F1 is {f1:.4g}, and {turned[best]:.4g} with cells {best}; cells are stored row by row "
-        "from the upper left"
+        f"the grid looks {best}: F1 against a phrase's own boxes is {100 * stored:.1f} points above F1 against the "
+        f"image's others, and {100 * other:.1f} points with cells {best}; cells are stored row by row from the upper "
+        "left"
     )
     return [Lint("grid-turned", text)]

@@ -25,19 +25,19 @@ class FileProblems:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.warnings: list[str] = []
-        self._found: dict[str, tuple[int, list[str]]] = {}
+        self._rows_by_text: dict[str, tuple[int, list[str]]] = {}
 
     @property
     def problems(self) -> list[str]:
         """The problems that were noted, each kind once."""
         return [
             f"{text} (first: {first_of(names, total=total)})" if total else text
-            for text, (total, names) in self._found.items()
+            for text, (total, names) in self._rows_by_text.items()
         ]
 
     def problem(self, member: str, text: str) -> None:
         """Note that a member breaks the format."""
-        self._found[f"{member}: {text}"] = (0, [])
+        self._rows_by_text[f"{member}: {text}"] = (0, [])
 
     def rows(self, member: str, bad: NDArray[np.bool_], text: str, name: Callable[[int], object] = str) -> bool:
         """Note the rows that are bad, if there are any; calls for several blocks of rows add up.
@@ -53,9 +53,9 @@ class FileProblems:
         """
         rows = np.flatnonzero(bad)
         if len(rows):
-            total, names = self._found.get(f"{member}: {text}", (0, []))
+            total, names = self._rows_by_text.get(f"{member}: {text}", (0, []))
             names += [str(name(row)) for row in rows[: 5 - len(names)].tolist()]
-            self._found[f"{member}: {text}"] = (total + len(rows), names)
+            self._rows_by_text[f"{member}: {text}"] = (total + len(rows), names)
         return bool(len(rows))
 
     def warn(self, text: str) -> None:
@@ -68,8 +68,8 @@ class FileProblems:
         Raises:
             ExportError: There was at least one problem.
         """
-        if not self._found:
+        if not self._rows_by_text:
             return
-        more = len(self._found) - 1
+        more = len(self._rows_by_text) - 1
         hint = f"{more} more problem{'s' * (more > 1)}, all listed by: attneval validate {self.path}" if more else ""
         raise ExportError(f"{self.path}: {self.problems[0]}", hint=hint)

@@ -45,7 +45,7 @@ class RowLayout:
 
     @classmethod
     def from_block(cls, export: AttentionExport, direction: str, rows: NDArray[np.int64], block: MapBlock) -> RowLayout:
-        """Lay out a block of an export's maps."""
+        """Lay out a block of an export's maps, of captions i8[c]."""
         return cls.from_sizes(
             export.token_offset[rows + 1] - export.token_offset[rows],
             export.window(rows)[1],
@@ -90,7 +90,7 @@ class RowLayout:
         return f"{self.called(caption)} token {int(self.number[row]) % int(self.tokens[caption])}"
 
     def name_with(self, flat: NDArray[np.floating], bad: NDArray[np.bool_], row: int) -> str:
-        """The name of a row and the first of its weights that is bad."""
+        """The name of a row and the first of its weights, of all f[n], that is bad, b[n]."""
         start = int(self.start[row])
         width = int(self.regions[self.caption[row]])
         first = start + int(np.argmax(bad[start : start + width]))

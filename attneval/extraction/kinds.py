@@ -1,4 +1,4 @@
-"""What a model is that somebody names: a checkpoint file, or something that transformers loads."""
+"""The kind of a model that somebody names: a checkpoint file, or something that transformers loads."""
 
 from __future__ import annotations
 

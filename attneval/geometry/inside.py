@@ -1,4 +1,4 @@
-"""How much of each region lies inside the shapes of a phrase."""
+"""The share of each region that lies inside the shapes of a phrase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of the regions of its image an entity's masks cover."""
+"""The share of the regions of its image that an entity's masks cover."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MaskOverlap:
-    """How much of each region of its image an entity's masks cover.
+    """The share of each region of its image that an entity's masks cover.
 
     Attributes:
         offset: i8[E+1], first region of each entity's image in the columns below; empty for entities without a mask.

@@ -58,7 +58,7 @@ class PixelAxis:
 
     @property
     def size(self) -> NDArray[np.int64]:
-        """How many pixels each part has, i8[2k-1]."""
+        """The number of pixels of each part, i8[2k-1]."""
         return np.diff(self.bound)
 
     def inside(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -94,7 +94,7 @@ def _with_stretches(step: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class GridOnImage:
-    """Where the keys of G maps lie: those cells of a grid that are more than padding.
+    """The places of the keys of G maps: those cells of a grid that are more than padding.
 
     Attributes:
         shape: i8[G, 2], rows and columns.

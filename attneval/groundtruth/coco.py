@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from attneval.groundtruth.documents import Document
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 
 def open_coco(files: Files, reading: Reading) -> RecordSource:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from attneval.errors import GroundTruthError
 from attneval.groundtruth.coco import captions_of
-from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry
 from attneval.groundtruth.image_sizes import sizes_for
 from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.roles import only
 from attneval.groundtruth.spans import trimmed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.entry import Size, Span
     from attneval.groundtruth.image_sizes import Sizes
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 NO_CLASS = "_"
 _DELETE = str.maketrans("", "", string.punctuation)

@@ -1,4 +1,4 @@
-"""What every annotation format is read into: flat arrays and offsets for a list of images."""
+"""The columns that every annotation format is read into: flat arrays and offsets for a list of images."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class GroundTruth:
 
     @property
     def has_masks(self) -> bool:
-        """Whether any entity has a mask."""
+        """True if any entity has a mask."""
         return len(self.mask_area) > 0
 
     def with_sizes(self, image_size: NDArray[np.int64]) -> GroundTruth:
@@ -148,11 +148,11 @@ class GroundTruth:
         return replace(self, image_size=size, box=box)
 
     def caption_name(self, image: int, caption: int) -> str:
-        """How a caption is called in messages: ``36979#2``."""
+        """The name of a caption in messages: ``36979#2``."""
         return f"{self.image_id[image]}#{self.caption_index[caption]}"
 
     def take(self, images: NDArray[np.int64]) -> GroundTruth:
-        """The annotations of some images, in that order."""
+        """The annotations of images i8[k], in that order."""
         captions, caption_offset = _rows(self.caption_offset, images)
         phrases, phrase_offset = _rows(self.phrase_offset, captions)
         spans, span_offset = _rows(self.span_offset, phrases)
@@ -262,10 +262,10 @@ def _categories(truth: GroundTruth) -> list[tuple[str, str, int]]:
 
 
 class Reader(Protocol):
-    """What annotations are read from."""
+    """A source of annotations."""
 
     def read(self, image_ids: Sequence[str]) -> GroundTruth:
-        """The annotations of some images, in that order."""
+        """The annotations of images i8[k], in that order."""
 
 
 class Source(Reader, Protocol):
@@ -283,7 +283,7 @@ class Source(Reader, Protocol):
 
     @property
     def changed_ns(self) -> int:
-        """When a file that `state` looked at last changed, in nanoseconds; 0 where the state is that of content."""
+        """The time at which a file of `state` last changed, in nanoseconds; 0 where the state is that of content."""
 
     def state(self, image_ids: Sequence[str]) -> str | None:
-        """What changes when the annotations of these images do, without reading them; None if that is not known."""
+        """Give something that changes when the annotations of these images do, unread; None if that is not known."""

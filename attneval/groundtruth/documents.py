@@ -13,7 +13,6 @@ from attneval.errors import GroundTruthError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attneval.groundtruth.registry import Files
 
 PICKLE_STARTS = b"\x80(]}lc"
 """First bytes of pickles of every protocol; no JSON text begins with one of them."""
@@ -78,7 +77,7 @@ class Document:
             return _parsed(self)
         from attneval.groundtruth.pickles import unpickled
 
-        return unpickled(self)
+        return unpickled(self.content, str(self))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}  # another process reads the file again
@@ -119,16 +118,3 @@ def _refuse(document: Document, error: Exception, where: str = "") -> NoReturn:
     else:
         why = "it holds a number of too many digits"
     raise GroundTruthError(f"{where}{document} is no JSON ({why})") from None
-
-
-def only(files: Files, role: str) -> Document:
-    """The one file that has a role.
-
-    Raises:
-        GroundTruthError: Several have it.
-    """
-    given = files[role]
-    if len(given) > 1:
-        names = ", ".join(str(candidate.path) for candidate in given)
-        raise GroundTruthError(f"{names} hold the same part of the annotations", hint="name one of them with --gt")
-    return given[0].document

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from attneval.groundtruth.folders import Files
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files as GivenFiles
+    from attneval.groundtruth.roles import Files as GivenFiles
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -87,7 +87,7 @@ class Entities:
         return self._files.image_ids()
 
     def state(self, image_ids: Sequence[str]) -> str | None:
-        """What changes when the annotations of these images do; None if a file is missing."""
+        """Give something that changes when the annotations of these images do; None if a file is missing."""
         try:
             return f"{self._files.state(image_ids)} {self._shift.tolist()}"
         except OSError:

@@ -64,9 +64,9 @@ class Sentences:
     def entities(self, entity: list[dict[str, int]]) -> NDArray[np.int64]:
         """The entity of each phrase, -1 where its chain has no box or the phrase names nothing to be seen."""
         rows = zip(self.image.tolist(), self.chains, strict=True)
-        found = np.fromiter((entity[image].get(chain, -1) for image, chain in rows), np.int64, len(self.chains))
-        found[[NOT_VISUAL in kind for kind in self.kinds]] = -1
-        return found
+        of_phrase = np.fromiter((entity[image].get(chain, -1) for image, chain in rows), np.int64, len(self.chains))
+        of_phrase[[NOT_VISUAL in kind for kind in self.kinds]] = -1
+        return of_phrase
 
 
 def _decode(path: Path, image_ids: Sequence[str], sentences: list[bytes]) -> str:

@@ -1,4 +1,4 @@
-"""Where the files of a Flickr30k Entities release are: two folders, in a directory or in a zip file."""
+"""The files of a Flickr30k Entities release: two folders, in a directory or in a zip file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Files(Protocol):
     """When a file that `state` looked at last changed; 0 where that says it by content."""
 
     def state(self, image_ids: Sequence[str]) -> str:
-        """What changes when the files of these images do, without reading them."""
+        """Give something that changes when the files of these images do, without reading them."""
 
 
 class Directory:
@@ -85,8 +85,8 @@ class Zip:
                 hint="it may be cut off or damaged; fetch it again",
             ) from error
         self._names = [name for name in self._zip.namelist() if not name.startswith("__MACOSX/")]
-        found = next((name for name in self._names if re.search(r"(^|/)Annotations/[^/]+\.xml$", name)), "")
-        self._prefix = found.rpartition("Annotations/")[0]
+        first = next((name for name in self._names if re.search(r"(^|/)Annotations/[^/]+\.xml$", name)), "")
+        self._prefix = first.rpartition("Annotations/")[0]
 
     def read(self, name: str) -> bytes:
         """The bytes of one member."""

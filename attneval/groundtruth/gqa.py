@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from attneval.errors import GroundTruthError, first_of
-from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry
 from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.roles import only
 from attneval.groundtruth.spans import trimmed
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.documents import Document
     from attneval.groundtruth.entry import Size, Span
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 _PLACE = re.compile(r"(\d{1,6})(?::(\d{1,6}))?", re.ASCII)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from attneval.groundtruth.entry import Size
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 
 def agreed_size(entry: Entry, known: Size | None, image_id: str) -> Size:

@@ -44,7 +44,7 @@ _TEXT = ("image_id", "types", "categories", "category_groups", "warnings")
 
 
 def cache_folder() -> Path | None:
-    """Where indexes are: `$XDG_CACHE_HOME/attneval`, by default `~/.cache/attneval`; None for users without a home."""
+    """The folder of indexes: `$XDG_CACHE_HOME/attneval`, by default `~/.cache/attneval`; None without a home."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attneval"
     except RuntimeError:
@@ -89,7 +89,7 @@ class Cached:
 
     @property
     def collecting(self) -> bool:
-        """Whether what is read is going to be kept."""
+        """True if what is read is going to be kept."""
         return self._collected is not None
 
     @property

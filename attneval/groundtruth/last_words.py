@@ -68,8 +68,8 @@ def with_last_words(truth: GroundTruth, classes: dict[str, str] | None = None) -
     spans = truth.span.tolist()
     names: list[str | None] = []
     for phrase, row in enumerate(caption):
-        own = spans[first[phrase] : first[phrase + 1]]
-        words = _WORD.findall(texts[row][own[-1][0] : own[-1][1]]) if own else []
+        phrase_spans = spans[first[phrase] : first[phrase + 1]]
+        words = _WORD.findall(texts[row][phrase_spans[-1][0] : phrase_spans[-1][1]]) if phrase_spans else []
         word = words[-1].lower() if words else None
         names.append(word if classes is None or word is None else classes.get(word))
     known = dict.fromkeys(name for name in names if name is not None)
@@ -114,7 +114,7 @@ class ClassedSource:
         return self._source.missing(image_ids)
 
     def state(self, image_ids: Sequence[str]) -> str | None:
-        """What changes when the annotations of these images, or the classes do."""
+        """Give something that changes when the annotations of these images, or the classes do."""
         state = self._source.state(image_ids)
         text = repr(sorted(self._classes.items()))
         return None if state is None else f"{state} {hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.columns import NO_TARGET
-from attneval.groundtruth.documents import only
 from attneval.groundtruth.entities import EDGE_SHIFT
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
 from attneval.groundtruth.image_names import coco_number
 from attneval.groundtruth.image_sizes import agreed_size
 from attneval.groundtruth.outlines import outline
 from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, categories_of
+from attneval.groundtruth.roles import only
 from attneval.groundtruth.spans import whole
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.documents import Document
     from attneval.groundtruth.entry import Box, Size, Span
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 EXPRESSIONS = ("refcoco", "refexp", "grefcoco")
 """Beginnings of `dataset_name` where a caption is a referring expression."""

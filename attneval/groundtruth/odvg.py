@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attneval.groundtruth.documents import Lines, only
+from attneval.groundtruth.documents import Lines
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry
 from attneval.groundtruth.image_names import image_name
 from attneval.groundtruth.image_sizes import agreed_size
 from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.roles import only
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.documents import Document
     from attneval.groundtruth.entry import Box, Size, Span
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 
 def open_odvg(files: Files, reading: Reading) -> RecordSource:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def outline(entry: Entry, field: str) -> Rasterise | None:
-    """What makes a mask of a field; None if it holds no outline."""
+    """Choose the maker of a mask from a field; None if it holds no outline."""
     value = entry.values.get(field)
     return partial(rasterised, entry, field, value) if value else None
 

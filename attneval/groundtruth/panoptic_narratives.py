@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.columns import PLURAL, SINGULAR
-from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry, entries
 from attneval.groundtruth.label_images import read_labels
 from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape, categories_of
+from attneval.groundtruth.roles import only
 from attneval.groundtruth.spans import trimmed
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.documents import Document
     from attneval.groundtruth.entry import Size
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 
 def open_png(files: Files, reading: Reading) -> RecordSource:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from attneval.errors import GroundTruthError
-
-if TYPE_CHECKING:
-    from attneval.groundtruth.documents import Document
 
 
 class Plain(pickle._Unpickler):  # noqa: SLF001 - documented below
@@ -24,8 +21,12 @@ class Plain(pickle._Unpickler):  # noqa: SLF001 - documented below
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
-def unpickled(document: Document) -> Any:
+def unpickled(content: bytes, name: str) -> Any:
     """Read a pickle of lists, dictionaries, numbers and texts.
+
+    Args:
+        content: The pickle.
+        name: What it is called in messages.
 
     Raises:
         GroundTruthError: It holds anything else, or is damaged.
@@ -33,13 +34,13 @@ def unpickled(document: Document) -> Any:
     error: Exception | None = None
     for encoding in ("utf-8", "latin-1"):  # Python 2 wrote bytes where it meant text
         try:
-            return Plain(io.BytesIO(document.content), encoding=encoding).load()
+            return Plain(io.BytesIO(content), encoding=encoding).load()
         except UnicodeDecodeError as undecodable:  # noqa: PERF203 - twice at most
             error = undecodable
         except Exception as refused:  # noqa: BLE001 - a damaged pickle raises anything
             error = refused
             break
     raise GroundTruthError(
-        f"{document} is no pickle of plain lists, dictionaries, numbers and texts ({error})",
+        f"{name} is no pickle of plain lists, dictionaries, numbers and texts ({error})",
         hint="nothing else is ever read from a pickle, since it could run a program",
     ) from error

@@ -1,4 +1,4 @@
-"""How annotations are read: the choices that a format may need."""
+"""The choices that reading annotations may need."""
 
 from __future__ import annotations
 

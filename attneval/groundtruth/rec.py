@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attneval.groundtruth.columns import NO_TARGET
-from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
 from attneval.groundtruth.heads import head_span
 from attneval.groundtruth.image_names import image_name
 from attneval.groundtruth.image_sizes import agreed_size
 from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.roles import only
 from attneval.groundtruth.spans import whole
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.documents import Document
     from attneval.groundtruth.entry import Size
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 
 def open_rec(files: Files, reading: Reading) -> RecordSource:

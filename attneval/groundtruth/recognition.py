@@ -1,4 +1,4 @@
-"""What annotation files are, told by what they hold."""
+"""Recognition of annotation files by what they hold."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Candidate:
 
     @cached_property
     def data(self) -> Any:
-        """What the file holds; None for directories, zip files, and files in a directory that are no JSON."""
+        """The data of the file; None for directories, zip files, and files in a directory that are no JSON."""
         if self.is_directory or self.is_zip:
             return None
         try:

@@ -129,7 +129,7 @@ class Records(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What was read around."""
+        """Remarks on what was read around."""
 
     def image_ids(self) -> Iterable[str]:
         """All annotated images."""

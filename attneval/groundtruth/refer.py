@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from attneval.errors import GroundTruthError, suggestion
 from attneval.groundtruth.columns import NO_TARGET
-from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import UNKNOWN_SIZE, Entry, entries
 from attneval.groundtruth.heads import head_span
 from attneval.groundtruth.image_sizes import Sizes, sizes_for
 from attneval.groundtruth.instances import Instances
 from attneval.groundtruth.records import Caption, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.roles import only
 from attneval.groundtruth.spans import whole
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.documents import Document
     from attneval.groundtruth.entry import Size
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 NOTHING = "-1"
 """The annotation of an expression that is about nothing in the image."""

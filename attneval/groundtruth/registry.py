@@ -19,15 +19,14 @@ from attneval.groundtruth.recognition import Candidate
 
 if TYPE_CHECKING:
     from attneval.groundtruth.columns import Source
+    from attneval.groundtruth.roles import Files
 
 Detect = Callable[[Candidate], bool]
-Files = dict[str, list[Candidate]]
-"""Files by their role in a format."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """How files of a format are recognised, and what reads them.
+    """An annotation format: the tests that recognise its files, and the reader of them.
 
     Attributes:
         reader: `module:function`, from the files by role and a `Reading` to a `Source`.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attneval.groundtruth.documents import only
 from attneval.groundtruth.entry import Entry, entries
 from attneval.groundtruth.heads import head_span
 from attneval.groundtruth.image_sizes import Sizes, sizes_for
 from attneval.groundtruth.records import Caption, Categories, Phrase, Picture, RecordSource, Shape
+from attneval.groundtruth.roles import only
 from attneval.groundtruth.spans import whole
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from attneval.groundtruth.documents import Document
     from attneval.groundtruth.reading import Reading
-    from attneval.groundtruth.registry import Files
+    from attneval.groundtruth.roles import Files
 
 
 def open_visual_genome(files: Files, reading: Reading) -> RecordSource:

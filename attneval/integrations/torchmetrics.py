@@ -138,7 +138,9 @@ class _AttentionMetric(Metric):
         width = max(attention.shape[1], *map(len, tokens))
         members: dict[str, Any] = {
             "attn": _array(attention),
-            "words": np.array([[*own, *[""] * (width - len(own))] for own in tokens], np.str_),
+            "words": np.array(
+                [[*caption_tokens, *[""] * (width - len(caption_tokens))] for caption_tokens in tokens], np.str_
+            ),
             "caption_ids": np.array(caption_ids, np.str_),
             "meta": np.array(self._meta),
         }

@@ -1,4 +1,4 @@
-"""Which exported tokens make up which annotated words: the one place where tokens become words.
+"""The exported tokens that make up annotated words: the one place where tokens become words.
 
 Both sides are folded to streams of letters and digits (`attneval.matching.folding`). Where the streams of a caption
 agree, a token belongs to the words whose characters it covers, whatever tokeniser made it. They also agree when
@@ -11,7 +11,7 @@ agree, a token belongs to the words whose characters it covers, whatever tokenis
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,70 +20,16 @@ from attneval.arrays.ragged import offsets_of, ranges
 from attneval.arrays.strings import text_of
 from attneval.matching.folding import fold
 from attneval.matching.word_parts import WordParts, cut_words, tokens_of_parts
+from attneval.matching.words import Words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from attneval.arrays.strings import Strings
     from attneval.export.read.content import TokenBlock
     from attneval.groundtruth import GroundTruth
 
 ABSENT = -1
 """In `Alignment.row`: the export does not have this caption."""
-
-
-@dataclass(frozen=True, eq=False)
-class Words:
-    """The words of C captions that hold a letter or a digit, as W rows, and the captions' streams.
-
-    Attributes:
-        caption_offset: i8[C+1], first word of each caption.
-        span: i8[W, 2], half-open code points into the caption's text; once aligned, those of V parts of words follow.
-        stream: u4[n], all captions' streams.
-        stream_offset: i8[C+1], where each caption's stream starts.
-        stream_word: i8[n], the word of each character of the stream.
-        place: i8[W], which of all its caption's white-space words each is, counting those without letter or digit.
-        count: i8[C], how many white-space words each caption has.
-    """
-
-    caption_offset: NDArray[np.int64]
-    span: NDArray[np.int64]
-    stream: NDArray[np.uint32]
-    stream_offset: NDArray[np.int64]
-    stream_word: NDArray[np.int64]
-    place: NDArray[np.int64]
-    count: NDArray[np.int64]
-
-    def with_parts(self, parts: WordParts) -> Words:
-        """The same with the spans of parts behind those of words."""
-        return replace(self, span=np.concatenate((self.span, parts.span))) if len(parts.span) else self
-
-    @classmethod
-    def from_texts(cls, text: Strings) -> Words:
-        """Split texts at white space."""
-        space = _is_space(text.code)
-        starts = ~space
-        starts[1:] &= space[:-1]
-        first = text.offset[:-1][np.diff(text.offset) > 0]
-        starts[first] |= ~space[first]
-        stream, before = fold(text.code)
-        source = np.repeat(np.cumsum(starts) - 1, np.diff(before))
-        # Words are numbered without those that hold no letter or digit.
-        starts_word = np.diff(source, prepend=-1) > 0
-        kept, stream_word = source[starts_word], np.cumsum(starts_word) - 1
-        start = np.flatnonzero(starts)[kept]
-        ends = ~space
-        ends[:-1] &= space[1:]
-        last = text.offset[1:][np.diff(text.offset) > 0] - 1
-        ends[last] |= ~space[last]
-        stop = np.flatnonzero(ends)[kept] + 1
-        caption_offset = np.searchsorted(start, text.offset)
-        words_of = np.diff(caption_offset)
-        own = np.repeat(text.offset[:-1], words_of)
-        span = np.stack((start - own, stop - own), axis=1)
-        bound = offsets_of(starts)[text.offset]
-        place = kept - np.repeat(bound[:-1], words_of)
-        return cls(caption_offset, span, stream, before[text.offset], stream_word, place, np.diff(bound))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,13 +79,13 @@ def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], inde
         candidates = range(*truth.caption_offset[image[row] : image[row] + 2].tolist())
         # What the index claims is tried first, then captions that no other export row has.
         order = sorted(candidates, key=lambda c: (c != claimed[row], c in taken))
-        found = matcher.search(row, order)
-        if found is None:
+        meant = matcher.search(row, order)
+        if meant is None:
             unaligned.append(row)
             continue
-        caption[row] = found
-        taken.add(found)
-        if claimed[row] != found and index[row] >= 0:
+        caption[row] = meant
+        taken.add(meant)
+        if claimed[row] != meant and index[row] >= 0:
             disagreeing.append(row)
     of_caption = np.full(len(truth.text), ABSENT, np.int64)
     # Should two rows be the same caption, the first one counts.
@@ -148,7 +94,7 @@ def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], inde
     token_offset, token = matcher.tokens_of_words(caption, of_caption)
     parts = cut_words(truth, words)
     token_offset, token = tokens_of_parts(parts, token_offset, token, matcher.start, matcher.stop)
-    return Alignment(words.with_parts(parts), of_caption, token_offset, token, unaligned, disagreeing, parts)
+    return Alignment(words.with_parts(parts.span), of_caption, token_offset, token, unaligned, disagreeing, parts)
 
 
 class _Matcher:
@@ -171,19 +117,19 @@ class _Matcher:
         self.stop = before[span[:, 1]] - self.bound[self.row]
 
     def same_beginning(self, claimed: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each export caption is its claimed annotated caption, or a beginning of it.
+        """Tell for each export caption whether it is its claimed annotated caption, or a beginning of it.
 
         A caption without letters is a beginning of those alone that have none either.
         """
-        own = np.diff(self.bound)
+        letters = np.diff(self.bound)
         # The last entry stands for no caption at all, of which nothing is a beginning.
-        theirs = np.append(np.diff(self.words.stream_offset), -1)[claimed]
-        fits = (own <= theirs) & ((own > 0) | (theirs == 0))
+        most = np.append(np.diff(self.words.stream_offset), -1)[claimed]
+        fits = (letters <= most) & ((letters > 0) | (most == 0))
         fits[self.row[self.tokens.unknown]] = False
-        length = np.where(fits, own, 0)
+        length = np.where(fits, letters, 0)
         mine = self.stream[ranges(self.bound[:-1], length)]
         other = self.words.stream[ranges(self.words.stream_offset[claimed], length)]
-        differs = np.bincount(np.repeat(np.arange(len(own)), length), mine != other, len(own)) > 0
+        differs = np.bincount(np.repeat(np.arange(len(letters)), length), mine != other, len(letters)) > 0
         return np.asarray(fits & ~differs)
 
     def search(self, row: int, captions: list[int]) -> int | None:
@@ -197,9 +143,9 @@ class _Matcher:
             return next((caption for caption in captions if not texts[caption]), None)
         whole = (caption for caption in captions if texts[caption] == mine)
         beginning = (caption for caption in captions if texts[caption].startswith(mine))
-        found = next(itertools.chain(whole, beginning), None)
-        if found is not None:
-            return found
+        first = next(itertools.chain(whole, beginning), None)
+        if first is not None:
+            return first
         for caption in captions:
             position = mine.find(texts[caption]) if texts[caption] else -1
             if position >= 0:
@@ -217,10 +163,10 @@ class _Matcher:
         mine = self.stream[self.bound[row] : self.bound[row + 1]]
         known = {t: text_of(mine[self.start[t] : self.stop[t]]) for t in range(first, last)}
         begin = int(self.words.stream_offset[caption])
-        own = slice(*self.words.caption_offset[caption : caption + 2].tolist())
+        among = slice(*self.words.caption_offset[caption : caption + 2].tolist())
         gaps = Gaps(
-            word=(self.words.stream_word[begin : begin + len(text)] - own.start).tolist(),
-            place=self.words.place[own].tolist(),
+            word=(self.words.stream_word[begin : begin + len(text)] - among.start).tolist(),
+            place=self.words.place[among].tolist(),
             count=int(self.words.count[caption]),
         )
         place: dict[int, tuple[int, int]] = {}
@@ -254,14 +200,14 @@ class _Matcher:
         self, caption: NDArray[np.int64], of_caption: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The tokens that cover each word, once every caption has been matched."""
-        theirs = caption[self.row]
+        meant = caption[self.row]
         # Punctuation has no part of the stream, but stands at a place in it: within a word, it belongs to that word.
-        length = np.append(np.diff(self.words.stream_offset), 0)[theirs]
+        length = np.append(np.diff(self.words.stream_offset), 0)[meant]
         within = (self.start > 0) & (self.start < length) & (self.tokens.span[:, 1] > self.tokens.span[:, 0])
-        used = (theirs != ABSENT) & ((self.stop > self.start) | within)
-        used &= np.append(of_caption, ABSENT)[theirs] == self.row
+        used = (meant != ABSENT) & ((self.stop > self.start) | within)
+        used &= np.append(of_caption, ABSENT)[meant] == self.row
         token = np.flatnonzero(used)
-        base = self.words.stream_offset[theirs[token]]
+        base = self.words.stream_offset[meant[token]]
         first = self.words.stream_word[base + self.start[token]]
         # Between two words it is none, since the next word is one further than the last.
         count = self.words.stream_word[base + self.stop[token] - 1] - first + 1
@@ -282,12 +228,3 @@ def _claimed(truth: GroundTruth, image: NDArray[np.int64], index: NDArray[np.int
     if not len(keys):
         return np.full(len(image), ABSENT, np.int64)
     return np.where(keys[order][position] == wanted, order[position], ABSENT)
-
-
-def _is_space(code: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    if not len(code):
-        return np.zeros(0, np.bool_)
-    present = np.flatnonzero(np.bincount(code))
-    table = np.zeros(present[-1] + 1, np.bool_)
-    table[present] = [chr(point).isspace() for point in present.tolist()]
-    return table[code]

@@ -43,7 +43,7 @@ class Items:
         divisor: i8[m], what that sum is divided by.
         sets: IndexSets of keys by what they stand for: `relevant`; `pointing`, where the protocol tells them apart;
             `area`, every region that shares an area with the shapes, with the share of it that lies inside.
-        own: i8[m], the set of each item.
+        target: i8[m], the set of each item.
         other_offset: i8[m+1], first entry of each item in `other`.
         other: i8[o], for each item the sets of the other entities it could be about.
         types: i8[m], the types of its phrase as bits.
@@ -65,7 +65,7 @@ class Items:
     share: NDArray[np.int64]
     divisor: NDArray[np.int64]
     sets: dict[str, IndexSets]
-    own: NDArray[np.int64]
+    target: NDArray[np.int64]
     other_offset: NDArray[np.int64]
     other: NDArray[np.int64]
     types: NDArray[np.int64]
@@ -89,7 +89,7 @@ class Items:
 def word_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: ScoredPhrases,
+    scored: ScoredPhrases,
     *,
     sets: dict[str, IndexSets],
     groups: KeyGroups,
@@ -103,7 +103,7 @@ def word_items(
     Args:
         truth: The annotations of I images.
         alignment: Which tokens belong to which words.
-        mentions: The annotated words.
+        scored: The annotated words.
         sets: The regions relevant to each instance of an entity.
         groups: The groups of regions.
         key_count: i8[G], how many regions each group has.
@@ -111,18 +111,18 @@ def word_items(
         defined: b[T], the tokens whose rows are defined; None for all.
         pixels: The pixels of each instance, where the pointing game is played on enlarged maps.
     """
-    words_of = np.diff(mentions.word_offset)
+    words_of = np.diff(scored.word_offset)
     if protocol.unit == "word":
-        mention = np.repeat(np.arange(len(mentions.phrase)), words_of)
-        word = mentions.word
+        row = np.repeat(np.arange(len(scored.phrase)), words_of)
+        word = scored.word
         first_word = np.arange(len(word) + 1)
     else:
-        mention = np.arange(len(mentions.phrase))
-        word = np.full(len(mention), -1, np.int64)
-        first_word = mentions.word_offset
-    tokens_of = np.diff(alignment.token_offset)[mentions.word]
-    entry = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
-    undefined = np.zeros(len(mention), np.bool_)
+        row = np.arange(len(scored.phrase))
+        word = np.full(len(row), -1, np.int64)
+        first_word = scored.word_offset
+    tokens_of = np.diff(alignment.token_offset)[scored.word]
+    entry = alignment.token[ranges(alignment.token_offset[:-1][scored.word], tokens_of)]
+    undefined = np.zeros(len(row), np.bool_)
     if defined is not None:
         had = np.diff(offsets_of(tokens_of)[first_word]) > 0
         kept = defined[entry]
@@ -131,16 +131,16 @@ def word_items(
         undefined = had & (np.diff(offsets_of(tokens_of)[first_word]) == 0)
     entry_offset = offsets_of(tokens_of)[first_word]
     share, divisor = _shares(protocol.pool, tokens_of, first_word)
-    entity = truth.phrase_entity[mentions.phrase[mention]]
-    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[mentions.caption[mention]]
-    caption = mentions.caption[mention]
-    group, own = groups.of_caption[caption], groups.instances(caption, entity, truth)
-    others, other = _others(group, own, groups.offset)
+    entity = truth.phrase_entity[scored.phrase[row]]
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[scored.caption[row]]
+    caption = scored.caption[row]
+    group, target = groups.of_caption[caption], groups.instances(caption, entity, truth)
+    others, other = _others(group, target, groups.offset)
     return Items(
         image=image,
         group=group,
         caption=caption,
-        phrase=mentions.phrase[mention],
+        phrase=scored.phrase[row],
         word=word,
         key_count=key_count[group],
         entry_offset=entry_offset,
@@ -148,13 +148,13 @@ def word_items(
         share=share,
         divisor=divisor,
         sets=sets,
-        own=own,
+        target=target,
         other_offset=others,
         other=other,
-        types=truth.phrase_types[mentions.phrase[mention]],
-        area=mentions.area[mention],
-        length=mentions.length[mention],
-        classes={name: of.take(mentions.phrase[mention]) for name, of in phrase_classes(truth).items()},
+        types=truth.phrase_types[scored.phrase[row]],
+        area=scored.area[row],
+        length=scored.length[row],
+        classes={name: of.take(scored.phrase[row]) for name, of in phrase_classes(truth).items()},
         undefined=undefined,
         pixels=pixels,
     )
@@ -179,19 +179,19 @@ def _shares(
 
 
 def _others(
-    group: NDArray[np.int64], own: NDArray[np.int64], offset: NDArray[np.int64]
+    group: NDArray[np.int64], target: NDArray[np.int64], offset: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each item, the other instances of its group."""
     count = np.diff(offset)[group]
     every = ranges(offset[group], count)
-    other = every[every != np.repeat(own, count)]
+    other = every[every != np.repeat(target, count)]
     return offsets_of(np.maximum(count - 1, 0)), other
 
 
 def region_items(
     truth: GroundTruth,
     alignment: Alignment,
-    mentions: ScoredPhrases,
+    scored: ScoredPhrases,
     *,
     covering: IndexSets,
     key_count: NDArray[np.int64],
@@ -202,42 +202,42 @@ def region_items(
     Args:
         truth: The annotations of I images.
         alignment: Which tokens belong to which words.
-        mentions: The annotated words.
+        scored: The annotated words.
         covering: The regions that cover each entity.
         key_count: i8[C], how many keys each caption has: its tokens without special ones.
         key_of_token: i8[T], which key of its caption each token is.
     """
-    entity = truth.phrase_entity[mentions.phrase]
+    entity = truth.phrase_entity[scored.phrase]
     # One row per caption and entity: the tokens of all phrases that mean the entity.
     keys = max(len(truth.box_offset), 1)
-    topics, topic_of = np.unique(mentions.caption * keys + entity, return_inverse=True)
-    topic_caption, topic_entity = topics // keys, topics % keys
-    word_topic = np.repeat(topic_of, np.diff(mentions.word_offset))
-    tokens_of = np.diff(alignment.token_offset)[mentions.word]
-    token = alignment.token[ranges(alignment.token_offset[:-1][mentions.word], tokens_of)]
+    pairs, pair_of = np.unique(scored.caption * keys + entity, return_inverse=True)
+    pair_caption, pair_entity = pairs // keys, pairs % keys
+    pair_of_word = np.repeat(pair_of, np.diff(scored.word_offset))
+    tokens_of = np.diff(alignment.token_offset)[scored.word]
+    token = alignment.token[ranges(alignment.token_offset[:-1][scored.word], tokens_of)]
     width = int(key_count.max(initial=0)) + 1
-    pairs = distinct_values(np.repeat(word_topic, tokens_of) * width + key_of_token[token])
-    topic_sets = IndexSets(np.searchsorted(pairs // width, np.arange(len(topics) + 1)), pairs % width)
-    # An item is a caption and a region that covers one of its topics.
-    covered = covering.size[topic_entity]
-    region = covering.member[ranges(covering.offset[:-1][topic_entity], covered)]
-    topic = np.repeat(np.arange(len(topics)), covered)
+    token_keys = distinct_values(np.repeat(pair_of_word, tokens_of) * width + key_of_token[token])
+    pair_sets = IndexSets(np.searchsorted(token_keys // width, np.arange(len(pairs) + 1)), token_keys % width)
+    # An item is a caption and a region that covers one of its entities.
+    covered = covering.size[pair_entity]
+    region = covering.member[ranges(covering.offset[:-1][pair_entity], covered)]
+    pair = np.repeat(np.arange(len(pairs)), covered)
     regions = int(region.max(initial=0)) + 1
-    cells, cell_of = np.unique(topic_caption[topic] * regions + region, return_inverse=True)
+    cells, cell_of = np.unique(pair_caption[pair] * regions + region, return_inverse=True)
     caption = cells // regions
-    sets, own = _joined(topic_sets, cell_of, topic, len(cells))
+    sets, target = _joined(pair_sets, cell_of, pair, len(cells))
     # A token lies inside a phrase or outside.
     whole = IndexSets(sets.offset, sets.member, np.ones(len(sets.member)))
-    first_topic = np.searchsorted(topic_caption, np.arange(len(truth.text) + 1))
-    count = np.diff(first_topic)[caption]
-    every = ranges(first_topic[caption], count)
+    first_pair = np.searchsorted(pair_caption, np.arange(len(truth.text) + 1))
+    count = np.diff(first_pair)[caption]
+    every = ranges(first_pair[caption], count)
     cell = np.repeat(np.arange(len(cells)), count)
-    foreign = ~np.isin(cell * len(topics) + every, cell_of * len(topics) + topic)
+    foreign = ~np.isin(cell * len(pairs) + every, cell_of * len(pairs) + pair)
     given = key_count[caption] > 0
-    types = np.zeros(len(topics), np.int64)
-    np.bitwise_or.at(types, topic_of, truth.phrase_types[mentions.phrase])
+    types = np.zeros(len(pairs), np.int64)
+    np.bitwise_or.at(types, pair_of, truth.phrase_types[scored.phrase])
     item_types = np.zeros(len(cells), np.int64)
-    np.bitwise_or.at(item_types, cell_of, types[topic])
+    np.bitwise_or.at(item_types, cell_of, types[pair])
     unknown = np.full(len(cells), -1, np.int64)
     image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption]
     return Items(
@@ -252,7 +252,7 @@ def region_items(
         share=np.ones(int(given.sum()), np.int64),
         divisor=np.ones(len(cells), np.int64),
         sets={"relevant": sets, "pointing": sets, "area": whole},
-        own=own,
+        target=target,
         other_offset=offsets_of(np.bincount(cell[foreign], minlength=len(cells))),
         other=every[foreign],
         types=item_types,
@@ -263,13 +263,13 @@ def region_items(
 
 
 def _joined(
-    sets: IndexSets, cell: NDArray[np.int64], topic: NDArray[np.int64], cells: int
+    sets: IndexSets, cell: NDArray[np.int64], pair: NDArray[np.int64], cells: int
 ) -> tuple[IndexSets, NDArray[np.int64]]:
-    """The topics' sets, followed by the union of each cell's topics; and where the cells' sets are."""
-    size = sets.size[topic]
+    """The pairs' sets, followed by the union of each cell's pairs; and where the cells' sets are."""
+    size = sets.size[pair]
     width = int(sets.member.max(initial=0)) + 1
-    members = sets.member[ranges(sets.offset[:-1][topic], size)]
-    pairs = distinct_values(np.repeat(cell, size) * width + members)
-    offset = np.searchsorted(pairs // width, np.arange(cells + 1)) + sets.offset[-1]
-    joined = IndexSets(np.concatenate((sets.offset[:-1], offset)), np.concatenate((sets.member, pairs % width)))
+    members = sets.member[ranges(sets.offset[:-1][pair], size)]
+    token_keys = distinct_values(np.repeat(cell, size) * width + members)
+    offset = np.searchsorted(token_keys // width, np.arange(cells + 1)) + sets.offset[-1]
+    joined = IndexSets(np.concatenate((sets.offset[:-1], offset)), np.concatenate((sets.member, token_keys % width)))
     return joined, np.arange(cells) + len(sets.size)

@@ -1,4 +1,4 @@
-"""Which regions are the keys of a caption: all of its image, or a window of its own."""
+"""The regions that are the keys of a caption: all of its image, or a window."""
 
 from __future__ import annotations
 

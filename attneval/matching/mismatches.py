@@ -1,4 +1,4 @@
-"""What of an export and its annotations could not be aligned, by name."""
+"""The things of an export and its annotations that could not be aligned, by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mismatches:
-    """What could not be aligned, by name.
+    """The things that could not be aligned, by name.
 
     Attributes:
         absent: Annotated captions without attention.
@@ -51,12 +51,12 @@ class Mismatches:
         return whole
 
     def disagreements(self, path: Path, captions: int) -> list[str]:
-        """What is noted but does no harm, of an export of so many captions."""
+        """List what is noted but does no harm, of an export of so many captions."""
         others = f"captions of {path} are other captions of their image than their caption_index says; matched by text"
         return [_some(self.disagreeing, captions, others)] if self.disagreeing else []
 
     def missing(self, path: Path, captions: int, counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
-        """What is missing of an export of so many captions, each with the way out.
+        """List what is missing of an export of so many captions, each with the way out.
 
         Args:
             path: The export.
@@ -116,7 +116,7 @@ def find_mismatches(
 
 
 def name_of_caption(truth: GroundTruth, caption: int) -> str:
-    """How a row of the annotations' captions is called in messages: ``36979#2``."""
+    """The name of a row of the annotations' captions in messages: ``36979#2``."""
     image = int(np.searchsorted(truth.caption_offset, caption, side="right")) - 1
     return truth.caption_name(image, caption)
 

@@ -29,7 +29,7 @@ class Classes:
     row: NDArray[np.int64]
 
     def take(self, rows: NDArray[np.int64]) -> Classes:
-        """The classes of some of them, in that order."""
+        """The classes of phrases i8[k], in that order."""
         return Classes(self.names, self.row[rows])
 
 

@@ -25,7 +25,7 @@ class Gaps:
     count: int
 
     def end(self, stream: str, start: int, tokens: list[bool], literal: str) -> int | None:
-        """Where a gap ends, before the letters that follow it: where its words fit the tokens best.
+        """Find the end of a gap, before the letters that follow it: where its words fit the tokens best.
 
         Args:
             stream: The caption's stream.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.groundtruth import GroundTruth
-    from attneval.matching.alignment import Words
+    from attneval.matching.words import Words
 
 NOTHING = -1
 """In `WordParts.part`: the span has no letter or digit of the word."""

@@ -52,7 +52,7 @@ class NonFiniteScoreError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """Where the right answer of each of q queries stands among all.
+    """The ranks of the right answers of q queries among all.
 
     Attributes:
         image: i8[q], the image that the query belongs to, for resampling.
@@ -134,12 +134,12 @@ def _rank_fold(
     owner = image[order]
     bound = np.searchsorted(owner, np.arange(len(rows) + 1))
     height = int(np.clip(BLOCK_BYTES // max(4 * len(columns), 1), 1, ROWS))
-    own = _own_scores(scores, rows, columns[order], bound)
-    target = own[np.argsort(order)]
+    right_scores = _right_scores(scores, rows, columns[order], bound)
+    target = right_scores[np.argsort(order)]
     asked = np.flatnonzero(np.diff(bound))
-    best = np.full(len(rows), np.inf, own.dtype)
-    best[asked] = np.maximum.reduceat(own, bound[asked]) if len(asked) else own
-    right = np.bincount(owner[own == best[owner]], minlength=len(rows))
+    best = np.full(len(rows), np.inf, right_scores.dtype)
+    best[asked] = np.maximum.reduceat(right_scores, bound[asked]) if len(asked) else right_scores
+    right = np.bincount(owner[right_scores == best[owner]], minlength=len(rows))
     higher, equal = np.zeros(len(columns), np.int64), np.zeros(len(columns), np.int64)
     ahead, same = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     for start in range(0, len(rows), ROWS):
@@ -174,7 +174,7 @@ def _block(scores: Matrix, rows: NDArray[np.int64], first: int, last: int) -> ND
     return block.astype(np.float32) if block.dtype.itemsize < 4 else np.asarray(block)
 
 
-def _own_scores(
+def _right_scores(
     scores: Matrix, rows: NDArray[np.int64], columns: NDArray[np.int64], bound: NDArray[np.int64]
 ) -> NDArray[np.floating]:
     """The score of each caption with its own image; the captions are in the order of their images."""
@@ -182,8 +182,8 @@ def _own_scores(
     pieces = []
     for first in range(0, len(rows), ROWS):
         last = min(first + ROWS, len(rows))
-        own = slice(bound[first], bound[last])
-        pieces.append(_block(scores, rows, first, last)[image[own] - first, columns[own]])
+        right_scores = slice(bound[first], bound[last])
+        pieces.append(_block(scores, rows, first, last)[image[right_scores] - first, columns[right_scores]])
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
 

@@ -262,6 +262,6 @@ def ratio(part: str, whole: str) -> Callable[[Sums], NDArray[np.float64]]:
 
 
 def divided(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute `part / whole`, NaN where `whole` is not positive."""
+    """Compute `part / whole`, f8[...] each, NaN where `whole` is not positive."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     return np.asarray(np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole > 0))

@@ -20,12 +20,12 @@ UNIT = 2**32
 
 
 def exact_total(per_image: NDArray[np.generic]) -> int:
-    """An exact sum: what each image adds is rounded to a multiple of 1 / UNIT first."""
+    """An exact sum of numbers [n]: what each image adds is rounded to a multiple of 1 / UNIT first."""
     return int(in_units(per_image.astype(np.float64, copy=False)).sum())
 
 
 def in_units(per_image: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Numbers as whole multiples of 1 / UNIT."""
+    """Numbers f8[n] as whole multiples of 1 / UNIT."""
     return np.rint(per_image * UNIT).astype(np.int64)
 
 
@@ -33,13 +33,13 @@ def add_totals(mine: Totals, other: Totals) -> Totals:
     """Add exact totals; what only one of them has is kept."""
     joined: Totals = dict(mine)
     for name, value in other.items():
-        own = joined.get(name)
-        if own is None:
+        total = joined.get(name)
+        if total is None:
             joined[name] = value
-        elif isinstance(value, dict) and isinstance(own, dict):
-            joined[name] = add_totals(own, value)
-        elif isinstance(value, list) and isinstance(own, list):
-            joined[name] = [a + b for a, b in zip(own, value, strict=True)]
-        elif isinstance(value, int) and isinstance(own, int):
-            joined[name] = own + value
+        elif isinstance(value, dict) and isinstance(total, dict):
+            joined[name] = add_totals(total, value)
+        elif isinstance(value, list) and isinstance(total, list):
+            joined[name] = [a + b for a, b in zip(total, value, strict=True)]
+        elif isinstance(value, int) and isinstance(total, int):
+            joined[name] = total + value
     return joined

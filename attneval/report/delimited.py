@@ -55,7 +55,7 @@ def _guarded(value: object) -> object:
 def _lines(system: str, channel: str, scores: Scores) -> Iterator[tuple[object, ...]]:
     groups: dict[str, dict[str, Measured]] = {"": scores.metrics}
     groups |= {f"baseline:{name}": table for name, table in scores.baselines.items()}
-    groups |= {f"{kind}:{name}": table for kind, found in scores.by.items() for name, table in found.items()}
+    groups |= {f"{kind}:{name}": table for kind, tables in scores.by.items() for name, table in tables.items()}
     for group, table in groups.items():
         for name, m in table.items():
             low, high = m.ci or (None, None)

@@ -45,17 +45,24 @@ def heads_lines(ranking: HeadRanking) -> Lines:
     header = ("system", "rank", "channel", "layer", "head", "metric", "even", "even_n", "odd", "odd_low", "odd_high")
     rows: list[tuple[object, ...]] = []
     for rank, head in enumerate(ranking.heads, 1):
-        own = (head.name, head.layer, head.head, ranking.metric, *_halves(head.chosen, head.reported), head.optimism)
-        found = (head.metrics.get(name) for name in others)
-        values = (None if measured is None else measured.value for measured in found)
-        rows.append((ranking.result.name, rank, *own, *values, head.image_mass))
+        leading = (
+            head.name,
+            head.layer,
+            head.head,
+            ranking.metric,
+            *_halves(head.chosen, head.reported),
+            head.optimism,
+        )
+        measured_others = (head.metrics.get(name) for name in others)
+        values = (None if measured is None else measured.value for measured in measured_others)
+        rows.append((ranking.result.name, rank, *leading, *values, head.image_mass))
     if ranking.system is not None:
         even, odd = _of_system(ranking)
         optimism = _difference(even, odd)
         system = ranking.system
         values = (None if (m := system.measured(name)) is None else m.value for name in others)
-        own = (f"top:{ranking.top}", None, None, ranking.metric, *_halves(even, odd), optimism)
-        rows.append((ranking.result.name, None, *own, *values, None))
+        leading = (f"top:{ranking.top}", None, None, ranking.metric, *_halves(even, odd), optimism)
+        rows.append((ranking.result.name, None, *leading, *values, None))
     return (*header, "odd_n", "optimism", *others, "image_mass"), rows
 
 
@@ -179,10 +186,10 @@ def _map(ranking: HeadRanking, digits: int) -> str:
     return "\n".join([*lines, shades, f"{best}: the best on the even half, in their order", ""])
 
 
-def _mark(found: tuple[int, Head] | None, low: float, high: float) -> str:
-    if found is None:
+def _mark(ranked: tuple[int, Head] | None, low: float, high: float) -> str:
+    if ranked is None:
         return " "
-    rank, head = found
+    rank, head = ranked
     if rank < SHOWN:
         return RANKS[rank]
     value = head.reported.value

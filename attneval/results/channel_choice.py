@@ -1,4 +1,4 @@
-"""Which channel is asked for: one by its name, the mean of a layer, the mean of all, or the best on half the images."""
+"""The channel that is asked for: by its name, the mean of a layer, of all, or of the best on half the images."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def top_of(text: str) -> int:
     Raises:
         ProtocolError: It would choose on the images that it reports on, or chooses none.
     """
-    found = _TOP.fullmatch(text)
-    if found is None:
+    parts = _TOP.fullmatch(text)
+    if parts is None:
         return 0
-    count = int(found[1])
-    if not found[2]:
+    count = int(parts[1])
+    if not parts[2]:
         raise ProtocolError(
             f"channel {text} would be chosen on the images that it is reported on, and its value be too high",
             hint=f"write {text}@half: chosen on one half of the images, reported on the other",
@@ -68,9 +68,9 @@ def named_channels(text: str, names: Sequence[str], places: Sequence[Sequence[in
         return [list(names).index(text)]
     if text == ALL:
         return list(range(len(names)))
-    found = _PLACE.fullmatch(text)
-    if found:
-        layer, head = int(found[1]), None if found[2] is None else int(found[2])
+    parts = _PLACE.fullmatch(text)
+    if parts:
+        layer, head = int(parts[1]), None if parts[2] is None else int(parts[2])
         rows = [row for row, (at, number) in enumerate(places) if at == layer and head in {None, number}]
         if rows:
             return rows

@@ -179,7 +179,7 @@ class ChannelTable:
 
 
 def concatenated(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Put columns of different images side by side; one row stands for all channels where another part has several."""
+    """Put columns f8[A, i] of different images side by side; one row stands for all where others have several."""
     channels = max(map(len, parts))
     return np.concatenate([np.broadcast_to(part, (channels, part.shape[1])) for part in parts], axis=1)
 

@@ -1,4 +1,4 @@
-"""What is compared, and what a comparison says."""
+"""The systems that are compared, and what a comparison says."""
 
 from __future__ import annotations
 

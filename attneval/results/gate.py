@@ -76,8 +76,8 @@ class Rule:
             ProtocolError: It is no such text, or the metric does not exist.
         """
         for sign, kind in _SIGNS.items():
-            name, found, bound = text.partition(sign)
-            if found:
+            name, is_there, bound = text.partition(sign)
+            if is_there:
                 return cls.parse(kind, f"{name.strip()}={bound.replace(' ', '')}")
         raise ProtocolError(
             f"{text!r} is no rule", hint="write 'f1 >= 0.3', 'entropy <= 0.9' or 'f1 drops by at most 0.01'"

@@ -118,12 +118,12 @@ def rank_heads(result: Result, metric: str = RANKED_BY) -> HeadRanking:
     heads = []
     for row in _order(spec, chosen):
         layer, head = (None if place < 0 else place for place in table.channel[row].tolist())
-        own = {
+        of_head = {
             name: replace(values[row], ci=None if values[row].value is None else bounds[name][row])
             for name, values in reported.items()
         }
         key = key_of(table.name[row], direction)
-        heads.append(Head(key, table.name[row], layer, head, chosen[row], own[spec.name], own, mass[row]))
+        heads.append(Head(key, table.name[row], layer, head, chosen[row], of_head[spec.name], of_head, mass[row]))
     return HeadRanking(result, spec.name, heads, int(even.sum()), int((~even).sum()))
 
 
@@ -191,8 +191,8 @@ def place_of(name: str) -> tuple[int, int]:
     """Read layer and head out of a channel's name, -1 where it does not say: `L3H5`, `L3`, `H5`."""
     import re
 
-    found = re.fullmatch(r"(?:L(\d{1,9}))?(?:H(\d{1,9}))?", name)
-    layer, head = found.groups() if found else (None, None)
+    parts_of_name = re.fullmatch(r"(?:L(\d{1,9}))?(?:H(\d{1,9}))?", name)
+    layer, head = parts_of_name.groups() if parts_of_name else (None, None)
     return (-1 if layer is None else int(layer), -1 if head is None else int(head))
 
 
@@ -257,9 +257,11 @@ def _intervals(
     for repeats in repeats_in_blocks(images, resamples, seed):
         drawn = {name: repeats @ columns[name].T for name in dict.fromkeys(n for names in used.values() for n in names)}
         for metric in shown:
-            own = metric.value({name: drawn[name] for name in used[metric.name]})
-            parts[metric.name].append(np.broadcast_to(own, (len(repeats), channels)))
-    return {name: [percentile_bounds(values) for values in np.concatenate(own).T] for name, own in parts.items()}
+            of_head = metric.value({name: drawn[name] for name in used[metric.name]})
+            parts[metric.name].append(np.broadcast_to(of_head, (len(repeats), channels)))
+    return {
+        name: [percentile_bounds(values) for values in np.concatenate(of_head).T] for name, of_head in parts.items()
+    }
 
 
 def _image_mass(table: ChannelTable, direction: str) -> list[float | None]:

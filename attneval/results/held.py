@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from attneval.errors import first_of
 from attneval.metrics.floors import UNIFORM
 from attneval.metrics.registry import find_metric
 from attneval.results.notes import LEFT_OUT_OF_FILE, Note
@@ -88,7 +89,7 @@ def notes_on_left_out(places: Iterable[str], protocol: Protocol) -> list[Note]:
         uniform = []
     others += [f"{floors}{name}" for name in uniform]
     if others:
-        notes.append(f"left out, since this attneval cannot compute it from the sums: {', '.join(others)}")
+        notes.append(f"left out, since this attneval cannot compute it from the sums: {first_of(others)}")
     return [Note(text, LEFT_OUT_OF_FILE) for text in notes]
 
 
@@ -101,7 +102,9 @@ class _Held:
     left_out: list[str] = field(default_factory=list)
 
     def tables(self, place: str, tables: Mapping[str, Tables], again: Mapping[str, Tables]) -> dict[str, Tables]:
-        return {name: self.table(f"{place} {name}", table, again.get(name, {})) for name, table in tables.items()}
+        """Tables by name, without those of which nothing is left."""
+        kept = {name: self.table(f"{place} {name}", table, again.get(name, {})) for name, table in tables.items()}
+        return {name: table for name, table in kept.items() if table or not tables[name]}
 
     def table(self, place: str, table: Tables, again: Tables) -> Tables:
         """The metrics of a table, without those that this attneval knows and cannot compute."""

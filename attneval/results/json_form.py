@@ -6,57 +6,41 @@ is kept as it is, so that writing the result again loses nothing; one that was d
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from attneval.config.options import MOST_RESAMPLES
 from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
-from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
 from attneval.results.channel_sums import StoredChannels, channels_path
+from attneval.results.fields import AUTO_FIELDS, REGION_KINDS, check_choice, check_digest, check_regions, check_whole
 from attneval.results.held import held_against_sums, notes_on_left_out
 from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
-from attneval.results.scores import Curve, FloorGap, Input, Measured, Scores
-from attneval.results.validation import (
-    AUTO_FIELDS,
-    REGION_KINDS,
-    Holdings,
-    check_choice,
-    check_counts,
-    check_digest,
-    check_regions,
-    check_scores,
-    check_whole,
-)
-from attneval.statistics.image_sums import ImageRows, ImageSums
-from attneval.statistics.ranks import RankTable
+from attneval.results.scores import Input, Scores
+from attneval.results.scores_form import scores_from_dict, scores_to_dict, table_from_dict, table_to_dict
+from attneval.results.validation import Holdings, check_counts, check_scores
+from attneval.statistics.image_sums import ImageSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from attneval.results.result import Result
-
 SCHEMA = 1
 """Raised when those who read files have to change; a new metric or column is no such change."""
 WRITING = "a result is written by attneval score -o result.json"
-GROUPS, ROW = "by", "row"
-"""Sums over the items of groups, and the rows of the images that have some."""
 CHANNEL_SUMS = "channel_sums"
 """What a file says of the sums beside it."""
-RANKS, FOLDS = "ranks", "folds"
-"""Lists of each image's queries, whose names in a file begin with a direction."""
 
 
-def result_to_dict(result: Result) -> dict[str, Any]:
-    """Give a result as JSON values; docs/metrics.md has the schema."""
+def result_to_dict(result: Any) -> dict[str, Any]:
+    """Give a result as JSON values; docs/metrics.md has the schema.
+
+    Args:
+        result: A `Result`, whose own methods call this; it is not imported, so that no two files need each other.
+    """
     head: dict[str, Any] = {
         "schema": SCHEMA,
         "attneval": result.version,
@@ -79,14 +63,14 @@ def result_to_dict(result: Result) -> dict[str, Any]:
         "holds": {"metrics": list(result.scores.metrics), "columns": list(result.scores.sums.columns)},
     }
     channels = {
-        name: scores_to_dict(scores) if scores.has_sums else {"metrics": _table_to_dict(scores.metrics)}
+        name: scores_to_dict(scores) if scores.has_sums else {"metrics": table_to_dict(scores.metrics)}
         for name, scores in result.channels.items()
     }
     kept = {} if result.channel_sums is None else {CHANNEL_SUMS: {"sha256": result.channel_sums.sha256}}
     return head | scores_to_dict(result.scores) | {"channels": channels} | kept
 
 
-def _items_of(result: Result) -> dict[str, Any]:
+def _items_of(result: Any) -> dict[str, Any]:
     """The digest of a result's items, null without any; nothing of a result whose file did not say."""
     sha256 = result.items_sha256 if result.items is None else result.items.sha256()
     return {} if sha256 is None else {"items_sha256": sha256 or None}
@@ -202,7 +186,7 @@ def _channel_from_dict(values: dict[str, Any]) -> Scores:
     """The scores of a channel; of many channels there are metrics alone."""
     if "per_image" in values:
         return scores_from_dict(values)
-    return Scores(_table_from_dict(values["metrics"]), {}, {}, None, ImageSums([], {}))
+    return Scores(table_from_dict(values["metrics"]), {}, {}, None, ImageSums([], {}))
 
 
 def _unknown(names: Iterable[str]) -> list[Note]:
@@ -212,186 +196,3 @@ def _unknown(names: Iterable[str]) -> list[Note]:
         return []
     text = f"metrics that this attneval does not know are kept, but not shown: {', '.join(unknown)}"
     return [Note(text, UNKNOWN_METRICS)]
-
-
-def scores_to_dict(scores: Scores) -> dict[str, Any]:
-    """Give scores as JSON values."""
-    return {
-        "metrics": _table_to_dict(scores.metrics),
-        "baselines": {base: _table_to_dict(table) for base, table in scores.baselines.items()},
-        "by": {
-            kind: {group: _table_to_dict(table) for group, table in groups.items()}
-            for kind, groups in scores.by.items()
-        },
-        "by_baselines": {
-            kind: {
-                group: {base: _table_to_dict(table) for base, table in floors.items()}
-                for group, floors in groups.items()
-            }
-            for kind, groups in scores.by_baselines.items()
-        },
-        "by_images": scores.by_images,
-        "curve": None if scores.curve is None else vars(scores.curve),
-        "per_image": _sums_to_dict(scores.sums),
-        "totals": scores.totals,
-    }
-
-
-def scores_from_dict(values: dict[str, Any]) -> Scores:
-    """Make scores from JSON values."""
-    return Scores(
-        metrics=_table_from_dict(values["metrics"]),
-        baselines={base: _table_from_dict(table) for base, table in values["baselines"].items()},
-        by={
-            kind: {group: _table_from_dict(table) for group, table in groups.items()}
-            for kind, groups in values["by"].items()
-        },
-        by_baselines={
-            kind: {
-                group: {base: _table_from_dict(table) for base, table in floors.items()}
-                for group, floors in groups.items()
-            }
-            for kind, groups in values.get("by_baselines", {}).items()
-        },
-        by_images={
-            kind: {group: int(count) for group, count in groups.items()}
-            for kind, groups in values.get("by_images", {}).items()
-        },
-        curve=None if values["curve"] is None else _curve(**values["curve"]),
-        sums=_sums_from_dict(values["per_image"]),
-        totals=values["totals"],
-    )
-
-
-def _table_to_dict(table: dict[str, Measured]) -> dict[str, Any]:
-    return {name: _measured_to_dict(name, measured) for name, measured in table.items()}
-
-
-def _measured_to_dict(name: str, measured: Measured) -> dict[str, Any]:
-    metric = find_metric(name)
-    values: dict[str, Any] = {
-        "value": measured.value,
-        "ci": None if measured.ci is None else list(measured.ci),
-        "n": measured.n,
-        "higher_is_better": measured.higher_is_better if metric is None else metric.higher_is_better,
-    }
-    gap = measured.above_floor
-    if gap is not None:
-        ci = None if gap.ci is None else list(gap.ci)
-        values["above_floor"] = {"floor": gap.floor, "difference": gap.difference, "ci": ci}
-    return values
-
-
-def _table_from_dict(table: dict[str, Any]) -> dict[str, Measured]:
-    """Metrics by name; what stands in an older file under an alias, too, is left out."""
-    found = {name: find_metric(name) for name in table}
-    return {
-        name: _measured(values) if found[name] else replace(_measured(values), higher_is_better=_direction(values))
-        for name, values in table.items()
-        if not ((metric := found[name]) and metric.name != name and metric.name in table)
-    }
-
-
-def _direction(values: dict[str, Any]) -> bool:
-    return bool(values["higher_is_better"])
-
-
-def _measured(values: dict[str, Any]) -> Measured:
-    value, ci = values["value"], values["ci"]
-    if value is not None:
-        value = _finite(value)
-    return Measured(value, int(values["n"]), _interval(ci), above_floor=_gap(values.get("above_floor")))
-
-
-def _interval(ci: list[float] | None) -> tuple[float, float] | None:
-    return None if ci is None else (_finite(ci[0]), _finite(ci[1]))
-
-
-def _gap(values: dict[str, Any] | None) -> FloorGap | None:
-    if values is None:
-        return None
-    return FloorGap(str(values["floor"]), _finite(values["difference"]), _interval(values["ci"]))
-
-
-def _curve(rule: str, **lists: list[float]) -> Curve:
-    return Curve(str(rule), **{name: [_finite(value) for value in values] for name, values in lists.items()})
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is no number")
-    return float(value)
-
-
-def _sums_to_dict(sums: ImageSums) -> dict[str, Any]:
-    """Columns as lists, and the ranks and folds of each image's queries as lists of lists."""
-    table: dict[str, Any] = {"image_id": sums.image_id}
-    table |= {name: column.tolist() for name, column in sums.columns.items()}
-    for direction, ranks in sums.ranks.items():
-        # A single fold goes without saying.
-        kinds = ((RANKS, ranks.rank), (FOLDS, ranks.fold))[: 1 + bool(ranks.fold.any())]
-        for kind, values in kinds:
-            order = np.argsort(ranks.image, kind="stable")
-            bound = np.searchsorted(ranks.image[order], np.arange(len(sums.image_id) + 1)).tolist()
-            listed = values[order].tolist()
-            table[f"{direction}_{kind}"] = [listed[a:b] for a, b in itertools.pairwise(bound)]
-    if sums.by:
-        table[GROUPS] = {
-            kind: {
-                group: {ROW: rows.row.tolist(), **{name: column.tolist() for name, column in rows.columns.items()}}
-                for group, rows in groups.items()
-            }
-            for kind, groups in sums.by.items()
-        }
-    return table
-
-
-def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
-    image_id = [str(name) for name in table["image_id"]]
-    ranks = {}
-    for direction in DIRECTIONS:
-        if f"{direction}_{RANKS}" in table:
-            lists = table[f"{direction}_{RANKS}"]
-            folds = table.get(f"{direction}_{FOLDS}", [[0] * len(values) for values in lists])
-            counts = [len(values) for values in lists]
-            if len(lists) != len(image_id) or counts != [len(values) for values in folds]:
-                raise ValueError(f"per_image {direction}_{RANKS} and its folds do not fit {len(image_id)} images")
-            ranks[direction] = RankTable(
-                np.repeat(np.arange(len(lists)), counts),
-                np.array([_finite(rank) for values in lists for rank in values], np.float64),
-                np.array(_folds(f"per_image {direction}_{FOLDS}", folds), np.int64),
-            )
-    lists_of_queries = {f"{direction}_{kind}" for direction in DIRECTIONS for kind in (RANKS, FOLDS)}
-    columns = {}
-    for name, column in table.items():
-        if name not in {"image_id", GROUPS, *lists_of_queries}:
-            columns[name] = np.array(column, np.float64)
-            if columns[name].shape != (len(image_id),):
-                raise ValueError(f"per_image {name} has {columns[name].shape} entries for {len(image_id)} images")
-            if not np.isfinite(columns[name]).all():
-                raise ValueError(f"per_image {name} has entries that are no numbers")
-    by = {
-        kind: {group: _rows_from_dict(f"{kind} {group}", values, len(image_id)) for group, values in groups.items()}
-        for kind, groups in table.get(GROUPS, {}).items()
-    }
-    return ImageSums(image_id, columns, ranks, by)
-
-
-def _folds(where: str, folds: list[list[int]]) -> list[int]:
-    """The folds of all queries, of which there are no more than queries."""
-    listed = [check_whole(where, fold) for values in folds for fold in values]
-    if listed and max(listed) >= len(listed):
-        raise ValueError(f"{where} has fold {max(listed)} of {len(listed)} queries")
-    return listed
-
-
-def _rows_from_dict(where: str, values: dict[str, Any], images: int) -> ImageRows:
-    """The sums of a group."""
-    row = np.array(values[ROW], np.int64)
-    if row.ndim != 1 or (len(row) and not 0 <= row[0] <= row[-1] < images) or (np.diff(row) <= 0).any():
-        raise ValueError(f"per_image {GROUPS} {where} {ROW} does not ascend within {images} images")
-    columns = {name: np.array(column, np.float64) for name, column in values.items() if name != ROW}
-    for name, column in columns.items():
-        if column.shape != row.shape or not np.isfinite(column).all():
-            raise ValueError(f"per_image {GROUPS} {where} {name} is no list of {len(row)} numbers")
-    return ImageRows(row, columns)

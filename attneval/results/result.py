@@ -36,7 +36,7 @@ def items_path(path: Path) -> Path:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """What one system scored.
+    """The scores of one system, with what they were made from.
 
     `result["f1"]` is the value of a metric, `result.metrics["f1"]` that with its interval; aliases of metrics are found
     as well.
@@ -105,7 +105,7 @@ class Result:
 
     @property
     def short_signature(self) -> str:
-        """What of the protocol differs from its defaults, with the version and the bootstrap, which change no value."""
+        """The fields that differ from the defaults, with the version and the bootstrap, which change no value."""
         return self.protocol.short_signature(version=self.version, resamples=self.resamples, seed=self.seed)
 
     def measured(self, name: str) -> Measured | None:

@@ -1,4 +1,4 @@
-"""What a result is made of: measured values, curves, and the sums that they were computed from."""
+"""The parts of a result: measured values, curves, and the sums that they were computed from."""
 
 from __future__ import annotations
 

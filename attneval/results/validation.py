@@ -6,7 +6,6 @@ A file is held against what it says it holds, not against what this attneval wou
 from __future__ import annotations
 
 import itertools
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -35,11 +34,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-9
 """How far numbers may be from what they follow from: so much of them, or just so much if they are small."""
-_FINGERPRINT = re.compile(r"\d{1,18}:[0-9a-f]{16}")
-REGION_KINDS = ("", "boxes", "cells", "mixed")
-"""Kinds of regions: none, boxes, cells of grids and tiles, or several kinds in a merged result."""
-AUTO_FIELDS = ("overlap",)
-"""Fields of the protocol that may be settled from `auto`."""
 _FLOORS = ("uniform", "shuffled")
 """The floors that totals always have."""
 
@@ -104,8 +98,8 @@ class Holdings:
 
 def _without_aliases(names: list[str]) -> list[str]:
     """Names of metrics without those under which one of them was listed again."""
-    found = {name: find_metric(name) for name in names}
-    return [name for name in names if not ((m := found[name]) and m.name != name and m.name in found)]
+    by_name = {name: find_metric(name) for name in names}
+    return [name for name in names if not ((m := by_name[name]) and m.name != name and m.name in by_name)]
 
 
 def check_scores(scores: Scores, protocol: Protocol, holdings: Holdings, *, where: str = "") -> None:
@@ -142,52 +136,6 @@ def _tables(scores: Scores) -> Iterator[tuple[str, Mapping[str, Measured]]]:
         yield from ((f"by {kind} {group}", table) for group, table in groups.items())
 
 
-def check_regions(regions: Any, scores: Scores) -> dict[str, str]:
-    """Refuse fingerprints of regions that are none, or of images that have no sums.
-
-    Raises:
-        ValueError: They are no fingerprints of the scores' images.
-    """
-    known = set(scores.sums.image_id)
-    for image_id, text in regions.items():
-        if image_id not in known or not isinstance(text, str) or not _FINGERPRINT.fullmatch(text):
-            raise ValueError(f"regions {image_id} is {text!r}")
-    return dict(regions)
-
-
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
-    """Take a value that is one of a few.
-
-    Raises:
-        ValueError: It is none of them.
-    """
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}")
-    return str(value)
-
-
-def check_digest(value: Any) -> str:
-    """Take the SHA-256 of a result's items, empty where it has none.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    if value is not None and not (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
-        raise ValueError(f"items_sha256 is {value!r}")
-    return value or ""
-
-
-def check_whole(name: str, value: Any) -> int:
-    """Take a whole number that is not negative.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError(f"{name} is {value!r}, and no whole number from 0")
-    return value
-
-
 def check_counts(counts: Mapping[str, Any], scores: Scores) -> None:
     """Refuse counts that are no counts or not those of the scores.
 
@@ -207,11 +155,11 @@ def check_counts(counts: Mapping[str, Any], scores: Scores) -> None:
 
 def _check_names(where: str, table: Any, expected: Iterable[str], also: Iterable[str] = ()) -> None:
     """A table has all that is expected, and nothing else but what it may have as well."""
-    found = table if isinstance(table, dict) else {}
-    lacking = [name for name in expected if name not in found]
+    members = table if isinstance(table, dict) else {}
+    lacking = [name for name in expected if name not in members]
     if lacking:
         raise ValueError(f"{where} has no {', '.join(lacking)}")
-    unexpected = sorted(found.keys() - {*expected, *also})
+    unexpected = sorted(members.keys() - {*expected, *also})
     if unexpected:
         raise ValueError(f"{where} has {', '.join(unexpected)}, which is not known")
 
@@ -246,14 +194,14 @@ def _check_ranks(where: str, sums: ImageSums) -> None:
         size = np.bincount(table.fold)
         weight = len(table.fold) / (np.count_nonzero(size) * size[table.fold])
         for name, values in {query_column(direction): weight, rank_column(direction): weight * table.rank}.items():
-            found = sums.columns[name]
+            in_file = sums.columns[name]
             expected = np.bincount(table.image, values, len(sums.image_id))
-            off = np.abs(found - expected) > TOLERANCE * np.maximum(expected, 1)
+            off = np.abs(in_file - expected) > TOLERANCE * np.maximum(expected, 1)
             if off.any():
                 row = int(off.argmax())
                 image = sums.image_id[row]
                 raise ValueError(
-                    f"{where} {name} of image {image} is {found[row]:g}, but its ranks give {expected[row]:g}"
+                    f"{where} {name} of image {image} is {in_file[row]:g}, but its ranks give {expected[row]:g}"
                 )
 
 

@@ -34,7 +34,7 @@ WRITE_BYTES = 2**21
 
 
 def write_npz(file: IO[bytes], members: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays as an `.npz`."""
+    """Write arrays of any shape as an `.npz`."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, member in members.items():
             _write_member(archive, name, member)
@@ -81,7 +81,7 @@ class GrowingNpz:
         return bool(self._growing)
 
     def append(self, parts: Mapping[str, NDArray[Any]]) -> None:
-        """Append to arrays by name; the type of each is that of what comes first.
+        """Append to arrays [n, ...] by name; the type of each is that of what comes first.
 
         Raises:
             ExportError: It is finished or given up.
@@ -109,7 +109,7 @@ class GrowingNpz:
         """Add whole arrays, and put the file in place; nothing more is done the second time.
 
         Args:
-            rest: Makes them, while what was appended is still being written.
+            rest: Makes them, of any shape, while what was appended is still being written.
 
         Raises:
             ExportError: It is given up.

@@ -27,6 +27,7 @@ RESULTS: dict[str, Callable[[dict[str, Any]], float]] = {
     "pointing": lambda run: run["test"]["pointing"],
     "mass": lambda run: run["test"]["mass"],
     "specificity": lambda run: run["test"]["specificity"],
+    "F1 - even": lambda run: run["test"]["f1"] - run["floors"]["uniform"]["f1"],
     "F1 - centre": lambda run: run["test"]["f1"] - run["floors"]["center"]["f1"],
     "AP - even": lambda run: run["test"]["ap"] - run["floors"]["uniform"]["ap"],
     "pointing - centre": lambda run: run["test"]["pointing"] - run["floors"]["center"]["pointing"],

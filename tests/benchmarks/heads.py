@@ -29,8 +29,7 @@ def channels(folder: Path, entities: Path | None, runs: int, *, heads: int = 102
     """
     truth, maps = folder / "heads" / "entities", folder / "heads" / "maps.npz"
     ids = write_entities(truth, images, entities)
-    write_export(maps, truth, ids, grid=GRID, channels=heads, sentences=1)
-    count = maps.stat().st_size / 2 / 1e6
+    write_export(maps, truth, ids, grid=GRID, channels=heads, sentences=1, dtype="float16")
 
     def ours() -> object:
         return score(maps, truth, protocol=Protocol(missing="skip"), options=Options(resamples=0))
@@ -41,5 +40,5 @@ def channels(folder: Path, entities: Path | None, runs: int, *, heads: int = 102
     def one_pass() -> object:
         return [rows[first : first + STEP].astype(np.float64).sum(axis=1) for first in range(0, len(rows), STEP)]
 
-    work = f"{heads:,} heads x {GRID[0] * GRID[1]} cells, {count:,.0f} million weights"
+    work = f"{heads:,} heads x {GRID[0] * GRID[1]} cells, {rows.size / 1e6:,.0f} million weights"
     yield compared(work, ours, "one pass over the maps", one_pass, at_most(5), runs)

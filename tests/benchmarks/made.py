@@ -90,6 +90,7 @@ def write_export(
     channels: int = 1,
     similarity: bool = False,
     sentences: int = SENTENCES,
+    dtype: str = "float32",
 ) -> None:
     """Write what an imagined model did on annotated images: softmax attention of every word over regions or cells."""
     random = np.random.default_rng(0)
@@ -97,7 +98,7 @@ def write_export(
     cells = regions if grid is None else grid[0] * grid[1]
     rows = _softmax(random.normal(0, 2, (DISTINCT_ROWS, cells)))
     layers = [(-1, -1)] if channels == 1 else [(0, head) for head in range(channels)]
-    with ExportWriter(path, normalised_over="regions", channels=layers, model="imagined") as out:
+    with ExportWriter(path, normalised_over="regions", channels=layers, model="imagined", dtype=dtype) as out:
         captions = 0
         for first in range(0, len(image_ids), 1000):
             part = source.read(image_ids[first : first + 1000])

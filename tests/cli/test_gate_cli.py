@@ -40,6 +40,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = 40
     columns = {"scored": [1.0] * images, "f1": [0.625] * images, "ap": [0.5] * images}
     columns |= {"entropy": [0.25] * images, "entropy_n": [1.0] * images}
+    columns |= {
+        "i2t_n": [2.0] * images,
+        "i2t_rank": [3.0] * images,
+        "t2i_n": [1.0] * images,
+        "t2i_rank": [4.0] * images,
+    }
     ranks = {"i2t": [[1.0, 2.0]] * images, "t2i": [[4.0]] * images}
     now = made("now", image_sums(columns, ranks))
     now.save(root / "now.json")
@@ -221,6 +227,7 @@ def test_json(files: Path, tmp_path: Path) -> None:
         "schema": 1,
         "name": "now",
         "passed": False,
+        "notes": [],
         "rules": [
             {"kind": "min", "metric": "f1", "bound": 0.5, "relative": False, "value": 0.625}
             | {"baseline": None, "p": None, "passed": True},

@@ -74,14 +74,14 @@ def test_values_of_multigrounding_on_grids(shared: Path) -> None:
 def enlarging(cells: int, pixels: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """The weight of each cell at each pixel, half-pixel centres, edges clamped: f8[pixels, cells]."""
     place = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, cells - 1)
-    return np.maximum(1 - np.abs(place[:, None] - np.arange(cells)), 0)
+    return np.asarray(np.maximum(1 - np.abs(place[:, None] - np.arange(cells)), 0), np.float64)
 
 
 def within(cells: int, pixels: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """The share of each cell that lies in each pixel: f8[cells, pixels]."""
     edge, pixel = np.arange(cells + 1)[:, None] * pixels / cells, np.arange(pixels)
     length = np.minimum(edge[1:], pixel + 1) - np.maximum(edge[:-1], pixel)
-    return np.maximum(length, 0) * cells / pixels
+    return np.asarray(np.maximum(length, 0) * cells / pixels, np.float64)
 
 
 def test_the_same_pixel_by_pixel(shared: Path) -> None:

@@ -147,7 +147,8 @@ def test_sums_of_channels_are_those_of_scoring_each_alone(
             sums = table.sums(direction, row)
             rows = [alone.image_id.index(image) for image in sums.image_id]
             for column, values in sums.columns.items():
-                assert values.tolist() == alone.columns[column][rows].tolist(), column
+                # Of masses the order of adding may differ, and with it the last bits.
+                assert np.allclose(values, alone.columns[column][rows], rtol=1e-12, atol=1e-12), column
 
 
 def with_mass(path: Path) -> Path:
@@ -173,7 +174,8 @@ def test_image_mass_counts_undefined_rows_and_scores_leave_them_out(tmp_path: Pa
     for row, name in enumerate(("L0H0", "L0H1")):
         for column, values in result.channel_sums.table.sums("t2i", row).columns.items():
             if not column.startswith("image_mass"):
-                assert values.tolist() == result.channels[f"{name}/t2i"].sums.columns[column].tolist()
+                alone = result.channels[f"{name}/t2i"].sums.columns[column]
+            assert values.tolist() == pytest.approx(alone.tolist(), rel=1e-12, abs=1e-12)
     ranking = rank_heads(result, "mass")
     # Image 1 alone is in the odd half.
     assert [head.image_mass for head in ranking.heads] == [0.0, 0.5]
@@ -193,7 +195,8 @@ def test_images_that_the_export_lacks_are_zero_in_every_channel(tmp_path: Path) 
     assert ids[2] in result.channel_sums.table.image_id
     for row, name in enumerate(("L0H0", "L0H1")):
         for column, values in result.channel_sums.table.sums("t2i", row).columns.items():
-            assert values.tolist() == result.channels[f"{name}/t2i"].sums.columns[column].tolist()
+            alone = result.channels[f"{name}/t2i"].sums.columns[column]
+            assert values.tolist() == pytest.approx(alone.tolist(), rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.realdata

@@ -13,6 +13,7 @@ import re
 import numpy as np
 import pytest
 import reference
+import reference_inputs
 from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -245,6 +246,33 @@ def test_how_the_work_is_cut_where_an_image_has_no_captions() -> None:
 # ---------------------------------------------------------------- what values can be
 
 
+def lifts_are_differences(_: Protocol, result: Result) -> None:
+    """To even attention, in every table that has both."""
+    uniform = result.scores.baselines["uniform"]
+    for name in ("f1", "ap"):
+        for table in (result.metrics, *(result.scores.baselines[floor] for floor in result.scores.baselines)):
+            if f"{name}_lift" in table:
+                lift, value, even = table[f"{name}_lift"].value, table[name].value, uniform[name].value
+                assert (lift is None) == (value is None)
+                if lift is not None and value is not None and even is not None:
+                    assert lift == pytest.approx(value - even, abs=1e-9)
+    for kind, groups in result.scores.by.items():
+        for group, table in groups.items():
+            even = result.scores.by_baselines[kind][group]["uniform"]["f1"].value
+            lift, value = table["f1_lift"].value, table["f1"].value
+            if lift is not None and value is not None and even is not None:
+                assert lift == pytest.approx(value - even, abs=1e-9)
+
+
+def groups_count_their_images(_: Protocol, result: Result) -> None:
+    for kind, groups in result.scores.by_images.items():
+        for group, images in groups.items():
+            rows = result.scores.sums.by[kind][group]
+            assert images == len(rows.row) <= len(result.scores.sums.image_id)
+            found = float(rows.columns["items"].sum())
+            assert found == result.scores.by[kind][group]["coverage"].n
+
+
 def ranges(_: Protocol, result: Result) -> None:
     scores = result.scores
     groups = [table for kind in scores.by.values() for table in kind.values()]
@@ -347,6 +375,8 @@ LAWS = (
     per_image_sums_reproduce_the_values,
     micro_is_of_summed_counts,
     groups_are_parts_of_the_whole,
+    lifts_are_differences,
+    groups_count_their_images,
 )
 
 
@@ -382,6 +412,10 @@ def test_uniform_is_what_even_attention_scores(case: tuple[World, Protocol]) -> 
     world, protocol = case
     even = with_weights(world, {image: [0.5] * len(scene.regions) for image, scene in world.scenes.items()})
     one, other = scored_if_any(world, protocol), scored_if_any(even, protocol)
+    # Nothing is above what it is.
+    for lift in ("f1_lift", "ap_lift"):
+        assert one.scores.baselines["uniform"][lift].value == (0 if one.metrics["f1"].n else None)
+        assert other[lift] == (0 if other.metrics["f1"].n else None)
     for name in COMPARABLE:
         baseline = one.scores.baselines["uniform"][name]
         assert differences({name: baseline.value}, {name: other[name]}) == {}
@@ -421,6 +455,47 @@ def test_the_oracle_finds_whatever_can_be_found(case: tuple[World, Protocol]) ->
         assert measured.value == pytest.approx(defined(result, "coverage") if per_item else 1), name
         assert measured.n == result.metrics[name].n
     assert set(oracle) == set(COMPARABLE) - {"entropy"}
+
+
+@given(cases(back=False, missing=False, fields={"threshold": "abs:0", "pointing": "region", "normalize": "sum"}), SEEDS)
+@QUICK
+def test_a_perfect_map_scores_its_oracle_exactly(case: tuple[World, Protocol], seed: int) -> None:
+    """Weight on relevant regions alone, on all of them and as it comes; each word of a caption means the same thing."""
+    world, protocol = case
+    protocol = dataclasses.replace(protocol, unreachable="skip", direction="t2i")
+    random = np.random.default_rng(seed)
+    p = protocol.to_dict()
+    scenes, shown = {}, []
+    for image, scene in world.scenes.items():
+        # One thing in each image, so that every row has the same relevant regions.
+        chains = [chain for chain, boxes in scene.boxes.items() if boxes][:1]
+        boxes = {chain: scene.boxes[chain] for chain in chains}
+        scenes[image] = dataclasses.replace(scene, boxes=boxes)
+        edges = [
+            reference_inputs.in_image((x1, y1, x2, y2), protocol.edges, (scene.width, scene.height))
+            for x1, y1, x2, y2 in itertools.chain.from_iterable(boxes.values())
+        ]
+        real = [r for r, region in enumerate(scene.regions) if reference.area(region) > 0]
+        overlap_ = {"auto": "iou"}.get(protocol.overlap, protocol.overlap)
+        near = reference.reaching([scene.regions[r] for r in real], edges, overlap_, p) if edges else frozenset()
+        for own in world.shown:
+            if own.image == image:
+                row = np.zeros(len(scene.regions), np.float32)
+                for place in near:
+                    row[real[place]] = random.choice([0.1, 0.3, 0.7])
+                maps = np.broadcast_to(row, own.maps.shape)
+                shown.append(dataclasses.replace(own, maps=maps))
+    perfect = dataclasses.replace(world.attention_alone(), scenes=scenes, shown=shown)
+    result = scored_if_any(perfect, protocol)
+    if not result.metrics["f1"].n:
+        return
+    names = ("precision", "recall", "f1", "micro_precision", "micro_recall", "micro_f1")
+    for name in (*names, "ap", "pointing", "mass", "rank_accuracy"):
+        assert result[name] == 1, name
+        assert result.scores.baselines["oracle"][name].value == 1, name
+    assert result["auc"] in {1, None}
+    for name in ("r@1", "r@5", "r@10"):
+        assert result[name] == result["coverage"] == result.scores.baselines["oracle"][name].value
 
 
 def test_the_oracle_of_summed_counts() -> None:

@@ -9,7 +9,7 @@ import pytest
 from worlds import make_world
 
 from attneval import Protocol, score
-from attneval.errors import AlignmentError
+from attneval.errors import AlignmentError, NothingToScoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,3 +64,11 @@ def test_most_ids_of_a_split_unknown(files: tuple[Path, Path], tmp_path: Path) -
     assert "'1007.jpg' in the split, '1000' in the export" in error.hint
     split.write_text("1000\n1007\n1014.jpg\n")
     assert "--missing skip" in refusal(*files, split=split).hint
+
+
+def test_all_ids_of_a_split_unknown(files: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "split.txt").write_text("1000.jpg\n1007.jpg\n")
+    with pytest.raises(NothingToScoreError) as caught:
+        score(*files, split=tmp_path / "split.txt")
+    assert "did you mean '1000' for '1000.jpg'?" in caught.value.message
+    assert "'1000.jpg' in the split, '1000' in the export" in caught.value.hint

@@ -10,7 +10,7 @@ from annotations import annotation, thing, write_entities
 
 from attneval import ExportWriter, Options, Protocol, score
 from attneval.errors import ProtocolError
-from attneval.evaluation.fit import fit_problems
+from attneval.evaluation.fit import look_at_fit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,4 +60,4 @@ def test_maps_that_say_nothing_are_refused_as_before(tmp_path: Path, gt: Path) -
 
 
 def test_validation_against_annotations_reads_them_the_same_way(tmp_path: Path, gt: Path) -> None:
-    assert fit_problems(signed(tmp_path / "a.npz", normalize="minmax"), gt) == []
+    assert look_at_fit(signed(tmp_path / "a.npz", normalize="minmax"), gt).problems == []

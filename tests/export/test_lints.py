@@ -9,7 +9,9 @@ import pytest
 from exports import assert_says, padded, problems, saved
 
 from attneval.errors import ExportError
-from attneval.export.lints import cheap_lints, lint, lint_orientation, lint_specificity, nearest_ids
+from attneval.export.image_ids import did_you_mean, nearest_ids
+from attneval.export.lints import cheap_lints, lint, lint_orientation, lint_specificity
+from attneval.export.read.boxfile import with_boxes
 from attneval.export.read.reader import find_problems, open_export
 from attneval.export.read.similarity import open_similarity
 from attneval.export.write.writer import ExportWriter
@@ -30,7 +32,7 @@ def boxes(seed: int = 0) -> NDArray[np.float64]:
     low = random.uniform(0, 0.6, (IMAGES, REGIONS, 2))
     high = np.minimum(low + random.uniform(0.1, 0.6, low.shape), 1)
     low[:, 0], high[:, 0] = 0, 1
-    return np.concatenate((low, high), axis=2) * np.tile(SIZE, 2)
+    return np.asarray(np.concatenate((low, high), axis=2) * np.tile(SIZE, 2), np.float64)
 
 
 def exported(path: Path, **given: Any) -> Path:
@@ -165,20 +167,39 @@ def test_a_bare_matrix_of_repeated_images_is_refused(tmp_path: Path) -> None:
 def test_ids_that_differ_by_their_form(missing: str, known: str) -> None:
     assert nearest_ids([missing, "else"], ["5", known]) == {missing: known}
     assert nearest_ids([known], [known]) == {}
+    assert did_you_mean(["else", missing], ["5", known]).endswith(f"did you mean {known!r} for {missing!r}?")
+    assert not did_you_mean(["else"], ["5", known])
+
+
+def test_a_file_of_boxes_with_ids_in_another_form(tmp_path: Path) -> None:
+    export = open_export(exported(tmp_path / "maps.npz"))
+    names = np.array([f"{1000 + row}.jpg" for row in range(IMAGES)])
+    np.savez(tmp_path / "boxes.npz", image_ids=names, boxes=boxes().astype(np.float32))
+    with pytest.raises(ExportError, match=r"20 of 20 images .*did you mean '1000\.jpg' for '1000'"):
+        with_boxes(export, tmp_path / "boxes.npz")
 
 
 def test_maps_that_are_no_better_than_shuffled() -> None:
-    assert lint_specificity(0.15, 0.15, 100)[0].kind == "maps-shuffled"
-    assert lint_specificity(0.15, 0.15, 99) == []
-    assert lint_specificity(0.164, 0.12, 9144) == []
+    assert lint_specificity(0.15, 0.15, items=100, images=20)[0].kind == "maps-shuffled"
+    assert lint_specificity(0.15, 0.15, items=99, images=20) == []
+    assert lint_specificity(0.15, 0.15, items=100, images=19) == []
+    assert lint_specificity(0.1701, 0.16, items=9144, images=285) == []
 
 
 def test_grids_that_are_turned() -> None:
-    assert lint_orientation(0.2, {"transposed": 0.3, "flipped": 0.1}, 100)[0].kind == "grid-turned"
-    assert_says(str(lint_orientation(0.2, {"transposed": 0.3}, 100)[0]), "transposed", "row by row")
-    assert lint_orientation(0.2, {"transposed": 0.21}, 100) == []
-    assert lint_orientation(0.2, {"transposed": 0.3}, 99) == []
-    assert lint_orientation(0.2, {}, 1000) == []
+    random = np.random.default_rng(0)
+    stored = random.normal(0.5, 0.5, 50)
+    better, worse = stored + random.normal(1, 0.5, 50), stored - 0.25
+    (found,) = lint_orientation(stored, {"transposed": better, "flipped": worse}, items=100)
+    assert found.kind == "grid-turned"
+    assert_says(str(found), "looks transposed", "row by row")
+    assert lint_orientation(stored, {"flipped": worse}, items=100) == []
+    assert lint_orientation(stored, {"transposed": better}, items=99) == []
+    assert lint_orientation(stored[:19], {"transposed": better[:19]}, items=100) == []
+    assert lint_orientation(stored, {"transposed": stored * 1.4}, items=100) == []  # by less than a half
+    unsure = stored + np.where(np.arange(50) < 2, 20.0, 0)  # two images alone
+    assert lint_orientation(stored, {"transposed": unsure}, items=100) == []
+    assert lint_orientation(stored, {}, items=1000) == []
 
 
 def test_orders_of_cells() -> None:
@@ -188,3 +209,17 @@ def test_orders_of_cells() -> None:
     for name, order in found.items():
         assert stored.pop(name).ravel()[order].tolist() == [1, 2, 3, 4, 5, 6]
     assert stored == {}
+
+
+@pytest.mark.realdata
+def test_real_boxes_look_right(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "f8k_precomp"
+    box, size = np.load(folder / "dev_boxes.npy"), np.load(folder / "dev_sizes.npy")
+    ids = (folder / "dev_ids.txt").read_text("utf-8").split()
+    maps = np.full((len(ids), 1, box.shape[1]), 1 / box.shape[1], np.float32)
+    for sizes in (size, None):
+        with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
+            out.add_images(ids, size=sizes, boxes=box)
+            out.add_captions(ids, maps, indices=[0] * len(ids), tokens=[["dog"]] * len(ids))
+        export = open_export(tmp_path / "maps.npz")
+        assert lint(export, size.astype(np.int64)) == []

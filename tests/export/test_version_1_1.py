@@ -50,7 +50,7 @@ def with_zeros(*rows: int) -> NDArray[np.float32]:
     values = packed()["attention"].copy()
     for row in rows:
         values[2 * row : 2 * row + 2] = 0
-    return values
+    return np.asarray(values, np.float32)
 
 
 MASS = floats(0.5, 0, 0.25, 0.125, 0, 1)
@@ -330,7 +330,7 @@ def everything(path: Path, first: int) -> Path:
     ) as out:
         out.add_image("36979", boxes=[*CAT_BOXES, *CAT_BOXES])
         for index, window in enumerate(((0, 2), (3, 2))):
-            maps, mass = [DOG, [[0, 0], *DOG[1:]]], [[1, 0.5, 0.25], [0, 0.5, 0.25 + index]]
+            maps, mass = np.array([DOG, [[0, 0], *DOG[1:]]]), [[1, 0.5, 0.25], [0, 0.5, 0.25 + index]]
             out.add_caption("36979", maps, index=first + index, tokens=DOG_TOKENS, window=window, mass=mass)
     return path
 

@@ -123,8 +123,8 @@ def test_grids_keep_their_shape(tmp_path: Path, channels: int) -> None:
 def test_whole_numbers_are_ids(tmp_path: Path) -> None:
     with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
         out.add_image(36979, boxes=[[0, 0, 50, 80], [50, 0, 100, 80]])
-        out.add_images(np.array([4711, 5]), boxes=np.tile([0.0, 0, 5, 5], (2, 2, 1)))
-        out.add_caption(np.int64(36979), DOG, index=np.int32(0), tokens=DOG_TOKENS)  # type: ignore[arg-type]
+        out.add_images(np.array([4711, 5]).tolist(), boxes=np.tile([0.0, 0, 5, 5], (2, 2, 1)))
+        out.add_caption(np.int64(36979), DOG, index=np.int32(0), tokens=DOG_TOKENS)
         out.add_captions([4711, "36979"], [TWO, TWO], indices=[0, 1], tokens=[["a", "b"], ["c", "d"]])
         with pytest.raises(ExportError, match=r"image 7 is unknown"):
             out.add_caption(7, DOG, index=1, tokens=DOG_TOKENS)
@@ -141,7 +141,7 @@ def test_tensors_are_taken(tmp_path: Path) -> None:
         out.add_caption("36979", [DOG, DOG], tokens=DOG_TOKENS, index=0)
     with ExportWriter(tmp_path / "maps.npz", normalised_over="regions", channels=[(0, 0), (0, 1)]) as out:
         add_images(out)
-        out.add_caption("36979", (maps[0], maps[0]), tokens=DOG_TOKENS, index=torch.tensor(0))  # type: ignore[arg-type]
+        out.add_caption("36979", (maps[0], maps[0]), tokens=DOG_TOKENS, index=torch.tensor(0))
     assert (tmp_path / "maps.npz").read_bytes() == (tmp_path / "plain.npz").read_bytes()
 
 
@@ -173,7 +173,7 @@ class OnAnotherDevice:
 def test_tensors_of_any_library_on_any_device(tmp_path: Path, dtype: str) -> None:
     with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
         add_images(out)
-        out.add_caption("36979", OnAnotherDevice(DOG, dtype), tokens=DOG_TOKENS)  # type: ignore[arg-type]
+        out.add_caption("36979", OnAnotherDevice(DOG, dtype), tokens=DOG_TOKENS)
     export = open_export(tmp_path / "maps.npz")
     assert captions_of(export)[0].weights == {"t2i": [DOG]}
     assert export.header.weights_dtype == ("bfloat16" if dtype == "bfloat16" else "")
@@ -210,7 +210,7 @@ def test_weights_are_checked(tmp_path: Path, row: list[float], parts: tuple[str,
 
 
 def test_special_tokens_are_not_checked(tmp_path: Path) -> None:
-    maps = [[np.nan, np.nan], DOG[1], [3, 4]]
+    maps = np.array([[np.nan, np.nan], DOG[1], [3, 4]])
     with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
         add_images(out)
         out.add_caption("36979", maps, tokens=["[CLS]", "dog", "<pad>"], index=0)

@@ -105,8 +105,8 @@ def test_a_grid_of_patches(tmp_path: Path) -> None:
     result = score(tmp_path / "grid.npz", ENTITIES, protocol=protocol, options=Options(resamples=0))
     metric = AttentionF1(ENTITIES, protocol)
     for rows in torch.split(torch.arange(len(chosen)), 50):
-        own = [chosen[row] for row in rows.tolist()]
-        metric.update(grid[rows], [sample.tokens for sample in own], [sample.caption_id for sample in own])
+        batch = [chosen[row] for row in rows.tolist()]
+        metric.update(grid[rows], [sample.tokens for sample in batch], [sample.caption_id for sample in batch])
     assert abs(float(metric.compute()) - (result["f1"] or 0)) < CLOSE
 
 
@@ -358,6 +358,7 @@ def test_what_is_refused() -> None:
 def test_captions_that_do_not_fit_are_refused_or_left_out() -> None:
     attention, tokens, ids, boxes = next(batches(samples(), 10))
     tokens = [["nothing", "like", "it"], *tokens[1:]]
+    attention = up_to(attention, tokens)
     with pytest.raises(AlignmentError, match="1 captions are no caption of their image"):
         AttentionF1(ENTITIES).update(attention, tokens, ids, boxes)
     lenient, rest = (AttentionF1(ENTITIES, Protocol(missing="skip")) for _ in range(2))
@@ -366,7 +367,17 @@ def test_captions_that_do_not_fit_are_refused_or_left_out() -> None:
     assert lenient.sums.tolist() == rest.sums.tolist()
     cut = [own[: len(own) // 2] for own in tokens]
     with pytest.raises(AlignmentError, match="annotated words have no token"):
-        AttentionF1(ENTITIES).update(attention[1:], cut[1:], ids[1:], boxes[1:])
+        AttentionF1(ENTITIES).update(up_to(attention, cut)[1:], cut[1:], ids[1:], boxes[1:])
+    # Weight that is left behind the tokens is no caption that was cut.
+    assert "weight behind the last token" in refused(AttentionF1(ENTITIES), attention[1:], cut[1:], ids[1:], boxes[1:])
+
+
+def up_to(attention: torch.Tensor, tokens: list[list[str]]) -> torch.Tensor:
+    """The same weights, zeros behind the last token of each caption."""
+    cut = attention.clone()
+    for row, own in enumerate(tokens):
+        cut[row, len(own) :] = 0
+    return cut
 
 
 def test_nothing_else_needs_it() -> None:

@@ -20,7 +20,8 @@ from attneval.arrays.strings import Strings
 from attneval.export.read.content import TokenBlock
 from attneval.export.read.tokens import spans_of_tokens
 from attneval.groundtruth import GroundTruth, open_ground_truth
-from attneval.matching.alignment import ABSENT, Alignment, Words, align
+from attneval.matching.alignment import ABSENT, Alignment, align
+from attneval.matching.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

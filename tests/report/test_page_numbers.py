@@ -232,7 +232,7 @@ def test_counts_of_the_verdict(case: tuple[Path, Path]) -> None:
     judged = [state for state in states if state != "none"]
     numbers = {n.attributes["data-from"]: float(n.attributes["value"]) for n in section.all("data")}
     assert numbers["page:above"] == judged.count("above")
-    assert numbers["page:judged"] == len(judged)
+    assert numbers["page:compared"] == len(judged)
     first = section.one("p", class_="verdict").text.split(".")[0]
     assert first == ("Yes" if set(judged) == {"above"} else "Partly" if "above" in judged else "No")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from results import image_sums, made, of_f1, scored
+from results import image_sums, made, of_f1, scored, spec
 
 from attneval import Protocol
 from attneval.errors import MismatchError, NothingToScoreError
@@ -89,7 +89,7 @@ def test_what_is_compared_by_default(three: Comparison) -> None:
 def test_values_and_intervals_are_those_of_the_results(three: Comparison) -> None:
     for system, name in enumerate(three.names):
         result = scored(name)
-        bounds = intervals(metrics(), draw(result.scores.sums))
+        bounds = intervals([spec(line.metric) for line in three.lines], draw(result.scores.sums))
         for line in three.lines:
             assert line.values[system] == result[line.metric]
             assert line.intervals[system] == pytest.approx(bounds[line.metric])

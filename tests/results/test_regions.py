@@ -95,6 +95,26 @@ def test_a_grid_is_its_boxes(tmp_path: Path) -> None:
     assert cells.regions == written.regions
 
 
+def test_windows_of_captions_count(tmp_path: Path) -> None:
+    """The same boxes under a window that begins one region earlier are other regions."""
+    world = make_world(4, images=4, windows=True).attention_alone()
+    assert [own.window for own in world.shown if own.image == "1000"] == [(3, 3), (1, 1)]
+    truth = world.entities(tmp_path / "truth")
+    result = score(world.packed(tmp_path / "a.npz"), truth, options=QUICK)
+    # Regions without an area are none.
+    boxes = world.scenes["1000"].regions
+    real = [box for start, count in ((3, 3), (1, 1)) for box in boxes[start : start + count] if box[0] < box[2]]
+    assert result.regions["1000"].startswith(f"{len(real)}:")
+    with np.load(tmp_path / "a.npz") as data:
+        members = dict(data)
+    members["caption_region"][0, 0] -= 1
+    np.savez(tmp_path / "b.npz", **members)
+    moved = score(tmp_path / "b.npz", truth, options=QUICK)
+    assert [name for name in result.regions if result.regions[name] != moved.regions[name]] == ["1000"]
+    with pytest.raises(MismatchError, match=r"1 of 4 images \(first: 1000,"):
+        compare([result, moved], **FAST)
+
+
 def test_jobs_do_not_matter(good: Result) -> None:
     assert score(FIXTURES / "good.npz", ENTITIES, options=Options(resamples=0, jobs=2)).regions == good.regions
 
@@ -260,7 +280,8 @@ def parts(tmp_path: Path, protocol: Protocol) -> list[Result]:
         folder = tmp_path / str(grid)
         folder.mkdir(exist_ok=True)
         ids = list(world.scenes)
-        one = world.with_images(lambda name, kept=ids[int(grid)]: name == kept)
+        kept = ids[int(grid)]
+        one = world.with_images(kept.__eq__)
         export = one.packed(folder / "maps.npz")
         made_parts.append(score(export, world.entities(folder / "truth"), protocol=protocol, options=QUICK))
     return made_parts

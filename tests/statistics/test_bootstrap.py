@@ -19,6 +19,7 @@ from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -221,7 +222,7 @@ def test_intervals_of_every_metric_by_a_loop(fixtures: Path) -> None:
             ranks = [rank for i in own for rank in table.rank[table.image == i].tolist()]
             summed[f"{direction}_medr"] = np.asarray(np.median(ranks))
         for spec in metrics():
-            if spec.resampled:
+            if spec.resampled and spec.name in values:
                 values[spec.name].append(float(spec.value(summed)))
     for name, measured in result.metrics.items():
         if name == "best_f1":
@@ -231,6 +232,47 @@ def test_intervals_of_every_metric_by_a_loop(fixtures: Path) -> None:
         assert measured.ci == pytest.approx(tuple(np.quantile(values[name], [0.025, 0.975])), abs=1e-12), name
         assert measured.value is not None
         assert measured.ci[0] - 1e-12 <= measured.value <= measured.ci[1] + 1e-12
+
+
+def test_intervals_of_groups_and_of_floors_by_a_loop(fixtures: Path) -> None:
+    """Images are drawn from all of them, also those without an item of the group; differences are paired by image."""
+    result = score(fixtures / "noisy.npz", fixtures / "entities", options=Options(resamples=150, seed=11))
+    sums = result.scores.sums
+    drawn = drawn_images(len(sums.image_id), 150, 11)
+    shown = 0
+    for kind, groups in sums.by.items():
+        for group, rows in groups.items():
+            place = {int(image): k for k, image in enumerate(rows.row)}
+            values: dict[str, list[float]] = {}
+            for own in drawn:
+                there = [place[image] for image in own if image in place]
+                summed = {n: np.asarray(math.fsum(column[k] for k in there)) for n, column in rows.columns.items()}
+                for spec in metrics("attention", "companion", "ceiling"):
+                    if "breakdown" in spec.tables:
+                        values.setdefault(spec.name, []).append(float(spec.value(summed)))
+            for name, measured in result.scores.by[kind][group].items():
+                if name not in values:
+                    continue
+                defined = [value for value in values[name] if math.isfinite(value)]
+                expected = tuple(np.quantile(defined, [0.025, 0.975])) if defined else None
+                assert measured.ci == (expected and pytest.approx(expected, abs=1e-12)), (kind, group, name)
+                shown += measured.ci is not None
+    assert shown > 80
+    for name in ("precision", "recall", "f1", "ap", "pointing", "mass"):
+        gap = result.metrics[name].above_floor
+        assert gap is not None
+        # What the model and the floor have on the same items, summed image by image.
+        model = sums.columns[f"paired_{name}" if gap.floor == "shuffled" else name].tolist()
+        count = sums.columns["shuffled_n" if gap.floor == "shuffled" else "scored"].tolist()
+        floor = sums.columns[f"{gap.floor}_{name}"].tolist()
+
+        def difference(images: Iterable[int], parts: tuple[list[float], ...] = (model, floor, count)) -> float:
+            own, base, over = (math.fsum(part[i] for i in images) for part in parts)
+            return (own - base) / over
+
+        assert gap.difference == pytest.approx(difference(range(len(sums.image_id))), abs=1e-12)
+        expected = tuple(np.quantile([difference(own) for own in drawn], [0.025, 0.975]))
+        assert gap.ci == pytest.approx(expected, abs=1e-12), name
 
 
 def test_the_seed_and_the_number_of_resamples_are_the_users(fixtures: Path) -> None:

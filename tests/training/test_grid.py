@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import attneval
+
 DOCS = Path(__file__).parents[2] / "docs" / "experiments"
 ROOT = Path(__file__).parents[2]
 
@@ -99,7 +101,11 @@ def test_the_driver_takes_up_where_it_stopped(toy: Path, tmp_path: Path) -> None
         assert {"rsum", "f1", "ap", "specificity", "loss"} <= set(part["epochs"][0])
         assert part["epochs"][part["best_epoch"] - 1]["rsum"] == max(epoch["rsum"] for epoch in part["epochs"])
     assert {"f1", "ap", "pointing", "specificity", "mass", "i2t_r@1", "rsum"} <= set(record["test"])
-    result = json.loads(lzma.decompress((grid.parent / "results" / "sgraf-none-0.json.xz").read_bytes()))
+    whole = lzma.decompress((grid.parent / "results" / "sgraf-none-0.json.xz").read_bytes())
+    (tmp_path / "result.json").write_bytes(whole)
+    assert attneval.Result.load(tmp_path / "result.json")["f1"] == record["test"]["f1"]
+    result = json.loads(whole)
+    assert result["by"] == {}
     assert result["name"] == "sgraf-none-0"
     assert result["metrics"]["f1"]["value"] == record["test"]["f1"]
     assert record["floors"]["shuffled"]["f1"] == result["baselines"]["shuffled"]["f1"]["value"]

@@ -32,7 +32,12 @@ SIMPLE = {
     "t2i R@1": "t2i_r@1",
     "rSum": "rsum",
 }
-LIFTS = {"F1 - centre": ("f1", "center"), "AP - even": ("ap", "uniform"), "pointing - centre": ("pointing", "center")}
+LIFTS = {
+    "F1 - even": ("f1", "uniform"),
+    "F1 - centre": ("f1", "center"),
+    "AP - even": ("ap", "uniform"),
+    "pointing - centre": ("pointing", "center"),
+}
 
 
 def shown(title: str) -> list[list[str]]:
@@ -126,7 +131,7 @@ def test_the_script_writes_what_the_page_shows(tmp_path: Path) -> None:
 
 def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
     test = dict.fromkeys([*SIMPLE.values(), "i2t_r@5", "i2t_r@10", "t2i_r@5", "t2i_r@10"], 0.5)
-    floors = {"center": {"f1": 0.1, "pointing": 0.2}, "uniform": {"ap": 0.3}}
+    floors = {"center": {"f1": 0.1, "pointing": 0.2}, "uniform": {"f1": 0.2, "ap": 0.3}}
     training = {"part": "scan-t2i", "untrained": {"f1": 0.25}, "epochs": [{"f1": 0.1, "keys": 3.0}, {"f1": 0.2}]}
     run = {"model": "scan-t2i", "constraints": "none", "flat": True, "floors": floors, "training": [training]}
     records = [
@@ -143,7 +148,24 @@ def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
     text = page.read_text()
     assert "old" not in text
     assert "| none | 2 of 3 | 50.0 ± 0.0 | 50.0 ± 0.0 | 50.0 ± 14.1 |" in text
-    assert "| 40.0 ± 14.1 | 20.0 ± 0.0 | 30.0 ± 0.0 |" in text
+    assert "| 30.0 ± 14.1 | 40.0 ± 14.1 | 20.0 ± 0.0 | 30.0 ± 0.0 |" in text
     assert "<!-- table: sgraf -->\nNo run has finished.\n<!-- end -->" in text
     assert "| none | 25.0 ± 0.0 | 10.0 ± 0.0 | 20.0 ± 0.0 |" in text
     assert "| none |  | 3.0 ± 0.0 |  |" in text
+
+
+def test_prose_says_what_the_records_hold() -> None:
+    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    runs = [run for run in RUNS if (run["model"], run["constraints"]) == ("scan-t2i", "none")]
+    assert ("In the one run without constraints it does" in page) is (len(runs) == 1)
+    if len(runs) == 1:
+        epochs = runs[0]["training"][0]["epochs"]
+        falls = [100 * (epochs[0][metric] - epochs[5][metric]) for metric in ("f1", "specificity")]
+        assert "fall by {:.1f} and {:.1f} points until the sixth".format(*falls) in page
+        for metric in ("f1", "specificity"):
+            assert round(epochs[0][metric], 3) == max(round(epoch[metric], 3) for epoch in epochs)
+            assert epochs[5][metric] == min(epoch[metric] for epoch in epochs)
+        keys = [round(epoch["keys"]) for epoch in epochs]
+        assert f"from {keys[0]} to {keys[-1]} of 36" in page
+    assert "**Nothing is shown yet.**" in page or len({run["constraints"] for run in RUNS}) > 1
+    assert f"of its {len(GRID['models']) * len(GRID['cells']) * len(GRID['seeds'])} runs" in page

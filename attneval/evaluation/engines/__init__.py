@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     class Engine(Protocol):
-        """What starts the work on blocks."""
+        """A starter of the work on blocks."""
 
         def __call__(
             self, blocks: Sequence[Any], scorer: Callable[[Any], Any], jobs: int
@@ -32,7 +32,7 @@ ENGINES = {
 
 
 def choose_jobs(jobs: int | None, size: int) -> int:
-    """How many processes share maps of so many bytes: as many as are asked for, or two where that pays."""
+    """Choose the number of processes for maps of so many bytes: as many as are asked for, or two where that pays."""
     if jobs is not None:
         return jobs
     from attneval.evaluation.engines.processes import worthwhile_jobs
@@ -53,5 +53,5 @@ def engine(name: str, jobs: int = 1) -> Engine:
             f"engine {name!r} does not exist", hint=suggestion(name, ENGINES, f"use {', '.join(ENGINES)}")
         )
     module, _, attribute = ENGINES[name].partition(":")
-    found: Engine = getattr(importlib.import_module(module), attribute)
-    return found
+    made: Engine = getattr(importlib.import_module(module), attribute)
+    return made

@@ -12,6 +12,7 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of
 from attneval.errors import ExportError, first_of
+from attneval.export.image_ids import did_you_mean
 from attneval.export.problems import FileProblems
 from attneval.export.read.columns import Columns
 from attneval.export.read.regions import Regions
@@ -60,7 +61,8 @@ def with_boxes(export: AttentionExport, path: Path) -> AttentionExport:
     lacking = [image_id for image_id in export.image_id if image_id not in boxes]
     if lacking:
         raise ExportError(
-            f"{path} has no boxes for {len(lacking)} of {len(export.image_id)} images (first: {first_of(lacking)})",
+            f"{path} has no boxes for {len(lacking)} of {len(export.image_id)} images (first: {first_of(lacking)})"
+            f"{did_you_mean(lacking, boxes)}",
             hint="image ids must be the export's; COCO_val2014_000000000042 also counts as 42",
         )
     chosen = [boxes[image_id] for image_id in export.image_id]

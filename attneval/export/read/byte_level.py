@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.strings import Strings
-    from attneval.export.read.content import TextSource
+    from attneval.export.read.text_source import TextSource
 
 SPACE = ord("Ġ")
 """The mark of a space; words of GPT-2's family begin with it, those of CLIP's and of Chinese do not."""

@@ -149,7 +149,7 @@ class Columns:
         return self.decoded(column, np.arange(column.count))
 
     def decoded(self, column: StringColumn, rows: NDArray[np.int64]) -> Strings:
-        """Some strings of a column.
+        """The strings of a column in rows i8[k].
 
         Raises:
             ExportError: One of the column's strings is no text; all of those are noted.

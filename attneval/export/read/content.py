@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from attneval.arrays.strings import Strings
     from attneval.export.read.regions import Regions
+    from attneval.export.read.text_source import TextSource
 
 KINDS = ("attention", "similarity", "relevance", "logit")
 NORMALISED_OVER = ("regions", "tokens", "none")
@@ -41,13 +42,6 @@ class Header:
     normalised_over: str = "none"
     weights_dtype: str = ""
     about: dict[str, Any] = field(default_factory=dict)
-
-
-class TextSource(Protocol):
-    """Strings that are decoded piece by piece."""
-
-    def take(self, rows: NDArray[np.int64]) -> Strings:
-        """The strings of some rows, in that order."""
 
 
 class MapSource(Protocol):
@@ -72,7 +66,7 @@ class MapSource(Protocol):
         """Bytes of an element."""
 
     def take(self, rows: NDArray[np.int64]) -> MapBlock:
-        """The blocks of some captions."""
+        """The blocks of captions i8[k]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +117,14 @@ class TokenBlock:
 def caption_name(
     image_id: Sequence[str], caption_image: NDArray[np.int64], caption_index: NDArray[np.int64], row: int
 ) -> str:
-    """The name of a caption of an export: ``36979#2``, or ``36979#?`` if it has no number."""
+    """The name of a caption of an export: ``36979#2``, or ``36979#?`` if it has no number.
+
+    Args:
+        image_id: The ids of the images.
+        caption_image: i8[N], the image of each caption.
+        caption_index: i8[N], the number of each caption, -1 if unknown.
+        row: The caption.
+    """
     index = int(caption_index[row])
     return f"{image_id[int(caption_image[row])]}#{'?' if index == -1 else index}"
 
@@ -183,7 +184,7 @@ class AttentionExport:
     image_file: NDArray[np.int64] | None = None
 
     def image_names(self, rows: NDArray[np.int64]) -> list[str]:
-        """The names of images in messages: their ids, and the file they are in if there are several."""
+        """The names of images i8[k] in messages: their ids, and the file they are in if there are several."""
         if self.image_file is None:
             return [self.image_id[row] for row in rows.tolist()]
         return [f"{self.files[self.image_file[row]]}: {self.image_id[row]}" for row in rows.tolist()]
@@ -242,7 +243,7 @@ class AttentionExport:
         return None if self.mass is None else np.asarray(self.mass.take(rows).flat, np.float64)
 
     def tokens(self, rows: NDArray[np.int64]) -> TokenBlock:
-        """The tokens of some captions."""
+        """The tokens of captions i8[k]."""
         count = self.token_offset[rows + 1] - self.token_offset[rows]
         offset = offsets_of(count)
         token = ranges(self.token_offset[rows], count)

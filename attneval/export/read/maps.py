@@ -38,7 +38,7 @@ class Maps:
         return int(self.members.dtype(self.name).itemsize)
 
     def take(self, rows: NDArray[np.int64]) -> MapBlock:
-        """Read the blocks of some captions; one run of captions is mapped, several are copied together."""
+        """Read the blocks of captions i8[k]; one run of captions is mapped, several are copied together."""
         start, stop = self.start[rows], self.start[rows] + self.size[rows]
         if not len(rows):
             return MapBlock(self._elements(0, 0), start)

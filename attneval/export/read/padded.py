@@ -11,6 +11,7 @@ import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import first_of
+from attneval.export.image_ids import did_you_mean
 from attneval.export.read.caption_ids import check_captions
 from attneval.export.read.content import AttentionExport, Header, caption_name
 from attneval.export.read.header import read_header, with_dtype
@@ -66,7 +67,8 @@ def load_padded(columns: Columns) -> AttentionExport:
     row_of = {name: row for row, name in enumerate(image_id)}
     unlisted = [name for name in dict.fromkeys(names) if name not in row_of]
     if unlisted:
-        report.problem("caption_ids", f"names images that image_ids lacks (first: {first_of(unlisted)})")
+        meant = did_you_mean(unlisted, image_id)
+        report.problem("caption_ids", f"names images that image_ids lacks (first: {first_of(unlisted)}){meant}")
         report.stop_if_broken()
     caption_image = np.array([row_of[name] for name in names], np.int64)
     check_captions(report, image_id, caption_image, caption_index, ("image_ids", "caption_ids", "caption_ids"))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.export.read.content import AttentionExport, MapSource, TextSource
+    from attneval.export.read.content import AttentionExport, MapSource
+    from attneval.export.read.text_source import TextSource
 
 
 def join_shards(shards: Sequence[AttentionExport]) -> AttentionExport:

@@ -43,11 +43,11 @@ class Similarity:
     source: str
 
     def captions_of(self, keep: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The columns of the captions of some images."""
+        """The columns i8[c] of the captions of images i8[k]."""
         return np.flatnonzero(np.isin(self.caption_image, keep))
 
     def of_images(self, keep: NDArray[np.int64]) -> Similarity:
-        """The scores of some images and their captions alone; `keep` is ascending."""
+        """The scores of images i8[k], ascending, and their captions alone."""
         if len(keep) == len(self.image_id):
             return self
         columns = self.captions_of(keep)

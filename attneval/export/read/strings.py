@@ -40,7 +40,7 @@ class StringColumn:
     called: Callable[[int], object]
 
     def take(self, rows: NDArray[np.int64]) -> Strings:
-        """Decode the strings of some rows, in that order.
+        """Decode the strings of rows i8[k], in that order.
 
         Raises:
             ExportError: One of them is no text.

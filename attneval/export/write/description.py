@@ -35,18 +35,18 @@ class Description:
                 hint=f"kind is {', '.join(KINDS)}; normalised_over is {', '.join(NORMALISED_OVER)}",
             )
         self._path = path
-        self._own: dict[str, Any] = {"format": "attneval", "version": list(FIRST_VERSION)}
-        self._own |= {"kind": kind, "normalised_over": normalised_over}
+        self._fixed: dict[str, Any] = {"format": "attneval", "version": list(FIRST_VERSION)}
+        self._fixed |= {"kind": kind, "normalised_over": normalised_over}
         self._about: dict[str, Any] = {"writer": f"attneval {__version__}"}
 
     def use_version_1_1(self) -> None:
         """Say that the file holds what version 1.0 had not."""
-        self._own["version"] = list(FORMAT_VERSION)
+        self._fixed["version"] = list(FORMAT_VERSION)
 
     def note_dtype(self, dtype: str) -> None:
         """Remember the type of some weights: the coarsest is said, if it is coarser than single precision."""
         if dtype in SUM_TOLERANCE:
-            self._own["weights_dtype"] = coarsest([dtype, self._own.get("weights_dtype", "")])
+            self._fixed["weights_dtype"] = coarsest([dtype, self._fixed.get("weights_dtype", "")])
             self.use_version_1_1()
 
     def add(self, about: Mapping[str, Any]) -> None:
@@ -56,8 +56,8 @@ class Description:
             ExportError: A key is one of the format's own, or its value cannot be written as JSON.
         """
         for key, value in about.items():
-            if key in self._own:
-                raise ExportError(f"{self._path}: {key} is {self._own[key]!r}, which nothing else may be called")
+            if key in self._fixed:
+                raise ExportError(f"{self._path}: {key} is {self._fixed[key]!r}, which nothing else may be called")
             try:
                 json.dumps({key: value})
             except (TypeError, ValueError, RecursionError) as error:
@@ -66,4 +66,4 @@ class Description:
 
     def encoded(self) -> bytes:
         """All of it as JSON in UTF-8."""
-        return json.dumps(self._own | self._about).encode("utf-8")
+        return json.dumps(self._fixed | self._about).encode("utf-8")

@@ -120,7 +120,7 @@ class Images:
         return np.frombuffer(self._real, np.bool_)[ranges(start, count)]
 
     def grid(self, rows: NDArray[np.int64]) -> tuple[int, int] | None:
-        """The grid that some images have, if it is one and the same of them all."""
+        """The grid that images i8[k] have, if it is one and the same of them all."""
         if not self._grid:
             return None
         grids = np.frombuffer(self._grid, np.int64).reshape(-1, 2)[rows]

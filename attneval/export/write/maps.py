@@ -96,7 +96,7 @@ class MapBatch:
         return flat.compress(keep.ravel())
 
     def cut(self, rows: NDArray[np.floating], name: str) -> NDArray[np.floating]:
-        """Cut rows [n, most regions] to each caption's regions: the weights, one after the other in any shape.
+        """Cut rows f[n, m], m the most regions, to each caption's regions: the weights f[k], one after the other.
 
         Raises:
             ExportError: There is weight where they are cut off.

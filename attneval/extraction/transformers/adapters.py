@@ -1,4 +1,4 @@
-"""Which adapter serves a model: the one that is given, an installed one, or the family whose traits it has."""
+"""The adapter that serves a model: the one that is given, an installed one, or the family whose traits it has."""
 
 from __future__ import annotations
 

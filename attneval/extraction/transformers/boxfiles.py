@@ -34,8 +34,8 @@ class _BottomUp(Mapping[str, "tuple[NDArray[np.float32], NDArray[np.float32]]"])
     def __getitem__(self, image_id: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if image_id not in self._files:
             raise KeyError(image_id)
-        found = self._files[image_id]
-        return found.boxes, found.features
+        entry = self._files[image_id]
+        return entry.boxes, entry.features
 
     def __iter__(self) -> Any:
         return iter(self._files.places)

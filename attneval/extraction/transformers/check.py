@@ -1,4 +1,4 @@
-"""What can go wrong between a model and its maps, tried out on one image before thousands are exported.
+"""Trials of what can go wrong between a model and its maps, on one image before thousands are exported.
 
 Tiles in another order, a transposed grid, a crop that was forgotten: files with such mistakes are valid. The self-check
 asks the model. It says what it measured, and what fails is an error with these numbers.
@@ -242,5 +242,5 @@ def _text(adapter: Adapter, prepared: Prepared, caption: str) -> Finding:
         return Finding("text", None, "rows are no tokens of a tokenizer")
     tokens = prepared.tokens[0]
     chosen = [int(token) for token in ids[0, torch.from_numpy(tokens.position).to(ids.device)]]
-    found = spelling(tokenizer, chosen, tokens.span.tolist(), caption)
-    return Finding("text", found.passed, str(found), found.numbers)
+    spelled = spelling(tokenizer, chosen, tokens.span.tolist(), caption)
+    return Finding("text", spelled.passed, str(spelled), spelled.numbers)

@@ -1,4 +1,4 @@
-"""What is taken from a model: layers, heads, rows, the kind of weights."""
+"""The parts that are taken from a model: layers, heads, rows, the kind of weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Channel = tuple[int, int]
 
 @dataclass(frozen=True)
 class Choices:
-    """What is taken from a model.
+    """The parts that are taken from a model.
 
     Attributes:
         prompt: Text with `{caption}` in it, or for chat models the user's instruction; None for the family's default.

@@ -25,20 +25,20 @@ def attention_modules(model: nn.Module) -> dict[int, nn.Module]:
         AttnevalError: There are none.
     """
     decoder = decoder_of(model)
-    found: dict[int, nn.Module] = {}
+    by_layer: dict[int, nn.Module] = {}
     for name, module in decoder.named_modules():
         layer = getattr(module, "layer_idx", None)
         if not isinstance(layer, int) or not any(hasattr(module, projection) for projection in PROJECTIONS):
             continue
-        if "cross" in name.rsplit(".", 1)[-1].lower() or layer in found:
+        if "cross" in name.rsplit(".", 1)[-1].lower() or layer in by_layer:
             continue
-        found[layer] = module
-    if not found:
+        by_layer[layer] = module
+    if not by_layer:
         raise AttnevalError(
             f"{type(model).__name__} has no attention modules that can be captured",
             hint=f"a module needs layer_idx and one of {', '.join(PROJECTIONS)}; name them with modules=",
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(by_layer.items()))
 
 
 def decoder_of(model: nn.Module) -> nn.Module:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export became.
+    """The outcome of an export.
 
     Attributes:
         path: The file; None after a dry run.
@@ -198,11 +198,11 @@ def _usable(given: Pairs, adapter: Adapter, *, skip: bool) -> tuple[list[Pair], 
             continue
         captions = list(pair.captions)
         if _refusal(adapter.check_captions, [text for _, text in captions]):
-            found = [(one, _refusal(adapter.check_captions, [one[1]])) for one in captions]
-            captions = [one for one, bad in found if bad is None]
+            tried = [(one, _refusal(adapter.check_captions, [one[1]])) for one in captions]
+            captions = [one for one, bad in tried if bad is None]
             wrong += [
                 AttnevalError(f"{pair.image_id}#{one[0]}: {bad.message}", hint=bad.hint)
-                for one, bad in found
+                for one, bad in tried
                 if bad is not None
             ]
         if captions:
@@ -271,7 +271,7 @@ def _all_grids(adapter: Adapter, items: Sequence[Pair], sizes: dict[str, tuple[i
 
 def _self_check(adapter: Adapter, image: Image, pair: Pair, speak: Callable[[str], None]) -> dict[str, Any]:
     """Run the self-check on one image and its first caption."""
-    found = run_check(
+    outcome = run_check(
         adapter.model,
         adapter.processor,
         image,
@@ -281,6 +281,6 @@ def _self_check(adapter: Adapter, image: Image, pair: Pair, speak: Callable[[str
         boxes=adapter.boxes,
         image_id=pair.image_id,
     )
-    for line in str(found).splitlines():
+    for line in str(outcome).splitlines():
         speak(f"self-check of {pair.image_id}: {line}")
-    return {"image": pair.image_id, **found.as_dict()}
+    return {"image": pair.image_id, **outcome.as_dict()}

@@ -121,7 +121,7 @@ class CellFinder:
             for name in SETTINGS
         }
         self._views: dict[tuple[int, int], tuple[tuple[View, ...], float | None]] = {}
-        self._found: dict[tuple[int, int, int | None], Geometry] = {}
+        self._by_size: dict[tuple[int, int, int | None], Geometry] = {}
 
     def find(self, image: Image, tokens: int | None = None) -> Geometry:
         """Find the cells of an image.
@@ -134,9 +134,9 @@ class CellFinder:
         if tokens is None and _placeholder(self.processor) is not None:
             tokens = self._count_tokens(image)
         key = (width, height, tokens)
-        if key not in self._found:
-            self._found[key] = self._derive(width, height, tokens)
-        return self._found[key]
+        if key not in self._by_size:
+            self._by_size[key] = self._derive(width, height, tokens)
+        return self._by_size[key]
 
     def views(self, width: int, height: int) -> tuple[tuple[View, ...], float | None]:
         """Derive the views of images of one size.

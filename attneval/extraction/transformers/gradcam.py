@@ -6,11 +6,12 @@ gradient of the matching score, cut off below zero.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from attneval.errors import AttnevalError
+from attneval.extraction.transformers.crossing import crossing_modules
 from attneval.extraction.transformers.families.inputs import rows_of
 from attneval.extraction.transformers.weights import take
 
@@ -18,10 +19,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attneval.extraction.transformers.families.base import Prepared
-    from attneval.extraction.transformers.families.cross import Cross
 
 
-def gradcam(adapter: Cross, prepared: Prepared) -> Tensor:
+class CrossAttention(Protocol):
+    """What is asked of an adapter, see `attneval.extraction.transformers.families.cross.Cross`."""
+
+    model: Any
+    choices: Any
+
+    def states(self, inputs: dict[str, Any]) -> tuple[Tensor, int]:
+        """Compute the image's states, and how many of them are no regions."""
+
+    def read(self, inputs: dict[str, Any], states: Tensor) -> Any:
+        """Run the text part over them."""
+
+    def reduced(self, layer: int, weights: Tensor) -> Any:
+        """Reduce the heads of a layer."""
+
+    def joined(self, layers: dict[int, Any]) -> Tensor:
+        """Join layers."""
+
+
+def gradcam(adapter: CrossAttention, prepared: Prepared) -> Tensor:
     """Compute the maps of captions; captions of a batch are independent, so that one backward pass is enough.
 
     In the last layer only the first token has a path to the score: other rows are zeros there. An earlier layer tells
@@ -34,8 +53,6 @@ def gradcam(adapter: Cross, prepared: Prepared) -> Tensor:
     Returns:
         float32[B, A, T, R]: heads are reduced as chosen, over weights that were multiplied.
     """
-    from attneval.extraction.transformers.families.cross import crossing_modules
-
     modules = crossing_modules(adapter.model)
     wanted = adapter.choices.wanted_layers or tuple(modules)
     if unknown := [layer for layer in wanted if layer not in modules]:

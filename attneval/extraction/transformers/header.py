@@ -1,4 +1,4 @@
-"""What the header of an export says of a model, its processor and what was taken from them."""
+"""The header of an export: a model, its processor and what was taken from them."""
 
 from __future__ import annotations
 

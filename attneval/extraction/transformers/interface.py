@@ -88,7 +88,7 @@ def standing_in(model: nn.Module, owner: Any, modules: list[nn.Module]) -> Itera
                 configs[id(part)] = part
                 queue.append(part)
     former = {key: getattr(config, "_attn_implementation", None) for key, config in configs.items()}
-    own: list[int] = []
+    added: list[int] = []
     try:
         for key, config in configs.items():
             if str(former[key]).startswith(("flash", "flex", "kernels", "paged")):
@@ -102,13 +102,13 @@ def standing_in(model: nn.Module, owner: Any, modules: list[nn.Module]) -> Itera
             if getattr(config, "_attn_implementation", None) == NAME:
                 before = former[key] or "eager"
                 FORMER[key] = before if before in {"sdpa", "eager"} else "sdpa"
-                own.append(key)
+                added.append(key)
         yield
     finally:
         for key, config in configs.items():
             if former[key] != getattr(config, "_attn_implementation", None):
                 config._attn_implementation_internal = former[key]  # noqa: SLF001 - see above
-        for key in own:
+        for key in added:
             FORMER.pop(key, None)
 
 
@@ -124,7 +124,7 @@ def attend(  # noqa: PLR0917 - the interface's own signature
     position_bias: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attend as the model would, and record what is wanted of the weights."""
+    """Attend as the model would, queries [B, H, Q, D] to keys [B, H, K, D], and record the weights that are wanted."""
     layer, recorder = RECORDERS.get(module, (-1, None))
     causal = bool(is_causal if is_causal is not None else getattr(module, "is_causal", True))
     given = {name: value_ for name, value_ in kwargs.items() if value_ is not None}

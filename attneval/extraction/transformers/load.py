@@ -96,9 +96,9 @@ def _device(name: str) -> torch.device:
 def _class_of(transformers: Any, config: Any, *, trust_remote_code: bool) -> Any:
     """The class that the configuration names; the automatic ones would leave heads away."""
     names = getattr(config, "architectures", None) or []
-    found = [getattr(transformers, name) for name in names if hasattr(transformers, name)]
-    if found:
-        return found[0]
+    classes = [getattr(transformers, name) for name in names if hasattr(transformers, name)]
+    if classes:
+        return classes[0]
     remote = getattr(config, "auto_map", None) or {}
     if trust_remote_code and remote:
         for auto in ("AutoModelForImageTextToText", "AutoModelForCausalLM", "AutoModel"):

@@ -1,4 +1,4 @@
-"""What was captured of a forward pass, and how it gets there."""
+"""Maps that were captured of a forward pass, and the recorder that they pass through."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Maps(Mapping[int, "Tensor"]):
         return layer in self._weights
 
     def put(self, layer: int, weights: Tensor) -> None:
-        """Keep the weights of a layer."""
+        """Keep the weights [B, H, Q, K] of a layer."""
         self._weights[layer] = weights if self._keep is None else self._keep(layer, weights)
         if self._stop and len(self._weights) == len(self.layers):
             raise EnoughError
@@ -67,7 +67,7 @@ class EnoughError(Exception):
 
 
 class Recorder:
-    """What is wanted of some attention modules, and where it goes.
+    """The weights that are wanted of some attention modules, and the place that they go to.
 
     Args:
         maps: Where it goes.

@@ -182,8 +182,8 @@ def pairs(
 def _spans(truth: GroundTruth, caption: int) -> tuple[tuple[int, int], ...]:
     """The spans of a caption's phrases, in the order of the text."""
     first, last = truth.phrase_offset[caption : caption + 2].tolist()
-    found = truth.span[truth.span_offset[first] : truth.span_offset[last]].tolist()
-    return tuple(sorted({(int(start), int(stop)) for start, stop in found}))
+    spans = truth.span[truth.span_offset[first] : truth.span_offset[last]].tolist()
+    return tuple(sorted({(int(start), int(stop)) for start, stop in spans}))
 
 
 def _ids(split: Any) -> list[str]:
@@ -194,13 +194,13 @@ def _ids(split: Any) -> list[str]:
             raise AttnevalError(f"{split} cannot be read as a list of image ids ({error})") from error
     else:
         lines = [str(name) for name in split]
-    found = [line.strip() for line in lines if line.strip()]
-    return [name[: -len(suffix)] if (suffix := Path(name).suffix).lower() in SUFFIXES else name for name in found]
+    ids = [line.strip() for line in lines if line.strip()]
+    return [name[: -len(suffix)] if (suffix := Path(name).suffix).lower() in SUFFIXES else name for name in ids]
 
 
 def _files(folder: Path) -> dict[str, list[Path]]:
     """Image files by the ids that they may have."""
-    found: dict[str, list[Path]] = {}
+    by_id: dict[str, list[Path]] = {}
     try:
         places = [folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())]
         listed = [entry for place in places for entry in sorted(place.iterdir())]
@@ -213,6 +213,6 @@ def _files(folder: Path) -> dict[str, list[Path]]:
         if padded := _PADDED.fullmatch(path.stem):
             names.add(padded[1])
         for name in names:
-            found.setdefault(name, []).append(path)
+            by_id.setdefault(name, []).append(path)
     # A file that has the id for its whole name comes before one that has it padded.
-    return {name: [path for path in paths if path.stem == name] or paths for name, paths in found.items()}
+    return {name: [path for path in paths if path.stem == name] or paths for name, paths in by_id.items()}

@@ -1,4 +1,4 @@
-"""Where an image token lies, asked of the model itself.
+"""The place of an image token, asked of the model itself.
 
 A small square of the image is changed; the image token whose state changes most must lie there. Eight places are tried,
 two in every quarter of what the model sees and off the diagonals, so that transposed grids, swapped tiles, forgotten
@@ -51,7 +51,7 @@ SMALLEST = 2
 
 @dataclass(frozen=True, eq=False)
 class Located:
-    """What changed where.
+    """Changed places of an image, and the tokens that reacted.
 
     Attributes:
         places: float64[places, 2], centres of the changed squares in pixels of the image, x and y.

@@ -1,4 +1,4 @@
-"""What an export will be, said before it is made."""
+"""The size and kind of an export, said before it is made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMIT = 10 * 10**9
 
 @dataclass(frozen=True)
 class Plan:
-    """What an export will be.
+    """The size and kind of an export to come.
 
     Attributes:
         family: The family of the model.

@@ -48,9 +48,9 @@ def maps_of(
                 continue
             # One of them is to blame: each is tried alone.
             for caption in batch:
-                alone, own = maps_of(adapter, replace(pair, captions=(caption,)), image, 1)
+                alone, of_caption = maps_of(adapter, replace(pair, captions=(caption,)), image, 1)
                 made += alone
-                wrong += own
+                wrong += of_caption
     return made, wrong
 
 
@@ -76,10 +76,10 @@ def add_to(
     """
     width, height = image.size
     if windows:
-        own = [boxes(one.regions, width, height) for _, _, one in maps]
-        out.add_image(pair.image_id, size=image.size, boxes=np.concatenate(own))
+        of_caption = [boxes(one.regions, width, height) for _, _, one in maps]
+        out.add_image(pair.image_id, size=image.size, boxes=np.concatenate(of_caption))
         first = 0
-        for numbered, array in zip(maps, own, strict=True):
+        for numbered, array in zip(maps, of_caption, strict=True):
             write_caption(out, pair.image_id, numbered, window=(first, len(array)))
             first += len(array)
         return
@@ -178,11 +178,11 @@ def _different(before: Any, now: Any) -> set[str]:
     """Names of what differs between two descriptions; entries of the header under their own names."""
     if not isinstance(before, dict):
         return {"description"}
-    found = {name for name in {*before, *now} if before.get(name) != now.get(name)}
-    if "header" in found and isinstance(before.get("header"), dict):
+    names = {name for name in {*before, *now} if before.get(name) != now.get(name)}
+    if "header" in names and isinstance(before.get("header"), dict):
         old, new = before["header"], now.get("header", {})
-        found = (found - {"header"}) | {name for name in {*old, *new} if old.get(name) != new.get(name)}
-    return found
+        names = (names - {"header"}) | {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    return names
 
 
 def _put(place: Path, text: str) -> None:
@@ -265,10 +265,10 @@ def skipped_of(place: Path) -> list[str] | None:
     listed = place.with_suffix(".json")
     if not listed.exists():
         return None
-    found = json.loads(listed.read_text(encoding="utf-8"))
-    if not isinstance(found, list):
+    wrong_ones = json.loads(listed.read_text(encoding="utf-8"))
+    if not isinstance(wrong_ones, list):
         raise AttnevalError(f"{listed} is no list", hint="delete it")
-    return found if place.exists() else None
+    return wrong_ones if place.exists() else None
 
 
 def refuse(wrong: Sequence[AttnevalError]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spelling:
-    """What some tokens spell.
+    """The text that some tokens spell.
 
     Attributes:
         decoded: The tokens as text.

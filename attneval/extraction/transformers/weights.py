@@ -95,7 +95,7 @@ def _cut_heads(
 
 
 def additive_mask(mask: Tensor | None, query: Tensor, key: Tensor, *, causal: bool) -> Tensor | None:
-    """Write a mask of any form as numbers to add: eager functions would add True and False as 1 and 0."""
+    """Write a mask [B, 1 or H, Q, K] as numbers to add: eager functions would add True and False as 1 and 0."""
     lowest = torch.finfo(query.dtype).min
     if mask is None:
         if not causal or query.shape[2] == 1:
@@ -108,7 +108,7 @@ def additive_mask(mask: Tensor | None, query: Tensor, key: Tensor, *, causal: bo
 
 
 def take(values: Tensor, index: Tensor | None, axis: int) -> Tensor:
-    """Take entries along an axis, the same or others for each sample; -1 takes the first one."""
+    """Take entries of [B, ...] along an axis, the same [n] or others [B, n] for each sample; -1 takes the first one."""
     if index is None:
         return values
     index = index.to(values.device).clamp(min=0)
@@ -122,7 +122,7 @@ def take(values: Tensor, index: Tensor | None, axis: int) -> Tensor:
 
 
 def blank(weights: Tensor, index: Tensor | None, axis: int) -> Tensor:
-    """Put zeros where the index is padding."""
+    """Put zeros into weights [B, ...] where the index [n] or [B, n] is padding."""
     if index is None or not bool((index < 0).any()):
         return weights
     keep = (index >= 0).to(weights.device)

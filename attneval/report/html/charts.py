@@ -98,9 +98,9 @@ def _line_labels(curve: CurveView, axis: Axis, best: float) -> list[Markup]:
     """Names on the lines, each where its line is farthest from the other two."""
 
     def widest(name: str, among: range) -> int:
-        own: tuple[float, ...] = getattr(curve, name)
+        values: tuple[float, ...] = getattr(curve, name)
         rest = [getattr(curve, other) for other in ("precision", "recall", "f1") if other != name]
-        return max(among, key=lambda k: (min(abs(own[k] - other[k]) for other in rest), -k))
+        return max(among, key=lambda k: (min(abs(values[k] - other[k]) for other in rest), -k))
 
     count = len(curve.parameter)
     inner = range(count // 6, max(count * 5 // 6, count // 6 + 1))
@@ -110,7 +110,9 @@ def _line_labels(curve: CurveView, axis: Axis, best: float) -> list[Markup]:
         x, y = axis.place(curve.parameter[k]), _y(getattr(curve, name)[k])
         labels.append(tag("text", name, x=percent(x), y=y - 9 if y > 24 else y + 18, class_="key mid halo"))
     words = f"best F1 {curve.best.f1} %, tuned"
-    labels.append(tag("text", words, x=percent(best), y=_y(curve.best.f1.value) - 10, class_=f"own halo {_side(best)}"))
+    labels.append(
+        tag("text", words, x=percent(best), y=_y(curve.best.f1.value) - 10, class_=f"model halo {_side(best)}")
+    )
     return labels
 
 
@@ -130,9 +132,11 @@ def pr_chart(curve: CurveView) -> Markup:
         parts.append(tag("text", f"{title}, F1 {f1}", x=percent(x), y=below, class_=f"halo {_side(x)}"))
     for words, point_, shape in (("best", curve.best, "hollow"), ("protocol", curve.at, "solid")):
         x, y = point_.recall.value or 0.0, _y(point_.precision.value)
-        parts.append(tag("circle", cx=percent(x), cy=y, r=4.6, class_=f"own {shape}"))
+        parts.append(tag("circle", cx=percent(x), cy=y, r=4.6, class_=f"model {shape}"))
         if words != "best" or curve.best.place != curve.at.place:
-            parts.append(tag("text", f"{words}, F1 {point_.f1}", x=percent(x), y=y - 10, class_=f"own halo {_side(x)}"))
+            parts.append(
+                tag("text", f"{words}, F1 {point_.f1}", x=percent(x), y=y - 10, class_=f"model halo {_side(x)}")
+            )
     parts.append(tag("g", class_="reader", id="pr-ring"))
     label = f"Precision over recall; the protocol stands at recall {curve.at.recall}, precision {curve.at.precision} %."
     chart = tag("svg", *parts, width="100%", height=HEIGHT, class_="plane", role="img", aria_label=label)
@@ -140,7 +144,7 @@ def pr_chart(curve: CurveView) -> Markup:
 
 
 def histogram(errors: Errors) -> Markup:
-    """How F1 is spread over the items."""
+    """The spread of F1 over the items."""
     height, largest = 110, max(*errors.bins, 1)
     width = 1 / len(errors.bins)
     parts = []
@@ -153,8 +157,8 @@ def histogram(errors: Errors) -> Markup:
     mean = errors.mean.value
     marks = []
     if mean is not None:
-        marks.append(tag("line", x1=percent(mean), x2=percent(mean), y1=-6, y2=height, class_="own"))
-        marks.append(tag("text", f"mean {errors.mean}", x=percent(mean), y=-10, class_="own mid"))
+        marks.append(tag("line", x1=percent(mean), x2=percent(mean), y1=-6, y2=height, class_="model"))
+        marks.append(tag("text", f"mean {errors.mean}", x=percent(mean), y=-10, class_="model mid"))
     label = f"Distribution of the F1 of items in 20 steps: {', '.join(map(str, errors.bins))}; mean {errors.mean} %"
     base = tag("line", x1="0", x2="100%", y1=height, y2=height, class_="base")
     return tag(
@@ -211,7 +215,7 @@ def change_row(change: Change, limit: float) -> Markup:
 
 
 def _free(taken: list[tuple[float, float]], x: float, y: float) -> float:
-    """A height for the words of a cross where no other cross has its own."""
+    """A height for the words of a cross where no other cross has words."""
     heights = [y + 17, y - 9, y + 32]
     free = [height for height in heights if not any(abs(x - a) < 0.3 and abs(height - b) < 14 for a, b in taken)]
     taken.append((x, (free or heights)[0]))
@@ -230,7 +234,7 @@ def _percents() -> Markup:
 
 
 def _mark(x: float, point_: CurvePoint, shape: str) -> Markup:
-    return tag("circle", cx=percent(x), cy=_y(point_.f1.value), r=4.6, class_=f"own {shape}")
+    return tag("circle", cx=percent(x), cy=_y(point_.f1.value), r=4.6, class_=f"model {shape}")
 
 
 def _y(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""Which images and items a page has room for."""
+"""The images and items that a page has room for."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def _rarest(
     wanted: set[Pair], with_pair: dict[Pair, list[str]], chosen: dict[str, None], count: Counter[Pair]
 ) -> str | None:
     """The first image, by id, with the rarest of the pairs wanted; None if no image has any of them."""
-    found: list[tuple[int, str]] = []
+    candidates: list[tuple[int, str]] = []
     for pair in list(wanted):
         names = with_pair[pair]
         while names and names[-1] in chosen:
             names.pop()
         if names:
-            found.append((count[pair], names[-1]))
+            candidates.append((count[pair], names[-1]))
         else:
             wanted.discard(pair)
-    return min(found)[1] if found else None
+    return min(candidates)[1] if candidates else None
 
 
 def deal_items(

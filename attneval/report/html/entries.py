@@ -23,7 +23,7 @@ def image_of(scenes: Scenes, row: int, name: str) -> dict[str, Any]:
     box = scenes.table.region_box[scenes.table.region_offset[row] : scenes.table.region_offset[row + 1]]
     if all(grid):
         image["grid"] = list(grid)
-    image["boxes"] = [[_pixels(edge) for edge in own] for own in box.tolist()]
+    image["boxes"] = [[_pixels(edge) for edge in edges] for edges in box.tolist()]
     return image
 
 
@@ -56,7 +56,7 @@ def entry_of(scenes: Scenes, item: int) -> dict[str, Any]:
         entry["mx"] = float(f"{largest:.6g}")
         entry["q"] = _bytes(scene.weight, largest)
     if scene.shapes is not None:
-        entry["b"] = [[_pixels(edge) for edge in own] for own in scene.shapes.tolist()]
+        entry["b"] = [[_pixels(edge) for edge in edges] for edges in scene.shapes.tolist()]
     if scene.mask is not None:
         entry["m"] = lines(scene.annotated)
     return entry

@@ -45,7 +45,7 @@ class Source:
         self.everything_known = bool(self.at("baselines", "uniform", "recall", "value"))
 
     def at(self, *keys: str | int) -> Any:
-        """What stands at a place; None if there is nothing."""
+        """Get what stands at a place; None if there is nothing."""
         value: Any = self.data
         for key in keys:
             if isinstance(value, dict):
@@ -87,28 +87,28 @@ class Source:
         if value is None:
             return None
         low, high = (self.number(*place, "ci", end, style=style) for end in (0, 1))
-        found = tuple(self._floors(name, at, floors))
-        best = max(found, key=lambda floor: floor.value.value or 0.0, default=None)
+        known = tuple(self._floors(name, at, floors))
+        best = max(known, key=lambda floor: floor.value.value or 0.0, default=None)
         named = self.at(*place, "above_floor", "floor")
-        best = next((floor for floor in found if floor.name == named), best)
+        best = next((floor for floor in known if floor.name == named), best)
         ceiling = self.number(*at, "metrics", "coverage", "value") if name.startswith("r@") else None
         ceiling = ceiling or self.number(*at, "baselines", "oracle", name, "value")
         lift = self._lift(name, at, best, value, (low, high)) if _higher_is_better(name) else None
-        judged = not half and lift is not None and style == "share"
+        has_state = not half and lift is not None and style == "share"
         if name in SETS and not self.everything_known:
             # The floor that is mostly the highest is missing.
-            judged = False
+            has_state = False
         return Measure(
             name=name,
             title=self.title(name),
             value=value,
             low=low,
             high=high,
-            floors=found,
+            floors=known,
             ceiling=ceiling,
             lift=lift,
-            way=_way(value, best, ceiling) if judged else None,
-            state=state_of(lift) if judged else "none",
+            way=_way(value, best, ceiling) if has_state else None,
+            state=state_of(lift) if has_state else "none",
             half=half,
             best=best,
         )
@@ -152,7 +152,7 @@ class Source:
         )
 
     def _paired(self, place: tuple[str, ...], name: str) -> Lift | None:
-        """A stored difference that has an interval of its own."""
+        """A stored difference that has an interval."""
         value, low, high = (self.number(*place, *key, style="signed") for key in ((name,), ("ci", 0), ("ci", 1)))
         return None if value is None or low is None else Lift(value, low, high, paired=True)
 
@@ -211,7 +211,7 @@ class Source:
     def channels(self, names: list[str]) -> list[Channel]:
         """The channels of the headline's direction with some metrics; the mean of all is none of them."""
         direction = self.protocol.directions[0]
-        found = []
+        channels = []
         for key in self.at("channels") or {}:
             matched = _CHANNEL.fullmatch(key)
             if key == f"all/{direction}" or not key.endswith(f"/{direction}"):
@@ -223,12 +223,12 @@ class Source:
                 if (measure := self.measure(name, "channels", key, floors=("uniform", "center"))) is not None
             }
             label = key.removesuffix(f"/{direction}")
-            found.append(
+            channels.append(
                 Channel(
                     key, None if layer is None else int(layer), None if head is None else int(head), label, measures
                 )
             )
-        return found
+        return channels
 
     def protocol_fields(self) -> list[tuple[str, str, bool]]:
         """Each field of the protocol with its value, and whether that is not the default."""
@@ -259,10 +259,10 @@ def state_of(lift: Lift | None) -> str:
 def _way(value: Number, floor: Floor | None, ceiling: Number | None) -> Number | None:
     if floor is None or ceiling is None or floor.name == "zero":
         return None
-    low, high, own = floor.value.value or 0.0, ceiling.value or 0.0, value.value or 0.0
+    low, high, reached = floor.value.value or 0.0, ceiling.value or 0.0, value.value or 0.0
     if high <= low:
         return None
-    return Number((own - low) / (high - low), value.source, floor.value.source, ceiling.source, style="way")
+    return Number((reached - low) / (high - low), value.source, floor.value.source, ceiling.source, style="way")
 
 
 def _lift_places(name: str, at: tuple[str, ...], base: str) -> Iterator[tuple[str, ...]]:

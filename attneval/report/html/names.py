@@ -1,9 +1,9 @@
-"""How metrics and floors are called on the page."""
+"""The names of metrics and floors on the page."""
 
 from __future__ import annotations
 
 SETS = ("precision", "recall", "f1", "micro_precision", "micro_recall", "micro_f1")
-"""Metrics of attended sets: what even attention scores in them was not told rightly by results of version 1."""
+"""Metrics of attended sets: what even attention scores in them is missing in early results."""
 LETTERS = {"uniform": "u", "center": "c", "shuffled": "s"}
 GROUP_FLOORS = {"f1": "uniform", "ap": "uniform", "pointing": "center"}
 """What groups of items are held against; other things in the image are of other groups."""
@@ -36,7 +36,7 @@ TITLES = {
 
 
 def floor_title(name: str, metric: str) -> str:
-    """How a floor is called in a sentence."""
+    """The name of a floor in a sentence."""
     if name == "uniform":
         return "everything" if metric in SETS else "even weights"
     return {"center": "centre", "shuffled": "shuffled"}.get(name, name)

@@ -129,13 +129,13 @@ def _counted(number: Number, what: str) -> str:
 
 
 def _setting(source: Source) -> list[tuple[str, str]]:
-    told = [("scored", "PARTIAL, only some images")] if source.at("partial") else []
+    settings = [("scored", "PARTIAL, only some images")] if source.at("partial") else []
     annotations = str(source.at("ground_truth") or "")
     if annotations:
-        told.append(("annotations", FORMATS.get(annotations, annotations)))
+        settings.append(("annotations", FORMATS.get(annotations, annotations)))
     changed = [f"{name} = {value}" for name, value, differs in source.protocol_fields() if differs]
-    told.append(("protocol", f"default but {', '.join(changed)}" if changed else "default"))
-    return told
+    settings.append(("protocol", f"default but {', '.join(changed)}" if changed else "default"))
+    return settings
 
 
 def render(page: Page) -> str:

@@ -34,7 +34,7 @@ MEANINGS = {
 }
 BINS = 20
 FEW_IMAGES, FEW_ITEMS = 30, 100
-"""Below so many images, or where their number is not known items, a group is not judged."""
+"""Below so many images, or where their number is not known items, a group has no state."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class KindRow:
 
 @dataclass(frozen=True)
 class Errors:
-    """What goes wrong, from the items.
+    """The errors of the items, by kind.
 
     Attributes:
         kinds: In the order of the docs.
@@ -138,7 +138,7 @@ class Retrieval:
 
 def breakdowns(source: Source) -> tuple[Breakdown, ...]:
     """The groups of items that the result tells apart."""
-    found = []
+    made = []
     for kind, groups in (source.at("by") or {}).items():
         rows = []
         for group in groups:
@@ -150,8 +150,8 @@ def breakdowns(source: Source) -> tuple[Breakdown, ...]:
                 few = (items.value or 0) < FEW_ITEMS if images is None else (images.value or 0) < FEW_IMAGES
                 rows.append(GroupRow(GROUP_TITLES.get(group, group), items, images, few, shown))
         if rows:
-            found.append(Breakdown(BREAKDOWN_TITLES.get(kind, kind.capitalize()), tuple(rows)))
-    return tuple(found)
+            made.append(Breakdown(BREAKDOWN_TITLES.get(kind, kind.capitalize()), tuple(rows)))
+    return tuple(made)
 
 
 def errors(table: ItemTable) -> Errors:
@@ -230,12 +230,12 @@ def _chances(source: Source) -> dict[tuple[str, int], float]:
     images, total = len(captions), sum(captions)
     if not images or source.protocol.folds != 1 or total != source.at("counts", "retrieval_captions"):
         return {}
-    found = {}
+    chances = {}
     for k in (1, 5, 10):
-        found["t2i", k] = min(k / images, 1.0)
-        misses = [math.comb(total - own, k) / math.comb(total, k) if k <= total else 0.0 for own in captions]
-        found["i2t", k] = 1 - sum(misses) / images
-    return found
+        chances["t2i", k] = min(k / images, 1.0)
+        misses = [math.comb(total - count, k) / math.comb(total, k) if k <= total else 0.0 for count in captions]
+        chances["i2t", k] = 1 - sum(misses) / images
+    return chances
 
 
 def _against_chance(measure: Measure, title: str, chance: float | None) -> Measure:

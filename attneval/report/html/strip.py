@@ -26,7 +26,7 @@ def strip(measure: Measure, *, height: int = 33, letters: bool = True, few: bool
         measure: The metric.
         height: In pixels; the large one has letters above and the paired difference beneath.
         letters: Whether floors are marked with letters, and their difference with a bracket.
-        few: Whether the number stands on too few images to be judged.
+        few: Whether the number stands on too few images to have a state.
     """
     middle = 20 if letters else height / 2
     top, bottom = middle - 7, middle + 7

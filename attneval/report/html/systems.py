@@ -29,7 +29,7 @@ class SystemCell:
 
 @dataclass(frozen=True)
 class Change:
-    """How a system differs from the first one in one metric.
+    """The difference of a system to the first one in one metric.
 
     Attributes:
         metric: How it is called.
@@ -91,12 +91,16 @@ def systems(comparison: dict[str, Any]) -> Systems:
     for name in names[1:]:
         drawn = (_change(metric, line, name, float(comparison["alpha"])) for metric, line in metrics.items())
         changes.append(tuple(change for change in drawn if change is not None))
-    ends = [abs(n.value or 0.0) for own in changes for c in own for n in (c.value, c.low, c.high) if n is not None]
+    ends = [
+        abs(n.value or 0.0) for listed in changes for c in listed for n in (c.value, c.low, c.high) if n is not None
+    ]
     return Systems(
         names=tuple((letters[name], name) for name in names),
         columns=tuple(short_title(metric) for metric in metrics),
         rows=rows,
-        sentences=tuple(_sentence(letters[name], name, own) for name, own in zip(names[1:], changes, strict=True)),
+        sentences=tuple(
+            _sentence(letters[name], name, listed) for name, listed in zip(names[1:], changes, strict=True)
+        ),
         changes=tuple(changes),
         limit=max(-(-max(ends, default=0.1) // 0.1) * 0.1, 0.1),
         alpha=float(comparison["alpha"]),
@@ -140,7 +144,7 @@ def _change(metric: str, line: dict[str, Any], name: str, alpha: float) -> Chang
     significant = holm is not None and holm < alpha
     better = (difference["delta"] > 0) == bool(line["higher_is_better"])
     counts = [difference.get(key) for key in ("wins", "ties", "losses")]
-    told = [number(count, key, style="count") for key, count in zip(("wins", "ties", "losses"), counts, strict=True)]
+    numbers = [number(count, key, style="count") for key, count in zip(("wins", "ties", "losses"), counts, strict=True)]
     return Change(
         metric=short_title(metric),
         value=number(difference["delta"], "delta") or Number(None),
@@ -148,7 +152,7 @@ def _change(metric: str, line: dict[str, Any], name: str, alpha: float) -> Chang
         high=number(high, "ci", 1),
         p=number(difference["p"], "p", style="p") or Number(None),
         p_holm=number(holm, "p_holm", style="p"),
-        counts=None if None in told else (told[0], told[1], told[2]),  # type: ignore[arg-type]  # none is None
+        counts=None if None in numbers else (numbers[0], numbers[1], numbers[2]),  # type: ignore[arg-type]  # none is None
         state="none" if holm is None else ("above" if better else "below") if significant else "at",
     )
 

@@ -83,15 +83,15 @@ def verdict(source: Source, curve: CurveView | None, breakdowns: tuple[Breakdown
         shown = tuple(measure for measure in measures if measure is not None)
         if shown:
             groups.append(MeasureGroup(question, shown))
-    judged = [m for group in groups for m in group.measures if m.state != "none"]
+    compared = [m for group in groups for m in group.measures if m.state != "none"]
     every = tuple(m for name in source.metric_names() if (m := source.measure(name)) is not None)
     return Verdict(
-        sentence=_sentence(judged, f1),
-        notes=tuple(_notes(source, judged, curve, breakdowns)),
+        sentence=_sentence(compared, f1),
+        notes=tuple(_notes(source, compared, curve, breakdowns)),
         groups=tuple(groups),
         other=every,
-        paired=any(m.lift and m.lift.paired for m in judged),
-        unpaired=any(m.lift and not m.lift.paired for m in judged),
+        paired=any(m.lift and m.lift.paired for m in compared),
+        unpaired=any(m.lift and not m.lift.paired for m in compared),
     )
 
 
@@ -99,14 +99,14 @@ def _recalls(source: Source) -> list[str]:
     return [name for name in source.metric_names() if name.startswith("r@") and name != "r@all"]
 
 
-def _sentence(judged: list[Measure], f1: str) -> Sentence:
-    if not judged:
+def _sentence(compared: list[Measure], f1: str) -> Sentence:
+    if not compared:
         return ("This result has no floors with intervals to hold its numbers against.",)
-    above = [m for m in judged if m.state == "above"]
-    first = "Yes. " if len(above) == len(judged) else "Partly. " if above else "No. "
-    count = Number(len(above), "page:above", style="count"), Number(len(judged), "page:judged", style="count")
+    above = [m for m in compared if m.state == "above"]
+    first = "Yes. " if len(above) == len(compared) else "Partly. " if above else "No. "
+    count = Number(len(above), "page:above", style="count"), Number(len(compared), "page:compared", style="count")
     parts: list[str | Number | Strong] = [first, count[0], " of ", count[1], " metrics lie above every floor. "]
-    rest = [m for m in judged if m.state != "above"]
+    rest = [m for m in compared if m.state != "above"]
     headline = next((m for m in rest if m.name == f1), None)
     if headline is not None and headline.lift is not None and headline.best_floor is not None:
         rest.remove(headline)
@@ -134,23 +134,23 @@ def _size(number: Number) -> Number:
 
 
 def _notes(
-    source: Source, judged: list[Measure], curve: CurveView | None, breakdowns: tuple[Breakdown, ...]
+    source: Source, compared: list[Measure], curve: CurveView | None, breakdowns: tuple[Breakdown, ...]
 ) -> list[Sentence]:
     always = list(_always(source))
     possible = [
-        _order_against_set(source, {m.name: m for m in judged}, curve),
+        _order_against_set(source, {m.name: m for m in compared}, curve),
         _both_sides(breakdowns),
         _unspecific(source),
         _focus(source),
         _unreachable(source),
     ]
-    told = [note for note in possible if note is not None]
-    return [*told[: max(NOTES - len(always), 0)], *always]
+    qualifying = [note for note in possible if note is not None]
+    return [*qualifying[: max(NOTES - len(always), 0)], *always]
 
 
-def _order_against_set(source: Source, judged: dict[str, Measure], curve: CurveView | None) -> Sentence | None:
+def _order_against_set(source: Source, compared: dict[str, Measure], curve: CurveView | None) -> Sentence | None:
     name = source.headline[0]
-    f1, ap = judged.get(name), judged.get("ap")
+    f1, ap = compared.get(name), compared.get("ap")
     parts: list[str | Number | Strong] = []
     if f1 and ap and f1.way and ap.way and abs((ap.way.value or 0.0) - (f1.way.value or 0.0)) >= WAY_APART:
         better = (ap.way.value or 0.0) > (f1.way.value or 0.0)
@@ -234,5 +234,5 @@ def _always(source: Source) -> list[Sentence]:
 
 
 def parameter_name(rule: str) -> str:
-    """How a rule's parameter is called."""
+    """The name of a rule's parameter."""
     return {"uniform": "c", "abs": "t", "max": "f", "top": "k", "mass": "m"}.get(rule, rule)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Floor:
-    """What attention without knowledge of the phrase scores.
+    """The score of attention without knowledge of the phrase.
 
     Attributes:
         name: `uniform`, `center` or `shuffled`.
@@ -57,7 +57,7 @@ class Measure:
         ceiling: What perfect attention would score.
         lift: Against the best floor.
         way: The share of the way from the best floor to the ceiling.
-        state: `above`, `at` or `below` the best floor; `none` where it is not judged.
+        state: `above`, `at` or `below` the best floor; `none` where there is nothing to hold it against.
         half: Whether it is read together with the metric before it.
         best: The highest floor, where the result says which it is.
     """

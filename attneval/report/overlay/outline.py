@@ -57,7 +57,7 @@ def loops(segments: list[Segment]) -> list[list[Point]]:
         ends = level if y1 == y2 else upright
         ends[x1, y1].append((x2, y2))
         ends[x2, y2].append((x1, y1))
-    found = []
+    closed = []
     for start in list(level):
         while level[start]:
             corners, here, sides = [start], start, (level, upright)
@@ -68,8 +68,8 @@ def loops(segments: list[Segment]) -> list[list[Point]]:
                     break
                 corners.append(there)
                 here, sides = there, (sides[1], sides[0])
-            found.append(corners)
-    return found
+            closed.append(corners)
+    return closed
 
 
 def _runs(marked: NDArray[np.bool_]) -> list[tuple[int, int, int]]:

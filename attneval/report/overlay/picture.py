@@ -34,7 +34,7 @@ def drawn(scene: Scene) -> Markup:
 
 
 def attended(scene: Scene) -> list[Markup]:
-    """What was attended: the outline of the cells, or boxes as strong as their weights."""
+    """The attended regions: the outline of the cells, or boxes as strong as their weights."""
     chosen = np.flatnonzero(scene.attended)
     if not len(chosen):
         return []
@@ -51,14 +51,14 @@ def attended(scene: Scene) -> list[Markup]:
 
 
 def by_weight(scene: Scene, rows: NDArray[np.intp]) -> list[int]:
-    """Some regions, the one with the largest weight last, so that it lies on top."""
+    """The regions of rows i8[k], the one with the largest weight last, so that it lies on top."""
     if scene.weight is None:
         return list(map(int, rows))
     return list(map(int, rows[np.argsort(scene.weight[rows], kind="stable")]))
 
 
 def tiled(box: NDArray[np.floating]) -> bool:
-    """Whether regions lie beside each other without overlapping, as the cells of a grid do."""
+    """True if regions f[n, 4] lie beside each other without overlapping, as the cells of a grid do."""
     edge = np.asarray(box, np.float64)
     area = float(((edge[:, 2] - edge[:, 0]) * (edge[:, 3] - edge[:, 1])).sum())
     around = edge[:, 2:].max(axis=0) - edge[:, :2].min(axis=0)
@@ -66,10 +66,10 @@ def tiled(box: NDArray[np.floating]) -> bool:
 
 
 def annotated(scene: Scene) -> list[Markup]:
-    """What was annotated: the outline of masks, or boxes."""
+    """The annotated shapes: the outline of masks, or boxes."""
     if scene.mask is not None:
         return [tag("path", d=lines(scene.annotated))]
-    return [] if scene.shapes is None else [_rect(own) for own in scene.shapes]
+    return [] if scene.shapes is None else [_rect(box) for box in scene.shapes]
 
 
 def lines(segments: list[Segment]) -> str:

@@ -1,4 +1,4 @@
-"""What one picture shows, and how bright each of its pixels is."""
+"""The contents of one picture, and the brightness of each of its pixels."""
 
 from __future__ import annotations
 

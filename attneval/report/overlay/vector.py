@@ -1,4 +1,4 @@
-"""A scene as an SVG file of its own."""
+"""A scene as an SVG file."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ def pieces(scene: Scene) -> list[Piece]:
     marks = {"phrase": scene.phrase, "word": scene.word, "other": scene.other}
     spans = {name: span for name, span in marks.items() if span is not None and span[1] > span[0]}
     ends = sorted({0, len(scene.caption), *(end for span in spans.values() for end in span)})
-    found = []
+    marked_pieces = []
     for start, stop in itertools.pairwise(ends):
         classes = [name for name, (a, b) in spans.items() if a <= start and stop <= b]
-        found.append((scene.caption[start:stop], " ".join(classes)))
-    return found
+        marked_pieces.append((scene.caption[start:stop], " ".join(classes)))
+    return marked_pieces
 
 
 def _wrapped(scene: Scene, columns: int) -> list[list[Piece]]:
@@ -104,13 +104,13 @@ def _wrapped(scene: Scene, columns: int) -> list[list[Piece]]:
 
 def _words(text: str) -> list[str]:
     """Words, each with the spaces after it."""
-    found: list[str] = []
+    words: list[str] = []
     for character in text:
-        if found and (character == " " or found[-1][-1] != " "):
-            found[-1] += character
+        if words and (character == " " or words[-1][-1] != " "):
+            words[-1] += character
         else:
-            found.append(character)
-    return found
+            words.append(character)
+    return words
 
 
 def _row(line: list[Piece], y: int) -> Markup:

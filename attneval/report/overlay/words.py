@@ -28,7 +28,7 @@ def lines_of(scene: Scene, width: int) -> list[str]:
 
 
 def described(scene: Scene, width: int) -> list[str]:
-    """What was scored, on lines of some width."""
+    """Describe what was scored, on lines of some width."""
     precision, recall, f1 = (f"{100 * value:.1f}" for value in scene.scores)
     both = int((scene.attended & scene.relevant).sum())
     text = (

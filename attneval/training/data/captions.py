@@ -44,7 +44,7 @@ class EncodedCaptions:
         return len(self.ids)
 
     def batch(self, captions: NDArray[np.int64]) -> CaptionBatch:
-        """Some captions, padded to the longest of them."""
+        """The captions i8[B], padded to the longest of them."""
         chosen = [torch.from_numpy(self.ids[index]) for index in captions]
         lengths = torch.tensor([len(ids) for ids in chosen])
         padded = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=self.pad)

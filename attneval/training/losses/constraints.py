@@ -50,7 +50,7 @@ class Contrasted(NamedTuple):
 
 
 def hinge(positive: Tensor, negative: Tensor, margin: float, mask: Tensor | None = None) -> Tensor:
-    """Mean of max(0, margin + negative - positive) where `mask` is true; 0, still differentiable, if nowhere."""
+    """Mean of max(0, margin + negative - positive), [...] each, over true masks; differentiable 0 if none is."""
     violation = (margin + negative - positive).clamp_min(0)
     if mask is None:
         return violation.sum() / max(violation.numel(), 1)

@@ -113,7 +113,7 @@ class AttentionObjective:
         return torch.stack([self.weights[name] * term for name, term in losses.terms.items()]).sum()
 
     def observe(self, losses: AttentionLosses) -> dict[str, float]:
-        """Describe how peaked attention is and what the hinges are given; of two directions, `NAME_i2t` is the other.
+        """Measure how peaked attention is and what the hinges are given, by name; `NAME_i2t` is the other direction.
 
         See `attneval.training.losses.observations`.
         """
@@ -131,6 +131,6 @@ class AttentionObjective:
     def observe_gradients(
         self, matching: Tensor, weighted: Tensor, losses: AttentionLosses, pairs: Pairs
     ) -> dict[str, float]:
-        """Norms of gradients at the encoded words and regions, see `gradient_norms`."""
+        """Norms of gradients of two scalars at the encoded words and regions, see `gradient_norms`."""
         weights = [contrast.weights for contrast in losses.contrasts.values()]
         return gradient_norms(matching, weighted, weights, [pairs.words.vectors, pairs.regions.vectors])

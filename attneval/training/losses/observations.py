@@ -74,8 +74,8 @@ def gradient_norms(
     Args:
         matching: The matching loss, a scalar.
         constraints: The weighted constraints, a scalar.
-        weights: The attention weights that the constraints look at.
-        vectors: Encoded words and regions, from which those weights were made.
+        weights: [B, Q, K] each, the attention weights that the constraints look at.
+        vectors: [B, n, D] each, encoded words and regions, from which those weights were made.
 
     Returns:
         Euclidean norms: `gradient_matching` of the matching loss, `gradient_constraints` of the constraints,

@@ -23,7 +23,7 @@ _CHUNK = 1 << 22  # numbers of a broadcast block when an unknown similarity is s
 
 
 def cosine(queries: Tensor, attended: Tensor) -> Tensor:
-    """Cosine similarity over the last axis; a zero vector has similarity 0 and a finite gradient."""
+    """Cosine similarity of [..., D] and [..., D]; a zero vector has similarity 0 and a finite gradient."""
     return functional.cosine_similarity(queries, attended, dim=-1, eps=_smallest_norm(queries))
 
 

@@ -56,12 +56,12 @@ class Fragments:
 
     @classmethod
     def masked(cls, vectors: Tensor, mask: Tensor) -> Fragments:
-        """Fragments with padding set to zero, in single precision whatever precision encoded them."""
+        """Fragments [B, n, D] with padding, b[B, n] false, set to zero, in single precision whatever encoded them."""
         vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
         return cls(vectors.masked_fill(~mask[..., None], 0), mask)
 
     def with_whole(self, whole: Tensor) -> Fragments:
-        """The same fragments with vectors of the wholes."""
+        """The same fragments with vectors [B, D] of the wholes."""
         return replace(self, whole=whole.to(self.vectors.dtype))
 
     def __len__(self) -> int:
@@ -264,7 +264,7 @@ def pool(values: Tensor, mask: Tensor, pooling: Pooling, temperature: float) -> 
 
 
 def l2norm(vectors: Tensor, axis: int = -1, scale: float = 1.0) -> Tensor:
-    """Bring vectors to the Euclidean length `scale` over `axis`; zero vectors stay zero, with a finite gradient."""
+    """Bring vectors [..., D] to the length `scale` over `axis`; zero vectors stay zero, with finite gradients."""
     # This form is several times faster on a CPU than vector_norm and a division, forwards and backwards. The clamp
     # keeps the gradient of the root finite at zero.
     length = vectors.square().sum(axis, keepdim=True).clamp_min(EPS**2).sqrt()

@@ -47,7 +47,7 @@ class BfanEqual(_Bfan):
     """All fragments have equal confidence: a fragment stays if its weight is above the mean."""
 
     def kept(self, weights: Tensor, pairs: Pairs, direction: Direction) -> Tensor:
-        """Weight > 1 / (number of real fragments)."""
+        """Weight [.., words, regions] > 1 / (number of real fragments)."""
         context_mask = pairs.region_mask if direction is T2I else pairs.word_mask
         count = context_mask.sum(direction.context, keepdim=True)
         return weights * count > weights.sum(direction.context, keepdim=True)
@@ -57,7 +57,7 @@ class BfanProb(_Bfan):
     """A fragment's confidence is the root of its weight, so that likely fragments raise the bar."""
 
     def kept(self, weights: Tensor, pairs: Pairs, direction: Direction) -> Tensor:  # noqa: ARG002 (the bar needs no counts)
-        """Weight > sum w^1.5 / sum w^0.5."""
+        """Weight [.., words, regions] > sum w^1.5 / sum w^0.5."""
         root = weights.sqrt()
         axis = direction.context
         return weights * root.sum(axis, keepdim=True) > (weights * root).sum(axis, keepdim=True)

@@ -262,7 +262,7 @@ class Sgr(_Sgraf):
     module = "SGR"
 
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
-        """The first node after the last graph step."""
+        """The first of the nodes [.., T + 1, S] after the last graph step."""
         mask = pairs.by_caption(mask).expand(nodes.shape[:-1]).reshape(-1, 1, nodes.shape[-2])
         flat = nodes.flatten(0, -3)
         for step in self.sim_enc.SGR_module:
@@ -277,7 +277,7 @@ class Saf(_Sgraf):
     scores_pairs_one_by_one = False  # its batch norm sees a caption against all images
 
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
-        """The nodes' gated sum."""
+        """The gated sum of the nodes [.., T + 1, S]."""
         # Matched pairs are seen as one image against its own caption.
         grid = nodes[None] if pairs.matched else nodes
         filtered: Tensor = self.sim_enc.SAF_module(grid, mask)

@@ -56,7 +56,7 @@ def from_options(
 
     Args:
         options: As pickled by the originals, or None.
-        states: State dicts of the image, the text and, in SGRAF, the similarity encoder.
+        states: State dicts, tensors of any shape, of the image, the text and, in SGRAF, the similarity encoder.
         source: The file, named in errors.
         name: A key of `models.MODELS`; empty finds it out.
 

@@ -172,3 +172,23 @@ def test_parts() -> None:
         "SimilarityEncoder",
     ]
     assert isinstance(small_model("sgr").parts[2], SimilarityEncoder)
+
+
+def test_the_similarity_of_a_fragment_by_hand() -> None:
+    """The score of the similarity vector of a query and what it attends to, by itself."""
+    model = small_model("saf")
+    random = torch.Generator().manual_seed(0)
+    queries, attended = (torch.randn(3, 8, generator=random) for _ in range(2))
+    expected = []
+    layers = {name: value.double().numpy() for name, value in model.sim_enc.state_dict().items()}  # type: ignore[union-attr]
+    for query, information in zip(queries.double().numpy(), attended.double().numpy(), strict=True):
+        squares = (reference.unit(information) - query) ** 2
+        vector = reference.unit(layers["sim_tranloc_w.weight"] @ squares + layers["sim_tranloc_w.bias"])
+        logit = layers["sim_eval_w.weight"] @ vector + layers["sim_eval_w.bias"]
+        expected.append(reference.sigmoid(logit).item())
+    for fixed in (True, False):
+        found = model.fragment_similarity(queries, attended, fixed=fixed)
+        np.testing.assert_allclose(found.detach().numpy(), expected, atol=1e-6)
+        assert found.requires_grad is not fixed
+    cosine = small_model("scan-t2i").fragment_similarity(queries, attended)
+    torch.testing.assert_close(cosine, torch.nn.functional.cosine_similarity(queries, attended))

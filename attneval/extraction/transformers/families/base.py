@@ -1,4 +1,4 @@
-"""What every family of models does: captions of one image in, their maps out."""
+"""The work of every family of models: captions of one image in, their maps out."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import torch
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.boxfiles import region_of
 from attneval.extraction.transformers.capture import capture
+from attneval.extraction.transformers.crossing import crossing_modules, text_part
 from attneval.extraction.transformers.families.base import Adapter, Prepared, Trait
 from attneval.extraction.transformers.families.inputs import (
     encode_captions,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from PIL.Image import Image
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from attneval.extraction.transformers.choices import Choices
     from attneval.extraction.transformers.regions import Regions
@@ -117,7 +118,7 @@ class Cross(CaptionAdapter):
             return self.joined(maps)
 
     def read(self, inputs: Mapping[str, Any], states: Tensor) -> Any:
-        """Run the text part over the states of the vision tower."""
+        """Run the text part over the states [B, S, D] of the vision tower."""
         part = text_part(self.model)
         named: dict[str, Any] = {
             "input_ids": inputs["input_ids"],
@@ -132,24 +133,6 @@ class Cross(CaptionAdapter):
     def regions(self, image: Image, inputs: Mapping[str, Any]) -> Regions:  # noqa: ARG002 - the size is enough
         """Place the patches on the image."""
         return self.finder().find(image).regions
-
-
-def text_part(model: Any) -> Any:
-    """Return the part of a model that looks at the image's states: its text encoder, or else its text decoder."""
-    return getattr(model, "text_encoder", None) or getattr(model, "text_decoder", None)
-
-
-def crossing_modules(model: Any) -> dict[int, nn.Module]:
-    """Find the modules that compute cross-attention, in the order of the layers."""
-    part = text_part(model)
-    if part is None:
-        return {}
-    found = [
-        getattr(module, "self", module)
-        for name, module in part.named_modules()
-        if name.rsplit(".", 1)[-1] == "crossattention"
-    ]
-    return dict(enumerate(found))
 
 
 class CrossRegions(CaptionAdapter):

@@ -155,7 +155,7 @@ class PhraseDetector(_Scores):
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Tokenise the phrases of the captions and process the image once."""
         spans = [self._queries(image_id, caption) for caption in captions]
-        texts = [caption[a:b] for caption, own in zip(captions, spans, strict=True) for a, b in own]
+        texts = [caption[a:b] for caption, of_caption in zip(captions, spans, strict=True) for a, b in of_caption]
         longest = getattr(getattr(self.model.config, "text_config", None), "max_position_embeddings", None)
         encoded, _ = encode_captions(
             self.processor, texts, self.choices.prompt or self.prompt, longest=longest, pad_to_longest=True
@@ -166,9 +166,9 @@ class PhraseDetector(_Scores):
                 hint="use the tokenizer that belongs to the model",
             )
         tokens, start = [], 0
-        for own in spans:
-            tokens.append(Tokens(np.arange(start, start + len(own)), np.array(own, np.int64)))
-            start += len(own)
+        for of_caption in spans:
+            tokens.append(Tokens(np.arange(start, start + len(of_caption)), np.array(of_caption, np.int64)))
+            start += len(of_caption)
         inputs = on_device(self.model, {**encoded, **encode_image(self.processor, image)})
         return Prepared(inputs, tokens, image, image_id)
 
@@ -179,8 +179,8 @@ class PhraseDetector(_Scores):
         scores = outputs.logits[0].float().sigmoid().T
         longest = max(map(len, prepared.tokens))
         maps = torch.zeros(len(prepared.tokens), 1, longest, scores.shape[1], device=scores.device)
-        for sample, own in enumerate(prepared.tokens):
-            maps[sample, 0, : len(own)] = scores[torch.from_numpy(own.position).to(scores.device)]
+        for sample, of_caption in enumerate(prepared.tokens):
+            maps[sample, 0, : len(of_caption)] = scores[torch.from_numpy(of_caption.position).to(scores.device)]
         self._channels = [(-1, -1)]
         return maps
 

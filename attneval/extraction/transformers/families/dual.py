@@ -81,8 +81,8 @@ class Dual(Adapter):
         cosines = text @ patches.transpose(1, 2)
         longest = max(map(len, prepared.tokens))
         maps = torch.zeros(len(prepared.tokens), 1, longest, patches.shape[1], device=cosines.device)
-        for sample, own in enumerate(prepared.tokens):
-            maps[sample, 0, : len(own)] = cosines[sample, torch.from_numpy(own.position).to(cosines.device)]
+        for sample, of_sample in enumerate(prepared.tokens):
+            maps[sample, 0, : len(of_sample)] = cosines[sample, torch.from_numpy(of_sample.position).to(cosines.device)]
         self._channels = [(-1, -1)]
         return maps
 

@@ -1,4 +1,4 @@
-"""What models are called with: captions tokenised, images processed, all on the model's device."""
+"""The inputs of models: captions tokenised, images processed, all on the model's device."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def longest_text(model: Any) -> int | None:
 
 def projecting_modules(model: nn.Module) -> dict[int, nn.Module]:
     """Find the modules with a query, a key and a value projection of a BERT-like encoder, in their order."""
-    found = [
+    projecting = [
         module
         for module in model.modules()
         if all(isinstance(getattr(module, name, None), torch.nn.Linear) for name in ("query", "key", "value"))
     ]
-    return dict(enumerate(found))
+    return dict(enumerate(projecting))
 
 
 def rows_of(tokens: Sequence[Tokens], shift: int = 0) -> Tensor:
@@ -141,8 +141,8 @@ def rows_of(tokens: Sequence[Tokens], shift: int = 0) -> Tensor:
     """
     longest = max(map(len, tokens), default=0)
     rows = torch.full((len(tokens), longest), -1, dtype=torch.int64)
-    for sample, own in enumerate(tokens):
-        rows[sample, : len(own)] = torch.from_numpy(own.position) - shift
-        if len(own) and own.position[0] < shift:
+    for sample, of_sample in enumerate(tokens):
+        rows[sample, : len(of_sample)] = torch.from_numpy(of_sample.position) - shift
+        if len(of_sample) and of_sample.position[0] < shift:
             raise AttnevalError("the first token of the sequence is predicted by none", hint="use rows='token'")
     return rows
