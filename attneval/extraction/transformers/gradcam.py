@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CrossAttention(Protocol):
-    """What is asked of an adapter, see `attneval.extraction.transformers.families.cross.Cross`."""
+    """The members that an adapter needs, see `attneval.extraction.transformers.families.cross.Cross`."""
 
     model: Any
     choices: Any
@@ -31,10 +31,10 @@ class CrossAttention(Protocol):
         """Compute the image's states, and how many of them are no regions."""
 
     def read(self, inputs: dict[str, Any], states: Tensor) -> Any:
-        """Run the text part over them."""
+        """Run the text part over the states [B, S, D]."""
 
     def reduced(self, layer: int, weights: Tensor) -> Any:
-        """Reduce the heads of a layer."""
+        """Reduce the heads of a layer, weights [B, H, T, R]."""
 
     def joined(self, layers: dict[int, Any]) -> Tensor:
         """Join layers."""
