@@ -16,6 +16,7 @@ from worlds import make_world
 from attneval import Options, Protocol, __version__, score
 from attneval.errors import MismatchError, NothingToScoreError
 from attneval.results.merge import merge
+from attneval.results.notes import LINT
 from attneval.results.result import Result
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def test_any_groups_of_images_are_exactly_the_whole(tmp_path: Path, switches: di
     def scored(part: World, name: str) -> Result:
         path = part.packed(tmp_path / f"{name}.npz")
         result = score(path, truth, protocol=protocol, options=Options(resamples=100))
+        # What looks wrong in a file is said of that file, and of files with enough rows alone.
+        result.notes[:] = [note for note in result.notes if note.kind != LINT]
         return reloaded(result, tmp_path / f"{name}.json")
 
     whole = scored(world, "whole")
