@@ -176,7 +176,7 @@ class World:
         return self.packed(path, spans=True)
 
     def padded(self, path: Path) -> Path:
-        """Write the maps in the padded layout, with rubbish where nobody may look; one channel only."""
+        """Write the maps in the padded layout, with rubbish on regions of padding; one channel only."""
         images = list(self.scenes)
         longest = max(len(own.tokens) for own in self.shown)
         widest = max(len(scene.regions) for scene in self.scenes.values())
@@ -200,6 +200,7 @@ class World:
             for row, block in enumerate(blocks):
                 if block is not None:
                     table[row, : block.shape[1], : block.shape[2]] = block[0]
+                    table[row, block.shape[1] :] = 0  # weight behind the last token is none that was cut
                     members[name] = table
         np.savez(path, **members)
         return path
