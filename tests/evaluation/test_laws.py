@@ -35,12 +35,7 @@ from attneval.cli.explain import explain
 from attneval.config.thresholds import Threshold
 from attneval.evaluation import item_hits as scoring
 from attneval.evaluation import plan_blocks as blocks
-<<<<<<< HEAD
-from attneval.geometry import overlap
-=======
-from attneval.evaluation import sum_items as scoring
 from attneval.geometry import box_groups
->>>>>>> green
 from attneval.metrics import ranks as retrieval
 from attneval.metrics.registry import ATTENTION, GROUPS, REGISTRY, Metric, metrics
 from attneval.results.merge import merge
