@@ -22,7 +22,7 @@ import numpy as np
 from attneval.arrays.ragged import ranges
 from attneval.arrays.strings import Strings
 from attneval.errors import ProtocolError
-from attneval.evaluation.sum_items import item_chunks
+from attneval.evaluation.item_hits import item_chunks
 from attneval.evaluation.weight_reader import MEAN
 from attneval.metrics.hits import Hits
 from attneval.metrics.populations import counted, scored

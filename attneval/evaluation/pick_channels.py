@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attneval.errors import NothingToScoreError
+from attneval.metrics.registry import RANKED_BY
 from attneval.results.channel_choice import ALL, chosen_by_name, chosen_by_rank, top_of
-from attneval.results.heads import RANKED_BY
 from attneval.results.notes import MANY_CHANNELS, Note
 from attneval.statistics.halves import EVEN
 

@@ -9,9 +9,9 @@ from attneval.config.options import Options
 from attneval.config.protocol import Protocol
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.score import score_files
-from attneval.metrics.registry import in_table, metric_named
+from attneval.metrics.registry import RANKED_BY, in_table, metric_named
 from attneval.metrics.spatial import SPATIAL
-from attneval.results.heads import RANKED_BY, rank_heads
+from attneval.results.heads import rank_heads
 from attneval.statistics.halves import EVEN, ODD
 
 if TYPE_CHECKING:

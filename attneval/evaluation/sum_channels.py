@@ -10,8 +10,9 @@ import numpy as np
 from attneval.arrays.ragged import ranges
 from attneval.errors import MetricError, first_of
 from attneval.evaluation.channel_passes import columns_in_passes, sum_in_passes
+from attneval.evaluation.constant_attention import constant_columns
 from attneval.evaluation.direction_items import direction_items
-from attneval.evaluation.sum_items import constant_columns, item_chunks
+from attneval.evaluation.item_hits import item_chunks
 from attneval.evaluation.weight_reader import WeightReader
 from attneval.metrics.floors import UNIFORM, floor_column
 from attneval.metrics.hits import Hits

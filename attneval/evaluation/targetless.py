@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
-from attneval.evaluation.sum_items import item_chunks
+from attneval.evaluation.item_hits import item_chunks
 from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
 from attneval.groundtruth.columns import NO_TARGET
 from attneval.matching.items import word_items

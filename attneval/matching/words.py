@@ -70,8 +70,8 @@ class Words:
         stop = np.flatnonzero(ends)[kept] + 1
         caption_offset = np.searchsorted(start, text.offset)
         words_of = np.diff(caption_offset)
-        own = np.repeat(text.offset[:-1], words_of)
-        span = np.stack((start - own, stop - own), axis=1)
+        first = np.repeat(text.offset[:-1], words_of)
+        span = np.stack((start - first, stop - first), axis=1)
         bound = offsets_of(starts)[text.offset]
         place = kept - np.repeat(bound[:-1], words_of)
         return cls(caption_offset, span, stream, before[text.offset], stream_word, place, np.diff(bound))

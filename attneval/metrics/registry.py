@@ -34,6 +34,8 @@ ATTENTION = ("attention", "companion", "ceiling")
 TABLES = ("breakdown", "channels", "heads")
 """Tables that show some metrics only: by group of items, by channel and direction, and by head, where there are many
 channels and these metrics alone are kept of each."""
+RANKED_BY = "f1_lift"
+"""The metric that channels are ranked by unless another is named."""
 _MODULES = ("attention", "class_means", "spatial", "retrieval")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from attneval.errors import ProtocolError, first_of
+from attneval.metrics.registry import RANKED_BY
 from attneval.results.channel_sums import key_of
 from attneval.results.heads import best_channels, channel_table
 from attneval.results.notes import MANY_CHANNELS, Note
@@ -128,10 +129,9 @@ def chosen_by_rank(text: str, table: ChannelTable, direction: str) -> ChosenChan
     rows = best_channels(table, direction, top_of(text))
     names = [table.name[row] for row in rows]
     mean = "the channel" if len(rows) == 1 else f"the mean of the maps of the {len(rows)} channels"
-    said = (
-        f"channel {text}: {mean} of {len(table.name)} with the best f1_lift on the {len(table.image_id)} images of the "
-        f"even half, reported on the odd half: {first_of(names, show=10)}"
-    )
+    chosen = f"with the best {RANKED_BY} on the {len(table.image_id)} images of the even half"
+    listed = first_of(names, show=10)
+    said = f"channel {text}: {mean} of {len(table.name)} {chosen}, reported on the odd half: {listed}"
     return ChosenChannels(text, tuple(rows), tuple(names), ODD, Note(said))
 
 

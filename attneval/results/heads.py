@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MetricError, NothingToScoreError, ResultError, first_of, suggestion
-from attneval.metrics.registry import ATTENTION, columns_used, find_metric, in_table, metric_named, metrics
+from attneval.metrics.registry import ATTENTION, RANKED_BY, columns_used, find_metric, in_table, metric_named, metrics
 from attneval.metrics.spatial import SPATIAL
 from attneval.results.channel_sums import MASS, MASS_N, TOLERANCE, ChannelTable, StoredChannels, key_of
 from attneval.results.scores import Measured
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from attneval.metrics.registry import Metric
     from attneval.metrics.totals import Table
     from attneval.results.result import Result
-
-RANKED_BY = "f1_lift"
-"""The metric that heads are ranked by unless another is named."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from attneval.arrays.index_sets import IndexSets
 from attneval.config.options import SEED
 from attneval.config.protocol import Protocol
-from attneval.evaluation.sum_items import CHUNK
+from attneval.evaluation.item_hits import CHUNK
 from attneval.geometry.overlap import relevant_regions
 from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows

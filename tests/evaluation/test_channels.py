@@ -175,7 +175,7 @@ def test_image_mass_counts_undefined_rows_and_scores_leave_them_out(tmp_path: Pa
         for column, values in result.channel_sums.table.sums("t2i", row).columns.items():
             if not column.startswith("image_mass"):
                 alone = result.channels[f"{name}/t2i"].sums.columns[column]
-            assert values.tolist() == pytest.approx(alone.tolist(), rel=1e-12, abs=1e-12)
+                assert values.tolist() == pytest.approx(alone.tolist(), rel=1e-12, abs=1e-12)
     ranking = rank_heads(result, "mass")
     # Image 1 alone is in the odd half.
     assert [head.image_mass for head in ranking.heads] == [0.0, 0.5]

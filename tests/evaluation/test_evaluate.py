@@ -240,7 +240,7 @@ def test_progress_is_told() -> None:
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = score()
     monkeypatch.setattr("attneval.evaluation.plan_blocks.IMAGES_AT_ONCE", 7)
-    monkeypatch.setattr("attneval.evaluation.sum_items.CHUNK", 100)
+    monkeypatch.setattr("attneval.evaluation.item_hits.CHUNK", 100)
     blocks = score()
     assert blocks.to_json() == whole.to_json()
 

@@ -293,7 +293,7 @@ def test_several_blocks_are_joined_to_the_same(
 
 
 def test_chunks_of_a_block_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: ItemTable) -> None:
-    monkeypatch.setattr("attneval.evaluation.sum_items.CHUNK", 1)
+    monkeypatch.setattr("attneval.evaluation.item_hits.CHUNK", 1)
     chunked = items_of(world(), tmp_path)
     every = list(range(len(table)))
     assert inspect_rows(chunked, every) == inspect_rows(table, every)

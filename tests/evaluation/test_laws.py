@@ -33,8 +33,8 @@ from worlds import (
 from attneval import Protocol, Result
 from attneval.cli.explain import explain
 from attneval.config.thresholds import Threshold
+from attneval.evaluation import item_hits as scoring
 from attneval.evaluation import plan_blocks as blocks
-from attneval.evaluation import sum_items as scoring
 from attneval.geometry import box_groups
 from attneval.metrics import ranks as retrieval
 from attneval.metrics.registry import ATTENTION, GROUPS, REGISTRY, Metric, metrics

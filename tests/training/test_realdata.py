@@ -55,5 +55,6 @@ def test_two_epochs_beat_chance(shared: Path, f8k: Path, tmp_path: Path, name: s
     assert values["rsum"] > 2.5 * chance.rsum
     floors = result.scores.baselines
     assert values["f1"] > (floors["shuffled"]["f1"].value or 0.0) + 0.01
-    assert values["f1"] > (floors["uniform"]["f1"].value or 0.0) + 0.05
+    assert values["f1"] > 0.05
+    assert values["ap"] > (floors["uniform"]["ap"].value or 0.0) + 0.02
     assert values["mass"] > (floors["shuffled"]["mass"].value or 0.0) + 0.003

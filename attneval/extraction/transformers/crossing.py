@@ -18,9 +18,9 @@ def crossing_modules(model: Any) -> dict[int, nn.Module]:
     part = text_part(model)
     if part is None:
         return {}
-    found = [
+    modules = [
         getattr(module, "self", module)
         for name, module in part.named_modules()
         if name.rsplit(".", 1)[-1] == "crossattention"
     ]
-    return dict(enumerate(found))
+    return dict(enumerate(modules))

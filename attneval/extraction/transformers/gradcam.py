@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 
 class CrossAttention(Protocol):
-    """What is asked of an adapter, see `attneval.extraction.transformers.families.cross.Cross`."""
+    """The part of `attneval.extraction.transformers.families.cross.Cross` that Grad-CAM needs."""
 
     model: Any
     choices: Any
 
     def states(self, inputs: dict[str, Any]) -> tuple[Tensor, int]:
-        """Compute the image's states, and how many of them are no regions."""
+        """Compute the image's states float[B, S, D], and how many of them are no regions."""
 
     def read(self, inputs: dict[str, Any], states: Tensor) -> Any:
-        """Run the text part over them."""
+        """Run the text part over the states float[B, S, D]."""
 
     def reduced(self, layer: int, weights: Tensor) -> Any:
-        """Reduce the heads of a layer."""
+        """Reduce a layer's float[B, H, T, R] over its heads."""
 
     def joined(self, layers: dict[int, Any]) -> Tensor:
-        """Join layers."""
+        """Put layers together as channels: float[B, A, T, R]."""
 
 
 def gradcam(adapter: CrossAttention, prepared: Prepared) -> Tensor:
