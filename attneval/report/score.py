@@ -203,8 +203,8 @@ def _most_frequent(groups: dict[str, dict[str, Measured]]) -> dict[str, dict[str
 
 
 def _count(table: dict[str, Measured]) -> int:
-    measured = table.get("coverage")
-    return 0 if measured is None else measured.n
+    # Metrics over all items, reachable or not, have most.
+    return max((measured.n for measured in table.values()), default=0)
 
 
 def _interval(metric: Metric, measured: Measured | None, digits: int) -> Cell:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from attneval.errors import first_of
 from attneval.metrics.floors import UNIFORM
 from attneval.metrics.registry import find_metric
+from attneval.metrics.sweep import CURVES
 from attneval.results.notes import LEFT_OUT_OF_FILE, Note
 from attneval.results.summary import summarise
 from attneval.results.validation import TOLERANCE
@@ -150,7 +151,7 @@ def _same_curve(place: str, curve: Curve | None, again: Curve | None) -> None:
         return
     if curve.rule != again.rule:
         raise ValueError(f"{place} rule is {curve.rule}, but the protocol gives {again.rule}")
-    for name in ("parameter", "precision", "recall", "f1"):
+    for name in ("parameter", *CURVES):
         values, expected = getattr(curve, name), getattr(again, name)
         if len(values) != len(expected):
             raise ValueError(f"{place} {name} has {len(values)} numbers, expected {len(expected)}")

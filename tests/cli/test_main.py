@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -197,13 +196,20 @@ def test_a_closed_pipe_exits_with_141() -> None:
 
 
 def test_an_interrupt_exits_with_130(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "slow.npz")  # opening it blocks until somebody writes
-    process = subprocess.Popen(
-        [sys.executable, "-m", "attneval", "validate", str(tmp_path / "slow.npz")], env=environment(), cwd=ROOT
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time, attneval.evaluation.score\n"
+        "def slow(*args, **kwargs):\n"
+        "    print('waiting', flush=True)\n"
+        "    time.sleep(60)\n"
+        "attneval.evaluation.score.score = slow\n"
     )
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    command = [sys.executable, "-m", "attneval", *GOOD]
+    where = environment(PYTHONPATH=str(tmp_path))
+    with subprocess.Popen(command, env=where, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
 
 
 def test_an_internal_error_exits_with_2(tmp_path: Path) -> None:
