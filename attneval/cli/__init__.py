@@ -64,6 +64,7 @@ COMMANDS = {
     ),
     "export": CommandRow("Turn checkpoints into an attention export.", "attneval.cli.export:export", extra="train"),
     "config": CommandRow("Show each setting and where it comes from.", "attneval.cli.config:config"),
+    "doctor": CommandRow("Show versions, extras, devices, cache and terminal.", "attneval.cli.doctor:doctor"),
 }
 """Commands by name, in the order in which one uses them."""
 

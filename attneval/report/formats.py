@@ -57,8 +57,8 @@ class ReportFormat:
         return str(self.load()(sources[self.shows]()))
 
 
-ALL = ("score", "merge", "compare", "heads", "curve", "inspect", "gate")
-ITEMS = ("score", "merge", "compare", "heads", "curve", "inspect")
+ALL = ("score", "merge", "compare", "heads", "curve", "inspect", "doctor", "gate")
+ITEMS = ("score", "merge", "compare", "heads", "curve", "inspect", "doctor")
 """Commands that have more to say than a verdict."""
 
 FORMATS = {

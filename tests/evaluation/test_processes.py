@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing.process
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from tasks import killed, large, refuses_odd, with_process
 
 from attneval.errors import AlignmentError, AttnevalError
 from attneval.evaluation.engines import processes as workers
@@ -31,11 +31,6 @@ def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     forked = getattr(request.node, "callspec", None) and request.node.callspec.params.get("forked", True)
     if forked is False:
         monkeypatch.setattr(workers, "can_fork", lambda: False)
-
-
-def with_process(task: int) -> tuple[int, int]:
-    """The square of a task, and who computed it."""
-    return task * task, os.getpid()
 
 
 def shared(does: Callable[[int], Result], tasks: list[int], jobs: int) -> list[Result]:
@@ -57,12 +52,6 @@ def test_results_come_in_order_from_all_processes(forked: bool, jobs: int) -> No
 def test_more_processes_than_tasks(tasks: list[int]) -> None:
     results = shared(with_process, tasks, 9)
     assert [square for square, _ in results] == [task * task for task in tasks]
-
-
-def refuses_odd(task: int) -> int:
-    if task % 2:
-        raise AlignmentError(f"{task} is odd", hint="take another")
-    return task
 
 
 @BOTH
@@ -97,12 +86,6 @@ def test_an_error_that_cannot_be_handed_over_is_told_all_the_same() -> None:
         shared(unspeakable, [0, 1], 2)
 
 
-def killed(task: int) -> int:
-    if task:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return task
-
-
 @BOTH
 def test_a_killed_process_is_said_to_be(forked: bool) -> None:
     with pytest.raises(AttnevalError, match=r"was killed.*--jobs"):
@@ -124,11 +107,6 @@ def test_without_more_processes_this_one_does_everything(monkeypatch: pytest.Mon
     assert results == [(task * task, os.getpid()) for task in (1, 2, 3, 4)]
     assert len(started) == 1
     assert gone(started[0])
-
-
-def large(task: int) -> tuple[int, bytes]:
-    """More than a pipe holds."""
-    return os.getpid(), bytes([task]) * 10**6
 
 
 def alive(process: int) -> bool:
