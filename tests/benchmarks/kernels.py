@@ -13,10 +13,11 @@ from attneval.config.options import SEED
 from attneval.config.protocol import Protocol
 from attneval.evaluation.item_hits import CHUNK
 from attneval.geometry.overlap import relevant_regions
+from attneval.metrics.floors import floor_bounds
 from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows
 from attneval.metrics.ranks import retrieval_ranks
-from attneval.metrics.registry import metrics
+from attneval.metrics.registry import is_computable, metrics
 from attneval.metrics.sweep import grid, sweep
 from attneval.statistics.bootstrap import draw, intervals
 from attneval.statistics.image_sums import ImageSums
@@ -154,7 +155,7 @@ def bootstrap(runs: int, images: int = 1000, resamples: int = 10_000) -> Iterato
     names = ["items", "scored", "reached", "entropy_n"]
     names += [name for metric in metrics("attention", "companion") for name in metric.columns]
     names += [f"{d}_{name}" for d in ("i2t", "t2i") for name in ("n", "r@1", "r@5", "r@10", "rank")]
-    names += ["shuffled_f1", "shuffled_n"]
+    names += [*floor_bounds(), "shuffled_f1", "shuffled_n"]
     columns = dict.fromkeys(names, np.zeros(0))
     columns = {name: 1 + random.random(images) for name in columns}
     ranks = {
@@ -167,7 +168,7 @@ def bootstrap(runs: int, images: int = 1000, resamples: int = 10_000) -> Iterato
     }
     sums = ImageSums([f"{row:04d}" for row in range(images)], columns, ranks)
     table = np.stack(list(columns.values()), axis=1)
-    wanted = metrics()
+    wanted = [metric for metric in metrics() if is_computable(metric, draw(sums, resamples=1) or {})]
 
     def ours() -> dict[str, tuple[float, float]]:
         return intervals(wanted, draw(sums, resamples=resamples))
