@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.ragged import offsets_of, ranges
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -58,3 +60,48 @@ class BoxGroup:
         """Put values [b, ...] of boxes together by entity: [e, ...]."""
         first = self.offset[:-1]
         return np.asarray(by.reduceat(values, first)) if len(first) < len(values) else values
+
+
+def equal_tables(
+    box: NDArray[np.float64],
+    box_offset: NDArray[np.int64],
+    region: NDArray[np.float64],
+    region_offset: NDArray[np.int64],
+    image: NDArray[np.int64],
+    *,
+    add_up: bool,
+) -> Iterator[tuple[NDArray[np.int64], BoxGroup, NDArray[np.float64]]]:
+    """Split entities by how many regions their images have; entities of images without any are left out.
+
+    Args:
+        box: f8[B, 4], pixels, the entities' boxes.
+        box_offset: i8[E+1], first box of each entity.
+        region: f8[R, 4], pixels, the images' regions.
+        region_offset: i8[I+1], first region of each image.
+        image: i8[E], each entity's image.
+        add_up: Whether an entity's boxes count together.
+
+    Yields:
+        i8[e], the entities, ascending; their boxes; and f8[i, n, 4], the regions of their images.
+    """
+    count, boxes_of = np.diff(region_offset), np.diff(box_offset)
+    row_of_image = np.zeros(len(count), np.int64)
+    for width in np.flatnonzero(np.bincount(count[image])).tolist():
+        if not width:
+            continue
+        images, entities = np.flatnonzero(count == width), np.flatnonzero(count[image] == width)
+        row_of_image[images] = np.arange(len(images))
+        group = BoxGroup(
+            place=row_of_image[image[entities]],
+            box=_of(box, box_offset, entities),
+            offset=offsets_of(boxes_of[entities]),
+            add_up=add_up,
+        )
+        yield entities, group, _of(region, region_offset, images).reshape(len(images), width, 4)
+
+
+def _of(values: NDArray[Any], offset: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """The values of some sets that stand one after the other; `rows` ascend and differ."""
+    if len(rows) == len(offset) - 1:
+        return values
+    return values.take(ranges(offset[rows], offset[rows + 1] - offset[rows]), axis=0)

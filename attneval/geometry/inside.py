@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
-from attneval.arrays.ragged import offsets_of, ranges
-from attneval.geometry.box_groups import BoxGroup
+from attneval.arrays.ragged import offsets_of
+from attneval.geometry.box_groups import BoxGroup, equal_tables
 from attneval.geometry.boxes import areas, disjoint
 
 if TYPE_CHECKING:
@@ -35,26 +35,10 @@ def shares_inside(
         For each entity, the regions that it shares an area with, counted within their image, and their shares.
     """
     box, box_offset = disjoint(box, box_offset)
-    count = np.diff(region_offset)
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-    for width in np.flatnonzero(np.bincount(count[image])).tolist():
-        if not width:
-            continue
-        # Images with equally many regions form one table.
-        images = np.flatnonzero(count == width)
-        table = region[ranges(region_offset[images], count[images])].reshape(len(images), width, 4)
-        entities = np.flatnonzero(count[image] == width)
-        row_of_image = np.zeros(len(count), np.int64)
-        row_of_image[images] = np.arange(len(images))
-        boxes_of = np.diff(box_offset)[entities]
-        group = BoxGroup(
-            place=row_of_image[image[entities]],
-            box=box[ranges(box_offset[entities], boxes_of)],
-            offset=offsets_of(boxes_of),
-            add_up=True,
-        )
+    for entities, group, table in equal_tables(box, box_offset, region, region_offset, image, add_up=True):
         first = 0
-        for chunk in group.chunks(width):
+        for chunk in group.chunks(table.shape[1]):
             share = _shares(chunk, table)
             entity, member = np.nonzero(share)
             parts.append((entities[entity + first], member, share[entity, member]))

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of, ranges
-from attneval.geometry.box_groups import BoxGroup
+from attneval.geometry.box_groups import BoxGroup, equal_tables
 from attneval.geometry.boxes import areas, disjoint, enclosing
 from attneval.geometry.shared_area import likely_pairs
 
@@ -59,22 +59,9 @@ def relevant_regions(
         box, box_offset = enclosing(box, box_offset), np.arange(len(box_offset))
     elif boxes == "union" and overlap != "center":
         box, box_offset = disjoint(box, box_offset)
-    count = np.diff(region_offset)
-    boxes_of, regions_of = np.diff(box_offset), count[image]
     pairs = []
-    for width in np.flatnonzero(np.bincount(regions_of)).tolist():
-        # Images with equally many regions form one table.
-        images = np.flatnonzero(count == width)
-        table = _of(region, region_offset, images).reshape(len(images), width, 4)
-        entities = np.flatnonzero(regions_of == width)
-        row_of_image = np.zeros(len(count), np.int64)
-        row_of_image[images] = np.arange(len(images))
-        group = BoxGroup(
-            place=row_of_image[image[entities]],
-            box=_of(box, box_offset, entities),
-            offset=offsets_of(boxes_of[entities]),
-            add_up=boxes == "union",
-        )
+    tables = equal_tables(box, box_offset, region, region_offset, image, add_up=boxes == "union")
+    for entities, group, table in tables:
         if overlap == "center":
             entity, member = _centre_inside(group, table, border)
         else:
@@ -87,13 +74,6 @@ def relevant_regions(
         order = np.argsort(entity, kind="stable")
         entity, member = entity[order], member[order]
     return IndexSets(offsets_of(np.bincount(entity, minlength=len(image))), member)
-
-
-def _of(values: NDArray[Any], offset: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[Any]:
-    """The values of some sets that stand one after the other; `rows` ascend and differ."""
-    if len(rows) == len(offset) - 1:
-        return values
-    return values.take(ranges(offset[rows], offset[rows + 1] - offset[rows]), axis=0)
 
 
 def _centre_inside(
