@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
+from attneval.evaluation.constant_attention import constant_attention
 from attneval.evaluation.read_annotations import as_scored
 from attneval.evaluation.read_regions import BlockRegions
 from attneval.evaluation.score_block import BlockSums
@@ -70,7 +71,14 @@ def score_absent(
         )
         # Of no regions none is nearest the centre, and the floor of the centre is 0.
         center = IndexSets(np.zeros(len(image_id) + 1, np.int64), nothing) if direction == "t2i" else None
-        zeros = sum_items(items, NoWeights(), protocol, images=len(image_id), types=truth.types, center=center)
+        zeros = sum_items(
+            items,
+            NoWeights(),
+            protocol,
+            images=len(image_id),
+            types=truth.types,
+            constant=constant_attention(items, protocol, center),
+        )
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
         if channel_metrics:
             from attneval.evaluation.sum_channels import sum_absent

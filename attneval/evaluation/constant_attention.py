@@ -9,11 +9,13 @@ import numpy as np
 from attneval.arrays.ragged import ranges
 from attneval.evaluation.item_hits import counted_columns, evaluated, hits_of, item_chunks, zero_columns
 from attneval.metrics.floors import (
+    CENTER,
     UNIFORM,
     floor_column,
     floored_columns,
 )
 from attneval.metrics.rankings import Rows
+from attneval.metrics.registry import ATTENTION, columns
 from attneval.metrics.totals import exact_total
 
 if TYPE_CHECKING:
@@ -52,6 +54,24 @@ def constant_columns(items: Items, specs: dict[str, Column], protocol: Protocol,
     return values
 
 
+def constant_attention(items: Items, protocol: Protocol, center: IndexSets | None = None) -> dict[str, Table]:
+    """Score attention that knows nothing of the item, once for all channels that have these items.
+
+    Args:
+        items: The items.
+        protocol: The threshold rule.
+        center: For each image the regions nearest its centre; None where that means nothing.
+
+    Returns:
+        f8[s] by floor and column, one entry per set.
+    """
+    specs = columns(*ATTENTION)
+    constant = {UNIFORM: constant_columns(items, specs, protocol, center=None)}
+    if center is not None:
+        constant[CENTER] = constant_columns(items, specs, protocol, center=center)
+    return constant
+
+
 def constant_totals(
     items: Items, constant: dict[str, Table], counted: Table, specs: dict[str, Column], images: int
 ) -> Totals:
@@ -59,7 +79,7 @@ def constant_totals(
 
     Args:
         items: The items.
-        constant: f8[s] by floor and column, see `constant_columns`.
+        constant: f8[s] by floor and column, see `constant_attention`.
         counted: f8[m] by population, how often each item counts.
         specs: The columns.
         images: How many images there are.

@@ -8,9 +8,7 @@ import numpy as np
 
 from attneval.arrays.ragged import distinct_values
 from attneval.config.breakdowns import AREAS, LENGTHS
-from attneval.metrics.floors import (
-    breakdown_columns,
-)
+from attneval.metrics.floors import breakdown_columns
 from attneval.metrics.totals import exact_total
 from attneval.statistics.image_sums import ImageRows
 
@@ -40,30 +38,31 @@ def _groups(items: Items, types: Sequence[str]) -> dict[str, dict[str, NDArray[n
     }
 
 
-def totals_by_group(items: Items, table: Table, images: int, types: Sequence[str]) -> Totals:
-    """Sum columns f8[m] over the items of each group, exactly, by kind and name of the group."""
-    return {
-        kind: {
-            name: {
-                column: exact_total(np.bincount(items.image[rows], values[rows], images))
-                for column, values in table.items()
-            }
-            for name, rows in groups.items()
-        }
-        for kind, groups in _groups(items, types).items()
-    }
+def sums_of_groups(items: Items, table: Table, types: Sequence[str]) -> tuple[Totals, GroupSums]:
+    """Sum columns over the items of each group.
 
+    Args:
+        items: m items.
+        table: f8[m] by column.
+        types: The names of the bits of `items.types`.
 
-def sums_by_group(items: Items, table: Table, types: Sequence[str]) -> GroupSums:
-    """Sum columns f8[m] over the items that an image has of each group, those that breakdowns resample."""
-    names = [name for name in breakdown_columns() if name in table]
+    Returns:
+        By kind and name of a group: exact totals by column, and the sums of each image that has items of it, of the
+        columns that breakdowns resample.
+    """
+    resampled = breakdown_columns()
+    totals: Totals = {}
     sums: GroupSums = {}
     for kind, groups in _groups(items, types).items():
+        by_name: Totals = {}
         sums[kind] = {}
         for group, rows in groups.items():
             image, place = np.unique(items.image[rows], return_inverse=True)
-            columns = {
-                name: np.asarray(np.bincount(place, table[name][rows], len(image)), np.float64) for name in names
+            per_image = {
+                name: np.asarray(np.bincount(place, values[rows], len(image)), np.float64)
+                for name, values in table.items()
             }
-            sums[kind][group] = ImageRows(image, columns)
-    return sums
+            by_name[group] = {name: exact_total(values) for name, values in per_image.items()}
+            sums[kind][group] = ImageRows(image, {name: per_image[name] for name in resampled if name in per_image})
+        totals[kind] = by_name
+    return totals, sums

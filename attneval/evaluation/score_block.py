@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attneval.evaluation.caption_block import read_captions
+from attneval.evaluation.constant_attention import constant_attention
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
 from attneval.evaluation.read_regions import center_regions, sizes_of_images
@@ -93,9 +94,12 @@ def score_block(
     for direction in protocol.directions:
         sets, maps = direction_sets(direction, captions, protocol), read_maps(export, block.captions, direction)
         items = direction_items(direction, captions, phrases, sets, protocol)
+        middle = center if direction == "t2i" else None
+        constant = constant_attention(items, protocol, middle)
         for channel in channels_to_score(export):
             if captions.defined is not None:
                 items = direction_items(direction, captions, phrases, sets, protocol, channel=channel)
+                constant = constant_attention(items, protocol, middle)
             weights = WeightReader(captions, items, maps, direction, protocol)
             statistics[channel, direction] = sum_items(
                 items,
@@ -104,7 +108,7 @@ def score_block(
                 channel=channel,
                 images=len(block.images),
                 types=truth.types,
-                center=center if direction == "t2i" else None,
+                constant=constant,
             )
         if channel_metrics:
             # What few need is imported for them alone.

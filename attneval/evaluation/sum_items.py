@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.ragged import ranges
-from attneval.evaluation.constant_attention import constant_columns, constant_totals
-from attneval.evaluation.group_sums import sums_by_group, totals_by_group
+from attneval.evaluation.constant_attention import constant_totals
+from attneval.evaluation.group_sums import sums_of_groups
 from attneval.evaluation.item_hits import counted_columns, evaluated, hits_of, item_chunks, sums_by_image, zero_columns
 from attneval.evaluation.weight_reader import MEAN
 from attneval.metrics.floors import (
-    CENTER,
     SHUFFLED_ATTENTION,
-    UNIFORM,
     floor_column,
     floored_columns,
     paired_column,
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
     from attneval.evaluation.weight_reader import Weights
     from attneval.matching.items import Items
@@ -90,7 +87,7 @@ def sum_items(
     images: int,
     types: Sequence[str],
     channel: int = MEAN,
-    center: IndexSets | None = None,
+    constant: dict[str, Table],
 ) -> Statistics:
     """Score the items of a block of images.
 
@@ -101,7 +98,7 @@ def sum_items(
         images: How many images the block has.
         types: The names of the bits of `items.types`.
         channel: Which channel, or `MEAN`.
-        center: For each image the regions nearest its centre; None where that means nothing.
+        constant: What attention scores that is the same for all items of an image, see `constant_attention`.
     """
     specs = columns(*ATTENTION)
     reachable = items.sets["relevant"].size[items.target] > 0
@@ -109,11 +106,9 @@ def sum_items(
     scored = _score(items, weights, protocol, specs, counted[SCORED], images=images, channel=channel)
     # Shuffled attention is scored on the items that have something else to be held against.
     rest = {over: counted[over] * (scored.compared[over] > 0) for over in counted}
-    constant = {UNIFORM: constant_columns(items, specs, protocol, center=None)}
-    if center is not None:
-        constant[CENTER] = constant_columns(items, specs, protocol, center=center)
     full = counted_columns(specs, scored.model, counted) | counted | {REACHED: counted[ITEMS] * reachable}
     full |= _floors(items, scored, constant, counted[SCORED], rest[SCORED])
+    groups, by = sums_of_groups(items, full, types)
     totals: Totals = {
         "sweep": {
             name: in_units(curve).sum(axis=0).tolist() for name, curve in zip(CURVES, scored.curves, strict=True)
@@ -123,12 +118,12 @@ def sum_items(
             name: exact_total(sums_by_image(items, values, images))
             for name, values in counted_columns(specs, scored.shuffled, rest).items()
         },
-        "by": totals_by_group(items, full, images, types),
+        "by": groups,
     }
     return Statistics(
         {name: sums_by_image(items, values, images) for name, values in full.items()},
         totals,
-        sums_by_group(items, full, types),
+        by,
         full,
     )
 
