@@ -15,26 +15,39 @@ if TYPE_CHECKING:
     from attneval.config.options import Options
     from attneval.config.protocol import Protocol
     from attneval.evaluation.manifest import Manifest
+    from attneval.export.read.content import AttentionExport
     from attneval.results.channel_choice import ChosenChannels
     from attneval.results.result import Result
 
 
-def looking_for(text: str, manifest: Manifest, options: Options) -> Options | None:
+def with_maps(text: str, export: AttentionExport | None) -> AttentionExport:
+    """Refuse an export without attention maps.
+
+    Args:
+        text: See `attneval.results.channel_choice.named_channels`, or `top:K@half`.
+        export: The export, if there is one.
+
+    Raises:
+        AttnevalError: There are none to take a channel of.
+    """
+    if export is None or not export.maps:
+        raise NothingToScoreError(f"there are no attention maps to take channel {text} of", hint="name an export")
+    return export
+
+
+def looking_for(text: str, export: AttentionExport, options: Options) -> Options | None:
     """Choose the options of the scoring that looks for the best channels; None for channels that have a name.
 
     The best ones are looked for on the even half of the images.
 
     Args:
         text: See `attneval.results.channel_choice.named_channels`, or `top:K@half`.
-        manifest: The files.
+        export: The export.
         options: Those of the scoring itself.
 
     Raises:
         AttnevalError: The export has no channels to choose among.
     """
-    export = manifest.paths.open_export()
-    if export is None or not export.maps:
-        raise NothingToScoreError(f"there are no attention maps to take channel {text} of", hint="name an export")
     if not top_of(text):
         return None
     if len(export.channel) < 2:
@@ -45,21 +58,18 @@ def looking_for(text: str, manifest: Manifest, options: Options) -> Options | No
     return replace(options, half=EVEN, resamples=0, items=False, channel_metrics=(RANKED_BY,))
 
 
-def pick_channels(text: str, manifest: Manifest, protocol: Protocol, ranked: Result | None) -> ChosenChannels:
+def pick_channels(text: str, export: AttentionExport, protocol: Protocol, ranked: Result | None) -> ChosenChannels:
     """Pick channels by their name, or the best ones of a result.
 
     Args:
         text: See `looking_for`.
-        manifest: The files.
-        protocol: How they are scored.
+        export: The export.
+        protocol: How it is scored.
         ranked: What was scored to look for the best ones; None for channels that have a name.
 
     Raises:
         AttnevalError: There are no such channels, or none was scored.
     """
-    export = manifest.paths.open_export()
-    if export is None:
-        raise NothingToScoreError(f"there are no attention maps to take channel {text} of", hint="name an export")
     if ranked is None:
         return chosen_by_name(text, export.channel_names, export.channel.tolist(), str(export.path))
     if ranked.channel_sums is None:

@@ -66,9 +66,10 @@ def score(
     # What few need is imported for them alone.
     from attneval.evaluation import pick_channels as picking
 
-    looking = picking.looking_for(channel, manifest, options)
+    export = picking.with_maps(channel, manifest.paths.open_export())
+    looking = picking.looking_for(channel, export, options)
     ranked = None if looking is None else score_files(manifest, protocol, looking)
-    choice = picking.pick_channels(channel, manifest, protocol, ranked)
+    choice = picking.pick_channels(channel, export, protocol, ranked)
     chosen, options = picking.narrowed(channel, choice, manifest, options)
     return picking.named(channel, choice, score_files(chosen, protocol, options))
 
