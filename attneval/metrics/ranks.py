@@ -86,8 +86,17 @@ class Ranks:
 
     def weight(self) -> NDArray[np.float64]:
         """Weigh queries so that all folds count the same, with a mean of 1: f8[q]."""
-        size = np.bincount(self.fold)
-        return np.asarray(len(self.fold) / (np.count_nonzero(size) * size[self.fold]), np.float64)
+        return fold_weight(self.fold)
+
+
+def fold_weight(fold: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weigh q queries so that all folds that have some count the same, with a mean of 1: f8[q].
+
+    Args:
+        fold: i8[q], the fold of each query.
+    """
+    size = np.bincount(fold)
+    return np.asarray(len(fold) / (np.count_nonzero(size) * size[fold]), np.float64)
 
 
 def retrieval_ranks(
@@ -147,7 +156,7 @@ def _rank_fold(
         above = np.zeros(len(columns), np.uint8)
         for first in range(start, min(start + ROWS, len(rows)), height):
             last = min(first + height, start + ROWS, len(rows))
-            block = _block(scores, rows, first, last)
+            block = rows_of_fold(scores, rows, first, last)
             block = block if everything else block[:, columns]
             _refuse_non_finite(block, int(rows[first]), columns)
             above += (block > target).view(np.uint8).sum(axis=0, dtype=np.uint8)
@@ -168,7 +177,7 @@ def _rank_fold(
     }
 
 
-def _block(scores: Matrix, rows: NDArray[np.int64], first: int, last: int) -> NDArray[np.floating]:
+def rows_of_fold(scores: Matrix, rows: NDArray[np.int64], first: int, last: int) -> NDArray[np.floating]:
     """The scores of some consecutive images of a fold, in single precision at least."""
     block = scores.rows(int(rows[first]), int(rows[last - 1]) + 1)
     return block.astype(np.float32) if block.dtype.itemsize < 4 else np.asarray(block)
@@ -183,7 +192,7 @@ def _right_scores(
     for first in range(0, len(rows), ROWS):
         last = min(first + ROWS, len(rows))
         right_scores = slice(bound[first], bound[last])
-        pieces.append(_block(scores, rows, first, last)[image[right_scores] - first, columns[right_scores]])
+        pieces.append(rows_of_fold(scores, rows, first, last)[image[right_scores] - first, columns[right_scores]])
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
 
