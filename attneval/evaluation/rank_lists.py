@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
-    from attneval.evaluation.gallery import Gallery, GalleryFiles
+    from attneval.evaluation.gallery import Gallery
+    from attneval.evaluation.gallery_files import GalleryFiles
     from attneval.evaluation.rank_relevance import RankedSets
     from attneval.evaluation.relevance_sets import RelevantPairs
     from attneval.export.read.ranked_lists import RankedLists
@@ -66,9 +67,7 @@ class Lists:
         """Find the places of answers: `BEYOND` for one that is not in its query's list."""
         found = {}
         for direction, asked in pairs.items():
-            query, answer = (
-                (asked.image, asked.caption) if direction == IMAGE_TO_TEXT else (asked.caption, asked.image)
-            )
+            query, answer = (asked.image, asked.caption) if direction == IMAGE_TO_TEXT else (asked.caption, asked.image)
             lists = self._place.get(direction, {})
             ahead = [lists.get(q, {}).get(a, BEYOND) for q, a in zip(query.tolist(), answer.tolist(), strict=True)]
             found[direction] = Places(np.array(ahead, np.int64), np.ones(len(ahead), np.int64))
@@ -133,7 +132,7 @@ def rank_lists(
     for flag, given in asked:
         if given:
             raise ConfigError(
-                f"{source} holds ranked lists of the whole gallery, and how {flag} of it would be ranked cannot be told",
+                f"{source} holds ranked lists of the whole gallery: what {flag} would leave of them cannot be told",
                 hint="give the similarity matrix, or lists that were made within the smaller gallery",
             )
     gallery = gallery_of_lists(lists, files)

@@ -147,9 +147,7 @@ def _from_lists(
     if len(lists) < len(manifest.similarity):
         matrix = next(path for path in manifest.similarity if path not in lists)
         raise ExportError(f"{lists[0]} holds ranked lists and {matrix} a matrix", hint="give one or the other")
-    gallery, columns, sets = rank_lists(
-        open_ranked_lists(lists), manifest.gallery, protocol, split=split, limit=limit
-    )
+    gallery, columns, sets = rank_lists(open_ranked_lists(lists), manifest.gallery, protocol, split=split, limit=limit)
     return RankedQueries(
         gallery.image_id,
         len(gallery.caption_id),

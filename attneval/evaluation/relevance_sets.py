@@ -81,9 +81,7 @@ def hold_sets(
     return list(held.values())
 
 
-def _held(
-    listed: ListedAnswers, direction: str, whole: Gallery, chosen: Gallery, protocol: Protocol
-) -> RelevantPairs:
+def _held(listed: ListedAnswers, direction: str, whole: Gallery, chosen: Gallery, protocol: Protocol) -> RelevantPairs:
     to_text = direction == IMAGE_TO_TEXT
     known = whole.image_row if to_text else whole.caption_row
     rows, others = (chosen.image_row, chosen.caption_row)[:: 1 if to_text else -1]

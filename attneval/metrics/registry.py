@@ -9,7 +9,6 @@ metric by name.
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -21,6 +20,8 @@ from attneval.errors import ProtocolError, suggestion
 from attneval.metrics.populations import REACHED, SCORED
 
 if TYPE_CHECKING:
+    import re
+
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
@@ -49,8 +50,8 @@ class Column:
     """A number for each item, or for each query of retrieval.
 
     Attributes:
-        values: From the `Hits` of p items to f8[p]; for retrieval from the `Ranks` of q queries to f8[q], with relevance
-            sets from their `RankedAnswers`.
+        values: From the `Hits` of p items to f8[p]; for retrieval from the `Ranks` of q queries to f8[q], with
+            relevance sets from their `RankedAnswers`.
         over: The population it is summed over, `scored` or `items`; for retrieval the column that counts queries.
         against: The sets of keys that items are held against: `relevant`, or `pointing` for what the protocol's
             pointing game accepts.
@@ -173,13 +174,13 @@ class Family:
     Attributes:
         kinds: By the metric's name without that of the thing, what makes the metric of a thing; in the order of tables.
         name: The form of a thing's name.
-        field: What stands for the name where the family is explained.
+        example: What stands for the name where the family is explained.
         made: The metrics that were asked for so far, by name, each with its place in tables.
     """
 
     kinds: Mapping[str, Callable[[str], Metric]]
     name: re.Pattern[str]
-    field: str
+    example: str
     made: dict[str, tuple[tuple[str, int], Metric]] = field(default_factory=dict)
 
     def find(self, name: str) -> Metric | None:
@@ -193,7 +194,7 @@ class Family:
 
     def examples(self) -> list[Metric]:
         """Make the metrics of what stands for a name."""
-        return [make(self.field) for make in self.kinds.values()]
+        return [make(self.example) for make in self.kinds.values()]
 
 
 def register_family(family: Family) -> Family:

@@ -34,7 +34,7 @@ LONGEST_NAME = 32
 SET_NAME = re.compile(rf"(?!chance_)[a-z0-9][a-z0-9._-]{{0,{LONGEST_NAME - 1}}}|{FIELD}")
 """The name of a relevance set, or what stands for it. `chance_` begins the columns of chance."""
 
-_QUERY = {IMAGE_TO_TEXT: ("image", "captions"), TEXT_TO_IMAGE: ("caption", "images")}
+_QUERY = {IMAGE_TO_TEXT: ("image", "an image", "captions"), TEXT_TO_IMAGE: ("caption", "a caption", "images")}
 _TITLES = {IMAGE_TO_TEXT: "image-to-text", TEXT_TO_IMAGE: "text-to-image"}
 _EVERY = (
     "Queries are those of the set, answers all {answers} of the fold; equal scores count by their expected value over "
@@ -70,7 +70,8 @@ def relevance_columns(
         if metric.direction == direction and metric.name.removeprefix(set_column(name, direction, "")) in told:
             for column, spec in metric.columns.items():
                 if column not in table:
-                    table[column] = np.bincount(ranked.image, spec.values(ranked) * weight, images)
+                    values = spec.values(ranked) * weight
+                    table[column] = np.asarray(np.bincount(ranked.image, values, images), np.float64)
     return table
 
 
@@ -93,12 +94,13 @@ def _metric(name: str, direction: str, kind: str, values: Values, definition: st
             lambda ranked: values(ranked.by_chance), over=count, at_most=(ceiling,), oracle=floor_column(CHANCE, own)
         ),
     }
-    query, answers = _QUERY[direction]
+    query, one, answers = _QUERY[direction]
+    said = definition.format(query=query, one=one, answers=answers, name=name)
     return Metric(
         name=own,
         group=RELEVANCE,
         higher_is_better=True,
-        definition=f"{definition.format(query=query, answers=answers, name=name)} {_EVERY.format(answers=answers)}",
+        definition=f"{said} {_EVERY.format(answers=answers)}",
         columns=columns,
         value=ratio(own, count),
         per=count,
@@ -116,7 +118,7 @@ def _recall(name: str, *, direction: str, k: int) -> Metric:
         direction,
         f"r@{k}",
         lambda ranked: ranked.hit(k),
-        f"The share of {{query}} queries of the relevance set {{name}} for which any of the {{answers}} that it lists is "
+        "The share of {query} queries of the relevance set {name} for which any of the {answers} that it lists is "
         f"among the {k} best scores.",
         title=f"{_TITLES[direction]} R@{k} of {name}",
         short=f"R@{k}",
@@ -132,7 +134,7 @@ def _r_precision(name: str, *, direction: str) -> Metric:
         direction,
         R_PRECISION,
         lambda ranked: ranked.r_precision(),
-        "Of the R best scores, R being the number of {answers} that the relevance set {name} lists for a {query}, the "
+        "Of the R best scores, R being the number of {answers} that the relevance set {name} lists for {one}, the "
         "share that is listed; mean over queries. Listed {answers} that are not there count in R.",
         title=f"{_TITLES[direction]} R-Precision of {name}",
         short="R-Prec",
@@ -147,7 +149,7 @@ def _map_at_r(name: str, *, direction: str) -> Metric:
         direction,
         MAP_AT_R,
         lambda ranked: ranked.map_at_r(),
-        "For a {query}, R being the number of {answers} that the relevance set {name} lists for it, 1 / R times the sum "
+        "For {one}, R being the number of {answers} that the relevance set {name} lists for it, 1 / R times the sum "
         "over the R best scores of the precision down to each that is listed; mean over queries. Listed {answers} that "
         "are not there count in R.",
         title=f"{_TITLES[direction]} mAP@R of {name}",

@@ -156,4 +156,4 @@ class RankedAnswers:
         return Ranks(self.image, ahead, others, relevant, self.fold, self.ties)
 
     def _by_query(self, groups: TieGroups, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(groups.query, values, len(self.listed))
+        return np.asarray(np.bincount(groups.query, values, len(self.listed)), np.float64)

@@ -35,31 +35,26 @@ def _table(result: Result, name: str, had: Sequence[Metric], digits: int) -> Tab
         if not by_label:
             continue
         queries = next(result.metrics[metric.name].n for metric in by_label.values())
-        rows.append(_row(QUERIES[direction], str(queries), columns, by_label, result.metrics, digits))
+        shown = [by_label.get(label) for label in columns]
+        rows.append(_row((QUERIES[direction], str(queries)), shown, result.metrics, digits))
         bounds = [
             Cell("" if metric is None else interval(result.metrics[metric.name].ci, metric.unit, digits))
-            for metric in map(by_label.get, columns)
+            for metric in shown
         ]
         rows.append(Row([Cell("  interval"), Cell(""), *bounds]))
-        rows.append(_row("  chance", "", columns, by_label, result.scores.baselines.get(CHANCE, {}), digits))
+        rows.append(_row(("  chance", ""), shown, result.scores.baselines.get(CHANCE, {}), digits))
         best = result.scores.baselines.get(ORACLE, {})
         if any((best[m.name].value or 0.0) < 1 for m in by_label.values() if m.name in best):
-            rows.append(_row("  oracle", "", columns, by_label, best, digits))
+            rows.append(_row(("  oracle", ""), shown, best, digits))
     title = f"Retrieval with the relevance set {name}, in %"
     return Table(title, ["", "queries", *columns], rows, optional=(1,))
 
 
-def _row(
-    title: str,
-    queries: str,
-    columns: Sequence[str],
-    by_label: Mapping[str, Metric],
-    table: Mapping[str, Measured],
-    digits: int,
-) -> Row:
-    cells = []
-    for metric in map(by_label.get, columns):
+def _row(head: tuple[str, str], shown: Sequence[Metric | None], table: Mapping[str, Measured], digits: int) -> Row:
+    """A row of values: its title and number of queries, then the metrics that there are."""
+    cells = [Cell(text) for text in head]
+    for metric in shown:
         measured = None if metric is None else table.get(metric.name)
-        known = metric is not None and measured is not None
-        cells.append(Cell(number(measured.value, metric.unit, digits) if known else UNDEFINED))  # type: ignore[union-attr]
-    return Row([Cell(title), Cell(queries), *cells])
+        text = UNDEFINED if metric is None or measured is None else number(measured.value, metric.unit, digits)
+        cells.append(Cell(text))
+    return Row(cells)

@@ -16,7 +16,15 @@ from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.registry import find_metric
 from attneval.results.channel_sums import StoredChannels, channels_path
-from attneval.results.fields import AUTO_FIELDS, REGION_KINDS, check_choice, check_digest, check_digests, check_regions, check_whole
+from attneval.results.fields import (
+    AUTO_FIELDS,
+    REGION_KINDS,
+    check_choice,
+    check_digest,
+    check_digests,
+    check_regions,
+    check_whole,
+)
 from attneval.results.held import held_against_sums, notes_on_left_out
 from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
 from attneval.results.scores import Input, Scores
