@@ -65,21 +65,21 @@ class Lists:
 
     def find(self, pairs: dict[str, Pairs]) -> dict[str, Places]:
         """Find the places of answers: `BEYOND` for one that is not in its query's list."""
-        found = {}
+        places = {}
         for direction, asked in pairs.items():
             query, answer = (asked.image, asked.caption) if direction == IMAGE_TO_TEXT else (asked.caption, asked.image)
             lists = self._place.get(direction, {})
             ahead = [lists.get(q, {}).get(a, BEYOND) for q, a in zip(query.tolist(), answer.tolist(), strict=True)]
-            found[direction] = Places(np.array(ahead, np.int64), np.ones(len(ahead), np.int64))
-        return found
+            places[direction] = Places(np.array(ahead, np.int64), np.ones(len(ahead), np.int64))
+        return places
 
-    def told(self, pairs: RelevantPairs) -> list[str]:
+    def measurable(self, pairs: RelevantPairs) -> list[str]:
         """List the metrics of a relevance set that the lists tell."""
         depth = self.depth[pairs.direction]
         beyond = () if int(pairs.count.max()) <= depth else (R_PRECISION, MAP_AT_R)
         return [name for name in EVERY_METRIC if name not in {*beyond, *(f"r@{k}" for k in KS if k > depth)}]
 
-    def own_ranks(self) -> dict[str, Ranks]:
+    def ranks_within_pairs(self) -> dict[str, Ranks]:
         """Rank the best of each image's own captions, and each caption's own image, by direction."""
         gallery, ranks = self._gallery, {}
         captions = np.argsort(gallery.caption_image, kind="stable")
@@ -144,8 +144,8 @@ def rank_lists(
         if not has_list.any():
             raise NothingToScoreError(f"{source}: no {one.direction} query of {one.name} has a ranked list")
         kept.append(without_lists(one, has_list, source, protocol))
-    columns = retrieval_columns(ranked.own_ranks(), len(gallery.image_id), ranked.depth)
-    sets = rank_sets(kept, gallery, protocol, ranked.find, ranked.told)
+    columns = retrieval_columns(ranked.ranks_within_pairs(), len(gallery.image_id), ranked.depth)
+    sets = rank_sets(kept, gallery, protocol, ranked.find, ranked.measurable)
     notes = (*_notes(ranked, lists, held), *sets.notes)
     return gallery, columns, replace(sets, notes=notes)
 
@@ -160,7 +160,7 @@ def _notes(ranked: Lists, lists: dict[str, RankedLists], held: Sequence[Relevant
             text = f"{one.path}: lists of {depth} answers do not tell {first_of(lacking, show=len(lacking))}"
             notes.append(Note(text))
     for pairs in held:
-        lacking = [name for name in EVERY_METRIC if name not in ranked.told(pairs)]
+        lacking = [name for name in EVERY_METRIC if name not in ranked.measurable(pairs)]
         if lacking:
             names = [set_column(pairs.name, pairs.direction, name) for name in lacking]
             text = (

@@ -33,7 +33,7 @@ EVERY_METRIC = (*(f"r@{k}" for k in KS), R_PRECISION, MAP_AT_R)
 
 @dataclass(frozen=True, eq=False)
 class RankedSets:
-    """What relevance sets gave.
+    """The sums of relevance sets.
 
     Attributes:
         columns: f8[I] by name, sums of each image.
@@ -67,7 +67,7 @@ def rank_sets(
     gallery: Gallery,
     protocol: Protocol,
     find: Finder,
-    told: Callable[[RelevantPairs], Sequence[str]] = lambda _: EVERY_METRIC,
+    measurable: Callable[[RelevantPairs], Sequence[str]] = lambda _: EVERY_METRIC,
 ) -> RankedSets:
     """Rank the queries of relevance sets and sum what their metrics need.
 
@@ -76,7 +76,7 @@ def rank_sets(
         gallery: The images and captions that count.
         protocol: Ties and folds.
         find: What finds places of answers.
-        told: The metrics of a set that the places tell.
+        measurable: The metrics of a set that the places tell.
     """
     images = len(gallery.image_id)
     fold = fold_of_images(gallery, protocol.folds)
@@ -97,7 +97,7 @@ def rank_sets(
             places,
             protocol.ties,
         )
-        columns |= relevance_columns(held.name, held.direction, ranked, images, told(held))
+        columns |= relevance_columns(held.name, held.direction, ranked, images, measurable(held))
     return RankedSets(
         columns,
         fingerprints([held.listed for held in sets], [held.direction for held in sets]),
@@ -123,5 +123,5 @@ def _find_places(sets: Sequence[RelevantPairs], gallery: Gallery, find: Finder) 
             np.maximum.at(depth, sets[number].query, sets[number].count)
         image, caption = (query, answer) if direction == IMAGE_TO_TEXT else (answer, query)
         pairs[direction] = Pairs(image, caption, depth[query])
-    found = find(pairs)
-    return [found[held.direction].take(rows) for held, rows in zip(sets, where, strict=True)]
+    places = find(pairs)
+    return [places[held.direction].take(rows) for held, rows in zip(sets, where, strict=True)]

@@ -45,13 +45,13 @@ def read_caption_ids(path: Path) -> GivenIds:
     document = Document(path)
     if path.suffix in {".npy", ".txt"} or not isinstance(document.data, dict):
         return GivenIds(path, _distinct(path, _listed(document)))
-    found: dict[str, list[tuple[int, str]]] = {}
+    numbered: dict[str, list[tuple[int, str]]] = {}
     data = document.data.get("annotations")
     if not isinstance(data, list) or not data or not isinstance(data[0], dict) or "caption" not in data[0]:
         raise GroundTruthError(f"{path} holds no ids of captions", hint=f"it is {LAYOUTS}, or a captions JSON of COCO")
     for entry in entries(document, "annotation", data):
-        found.setdefault(entry.key("image_id"), []).append((entry.whole("id"), entry.key("id")))
-    captions_of = {image: [name for _, name in sorted(captions)] for image, captions in found.items()}
+        numbered.setdefault(entry.key("image_id"), []).append((entry.whole("id"), entry.key("id")))
+    captions_of = {image: [name for _, name in sorted(captions)] for image, captions in numbered.items()}
     _distinct(path, (name for captions in captions_of.values() for name in captions))
     return GivenIds(path, None, captions_of)
 

@@ -51,7 +51,7 @@ class Places:
     tied: NDArray[np.int64]
 
     def take(self, rows: NDArray[np.int64]) -> Places:
-        """Take the places of some of the answers."""
+        """Take the places of the answers in some rows, i8[k]."""
         return Places(self.ahead[rows], self.tied[rows])
 
 

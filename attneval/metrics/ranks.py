@@ -178,7 +178,14 @@ def _rank_fold(
 
 
 def rows_of_fold(scores: Matrix, rows: NDArray[np.int64], first: int, last: int) -> NDArray[np.floating]:
-    """The scores of some consecutive images of a fold, in single precision at least."""
+    """Read the scores of some consecutive images of a fold, in single precision at least: f[last - first, N].
+
+    Args:
+        scores: Scores of I images with N captions.
+        rows: i8[r], the images of the fold, consecutive.
+        first: The place of the first image among them.
+        last: The place behind the last one.
+    """
     block = scores.rows(int(rows[first]), int(rows[last - 1]) + 1)
     return block.astype(np.float32) if block.dtype.itemsize < 4 else np.asarray(block)
 

@@ -266,7 +266,7 @@ def find_metric(name: str) -> Metric | None:
     if name in REGISTRY:
         return REGISTRY[name]
     known = (metric for metric in metrics() if name == metric.name or name in metric.aliases)
-    return next(known, None) or next((found for family in FAMILIES if (found := family.find(name))), None)
+    return next(known, None) or next((made for family in FAMILIES if (made := family.find(name))), None)
 
 
 def metric_named(name: str) -> Metric:

@@ -50,7 +50,7 @@ def set_column(name: str, direction: str, column: str) -> str:
 
 
 def relevance_columns(
-    name: str, direction: str, ranked: RankedAnswers, images: int, told: Container[str]
+    name: str, direction: str, ranked: RankedAnswers, images: int, wanted: Container[str]
 ) -> dict[str, NDArray[np.float64]]:
     """Sum everything that the metrics of a set in a direction need.
 
@@ -59,7 +59,7 @@ def relevance_columns(
         direction: `i2t` or `t2i`.
         ranked: The relevant answers of q queries.
         images: The number I of images that `RankedAnswers.image` counts.
-        told: The metrics that the places tell, as `map@r`.
+        wanted: The metrics that the places tell, as `map@r`.
 
     Returns:
         f8[I] by column.
@@ -67,7 +67,7 @@ def relevance_columns(
     table: dict[str, NDArray[np.float64]] = {}
     weight = ranked.weight()
     for metric in family_members(FAMILY, name):
-        if metric.direction == direction and metric.name.removeprefix(set_column(name, direction, "")) in told:
+        if metric.direction == direction and metric.name.removeprefix(set_column(name, direction, "")) in wanted:
             for column, spec in metric.columns.items():
                 if column not in table:
                     values = spec.values(ranked) * weight
@@ -78,7 +78,7 @@ def relevance_columns(
 def _metric(name: str, direction: str, kind: str, values: Values, definition: str, **fields: object) -> Metric:
     """A metric of a set: the mean over its queries of what a query scores."""
     count, reachable = set_column(name, direction, "n"), set_column(name, direction, "reachable")
-    own = set_column(name, direction, kind)
+    column_name = set_column(name, direction, kind)
     ceiling = reachable if fields.get("k") else set_column(name, direction, "in_gallery")
     columns = {
         count: Column(lambda ranked: np.ones(len(ranked.image)), at_most=(), oracle=count),
@@ -89,20 +89,23 @@ def _metric(name: str, direction: str, kind: str, values: Values, definition: st
             at_most=(count,) if ceiling == reachable else (reachable,),
             oracle=ceiling,
         ),
-        own: Column(values, over=count, at_most=(ceiling,), oracle=ceiling),
-        floor_column(CHANCE, own): Column(
-            lambda ranked: values(ranked.by_chance), over=count, at_most=(ceiling,), oracle=floor_column(CHANCE, own)
+        column_name: Column(values, over=count, at_most=(ceiling,), oracle=ceiling),
+        floor_column(CHANCE, column_name): Column(
+            lambda ranked: values(ranked.by_chance),
+            over=count,
+            at_most=(ceiling,),
+            oracle=floor_column(CHANCE, column_name),
         ),
     }
     query, one, answers = _QUERY[direction]
     said = definition.format(query=query, one=one, answers=answers, name=name)
     return Metric(
-        name=own,
+        name=column_name,
         group=RELEVANCE,
         higher_is_better=True,
         definition=f"{said} {_EVERY.format(answers=answers)}",
         columns=columns,
-        value=ratio(own, count),
+        value=ratio(column_name, count),
         per=count,
         direction=direction,
         relevance=name,

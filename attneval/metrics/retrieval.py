@@ -48,9 +48,9 @@ def retrieval_columns(
     """
     table: dict[str, NDArray[np.float64]] = {}
     for metric in metrics("retrieval"):
-        told = metric.direction in ranks and (depth is None or 0 < metric.k <= depth[metric.direction])
+        known = metric.direction in ranks and (depth is None or 0 < metric.k <= depth[metric.direction])
         for name, column in metric.columns.items():
-            if told and name not in table:
+            if known and name not in table:
                 queries = ranks[metric.direction]
                 values = column.values(queries) * queries.weight()
                 table[name] = np.asarray(np.bincount(queries.image, values, images), np.float64)

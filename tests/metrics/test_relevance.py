@@ -220,7 +220,9 @@ def test_perfect_scores_are_exactly_one(ties: str, direction: str, *, tied: bool
     random = np.random.default_rng(3)
     images, captions = 7, 35
     queries, answers = (images, captions) if direction == "i2t" else (captions, images)
-    relevant = {row: random.choice(answers, int(random.integers(1, 7)), replace=False).tolist() for row in range(queries)}
+    relevant = {
+        row: random.choice(answers, int(random.integers(1, 7)), replace=False).tolist() for row in range(queries)
+    }
     scores = random.random((queries, answers)) * 0.5
     for row, listed in relevant.items():
         scores[row, listed] = 1.0 if tied else 1 + random.random(len(listed))
@@ -233,7 +235,9 @@ def test_perfect_scores_are_exactly_one(ties: str, direction: str, *, tied: bool
 def test_a_constant_matrix_scores_chance(direction: str) -> None:
     random = np.random.default_rng(5)
     queries, answers = (6, 30) if direction == "i2t" else (30, 6)
-    relevant = {row: random.choice(answers, int(random.integers(1, 6)), replace=False).tolist() for row in range(queries)}
+    relevant = {
+        row: random.choice(answers, int(random.integers(1, 6)), replace=False).tolist() for row in range(queries)
+    }
     found = values(ranked_in(np.zeros((6, 30)), [c // 5 for c in range(30)], direction, relevant), direction, 6)
     for kind in KINDS:
         assert found[kind] == pytest.approx(found[f"chance {kind}"], abs=1e-15)

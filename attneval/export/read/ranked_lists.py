@@ -42,7 +42,7 @@ class RankedLists:
 
     @property
     def depth(self) -> int:
-        """How many answers all lists have: behind that rank nothing is known of some."""
+        """The number of answers that all lists have: behind that rank nothing is known of some."""
         return min(map(len, self.answers.values()))
 
 
