@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.errors import ConfigError, NothingToScoreError, first_of
+from attneval.errors import ConfigError, NothingToScoreError
 from attneval.evaluation.gallery import gallery_of_lists
 from attneval.evaluation.rank_relevance import EVERY_METRIC, rank_sets
 from attneval.evaluation.relevance_sets import hold_sets, without_lists
@@ -151,21 +151,20 @@ def rank_lists(
 
 
 def _notes(ranked: Lists, lists: dict[str, RankedLists], held: Sequence[RelevantPairs]) -> list[Note]:
-    """Note what lists cannot tell."""
+    """Note what lists cannot tell: ranks, Recall@K beyond their ends, and what takes R answers where R is beyond."""
     notes = []
     for direction, one in lists.items():
         depth = ranked.depth[direction]
-        if depth < BEYOND:
-            lacking = [f"{direction}_r@{k}" for k in KS if k > depth] + [f"{direction}_{n}" for n in ("medr", "meanr")]
-            text = f"{one.path}: lists of {depth} answers do not tell {first_of(lacking, show=len(lacking))}"
-            notes.append(Note(text))
-    for pairs in held:
-        lacking = [name for name in EVERY_METRIC if name not in ranked.measurable(pairs)]
-        if lacking:
-            names = [set_column(pairs.name, pairs.direction, name) for name in lacking]
-            text = (
-                f"{lists[pairs.direction].path}: lists of {ranked.depth[pairs.direction]} answers do not tell "
-                f"{first_of(names, show=len(names))}: up to {int(pairs.count.max())} answers are relevant to a query"
-            )
-            notes.append(Note(text))
+        if depth == BEYOND:
+            continue
+        beyond = [f"R@{k}" for k in KS if k > depth]
+        said = f"{one.path}: {direction} lists of {depth} answers do not tell"
+        notes.append(Note(f"{said} {', '.join(['median and mean rank', *beyond])}"))
+        for pairs in held:
+            most = int(pairs.count.max())
+            if pairs.direction == direction and most > depth:
+                names = (set_column(pairs.name, direction, name) for name in (R_PRECISION, MAP_AT_R))
+                notes.append(
+                    Note(f"{said} {' and '.join(names)}: {pairs.name} lists up to {most} relevant answers to a query")
+                )
     return notes
