@@ -98,7 +98,9 @@ def relevance(
                 if fold[asked if direction == "i2t" else caption_image[asked]] != number:
                     continue
                 if direction == "i2t":
-                    found = {c: scores[asked][c] for c in captions if fold[caption_image[c]] == number}
+                    found: dict[Hashable, float] = {
+                        c: scores[asked][c] for c in captions if fold[caption_image[c]] == number
+                    }
                 else:
                     found = {i: scores[i][asked] for i in images if fold[i] == number}
                 own = query(found, set(answers), ties)

@@ -76,8 +76,8 @@ def ranked_in(
     image = np.array([row if direction == "i2t" else owner[row] for row in asked], np.int64)
     size = len(owner) if direction == "i2t" else images
     pairs = [(place, answer) for place, row in enumerate(asked) for answer in relevant[row] if answer < size]
-    fold_of = (lambda answer: fold[owner[answer]]) if direction == "i2t" else (lambda answer: fold[answer])
-    pairs = [(place, answer) for place, answer in pairs if fold_of(answer) == fold[image[place]]]
+    fold_of = fold[owner] if direction == "i2t" else fold
+    pairs = [(place, answer) for place, answer in pairs if fold_of[answer] == fold[image[place]]]
     query = np.array([place for place, _ in pairs], np.int64)
     answer = np.array([one for _, one in pairs], np.int64)
     listed = np.array([len(relevant[row]) for row in asked])

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 KINDS = ("r@1", "r@5", "r@10", "r_precision", "map@r")
 FAST = Options(resamples=20)
 IMAGES, EACH = 6, 3
@@ -36,7 +38,7 @@ class World:
     def __init__(self, folder: Path, seed: int = 0) -> None:
         random = np.random.default_rng(seed)
         self.folder = folder
-        self.scores = random.integers(0, 40, (IMAGES, IMAGES * EACH)).astype(np.float32)
+        self.scores: NDArray[np.floating] = random.integers(0, 40, (IMAGES, IMAGES * EACH)).astype(np.float32)
         self.owner = [c // EACH for c in range(IMAGES * EACH)]
         self.image = [str(100 + 7 * i) for i in range(IMAGES)]
         # The numbers of some captions are those of images, too.
@@ -138,7 +140,7 @@ def test_ids_from_a_captions_file(world: World) -> None:
     ]
     # A caption beyond those that were scored, and an image that was not.
     entries += [{"id": 9999, "image_id": int(world.image[0]), "caption": "b"}, {"id": 1, "image_id": 1, "caption": "c"}]
-    np.random.default_rng(0).shuffle(entries)  # type: ignore[arg-type]
+    np.random.default_rng(0).shuffle(entries)
     path = write(world.folder / "captions.json", {"images": [], "annotations": entries})
     assert of_set(world.score(caption_ids=path)) == pytest.approx(world.expected(), abs=1e-12)
 
@@ -179,7 +181,7 @@ def test_a_split_takes_queries_and_gallery_away(world: World) -> None:
 
 
 def test_answers_that_are_nowhere_count_in_r(world: World) -> None:
-    world.relevant["i2t"][0] = [0, 1, "999", "998"]  # type: ignore[list-item]
+    world.relevant["i2t"][0] = [0, 1, "999", "998"]
     result = world.score()
     assert of_set(result) == pytest.approx(world.expected(), abs=1e-12)
     assert "made i2t: 2 of 16 listed captions are not in the gallery (first: 999, 998)" in " ".join(result.notes)
@@ -263,7 +265,7 @@ def test_other_contents_under_one_name_are_not_compared(world: World) -> None:
     assert world.score(relevance=world.set("made", reordered)).relevance == first.relevance
     world.relevant["i2t"][0].pop()
     second = world.score()
-    with pytest.raises(MismatchError, match="different protocols: relevance set made [0-9a-f]{12} against"):
+    with pytest.raises(MismatchError, match=r"different protocols: relevance set made [0-9a-f]{12} against"):
         compare([first, second])
     assert compare([first, second], allow_mismatch=True, trials=100, resamples=20).notes
 
@@ -486,7 +488,7 @@ def test_what_lists_cannot_tell_is_refused(world: World) -> None:
     ):
         with pytest.raises(AttnevalError, match=f"what {flag} would leave of them cannot be told"):
             world.score(**(given | changes))
-    with pytest.raises(AttnevalError, match="holds ranked lists and .* a matrix"):
+    with pytest.raises(AttnevalError, match=r"holds ranked lists and .* a matrix"):
         world.score(**(given | {"similarity": [path, world.matrix]}))
     with pytest.raises(AttnevalError, match="both have ranked lists i2t"):
         world.score(**(given | {"similarity": [path, path]}))
@@ -519,8 +521,14 @@ def test_the_seeded_matrix_over_coco(shared: Path, tmp_path: Path) -> None:
                 assert result[f"{name}{direction}_{kind}"] == pytest.approx(value, abs=2e-6), (name, direction, kind)
     counts = {name: m.n for name, m in result.metrics.items() if name.endswith("r@1")}
     assert counts == {
-        **{"i2t_r@1": 5000, "t2i_r@1": 25000, "original_i2t_r@1": 5000, "original_t2i_r@1": 25000},
-        **{"cxc_i2t_r@1": 5000, "cxc_t2i_r@1": 24972, "eccv_i2t_r@1": 1261, "eccv_t2i_r@1": 1332},
+        "i2t_r@1": 5000,
+        "t2i_r@1": 25000,
+        "original_i2t_r@1": 5000,
+        "original_t2i_r@1": 25000,
+        "cxc_i2t_r@1": 5000,
+        "cxc_t2i_r@1": 24972,
+        "eccv_i2t_r@1": 1261,
+        "eccv_t2i_r@1": 1332,
     }
     assert "eccv i2t: 2 of 22550 listed captions are not in the gallery (first: 144675, 467259)" in " ".join(
         result.notes
