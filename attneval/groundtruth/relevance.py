@@ -99,7 +99,8 @@ def listed_answers(document: Document, name: str) -> ListedAnswers:
         query = entry.as_key(key, "a query")
         if query in queries:
             entry.fail(f"query {query} is there twice, in two spellings")
-        queries[query] = [entry.as_key(value, f"query {query}") for value in entry.as_list(values, f"query {query}")]
+        field = f"query {query}"
+        queries[query] = [entry.as_key(value, field) for value in entry.as_list(values, field)]
         if len(set(queries[query])) < len(queries[query]):
             twice = next(one for one in queries[query] if queries[query].count(one) > 1)
             entry.fail(f"query {query} lists {twice} twice")

@@ -565,3 +565,69 @@ FOLDED = (
     {"r@1": 0.44648, "r@5": 0.70036, "r@10": 0.7944},
 )
 """Its values in five folds."""
+
+
+# ---------------------------------------------------------------- damaged files
+
+
+@pytest.mark.parametrize("role", ["relevance", "caption_ids", "image_ids", "similarity"])
+def test_damaged_files_are_refused_or_read(world: World, role: str) -> None:
+    """Bytes that were changed, cut off or put in make an error that names the file, or another result: nothing else."""
+    random = np.random.default_rng(sum(map(ord, role)))
+    entries = [
+        {"id": int(c), "image_id": int(world.image[o]), "caption": "a"}
+        for c, o in zip(world.caption, world.owner, strict=True)
+    ]
+    whole = {
+        "relevance": world.set()[0],
+        "caption_ids": write(world.folder / "captions.json", {"annotations": entries}),
+        "image_ids": world.original()[0],
+        "similarity": write(world.folder / "lists.json", ranked(world, 3)),
+    }[role]
+    content, path = whole.read_bytes(), world.folder / f"damaged_{whole.name}"
+    refused: list[str] = []
+    for _ in range(60):
+        damaged = bytearray(content)
+        for _ in range(int(random.integers(1, 4))):
+            place = int(random.integers(0, len(damaged)))
+            kind = int(random.integers(0, 4))
+            if kind == 0:
+                damaged[place] = int(random.integers(0, 256))
+            elif kind == 1:
+                del damaged[place : place + int(random.integers(1, 9))]
+            elif kind == 2:
+                damaged[place:place] = random.choice([b"[", b"null", b"1e999", b'"', b"-", b"NaN", b"9" * 400])
+            else:
+                damaged[place:place] = damaged[: int(random.integers(1, 40))]
+        path.write_bytes(bytes(damaged))
+        changes: dict[str, Any] = {role: path if role.endswith("ids") else [path]}
+        if role == "similarity":
+            changes |= {"relevance": world.original(), "caption_ids": None, "image_ids": None}
+        try:
+            world.score(**changes)
+        except AttnevalError as error:
+            refused.append(str(error))
+    assert len(refused) > 30
+    assert all(path.name in text for text in refused)
+
+
+def test_files_that_are_none_of_their_kind(world: World) -> None:
+    contents = {
+        "empty.json": b"",
+        "pickle.npy": b"\x80\x04K\x01.",
+        "cut.npy": world.caption_ids.read_bytes()[:-3],
+        "text.json": b"\xff\xfe",
+        "deep.json": b"[" * 100_000,
+    }
+    for name, content in contents.items():
+        path = world.folder / name
+        path.write_bytes(content)
+        for role in ("relevance", "caption_ids", "image_ids"):
+            with pytest.raises(AttnevalError, match=name):
+                world.score(**{role: [path] if role == "relevance" else path})
+    np.savez(world.folder / "half.npz", i2t=np.zeros((2, 2), np.int64))
+    np.savez(world.folder / "floats.npz", i2t=np.zeros((2, 2)), i2t_query=np.arange(2))
+    np.savez(world.folder / "twice.npz", i2t=np.arange(4).reshape(2, 2), i2t_query=np.array([100, 100]))
+    for name, text in (("half", "has i2t, but no i2t_query"), ("floats", "expected ids"), ("twice", "has 100 twice")):
+        with pytest.raises(AttnevalError, match=rf"{name}\.npz.*{text}"):
+            world.score(similarity=[world.folder / f"{name}.npz"])
