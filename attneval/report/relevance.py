@@ -47,7 +47,8 @@ def _table(result: Result, name: str, had: Sequence[Metric], digits: int) -> Tab
         if any((best[m.name].value or 0.0) < 1 for m in by_label.values() if m.name in best):
             rows.append(_row(("  oracle", ""), shown, best, digits))
     title = f"Retrieval with the relevance set {name}, in %"
-    return Table(title, ["", "queries", *columns], rows, optional=(1,))
+    # Where space is short the first and the last say most: the best answer, and all of them.
+    return Table(title, ["", "queries", *columns], rows, optional=(1, *range(3, len(columns) + 1)))
 
 
 def _row(head: tuple[str, str], shown: Sequence[Metric | None], table: Mapping[str, Measured], digits: int) -> Row:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import relevance_reference as reference
+from commands import attneval
 
-from attneval import AttnevalError, Options, Protocol, Result, compare, gate, merge, score
+from attneval import AttnevalError, Options, Protocol, Result, compare, gate, merge, open_export, score
 from attneval.errors import MismatchError
 from attneval.report.delimited import render_csv, result_lines
 from attneval.report.markdown import render_markdown
@@ -631,3 +632,72 @@ def test_files_that_are_none_of_their_kind(world: World) -> None:
     for name, text in (("half", "has i2t, but no i2t_query"), ("floats", "expected ids"), ("twice", "has 100 twice")):
         with pytest.raises(AttnevalError, match=rf"{name}\.npz.*{text}"):
             world.score(similarity=[world.folder / f"{name}.npz"])
+
+
+# ---------------------------------------------------------------- with attention
+
+
+def numbered_set(folder: Path, export: Path) -> Path:
+    """A set over an export, in which an image's neighbour is relevant as well."""
+    opened = open_export(export)
+    images = opened.image_id
+    pairs = zip(opened.caption_image.tolist(), opened.caption_index.tolist(), strict=True)
+    relevant = {f"{images[row]}#{index}": [images[row], images[row - 1]] for row, index in pairs}
+    return write(folder / "near_caption_to_image.json", relevant)
+
+
+def test_beside_attention_and_through_merge(fixtures: Path, tmp_path: Path) -> None:
+    export, near = fixtures / "good.npz", numbered_set(tmp_path, fixtures / "good.npz")
+    whole = score(export, fixtures / "entities", relevance=[near], options=FAST)
+    maps = score(export, fixtures / "entities", options=Options(resamples=20, similarity=False))
+    ranks = score(export, relevance=[near], options=FAST)
+    merged = merge([maps, ranks])
+    assert merged.metrics == whole.metrics
+    assert merged.scores.baselines == whole.scores.baselines
+    assert merged.relevance == whole.relevance
+    # Floors and ceilings of attention are as they are without a set.
+    plain = score(export, fixtures / "entities", options=FAST)
+    for name, table in plain.scores.baselines.items():
+        assert {metric: whole.scores.baselines[name][metric] for metric in table} == table
+    with np.load(export) as stored:
+        scores, owner = stored["similarity"], stored["caption_image"].tolist()
+    relevant = {"t2i": {c: [image, (image - 1) % len(scores)] for c, image in enumerate(owner)}}
+    expected = reference.relevance(scores.tolist(), owner, relevant)
+    assert of_set(whole, "near") == pytest.approx(expected, abs=1e-12)
+
+
+def test_captions_of_an_export_by_a_captions_file(fixtures: Path, tmp_path: Path) -> None:
+    opened = open_export(fixtures / "good.npz")
+    pairs = list(zip(opened.caption_image.tolist(), opened.caption_index.tolist(), strict=True))
+    number = {pair: 10 * pair[0] + pair[1] for pair in pairs}
+    entries = [{"id": number[row, k], "image_id": opened.image_id[row], "caption": "a"} for row, k in pairs]
+    captions = write(tmp_path / "captions.json", {"annotations": entries[::-1]})
+    relevant = {number[row, k]: [opened.image_id[row], opened.image_id[row - 1]] for row, k in pairs}
+    near = write(tmp_path / "near_caption_to_image.json", relevant)
+    by_number = score(fixtures / "good.npz", relevance=[near], caption_ids=captions, options=FAST)
+    by_name = score(fixtures / "good.npz", relevance=[numbered_set(tmp_path, fixtures / "good.npz")], options=FAST)
+    assert by_number.metrics == by_name.metrics
+    write(captions, {"annotations": entries[1:]})
+    with pytest.raises(
+        AttnevalError, match=r"captions\.json has no id for 1 of 300 captions of .*good\.npz \(first: 7"
+    ):
+        score(fixtures / "good.npz", relevance=[near], caption_ids=captions, options=FAST)
+    with pytest.raises(AttnevalError, match=r"names its images, and .* would name them again"):
+        score(fixtures / "good.npz", relevance=[near], image_ids=captions, options=FAST)
+
+
+def test_the_command(world: World) -> None:
+    files = [flag for path in world.set() for flag in ("--relevance", path)]
+    ids = ["--caption-ids", world.caption_ids, "--image-ids", world.image_ids]
+    done = attneval("score", "--similarity", world.matrix, *files, *ids, "-f", "json")
+    assert done.code == 0, done.err
+    values = json.loads(done.out)
+    for name, value in world.expected().items():
+        if not name.startswith("chance"):
+            assert values["metrics"][f"made_{name}"]["value"] == pytest.approx(value, abs=1e-12)
+    done = attneval("score", "--similarity", world.matrix, *files, *ids, "--min", "made_i2t_r@1=1.0")
+    assert done.code in {0, 1}
+    assert "made_i2t_r@1" in done.err
+    done = attneval("score", "--similarity", world.matrix, *files)
+    assert done.code == 2
+    assert "nothing names its 6 images; name rows with --image-ids FILE" in done.err
