@@ -1,4 +1,4 @@
-"""Retrieval with relevance sets, from files to a result: names, splits, folds, ranked lists, refusals."""
+"""Retrieval with relevance sets, from files to a result: names, splits, folds, refusals."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import relevance_reference as reference
 from commands import attneval
+from relevance_world import EACH, FAST, IMAGES, World, of_set, ranked, write
 
 from attneval import AttnevalError, Options, Protocol, Result, compare, gate, merge, open_export, score
 from attneval.errors import MismatchError
@@ -18,76 +19,9 @@ from attneval.report.plain import render_plain
 from attneval.report.score import score_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
 KINDS = ("r@1", "r@5", "r@10", "r_precision", "map@r")
-FAST = Options(resamples=20)
-IMAGES, EACH = 6, 3
-
-
-def write(path: Path, values: object) -> Path:
-    path.write_text(json.dumps(values))
-    return path
-
-
-class World:
-    """A matrix of 6 images and 18 captions, with ids, and relevance sets over it."""
-
-    def __init__(self, folder: Path, seed: int = 0) -> None:
-        random = np.random.default_rng(seed)
-        self.folder = folder
-        self.scores: NDArray[np.floating] = random.integers(0, 40, (IMAGES, IMAGES * EACH)).astype(np.float32)
-        self.owner = [c // EACH for c in range(IMAGES * EACH)]
-        self.image = [str(100 + 7 * i) for i in range(IMAGES)]
-        # The numbers of some captions are those of images, too.
-        self.caption = [str(100 + c) for c in range(IMAGES * EACH)]
-        self.relevant = {
-            "i2t": {i: random.choice(IMAGES * EACH, 4, replace=False).tolist() for i in (0, 2, 3, 5)},
-            "t2i": {c: random.choice(IMAGES, 2, replace=False).tolist() for c in range(0, IMAGES * EACH, 2)},
-        }
-        self.matrix = folder / "scores.npy"
-        np.save(self.matrix, self.scores)
-        self.caption_ids = folder / "ids.npy"
-        np.save(self.caption_ids, np.array(self.caption).astype(np.int64))
-        self.image_ids = folder / "images.txt"
-        self.image_ids.write_text("\n".join(self.image))
-
-    def named(self, direction: str, row: Any, *, answer: bool = False) -> str:
-        images = (direction == "i2t") != answer
-        return str(row) if not isinstance(row, int) else (self.image if images else self.caption)[row]
-
-    def set(self, name: str = "made", relevant: Mapping[str, Mapping[int, Sequence[Any]]] | None = None) -> list[Path]:
-        """The files of a set: keys as texts, answers as numbers."""
-        files = []
-        for direction, queries in (relevant or self.relevant).items():
-            values = {
-                self.named(direction, query): [int(self.named(direction, a, answer=True)) for a in answers]
-                for query, answers in queries.items()
-            }
-            sides = "image_to_caption" if direction == "i2t" else "caption_to_image"
-            files.append(write(self.folder / f"{name}_{sides}.json", values))
-        return files
-
-    def original(self) -> list[Path]:
-        """The pair that lists what belongs together."""
-        captions = {i: [c for c in range(IMAGES * EACH) if self.owner[c] == i] for i in range(IMAGES)}
-        return self.set("original", {"i2t": captions, "t2i": {c: [i] for c, i in enumerate(self.owner)}})
-
-    def score(self, **changes: Any) -> Result:
-        given: dict[str, Any] = {
-            "similarity": [self.matrix],
-            "relevance": self.set(),
-            "caption_ids": self.caption_ids,
-            "image_ids": self.image_ids,
-            "options": FAST,
-        }
-        return score(**(given | changes))
-
-    def expected(self, ties: str = "expected", folds: int = 1) -> dict[str, float]:
-        return reference.relevance(self.scores.tolist(), self.owner, self.relevant, ties, folds)
 
 
 @pytest.fixture
@@ -95,15 +29,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def of_set(result: Result, name: str = "made") -> dict[str, float | None]:
-    values = {m.removeprefix(f"{name}_"): v.value for m, v in result.metrics.items() if m.startswith(f"{name}_")}
-    chance = result.scores.baselines["chance"]
-    return values | {
-        f"chance_{m.removeprefix(f'{name}_')}": v.value for m, v in chance.items() if m.startswith(f"{name}_")
-    }
-
-
-# ---------------------------------------------------------------- from files
+# ---------------- from files
 
 
 @pytest.mark.parametrize("ties", ["expected", "worst", "best"])
@@ -203,7 +129,7 @@ def test_perfect_scores_are_exactly_one(world: World) -> None:
     assert (gap.floor, gap.ci is not None) == ("chance", True)
 
 
-# ---------------------------------------------------------------- results
+# ---------------- results
 
 
 def test_results_come_back_whole(world: World) -> None:
@@ -271,97 +197,7 @@ def test_other_contents_under_one_name_are_not_compared(world: World) -> None:
     assert compare([first, second], allow_mismatch=True, trials=100, resamples=20).notes
 
 
-# ---------------------------------------------------------------- ranked lists
-
-
-def ranked(world: World, depth: int) -> dict[str, dict[str, list[str]]]:
-    scores = world.scores + np.random.default_rng(1).random(world.scores.shape) * 0.5
-    world.scores = scores
-    np.save(world.matrix, scores)
-    return {
-        "i2t": {name: [world.caption[c] for c in np.argsort(-scores[i])[:depth]] for i, name in enumerate(world.image)},
-        "t2i": {
-            name: [world.image[i] for i in np.argsort(-scores[:, c])[:depth]] for c, name in enumerate(world.caption)
-        },
-    }
-
-
-@pytest.mark.parametrize("form", ["json", "npz", "two files"])
-@pytest.mark.parametrize("depth", [1, 3, 5, 10, 99])
-def test_lists_tell_what_the_matrix_does(world: World, depth: int, form: str) -> None:
-    lists = ranked(world, depth)
-    paths = [world.folder / "lists.json"]
-    if form == "json":
-        write(paths[0], lists)
-    elif form == "npz":
-        paths = [world.folder / "lists.npz"]
-        members = {d: np.array(list(of.values())) for d, of in lists.items()}
-        members |= {f"{d}_query": np.array(list(of)).astype(np.int64) for d, of in lists.items()}
-        np.savez(paths[0], **members)  # type: ignore[arg-type]
-    else:
-        paths = [write(world.folder / f"{d}.json", {d: of}) for d, of in lists.items()]
-    files = [*world.set(), *world.original()]
-    whole = world.score(relevance=files)
-    result = world.score(relevance=files, similarity=paths, caption_ids=None, image_ids=None)
-    i2t, t2i = (99 if depth >= size else depth for size in (18, 6))
-    known = {f"i2t_r@{k}" for k in (1, 5, 10) if k <= i2t} | {f"t2i_r@{k}" for k in (1, 5, 10) if k <= t2i}
-    known |= {"rsum"} if len(known) == 6 else set()
-    for name, most in (("made", (4, 2)), ("original", (3, 1))):
-        for direction, end, count in (("i2t", i2t, most[0]), ("t2i", t2i, most[1])):
-            known |= {f"{name}_{direction}_r@{k}" for k in (1, 5, 10) if k <= end}
-            known |= {f"{name}_{direction}_{kind}" for kind in ("r_precision", "map@r") if count <= end}
-    assert set(result.metrics) == known
-    for name in known:
-        assert result.metrics[name].value == pytest.approx(whole.metrics[name].value, abs=1e-12), name
-        assert result.metrics[name].n == whole.metrics[name].n
-    assert any("do not tell" in note for note in result.notes) == (depth < 99)
-    path = world.folder / "result.json"
-    result.save(path)
-    assert Result.load(path).to_dict() == result.to_dict()
-
-
-def test_four_queries_by_hand(tmp_path: Path) -> None:
-    lists = {"q1": [5, 3, 9, 1, 7], "q2": [2, 4, 6, 8, 10], "q3": [11, 12, 13, 14, 15], "q4": [1, 2, 3, 4, 5]}
-    relevant = {"q1": [3, 5, 100], "q2": [10], "q3": [11, 13, 15], "q4": [4, 5]}
-    captions = [{"id": c, "image_id": f"q{1 + c % 4}", "caption": "a"} for c in range(1, 51)]
-    result = score(
-        similarity=[write(tmp_path / "lists.json", {"i2t": lists})],
-        relevance=[write(tmp_path / "toy_image_to_caption.json", relevant)],
-        caption_ids=write(tmp_path / "captions.json", {"annotations": captions}),
-        options=FAST,
-    )
-    assert result["toy_i2t_r@1"] == 0.5
-    assert result["toy_i2t_r@5"] == 1
-    assert result["toy_i2t_r_precision"] == pytest.approx(0.333333, abs=1e-6)
-    assert result["toy_i2t_map@r"] == pytest.approx(0.305556, abs=1e-6)
-    assert "toy_i2t_r@10" not in result.metrics
-
-
-@pytest.mark.parametrize("missing", ["error", "skip", "zero"])
-def test_queries_without_a_list(world: World, missing: str) -> None:
-    lists = ranked(world, 99)
-    del lists["i2t"][world.image[2]]
-    given = {
-        "similarity": [write(world.folder / "lists.json", lists)],
-        "relevance": [*world.set(), *world.original()],
-        "protocol": Protocol(missing=missing),
-    }
-    if missing == "error":
-        with pytest.raises(AttnevalError, match="1 of 4 i2t queries of made have no ranked list"):
-            world.score(**given)
-        return
-    result = world.score(**given)
-    if missing == "skip":
-        del world.relevant["i2t"][2]
-        assert of_set(result) == pytest.approx(world.expected(), abs=1e-12)
-    else:
-        alone = dict(world.relevant, i2t={i: r for i, r in world.relevant["i2t"].items() if i != 2})
-        rest = reference.relevance(world.scores.tolist(), world.owner, alone)
-        assert result["made_i2t_map@r"] == pytest.approx(rest["i2t_map@r"] * 3 / 4)
-        assert result.metrics["made_i2t_map@r"].n == 4
-
-
-# ---------------------------------------------------------------- refusals
+# ---------------- refusals
 
 BAD_SETS: list[tuple[object, str]] = [
     ([1, 2], "holds no object with queries"),
@@ -454,52 +290,7 @@ def test_captions_in_another_order_are_noticed(world: World) -> None:
         world.score(image_ids=None, relevance=[*world.set(), *world.original()])
 
 
-BAD_LISTS: list[tuple[object, str]] = [
-    ([], "it is no object"),
-    ({"t2t": {}}, "it has t2t in place of i2t and t2i"),
-    ({"i2t": []}, "i2t is no object with queries"),
-    ({"i2t": {}}, "i2t has no queries"),
-    ({"i2t": {"100": []}}, "the list of i2t query 100 is empty"),
-    ({"i2t": {"100": [101, "101"]}}, "the list of i2t query 100 holds 101 twice"),
-    ({"i2t": {"100": [1.5]}}, "the list of i2t query 100 holds 1.5, and no id"),
-    ({"i2t": {"100": [101], "0100": [101]}}, "a query of i2t is there twice, in two spellings"),
-    ({"i2t": {"100": [7777]}}, "1 answers of i2t are not in the gallery of 6 images and 18 captions (first: 7777)"),
-    ({"i2t": {"4": [101]}}, "1 queries of i2t are not in the gallery"),
-]
-
-
-@pytest.mark.parametrize(("values", "text"), BAD_LISTS)
-def test_lists_that_are_none(world: World, values: object, text: str) -> None:
-    path = write(world.folder / "lists.json", values)
-    with pytest.raises(AttnevalError) as caught:
-        world.score(similarity=[path], relevance=[*world.set(), *world.original()])
-    assert text in str(caught.value)
-    assert str(path) in str(caught.value)
-
-
-def test_what_lists_cannot_tell_is_refused(world: World) -> None:
-    path = write(world.folder / "lists.json", ranked(world, 2))
-    (world.folder / "split.txt").write_text(world.image[0])
-    files = [*world.set(), *world.original()]
-    given = {"similarity": [path], "relevance": files}
-    for changes, flag in (
-        ({"protocol": Protocol(folds=2)}, "--folds"),
-        ({"split": world.folder / "split.txt"}, "--split"),
-        ({"options": Options(limit=2)}, "--limit"),
-    ):
-        with pytest.raises(AttnevalError, match=f"what {flag} would leave of them cannot be told"):
-            world.score(**(given | changes))
-    with pytest.raises(AttnevalError, match=r"holds ranked lists and .* a matrix"):
-        world.score(**(given | {"similarity": [path, world.matrix]}))
-    with pytest.raises(AttnevalError, match="both have ranked lists i2t"):
-        world.score(**(given | {"similarity": [path, path]}))
-    with pytest.raises(AttnevalError, match="nothing says which captions are whose"):
-        world.score(similarity=[path], image_ids=None)
-    with pytest.raises(MismatchError, match="made_i2t_map@r was not measured"):
-        gate(world.score(**given), "made_i2t_map@r >= 0.1")
-
-
-# ---------------------------------------------------------------- real sets
+# ---------------- real sets
 
 
 @pytest.mark.realdata
@@ -568,7 +359,7 @@ FOLDED = (
 """Its values in five folds."""
 
 
-# ---------------------------------------------------------------- damaged files
+# ---------------- damaged files
 
 
 @pytest.mark.parametrize("role", ["relevance", "caption_ids", "image_ids", "similarity"])
@@ -634,7 +425,7 @@ def test_files_that_are_none_of_their_kind(world: World) -> None:
             world.score(similarity=[world.folder / f"{name}.npz"])
 
 
-# ---------------------------------------------------------------- with attention
+# ---------------- with attention
 
 
 def numbered_set(folder: Path, export: Path) -> Path:
@@ -687,8 +478,8 @@ def test_captions_of_an_export_by_a_captions_file(fixtures: Path, tmp_path: Path
 
 
 def test_the_command(world: World) -> None:
-    files = [flag for path in world.set() for flag in ("--relevance", path)]
-    ids = ["--caption-ids", world.caption_ids, "--image-ids", world.image_ids]
+    files: list[str | Path] = [flag for path in world.set() for flag in ("--relevance", path)]
+    ids: list[str | Path] = ["--caption-ids", world.caption_ids, "--image-ids", world.image_ids]
     done = attneval("score", "--similarity", world.matrix, *files, *ids, "-f", "json")
     assert done.code == 0, done.err
     values = json.loads(done.out)
