@@ -137,7 +137,8 @@ def rank_lists(
             )
     gallery = gallery_of_lists(lists, files)
     ranked = Lists(lists, gallery)
-    held = [one for one in hold_sets(files.sets, gallery, gallery, protocol) if one.direction in lists]
+    every = hold_sets(files.sets, gallery, gallery, protocol)
+    held = [one for one in every if one.direction in lists]
     kept = []
     for one in held:
         has_list = np.isin(one.query, ranked.queries(one.direction))
@@ -146,8 +147,10 @@ def rank_lists(
         kept.append(without_lists(one, has_list, source, protocol))
     columns = retrieval_columns(ranked.ranks_within_pairs(), len(gallery.image_id), ranked.depth)
     sets = rank_sets(kept, gallery, protocol, ranked.find, ranked.measurable)
-    notes = (*_notes(ranked, lists, held), *sets.notes)
-    return gallery, columns, replace(sets, notes=notes)
+    unlisted = [f"{one.name} {one.direction}" for one in every if one.direction not in lists]
+    notes = [Note(f"{source} has no ranked lists for {', '.join(unlisted)}: left out")] if unlisted else []
+    notes += [*_notes(ranked, lists, held), *sets.notes]
+    return gallery, columns, replace(sets, notes=tuple(notes))
 
 
 def _notes(ranked: Lists, lists: dict[str, RankedLists], held: Sequence[RelevantPairs]) -> list[Note]:

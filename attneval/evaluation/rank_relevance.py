@@ -9,7 +9,7 @@ import numpy as np
 
 from attneval.evaluation.relevance_sets import fingerprints
 from attneval.metrics.answer_places import Pairs, answer_places
-from attneval.metrics.ranks import DIRECTIONS, IMAGE_TO_TEXT
+from attneval.metrics.ranks import DIRECTIONS, IMAGE_TO_TEXT, consecutive_folds
 from attneval.metrics.relevance import MAP_AT_R, R_PRECISION, relevance_columns
 from attneval.metrics.relevant_answers import RankedAnswers
 from attneval.metrics.retrieval import KS
@@ -48,18 +48,12 @@ class RankedSets:
 
 def in_matrix(scores: Matrix, gallery: Gallery, folds: int) -> Finder:
     """Make the function that finds the places of answers in a matrix."""
-    fold = fold_of_images(gallery, folds)
+    fold = consecutive_folds(len(gallery.image_id), folds)
 
     def find(pairs: dict[str, Pairs]) -> dict[str, Places]:
         return answer_places(scores, fold[gallery.caption_image], fold, *(pairs[d] for d in DIRECTIONS))
 
     return find
-
-
-def fold_of_images(gallery: Gallery, folds: int) -> NDArray[np.int64]:
-    """Cut images into consecutive folds: i8[I]."""
-    images = len(gallery.image_id)
-    return np.arange(images) // max(images // folds, 1)
 
 
 def rank_sets(
@@ -79,7 +73,7 @@ def rank_sets(
         measurable: The metrics of a set that the places tell.
     """
     images = len(gallery.image_id)
-    fold = fold_of_images(gallery, protocol.folds)
+    fold = consecutive_folds(images, protocol.folds)
     in_fold = {
         direction: np.bincount(fold if direction != IMAGE_TO_TEXT else fold[gallery.caption_image])
         for direction in DIRECTIONS

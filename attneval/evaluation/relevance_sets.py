@@ -11,7 +11,7 @@ import numpy as np
 from attneval.errors import AlignmentError, GroundTruthError, NothingToScoreError, first_of
 from attneval.evaluation.select_images import Shortfall, mostly
 from attneval.groundtruth.relevance import direction_of
-from attneval.metrics.ranks import IMAGE_TO_TEXT
+from attneval.metrics.ranks import IMAGE_TO_TEXT, consecutive_folds
 from attneval.results.notes import Note
 
 if TYPE_CHECKING:
@@ -92,31 +92,24 @@ def _held(listed: ListedAnswers, direction: str, whole: Gallery, chosen: Gallery
     notes = _notes_on_queries(listed, [name for name in listed.query if name not in known], what, protocol)
     if not (place >= 0).any():
         raise NothingToScoreError(f"{listed.path}: none of its {len(place)} queries is among the {what} that count")
-    new = np.cumsum(place >= 0) - 1
+    kept = place >= 0
     of_query = np.repeat(np.arange(len(place)), size)
-    asked = place[of_query] >= 0
-    fold = np.arange(len(chosen.image_id)) // max(len(chosen.image_id) // protocol.folds, 1)
-    of_caption = chosen.caption_image
-    query_image, answer_image = (place, of_caption[answer]) if to_text else (of_caption[place], answer)
+    asked = kept[of_query]
     there = asked & (answer >= 0)
-    there[there] = fold[query_image[of_query[there]]] == fold[answer_image[there]]
-    lost = np.flatnonzero(asked & ~there)
-    if len(lost):
+    # What another fold holds is not in the gallery of the query.
+    fold = consecutive_folds(len(chosen.image_id), protocol.folds)
+    fold_of_caption = fold[chosen.caption_image]
+    of_queries, of_answers = (fold, fold_of_caption)[:: 1 if to_text else -1]
+    there[there] = of_queries[place[of_query[there]]] == of_answers[answer[there]]
+    lost = [listed.answer[row] for row in np.flatnonzero(asked & ~there).tolist()]
+    if lost:
         where = "the gallery of their fold" if protocol.folds > 1 else "the gallery"
-        names = list(dict.fromkeys(listed.answer[row] for row in lost.tolist()))
-        text = (
-            f"{listed.name} {direction}: {len(lost)} of {int(asked.sum())} listed {answers_are} are not in {where} "
-            f"(first: {first_of(names)}): they count in R and cannot be found"
-        )
-        notes.append(Note(text))
+        text = f"{listed.name} {direction}: {len(lost)} of {int(asked.sum())} listed {answers_are} are not in {where}"
+        first = first_of(list(dict.fromkeys(lost)))
+        notes.append(Note(f"{text} (first: {first}): they count in R and cannot be found"))
+    numbered = np.cumsum(kept) - 1
     return RelevantPairs(
-        listed,
-        direction,
-        place[place >= 0],
-        size[place >= 0],
-        new[of_query[there]],
-        answer[there],
-        tuple(notes),
+        listed, direction, place[kept], size[kept], numbered[of_query[there]], answer[there], tuple(notes)
     )
 
 

@@ -89,6 +89,16 @@ class Ranks:
         return fold_weight(self.fold)
 
 
+def consecutive_folds(images: int, folds: int) -> NDArray[np.int64]:
+    """Cut images into consecutive folds of equal size: i8[images], the fold of each.
+
+    Args:
+        images: How many there are, a multiple of the folds.
+        folds: The number of folds.
+    """
+    return np.arange(images) // max(images // folds, 1)
+
+
 def fold_weight(fold: NDArray[np.int64]) -> NDArray[np.float64]:
     """Weigh q queries so that all folds that have some count the same, with a mean of 1: f8[q].
 
@@ -120,7 +130,7 @@ def retrieval_ranks(
     images = scores.shape[0]
     if images % folds:
         raise ValueError(f"{images} images do not divide into {folds} folds of equal size")
-    fold_of_image = np.arange(images) // max(images // folds, 1)
+    fold_of_image = consecutive_folds(images, folds)
     parts = [_rank_fold(scores, caption_image, fold_of_image, fold) for fold in range(folds)]
     joined = {}
     for direction in (IMAGE_TO_TEXT, TEXT_TO_IMAGE):

@@ -72,6 +72,19 @@ def test_four_queries_by_hand(tmp_path: Path) -> None:
     assert "toy_i2t_r@10" not in result.metrics
 
 
+@pytest.mark.parametrize("direction", ["i2t", "t2i"])
+def test_lists_of_one_direction(world: World, direction: str) -> None:
+    lists = ranked(world, 99)
+    path = write(world.folder / "lists.json", {direction: lists[direction]})
+    other = "t2i" if direction == "i2t" else "i2t"
+    result = world.score(similarity=[path], relevance=[*world.set(), *world.original()])
+    whole = world.score()
+    assert {name for name in result.metrics if other in name} == set()
+    assert result[f"{direction}_r@1"] == pytest.approx(whole[f"{direction}_r@1"])
+    assert result[f"made_{direction}_map@r"] == pytest.approx(whole[f"made_{direction}_map@r"])
+    assert f"has no ranked lists for made {other}, original {other}: left out" in " ".join(result.notes)
+
+
 @pytest.mark.parametrize("missing", ["error", "skip", "zero"])
 def test_queries_without_a_list(world: World, missing: str) -> None:
     lists = ranked(world, 99)
