@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from attneval.groundtruth.gallery_ids import GivenIds
 
 IMAGES_HINT = "name rows with --image-ids FILE, or give the original pair of relevance sets, which says whose is whose"
-CAPTIONS_HINT = "name captions with --caption-ids FILE: an .npy of ids in their order, or a captions JSON of COCO"
+ORIGINAL = "original"
+"""The name of the set that lists what belongs together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,8 @@ def _owners(files: GalleryFiles, captions: list[str] | None) -> tuple[dict[str, 
     if files.captions is not None and files.captions.listed is None:
         return _by_caption(files.captions), files.captions.path
     known = None if captions is None else set(captions)
-    for listed in files.sets:
+    # Other sets may happen to list each caption once; the one that says so by its name goes first.
+    for listed in sorted(files.sets, key=lambda one: one.name != ORIGINAL):
         owners = listed.owners(known)
         if owners is not None:
             return owners, listed.path

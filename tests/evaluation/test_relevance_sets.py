@@ -489,6 +489,8 @@ def test_the_command(world: World) -> None:
     done = attneval("score", "--similarity", world.matrix, *files, *ids, "--min", "made_i2t_r@1=1.0")
     assert done.code in {0, 1}
     assert "made_i2t_r@1" in done.err
+    done = attneval("explain", "cxc_i2t_map@r")
+    assert "the relevance set cxc" in " ".join(done.out.split())
     done = attneval("score", "--similarity", world.matrix, *files)
     assert done.code == 2
     assert "nothing names its 6 images; name rows with --image-ids FILE" in done.err
