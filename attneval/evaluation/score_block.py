@@ -70,6 +70,7 @@ def score_block(
     keep_items: bool = False,
     keep_truth: bool = False,
     channel_metrics: Sequence[str] = (),
+    keep_columns: bool = False,
 ) -> BlockSums:
     """Score some images.
 
@@ -81,6 +82,7 @@ def score_block(
         keep_items: Whether to look at the items of direction t2i one by one.
         keep_truth: Whether the annotations are wanted back, for an index.
         channel_metrics: The metrics whose sums of every channel alone are wanted.
+        keep_columns: Whether the numbers of each item are wanted beside their sums.
 
     Raises:
         ExportError: Weights, boxes or spans of the block break the format.
@@ -109,6 +111,7 @@ def score_block(
                 images=len(block.images),
                 types=truth.types,
                 constant=constant,
+                keep_columns=keep_columns,
             )
         if channel_metrics:
             # What few need is imported for them alone.

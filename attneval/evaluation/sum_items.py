@@ -53,7 +53,7 @@ class Statistics:
         totals: Sums over all images: `sweep`, the curves; `uniform`, `center` and `shuffled`, the columns of the
             baselines; `by`, the columns by kind and name of a group of items.
         by: By kind and name of a group, the sums of the images that have items of it.
-        per_item: f8[m] by column.
+        per_item: f8[m] by column; empty unless asked for.
     """
 
     per_image: Table
@@ -88,6 +88,7 @@ def sum_items(
     types: Sequence[str],
     channel: int = MEAN,
     constant: dict[str, Table],
+    keep_columns: bool = False,
 ) -> Statistics:
     """Score the items of a block of images.
 
@@ -99,6 +100,7 @@ def sum_items(
         types: The names of the bits of `items.types`.
         channel: Which channel, or `MEAN`.
         constant: What attention scores that is the same for all items of an image, see `constant_attention`.
+        keep_columns: Whether the numbers of each item are wanted, too.
     """
     specs = columns(*ATTENTION)
     reachable = items.sets["relevant"].size[items.target] > 0
@@ -124,7 +126,7 @@ def sum_items(
         {name: sums_by_image(items, values, images) for name, values in full.items()},
         totals,
         by,
-        full,
+        full if keep_columns else {},
     )
 
 

@@ -110,7 +110,9 @@ def safe(text: str) -> str:
     Control, format and private characters are spelled out, and so is the beginning of what a CI server that reads the
     output would take as a command: `::` at the start of a line, `##[` anywhere.
     """
-    shown = "".join(c if is_visible(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+    shown = text
+    if not (text.isascii() and text.isprintable()):
+        shown = "".join(c if is_visible(c) else c.encode("unicode_escape").decode("ascii") for c in text)
     if shown.lstrip(" ").startswith("::"):
         shown = shown.replace("::", r"\x3a:", 1)
     return shown.replace("##[", r"\x23#[")

@@ -20,7 +20,7 @@ from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
-from attneval.statistics.bootstrap import draw, draw_groups, intervals, percentile_bounds
+from attneval.statistics.bootstrap import draw_with_groups, intervals, percentile_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,13 +51,12 @@ def summarise(
     # Nothing may depend on which block met which group first.
     by = {kind: {name: sums.by[kind][name] for name in _ordered(kind, sums.by[kind])} for kind in sums.by}
     sums = replace(sums, by=by)
-    groups = draw_groups(sums, resamples=resamples, seed=seed) if with_intervals else {}
+    drawn, groups = draw_with_groups(sums, resamples=resamples, seed=seed) if with_intervals else (None, {})
     total = _totalled(sums, totals)
     if protocol.average == "class":
         total = {**total, **class_sums(_class_totals(totals))}
     values = measure_all(metrics(), total)
     wanted = [metric for metric in metrics() if metric.name in values]
-    drawn = draw(sums, resamples=resamples, seed=seed) if with_intervals else None
     if drawn is not None and protocol.average == "class":
         drawn = {**drawn, **class_sums(group for (kind, _), group in groups.items() if kind == "category")}
         wanted = [metric for metric in wanted if metric.per in drawn]

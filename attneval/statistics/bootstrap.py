@@ -70,17 +70,31 @@ def intervals(metrics: Iterable[Metric], drawn: Sums | None) -> dict[str, tuple[
     return {metric.name: bounds for metric in wanted if (bounds := percentile_bounds(metric.value(drawn))) is not None}
 
 
-def draw_groups(sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[tuple[str, str], Sums]:
-    """Sum the columns of groups over the same resamples of all images: f8[resamples] by kind, group and name."""
-    if len(sums.image_id) < 2 or resamples < 1 or not sums.by:
-        return {}
+def draw_with_groups(
+    sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> tuple[Sums | None, dict[tuple[str, str], Sums]]:
+    """Sum the columns over resampled images, see `draw`, and those of groups over the same resamples.
+
+    Returns:
+        f8[resamples] by name, and by kind and group of items, then by name; None and nothing where there is nothing to
+        resample.
+    """
+    if len(sums.image_id) < 2 or resamples < 1:
+        return None, {}
     groups = {(kind, name): rows for kind, named in sums.by.items() for name, rows in named.items()}
     tables = {key: np.array([*rows.columns.values()]).T for key, rows in groups.items()}
     parts: dict[tuple[str, str], list[NDArray[np.float64]]] = {key: [] for key in groups}
-    for block in repeats_in_blocks(len(sums.image_id), resamples, seed):
-        for key, rows in groups.items():
-            parts[key].append(block[:, rows.row] @ tables[key])
-    return {key: dict(zip(groups[key].columns, np.concatenate(blocks).T, strict=True)) for key, blocks in parts.items()}
+
+    def blocks() -> Iterator[NDArray[np.float64]]:
+        for block in repeats_in_blocks(len(sums.image_id), resamples, seed):
+            for key, rows in groups.items():
+                parts[key].append(block[:, rows.row] @ tables[key])
+            yield block
+
+    drawn = sums.resampled_in_blocks(blocks())
+    return drawn, {
+        key: dict(zip(groups[key].columns, np.concatenate(part).T, strict=True)) for key, part in parts.items()
+    }
 
 
 def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:
