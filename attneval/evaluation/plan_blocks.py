@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.export.read.reader import BLOCK_BYTES
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ FIRST_SHARE = 0.7
 """The size of the first block of this process, in those of others: beside it, it ranks the queries and imports."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Block:
     """Images that are scored together.
 

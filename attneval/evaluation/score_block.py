@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.constant_attention import constant_attention
 from attneval.evaluation.count_block import count_block
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from attneval.results.items import ItemTable
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class BlockSums:
     """The sums of a block, and what is said of it.
 

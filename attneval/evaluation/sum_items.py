@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import ranges
+from attneval.arrays.records import record
 from attneval.evaluation.constant_attention import constant_totals
 from attneval.evaluation.group_sums import sums_of_groups
 from attneval.evaluation.item_hits import counted_columns, evaluated, hits_of, item_chunks, sums_by_image, zero_columns
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from attneval.statistics.image_sums import GroupSums
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Statistics:
     """The sums of I images.
 
@@ -62,7 +63,7 @@ class Statistics:
     per_item: Table = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Scored:
     """Columns of m items, of the model's rows and of the same rows held against other entities.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from attneval.arrays.quotients import quotient
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.metrics.ties import first_within
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NEARLY_ALL = 1e-9
 """How near to 1 a share of weight is looked at closely."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Hits:
     """p pairs of a row and a set of keys that are relevant to it.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.storage.read_files import open_to_read, reading
 
@@ -24,13 +24,13 @@ LARGEST = np.iinfo(np.intp).max
 USUAL_BYTES = 128
 """Bytes of the header of nearly every array."""
 _USUAL = re.compile(
-    rb"\x93NUMPY\x01\x00(?P<size>..)(?P<text>\{'descr': '(?P<descr>[<|][biuf][1248]|<U[0-9]{1,9})', "
-    rb"'fortran_order': (?P<order>False|True), 'shape': \((?P<shape>|[0-9]{1,18},|[0-9]{1,18}(, [0-9]{1,18})+)\), \} *\n)",
+    rb"\x93NUMPY\x01\x00(?P<size>..)(?P<text>\{'descr': '(?P<descr>[<|][biuf][1248]|<U[0-9]{1,9})', 'fortran_order': "
+    rb"(?P<order>False|True), 'shape': \((?P<shape>|[0-9]{1,18},|[0-9]{1,18}(, [0-9]{1,18})+)\), \} *\n)",
     re.DOTALL,
 )
 
 
-@dataclass(frozen=True)
+@record
 class Layout:
     """Declarations of an array's header.
 
