@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 IMAGES_AT_ONCE = 1024
 """Images of a block, at most."""
-FIRST_SHARE = 0.7
+FIRST_SHARE = 0.65
 """The size of the first block of this process, in those of others: beside it, it ranks the queries and imports."""
 
 
