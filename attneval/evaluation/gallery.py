@@ -7,12 +7,13 @@ belongs together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import AlignmentError, first_of
 from attneval.groundtruth.image_names import coco_number
 
@@ -32,7 +33,7 @@ ORIGINAL = "original"
 """The name of the set that lists what belongs together."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Gallery:
     """I images and N captions.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.relevance import ListedAnswers
 
 
-@dataclass(frozen=True)
+@record
 class GalleryFiles:
     """The files that relevance is read from.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError, NothingToScoreError
 from attneval.evaluation.select_images import choose_images
 from attneval.export.lint_weights import lint_distance, lint_repeats
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 SIMILARITY_HINT = "name a matrix or ranked lists with --similarity"
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RankedQueries:
     """The ranks of retrieval, with what is said of them.
 

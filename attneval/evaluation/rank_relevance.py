@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.evaluation.relevance_sets import fingerprints
 from attneval.metrics.answer_places import Pairs, answer_places
 from attneval.metrics.ranks import DIRECTIONS, IMAGE_TO_TEXT, consecutive_folds
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 EVERY_METRIC = (*(f"r@{k}" for k in KS), R_PRECISION, MAP_AT_R)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RankedSets:
     """The sums of relevance sets.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import AlignmentError, GroundTruthError, NothingToScoreError, first_of
 from attneval.evaluation.select_images import Shortfall, mostly
 from attneval.groundtruth.relevance import direction_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.relevance import ListedAnswers
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RelevantPairs:
     """The queries of a relevance set in one direction that count, q of them, and their p answers that are there.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from attneval.arrays.records import record
 from attneval.errors import GroundTruthError
 from attneval.groundtruth.documents import Document
 from attneval.groundtruth.entry import Entry, entries
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 LAYOUTS = "an .npy of ids, a JSON list, a text file with an id a line"
 
 
-@dataclass(frozen=True)
+@record
 class GivenIds:
     """Ids from a file.
 

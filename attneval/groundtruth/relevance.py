@@ -7,11 +7,11 @@ the two a file is follows from whose ids its keys are, its name only names the s
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import GroundTruthError, first_of
 from attneval.groundtruth.documents import Document
 from attneval.groundtruth.entry import Entry
@@ -28,7 +28,7 @@ _SIDES = "image|images|img|imgs|caption|captions|cap|text|txt"
 _DIRECTION = re.compile(rf"(^|[_.-])((?:{_SIDES})[_-]?(?:to|2)[_-]?(?:{_SIDES})|i2t|t2i)(?=$|[_.-])")
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class ListedAnswers:
     """The relevant answers that a file lists for q queries.
 

@@ -7,11 +7,11 @@ columns are counted in the same blocks of the matrix, which is never transposed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.metrics.ranks import BLOCK_BYTES, ROWS, rows_of_fold
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ BEYOND = 2**40
 """Answers ahead of one whose place is of no interest, since it lies behind all ranks that count."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Pairs:
     """Queries with relevant answers, p of them, each an image and a caption of one fold.
 
@@ -38,7 +38,7 @@ class Pairs:
     depth: NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Places:
     """Places of p answers.
 

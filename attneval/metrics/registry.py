@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import ProtocolError, suggestion
 from attneval.metrics.populations import REACHED, SCORED
 
@@ -45,7 +46,7 @@ RANKED_BY = "f1_lift"
 _MODULES = ("attention", "class_means", "spatial", "retrieval", "relevance")
 
 
-@dataclass(frozen=True)
+@record
 class Column:
     """A number for each item, or for each query of retrieval.
 
@@ -80,7 +81,7 @@ class Column:
         return (self.over,) if self.at_most is None else self.at_most
 
 
-@dataclass(frozen=True)
+@record
 class Metric:
     """A metric, declared.
 
@@ -167,7 +168,7 @@ class Metric:
         return self.oracle is not None and all(getattr(protocol, name) == value for name, value in self.oracle.items())
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Family:
     """Metrics that are declared once for things of any name, which begins the metric's.
 

@@ -7,12 +7,12 @@ order within others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.metrics.answer_places import BEYOND, Places
 from attneval.metrics.ranks import Ranks, fold_weight
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class TieGroups:
     """Groups of answers that share places.
 
@@ -70,7 +70,7 @@ class TieGroups:
         return total
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RankedAnswers:
     """The relevant answers of q queries, ranked among all answers of each query's fold.
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import reprlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError, first_of
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.storage.archive import Archive
@@ -26,7 +26,7 @@ LAYOUT = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RankedLists:
     """Ranked lists of one direction.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.metrics.floors import CHANCE
 from attneval.metrics.registry import find_metric
 from attneval.report.html.names import SETS
@@ -58,7 +59,7 @@ class GroupRow:
     measures: tuple[Measure, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Breakdown:
     """Groups of one kind, as annotated."""
 
