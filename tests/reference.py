@@ -11,8 +11,10 @@ import itertools
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reference_inputs import Box, Caption, Export, Image, Map, Phrase, Row, Truth, inside
@@ -249,6 +251,10 @@ def attended(row: Row, threshold: str) -> Row:
     if rule == "uniform":
         factor = float(text) if text else 1.0
         return [float(w > factor / n * (1 + 1e-12)) for w in row]
+    if rule == "otsu":
+        low, high = min(row), max(row)
+        least = (float(text) if text else 1.0) * otsu_share(row, low, high)
+        return [float((w - low) / (high - low) + 1e-12 >= least - 1e-12) for w in row]
     value = float(text)
     if rule == "abs":
         return [float(w > value * (1 + 1e-12)) for w in row]
@@ -268,6 +274,19 @@ def attended(row: Row, threshold: str) -> Row:
         kept.add(w)
         held += w * row.count(w)
     return [float(w in kept) for w in row]
+
+
+def otsu_share(values: Sequence[float], low: float, high: float) -> float:
+    """The share of a range below the upper class of numbers in 256 bins: that which is farthest from the lower."""
+    bins = [min(max(math.floor(((v - low) / (high - low) + 1e-12) * 256), 0), 255) for v in values]
+    best, chosen = Fraction(0), 255
+    for edge in sorted(set(bins))[:-1]:
+        lower, upper = [b for b in bins if b <= edge], [b for b in bins if b > edge]
+        distance = Fraction(sum(upper), len(upper)) - Fraction(sum(lower), len(lower))
+        between = len(lower) * len(upper) * distance**2
+        if between > best:
+            best, chosen = between, edge
+    return (chosen + 1) / 256
 
 
 def expected_top(row: Row, relevant: Keys, k: int) -> float:

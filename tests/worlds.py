@@ -507,6 +507,8 @@ THRESHOLDS = [
     "top:3",
     "mass:0.5",
     "mass:0.9",
+    "otsu",
+    "otsu:0.6",
 ]
 
 

@@ -1,7 +1,8 @@
 """Threshold rules: how a row of weights becomes the set of attended keys.
 
 One table, `RULES`, says everything about a rule: how it is written and what of it is allowed, the levels that it gives
-the keys of a ranked row, the cutoff above which a key is attended, the parameters of a sweep and how they are spaced.
+the keys of a ranked row, the cutoff above which a key is attended, the same for the pixels of an enlarged map, the
+parameters of a sweep and how they are spaced.
 The protocol, the command line, rankings, sweeps and charts read it, so that one more rule is one more row.
 
 Under every rule the attended set is a beginning of the ranking, since levels never rise along it. The command line
@@ -62,6 +63,34 @@ def _share_not_held(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> N
     return np.take_along_axis(left, first, axis=1)
 
 
+def _share_of_otsu(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:  # noqa: ARG001
+    """Each weight's place in the row's range, over where Otsu's threshold lies."""
+    from attneval.arrays.otsu import otsu_shares
+    from attneval.arrays.quotients import quotient
+
+    low, high = ordered[:, -1], ordered[:, 0]
+    share = quotient(ordered - low[:, None], (high - low)[:, None])
+    return (share + ROUNDING) / otsu_shares(ordered, low, high)[:, None]
+
+
+def _above_otsu(pixel: NDArray[np.float64], row: NDArray[np.float64], value: float) -> NDArray[np.float64]:
+    """What lies at `value` times Otsu's threshold of the pixels, in the range of the cells' weights."""
+    from attneval.arrays.otsu import otsu_shares
+
+    low, high = row.min(axis=1), row.max(axis=1)
+    return low + (value * otsu_shares(pixel, low, high) - ROUNDING) * (high - low)
+
+
+def _above_mass(pixel: NDArray[np.float64], row: NDArray[np.float64], value: float) -> NDArray[np.float64]:  # noqa: ARG001
+    """What lies just below the smallest pixel of the smallest set that holds so much."""
+    import numpy as np
+
+    ordered = np.sort(pixel, axis=1)[:, ::-1]
+    held = np.cumsum(ordered, axis=1)
+    last = (held < (value - MASS_ROUNDING) * held[:, -1:]).sum(axis=1).clip(max=pixel.shape[1] - 1)
+    return np.nextafter(ordered[np.arange(len(ordered)), last], -np.inf)
+
+
 def _equal_ratios(step: NDArray[np.int64]) -> NDArray[np.float64]:
     """A hundredth to a hundred."""
     import numpy as np
@@ -83,6 +112,8 @@ class ThresholdRule:
         levels: From weights f8[m, n] in descending order and i4[m, n], the first place of the run of equal weights
             that each is in, the levels f8[m, n] of the keys, which never rise along a row.
         cutoff: The level above which a key is attended, for n keys and a parameter, a number or f8[k].
+        pixels: From the pixels f8[m, P] of maps enlarged from rows f8[m, n] of cells, and a parameter, the values f8[m]
+            above which a pixel is attended; None where the rule says nothing of pixels.
         sweep: From the whole numbers i8[POINTS] from 0 on, the parameters f8[k] of a sweep, ascending.
         default: The parameter where none is written; None where one must be.
         scale: How a sweep is spaced, for the axis of a chart; empty where it is spaced evenly.
@@ -96,6 +127,7 @@ class ThresholdRule:
     allows: Callable[[float], bool]
     levels: Callable[[NDArray[np.float64], NDArray[np.int32]], NDArray[np.float64]]
     cutoff: Callable[[int, Any], Any]
+    pixels: Callable[[NDArray[np.float64], NDArray[np.float64], float], NDArray[np.float64]] | None
     sweep: Callable[[NDArray[np.int64]], NDArray[np.floating[Any]]]
     default: float | None = None
     scale: str = ""
@@ -119,6 +151,7 @@ RULES = {
             allows=lambda value: 0 <= value < math.inf,
             levels=_as_they_are,
             cutoff=lambda n, value: value / n * (1 + ROUNDING),
+            pixels=lambda pixel, row, value: 0 * pixel[:, 0] + value / row.shape[1] * (1 + ROUNDING),
             sweep=_equal_ratios,
             default=1.0,
             scale=", log scale",
@@ -132,6 +165,7 @@ RULES = {
             allows=lambda value: 0 <= value < math.inf,
             levels=_as_they_are,
             cutoff=lambda n, value: value * (1 + ROUNDING),  # noqa: ARG005
+            pixels=lambda pixel, row, value: 0 * pixel[:, 0] + value * (1 + ROUNDING),  # noqa: ARG005
             sweep=lambda step: (step / 100) ** 2,  # 0 to 1, closer together near 0
             scale=", square-root scale",
         ),
@@ -144,6 +178,7 @@ RULES = {
             allows=lambda value: 0 <= value <= 1,
             levels=_share_of_largest,
             cutoff=lambda n, value: value - ROUNDING,  # noqa: ARG005
+            pixels=lambda pixel, row, value: (value - ROUNDING) * pixel.max(axis=1),  # noqa: ARG005
             sweep=lambda step: step / 100,
         ),
         ThresholdRule(
@@ -163,6 +198,7 @@ RULES = {
             allows=lambda value: value >= 1 and value.is_integer(),
             levels=_place_from_top,
             cutoff=lambda n, value: -value,  # noqa: ARG005
+            pixels=None,  # k of the keys are no k of the pixels
             sweep=lambda step: step + 1.0,
         ),
         ThresholdRule(
@@ -179,7 +215,28 @@ RULES = {
             allows=lambda value: 0 < value <= 1,
             levels=_share_not_held,
             cutoff=lambda n, value: 1 - value + MASS_ROUNDING,  # noqa: ARG005
+            pixels=_above_mass,
             sweep=lambda step: step[1:] / 100,  # the smallest set that holds nothing is empty
+        ),
+        ThresholdRule(
+            name="otsu",
+            form="otsu[:c]",
+            meaning="otsu: above Otsu's threshold",
+            allowed="otsu, otsu:c (c times Otsu's threshold)",
+            attended=(
+                (
+                    "otsu",
+                    "weight above Otsu's threshold, which parts the row into the two classes that differ most: 256 "
+                    "bins over the row's range, and the keys in the bins above",
+                ),
+                ("otsu:c", "weight at least c times that threshold, both counted from the row's smallest weight"),
+            ),
+            allows=lambda value: 0 <= value < math.inf,
+            levels=_share_of_otsu,
+            cutoff=lambda n, value: value - ROUNDING,  # noqa: ARG005
+            pixels=_above_otsu,
+            sweep=lambda step: step / 50,
+            default=1.0,
         ),
     )
 }
@@ -206,7 +263,7 @@ class Threshold:
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
-        """Read `uniform`, `abs:t`, `max:f`, `top:k` or `mass:m`.
+        """Read `uniform`, `abs:t`, `max:f`, `top:k`, `mass:m` or `otsu`.
 
         Raises:
             ProtocolError: The rule does not exist or its parameter is out of range.
@@ -249,6 +306,24 @@ class Threshold:
     def cutoff(self, n: int) -> float:
         """The level above which keys are attended, for n keys."""
         return float(RULES[self.rule].cutoff(n, self.value))
+
+    def pixels_above(self, pixel: NDArray[np.float64], row: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Find what pixels of enlarged maps have to be above to be attended.
+
+        Args:
+            pixel: f8[m, P], the pixels of each map.
+            row: f8[m, n], the cells that it was enlarged from.
+
+        Returns:
+            f8[m].
+
+        Raises:
+            ValueError: The rule says nothing of pixels.
+        """
+        above = RULES[self.rule].pixels
+        if above is None:
+            raise ValueError(f"{self.rule} says nothing of pixels")
+        return above(pixel, row, self.value)
 
     def cutoffs(self, n: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The cutoffs f8[k] of the same rule with other parameters f8[k], for n keys."""
