@@ -85,7 +85,7 @@ def direction_items(
         # What few need is imported for them alone.
         from attneval.evaluation.entity_pixels import entity_pixels
 
-        pixels = entity_pixels(captions, protocol)
+        pixels = entity_pixels(captions, protocol, "pointing=upsampled")
     items = word_items(
         captions.truth,
         captions.alignment,

@@ -1,4 +1,4 @@
-"""The pixels of annotated boxes, for maps that are enlarged from grids to images."""
+"""The pixels of annotated shapes, for maps that are enlarged from grids to images."""
 
 from __future__ import annotations
 
@@ -14,27 +14,42 @@ if TYPE_CHECKING:
     from attneval.evaluation.caption_block import CaptionBlock
 
 
-def entity_pixels(captions: CaptionBlock, protocol: Protocol) -> PixelSets:
-    """Find the pixels of each entity's boxes.
+WAYS_OUT = {
+    "pointing=upsampled": "pass --pointing region or --pointing center, or export grid_shape",
+    "enlarge": "pass --enlarge none, or export grid_shape",
+}
+"""What enlarges maps, and what to do where there are no grids."""
+
+
+def entity_pixels(captions: CaptionBlock, protocol: Protocol, asked: str) -> PixelSets:
+    """Find the pixels of each entity's shapes.
+
+    Args:
+        captions: The captions.
+        protocol: What shapes count, and how several do.
+        asked: What needs them, of `WAYS_OUT`.
 
     Raises:
-        ProtocolError: Keys are not the cells of grids, or shapes are masks.
+        ProtocolError: Keys are not the cells of grids.
     """
-    export, truth = captions.export, captions.truth
+    export, truth, group = captions.export, captions.truth, captions.groups.group_of_instance
     if export.regions.grid_shape is None or export.caption_region is not None:
         kind = "windows of regions" if export.caption_region is not None else "region boxes"
         raise ProtocolError(
-            f"{export.path} has {kind}, and pointing=upsampled enlarges the maps of grids",
-            hint="pass --pointing region or --pointing center, or export grid_shape",
+            f"{export.path} has {kind}, and {asked} enlarges the maps of grids",
+            hint=WAYS_OUT[asked],
         )
     if protocol.geometry == "mask":
-        raise ProtocolError(
-            "pointing=upsampled looks for the top pixel in boxes, and geometry=mask has none",
-            hint="pass --pointing region or --pointing center, or --geometry box",
+        # What few need is imported for them alone.
+        from attneval.geometry.mask_overlap import strips_of_entities
+
+        strips = strips_of_entities(
+            truth.mask, truth.mask_at, truth.mask_offset, image=group, image_size=truth.image_size
         )
+        return PixelSets.from_strips(_grids(captions), group, strips, boxes=protocol.boxes)
     return PixelSets.from_boxes(
         _grids(captions),
-        captions.groups.group_of_instance,
+        group,
         truth.box,
         truth.box_offset,
         boxes=protocol.boxes,

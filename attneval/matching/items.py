@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from attneval.matching.alignment import Alignment
     from attneval.matching.key_groups import KeyGroups
     from attneval.matching.phrases import ScoredPhrases
+    from attneval.metrics.enlarged_maps import EnlargedMaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class Items:
         length: i8[m], index into `attneval.config.breakdowns.LENGTHS`, or -1.
         classes: Further classes of items, by the name of the breakdown; none in direction i2t.
         pixels: The pixels of each set, where the pointing game is played on enlarged maps.
+        maps: What enlarges maps and knows the shapes of each set, where the protocol asks for it.
     """
 
     image: NDArray[np.int64]
@@ -73,7 +75,13 @@ class Items:
     length: NDArray[np.int64]
     undefined: NDArray[np.bool_]
     pixels: PixelSets | None = None
+    maps: EnlargedMaps | None = None
     classes: dict[str, Classes] = field(default_factory=dict)
+
+    @property
+    def at_hand(self) -> frozenset[str]:
+        """What columns may need that these items have, see `attneval.metrics.registry.Column.needs`."""
+        return frozenset() if self.maps is None else self.maps.at_hand
 
     @property
     def given(self) -> NDArray[np.bool_]:
@@ -97,6 +105,7 @@ def word_items(
     protocol: Protocol,
     defined: NDArray[np.bool_] | None = None,
     pixels: PixelSets | None = None,
+    maps: EnlargedMaps | None = None,
 ) -> Items:
     """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
 
@@ -110,6 +119,7 @@ def word_items(
         protocol: Unit and pooling.
         defined: b[T], the tokens whose rows are defined; None for all.
         pixels: The pixels of each instance, where the pointing game is played on enlarged maps.
+        maps: What enlarges maps and knows the shapes of each instance; None where nothing asks for it.
     """
     words_of = np.diff(scored.word_offset)
     if protocol.unit == "word":
@@ -157,6 +167,7 @@ def word_items(
         classes={name: of.take(scored.phrase[row]) for name, of in phrase_classes(truth).items()},
         undefined=undefined,
         pixels=pixels,
+        maps=maps,
     )
 
 

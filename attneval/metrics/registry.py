@@ -9,7 +9,7 @@ metric by name.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,9 @@ TABLES = ("breakdown", "channels", "heads")
 channels and these metrics alone are kept of each."""
 RANKED_BY = "f1_lift"
 """The metric that channels are ranked by unless another is named."""
-_MODULES = ("attention", "class_means", "spatial", "retrieval")
+_MODULES = ("attention", "class_means", "spatial", "heat_maps", "retrieval")
+PIXELS, BOX = "pixels", "box"
+"""What columns may need beside ranked weights: the pixels of enlarged maps, and boxes taken from them."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Column:
             all items.
         of_set_alone: True for a number that only depends on the set, so that items without weights have it too. Of
             other columns they have 0.
+        needs: `PIXELS` or `BOX`, if it is only computed where the protocol asks for them; empty for always.
     """
 
     values: Callable[[Any], NDArray[np.float64]]
@@ -66,6 +69,7 @@ class Column:
     signed: bool = False
     zero_if_unreached: bool = True
     of_set_alone: bool = False
+    needs: str = ""
 
     @property
     def bounds(self) -> tuple[str, ...]:
@@ -218,6 +222,15 @@ def metric_named(name: str) -> Metric:
 def columns(*groups: str) -> dict[str, Column]:
     """Gather the columns that some groups of metrics need, by name."""
     return {name: column for metric in metrics(*groups) for name, column in metric.columns.items()}
+
+
+def computable_columns(at_hand: Container[str]) -> dict[str, Column]:
+    """Gather the columns of attention that need nothing beside ranked weights but what is at hand, by name.
+
+    Args:
+        at_hand: Some of `PIXELS` and `BOX`.
+    """
+    return {name: column for name, column in columns(*ATTENTION).items() if not column.needs or column.needs in at_hand}
 
 
 def median_column(direction: str) -> str:

@@ -1,0 +1,256 @@
+"""Maps enlarged to images: attended pixels, those of shapes among them, and one box of each map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from attneval.arrays.quotients import quotient
+from attneval.arrays.ragged import offsets_of, ranges
+from attneval.config.map_boxes import COMPONENT
+from attneval.geometry.components import largest_components
+from attneval.geometry.enlarging import shares_of_cells
+from attneval.geometry.overlap import relevant_regions
+from attneval.metrics.rankings import EVEN
+from attneval.metrics.registry import BOX, PIXELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from attneval.config.map_boxes import MapBoxes
+    from attneval.config.protocol import Protocol
+    from attneval.geometry.top_pixels import PixelSets
+
+AT_ONCE = 2**22
+"""Pixels that are worked on together, so that memory stays bounded."""
+ROUNDING = 1e-12
+"""Pixels and sums that differ from the largest by this share or less are as large."""
+
+
+class PixelCounts(NamedTuple):
+    """Pixels of p pairs of a map and an entity.
+
+    Attributes:
+        attended: f8[p], how many are attended.
+        both: f8[p], how many of these lie in the entity's shapes.
+    """
+
+    attended: NDArray[np.float64]
+    both: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Boxes x1, y1, x2, y2 with continuous edges, in pixels, several of each of n things.
+
+    Attributes:
+        box: f8[b, 4].
+        offset: i8[n+1], the first box of each.
+    """
+
+    box: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
+    offset: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+
+    def of(self, place: int) -> NDArray[np.float64]:
+        """Those of one thing, f8[k, 4]."""
+        return self.box[slice(*self.offset[place : place + 2].tolist())]
+
+
+@dataclass(frozen=True, eq=False)
+class EnlargedMaps:
+    """What enlarges the maps of G groups of keys, and the shapes of E entities that they are held against.
+
+    Attributes:
+        shapes: The pixels of each entity's shapes.
+        protocol: How maps are enlarged, what of them is attended, and which box is taken from them.
+        annotated: The annotated boxes of each entity.
+        detected: The boxes of each group that `box_from=detections` chooses from.
+    """
+
+    shapes: PixelSets
+    protocol: Protocol
+    annotated: Boxes = field(default_factory=Boxes)
+    detected: Boxes = field(default_factory=Boxes)
+
+    @property
+    def at_hand(self) -> frozenset[str]:
+        """What columns may need that these maps give."""
+        return frozenset({PIXELS} if self.protocol.map_box is None else {PIXELS, BOX})
+
+    @cached_property
+    def shape_pixels(self) -> NDArray[np.int64]:
+        """The number of pixels of each entity's shapes within its image, i8[E]."""
+        size = self.shapes.grids.size[np.repeat(self.shapes.group, np.diff(self.shapes.offset))]
+        low = np.clip(self.shapes.box[:, :2], 0, size)
+        area = np.maximum(np.clip(self.shapes.box[:, 2:], 0, size) - low, 0).prod(axis=1)
+        return np.asarray(np.diff(np.append(0, np.cumsum(area))[self.shapes.offset]), np.int64)
+
+    def counts(self, weight: NDArray[np.float64], row: NDArray[np.int64], entity: NDArray[np.int64]) -> PixelCounts:
+        """Count attended pixels, and those of entities among them.
+
+        Args:
+            weight: f8[m, n], maps as rows of keys.
+            row: i8[p], the map of each pair.
+            entity: i8[p], the entity of each pair, of a group with n keys.
+        """
+        attended, both = np.zeros(len(row)), np.zeros(len(row))
+        for group, pairs in self._groups(entity):
+            rows, place = np.unique(row[pairs], return_inverse=True)
+            entities, of = np.unique(entity[pairs], return_inverse=True)
+            covered = self._covered(group, entities)
+            total, shared = np.zeros(len(rows)), np.zeros((len(rows), len(entities)))
+            for part, pixel in self.enlarged(group, weight, rows):
+                above = pixel > self.cutoffs(pixel, weight[rows[part]])[:, None]
+                total[part] = above.sum(axis=1)
+                # Whole numbers up to 2^24 are exact in single precision, whatever order they are added in.
+                shared[part] = above.astype(np.float32) @ covered.T
+            attended[pairs], both[pairs] = total[place], shared[place, of]
+        return PixelCounts(attended, both)
+
+    def cutoffs(self, pixel: NDArray[np.float64], row: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Find what the pixels f8[m, P] of maps enlarged from rows f8[m, n] have to be above to be attended: f8[m].
+
+        As cells do, all pixels of an even row are attended.
+        """
+        high = row.max(axis=1)
+        even = high - row.min(axis=1) <= EVEN * np.abs(high)
+        return np.where(even, -np.inf, self.protocol.rule.pixels_above(pixel, row))
+
+    def enlarged(
+        self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64]
+    ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """Enlarge maps of a group, a few at a time.
+
+        Args:
+            group: The group.
+            weight: f8[m, n].
+            rows: i8[r], rows of `weight`.
+
+        Yields:
+            The part of `rows`, and its pixels f8[k, height * width].
+        """
+        down, across = self._axes(group)
+        step = max(AT_ONCE // (len(down) * len(across)), 1)
+        for low in range(0, len(rows), step):
+            part = slice(low, min(low + step, len(rows)))
+            cells = weight[rows[part]].reshape(-1, down.shape[1], across.shape[1])
+            yield part, (down @ cells @ across.T).reshape(len(cells), -1)
+
+    def box_hits(
+        self, weight: NDArray[np.float64], row: NDArray[np.int64], entity: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Compute the share of a map's boxes, one unless several are as good, that reach an entity's.
+
+        Args:
+            weight: f8[m, n], see `counts`; so are the others.
+            row: i8[p].
+            entity: i8[p].
+
+        Returns:
+            f8[p]; 0 for maps without a box.
+        """
+        rule = self.protocol.map_box
+        if rule is None:
+            raise ValueError("no box is taken from maps")
+        hits = np.zeros(len(row))
+        for group, pairs in self._groups(entity):
+            rows, place = np.unique(row[pairs], return_inverse=True)
+            find = self._around_components if rule.rule == COMPONENT else self._of_detections
+            found = find(group, weight, rows, rule.value)
+            count = np.diff(found.offset)[place]
+            box = found.box[ranges(found.offset[place], count)]
+            pair = np.repeat(np.arange(len(pairs)), count)
+            reached = self._reaching(box, entity[pairs][pair])
+            hits[pairs] = quotient(np.bincount(pair, reached, len(pairs)), count.astype(np.float64))
+        return hits
+
+    def _reaching(self, box: NDArray[np.float64], entity: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """b[k], the boxes f8[k, 4] that have an IoU with those of an entity each, i8[k], that is enough."""
+        count = np.diff(self.annotated.offset)[entity]
+        each = np.arange(len(box))
+        reaching = relevant_regions(
+            self.annotated.box[ranges(self.annotated.offset[entity], count)],
+            offsets_of(count),
+            box,
+            np.arange(len(box) + 1),
+            each,
+            overlap="iou",
+            boxes=self.protocol.boxes,
+            threshold=self.protocol.iou,
+            extent=self.protocol.extent,
+        )
+        return np.asarray(reaching.size > 0)
+
+    def _around_components(
+        self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64], share: float
+    ) -> Boxes:
+        """The boxes around the largest components of what reaches a share of the largest pixel, of each of the rows."""
+        width, height = self.shapes.grids.size[group].tolist()
+        pictures, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4))]
+        for part, pixel in self.enlarged(group, weight, rows):
+            peak = pixel.max(axis=1)
+            reaching = pixel >= (share * peak - ROUNDING * np.abs(peak))[:, None]
+            picture, box = largest_components(reaching.reshape(-1, height, width))
+            pictures.append(picture + part.start)
+            boxes.append(box.astype(np.float64))
+        box = np.concatenate(boxes)
+        if self.protocol.extent == "pixel":
+            box -= np.array([0, 0, 1, 1])  # the numbers of the last pixels
+        return Boxes(box, offsets_of(np.bincount(np.concatenate(pictures), minlength=len(rows))))
+
+    def _of_detections(self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64], power: float) -> Boxes:
+        """The detected boxes with the largest sum of pixels over area^power, of each of the rows."""
+        box = self.detected.of(group)
+        area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+        box, area = box[area > 0], area[area > 0]
+        if not len(box):
+            return Boxes(box, np.zeros(len(rows) + 1, np.int64))
+        down, across = self._axes(group)
+        # Pixels from the one that a box begins in to before the one that it ends in.
+        x1, y1, x2, y2 = np.trunc(box).astype(np.int64).T
+        cells = weight[rows].reshape(-1, down.shape[1], across.shape[1])
+        sums = np.einsum("bh,mhw,bw->mb", _between(down, y1, y2), cells, _between(across, x1, x2), optimize=True)
+        score = sums / area**power
+        best = score.max(axis=1, keepdims=True)
+        row, chosen = np.nonzero(score >= best - ROUNDING * np.abs(best))
+        return Boxes(box[chosen], offsets_of(np.bincount(row, minlength=len(rows))))
+
+    def _covered(self, group: int, entities: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The pixels of entities of a group, f4[e, height * width]: 1 inside, 0 outside."""
+        width, height = self.shapes.grids.size[group].tolist()
+        count = np.diff(self.shapes.offset)[entities]
+        box = self.shapes.box[ranges(self.shapes.offset[entities], count)]
+        x1, y1, x2, y2 = np.clip(box, 0, np.array([width, height, width, height])).T
+        # Corners are marked, and added up along both sides.
+        corner = np.zeros((len(entities), height + 1, width + 1), np.float32)
+        entity, some = np.repeat(np.arange(len(entities)), count), (x1 < x2) & (y1 < y2)
+        for y, x, sign in ((y1, x1, 1), (y1, x2, -1), (y2, x1, -1), (y2, x2, 1)):
+            np.add.at(corner, (entity[some], y[some], x[some]), sign)
+        inside = corner.cumsum(axis=1).cumsum(axis=2)[:, :height, :width]
+        return np.ascontiguousarray(inside, np.float32).reshape(len(entities), -1)
+
+    def _groups(self, entity: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """The pairs of each group, by their entities i8[p]."""
+        group = self.shapes.group[entity]
+        order = np.argsort(group, kind="stable")
+        for pairs in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else ():
+            yield int(group[pairs[0]]), pairs
+
+    def _axes(self, group: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The shares of cells along the rows, f8[height, rows], and the columns, f8[width, columns], of pixels."""
+        grids, method = self.shapes.grids, self.protocol.enlarge
+        (rows, columns), (sx, sy, tx, ty) = grids.shape[group].tolist(), grids.affine[group].tolist()
+        width, height = grids.size[group].tolist()
+        return shares_of_cells(rows, sy, ty, height, method), shares_of_cells(columns, sx, tx, width, method)
+
+
+def _between(share: NDArray[np.float64], start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum shares f8[pixels, cells] over the pixels from `start` to before `stop`, i8[b] each: f8[b, cells]."""
+    total = np.concatenate((np.zeros((1, share.shape[1])), np.cumsum(share, axis=0)))
+    start = np.clip(start, 0, len(share))
+    return np.asarray(total[np.maximum(np.clip(stop, 0, len(share)), start)] - total[start])
