@@ -33,8 +33,10 @@ def otsu_shares(
         f8[m], of the range, in (0, 1]; 1 in rows whose numbers are all in one bin.
     """
     rows, count = values.shape
-    share = quotient(values - low[:, None], (high - low)[:, None])
-    place = np.clip((share + ROUNDING) * BINS, 0, BINS - 1).astype(np.int64)
+    scale = quotient(np.full(rows, float(BINS)), high - low)
+    bins = values * scale[:, None]
+    bins += (ROUNDING * BINS - low * scale)[:, None]
+    place = np.clip(bins, 0, BINS - 1, out=bins).astype(np.int64)
     place += np.arange(0, rows * BINS, BINS)[:, None]
     histogram = np.bincount(place.ravel(), minlength=rows * BINS).reshape(rows, BINS)
     below = np.cumsum(histogram, axis=1)

@@ -167,6 +167,14 @@ boxes_file_option = option(
     help="A file of region boxes; what --boxes FILE names takes its place.",
 )
 
+detections_option = option(
+    "--detections",
+    type=FILE,
+    group="Input",
+    rare=True,
+    help="Detected boxes that --box-from detections:a chooses among: a JSON by image id, COCO results, or as --boxes.",
+)
+
 
 def channel_option(*, rare: bool = False) -> Callable[[Command], Command]:
     """`--channel`: the maps of a channel, or the mean of several, in place of the mean of all."""

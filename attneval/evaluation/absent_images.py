@@ -9,6 +9,7 @@ import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.evaluation.constant_attention import constant_attention
+from attneval.evaluation.entity_pixels import maps_of_absent
 from attneval.evaluation.read_annotations import as_scored
 from attneval.evaluation.read_regions import BlockRegions
 from attneval.evaluation.score_block import BlockSums
@@ -68,6 +69,7 @@ def score_absent(
             groups=KeyGroups.from_images(truth),
             key_count=np.zeros(len(image_id), np.int64),
             protocol=protocol,
+            maps=maps_of_absent(truth, protocol) if protocol.enlarge != "none" and direction == "t2i" else None,
         )
         # Of no regions none is nearest the centre, and the floor of the centre is 0.
         center = IndexSets(np.zeros(len(image_id) + 1, np.int64), nothing) if direction == "t2i" else None

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import offsets_of, ranges
+from attneval.config.map_boxes import DETECTIONS
 from attneval.errors import ProtocolError
 from attneval.geometry.top_pixels import GridOnImage, PixelSets
+from attneval.metrics.enlarged_maps import Boxes, EnlargedMaps
 
 if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.evaluation.caption_block import CaptionBlock
+    from attneval.groundtruth import GroundTruth
 
 
 WAYS_OUT = {
@@ -32,24 +36,63 @@ def entity_pixels(captions: CaptionBlock, protocol: Protocol, asked: str) -> Pix
     Raises:
         ProtocolError: Keys are not the cells of grids.
     """
-    export, truth, group = captions.export, captions.truth, captions.groups.group_of_instance
+    export = captions.export
     if export.regions.grid_shape is None or export.caption_region is not None:
         kind = "windows of regions" if export.caption_region is not None else "region boxes"
         raise ProtocolError(
             f"{export.path} has {kind}, and {asked} enlarges the maps of grids",
             hint=WAYS_OUT[asked],
         )
+    return _pixels_of_shapes(captions.truth, _grids(captions), protocol)
+
+
+def enlarged_maps(captions: CaptionBlock, protocol: Protocol) -> EnlargedMaps:
+    """Make what enlarges the maps of a block's images.
+
+    Raises:
+        ProtocolError: Keys are not the cells of grids, or there are no detections to choose from.
+    """
+    export, truth = captions.export, captions.truth
+    shapes = entity_pixels(captions, protocol, "enlarge")
+    detected = Boxes()
+    if protocol.map_box is not None and protocol.map_box.rule == DETECTIONS:
+        if export.detections is None:
+            raise ProtocolError(
+                f"box_from {protocol.box_from} chooses among detected boxes, and there are none",
+                hint="pass their file with --detections (score, compare, heads), or --box-from component:0.5",
+            )
+        first, count = export.detections.offset[captions.images], np.diff(export.detections.offset)[captions.images]
+        detected = Boxes(export.detections.box[ranges(first, count)], offsets_of(count))
+    return EnlargedMaps(shapes, protocol, Boxes(truth.box, truth.box_offset), detected)
+
+
+def maps_of_absent(truth: GroundTruth, protocol: Protocol) -> EnlargedMaps:
+    """Make the same of images that the export lacks, which have shapes and no maps.
+
+    Args:
+        truth: Their annotations.
+        protocol: What shapes count.
+    """
+    size = truth.image_size
+    grids = GridOnImage(np.ones_like(size), np.ones((len(size), 4)), size)
+    shapes = _pixels_of_shapes(truth, grids, protocol)
+    return EnlargedMaps(shapes, protocol, Boxes(truth.box, truth.box_offset))
+
+
+def _pixels_of_shapes(truth: GroundTruth, grids: GridOnImage, protocol: Protocol) -> PixelSets:
+    """The pixels of the shapes of each entity, held against its image."""
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.entity_offset))
     if protocol.geometry == "mask":
         # What few need is imported for them alone.
         from attneval.geometry.mask_overlap import strips_of_entities
 
         strips = strips_of_entities(
-            truth.mask, truth.mask_at, truth.mask_offset, image=group, image_size=truth.image_size
+            truth.mask, truth.mask_at, truth.mask_offset, image=image, image_size=truth.image_size
         )
-        return PixelSets.from_strips(_grids(captions), group, strips, boxes=protocol.boxes)
+        return PixelSets.from_strips(grids, image, strips, boxes=protocol.boxes)
     return PixelSets.from_boxes(
-        _grids(captions),
-        group,
+        grids,
+        image,
         truth.box,
         truth.box_offset,
         boxes=protocol.boxes,

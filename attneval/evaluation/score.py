@@ -35,6 +35,7 @@ def score(
     split: str | Path | None = None,
     gt_format: str = "auto",
     channel: str | None = None,
+    detections: str | Path | None = None,
     options: Options | None = None,
 ) -> Result:
     """Score an attention export, its similarities, or both.
@@ -51,6 +52,7 @@ def score(
         channel: A channel of the export by its name, `L3H5` for layer 3 and head 5, `L3` for the mean of a layer, or
             `top:K@half` for the mean of the K best of one half of the images, reported on the other; None for the mean
             of all, and each of them.
+        detections: Detected boxes, for a protocol whose `box_from` chooses among them.
         options: What changes no number.
 
     Returns:
@@ -59,7 +61,9 @@ def score(
     Raises:
         AttnevalError: The input cannot be read or does not fit together, or nothing in it can be scored.
     """
-    manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format)
+    manifest = Manifest.from_arguments(
+        attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format, detections=detections
+    )
     protocol, options = protocol or Protocol(), options or Options()
     if channel is None:
         return score_files(manifest, protocol, options)

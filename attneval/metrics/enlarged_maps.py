@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -77,6 +77,8 @@ class EnlargedMaps:
     annotated: Boxes = field(default_factory=Boxes)
     detected: Boxes = field(default_factory=Boxes)
 
+    _kept: dict[int, tuple[Any, Any, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
+
     @property
     def at_hand(self) -> frozenset[str]:
         """What columns may need that these maps give."""
@@ -90,6 +92,11 @@ class EnlargedMaps:
         area = np.maximum(np.clip(self.shapes.box[:, 2:], 0, size) - low, 0).prod(axis=1)
         return np.asarray(np.diff(np.append(0, np.cumsum(area))[self.shapes.offset]), np.int64)
 
+    @cached_property
+    def _first_of_group(self) -> NDArray[np.int64]:
+        """i8[G+1], the first entity of each group, whose entities stand together."""
+        return np.searchsorted(self.shapes.group, np.arange(len(self.shapes.grids.size) + 1))
+
     def counts(self, weight: NDArray[np.float64], row: NDArray[np.int64], entity: NDArray[np.int64]) -> PixelCounts:
         """Count attended pixels, and those of entities among them.
 
@@ -101,16 +108,38 @@ class EnlargedMaps:
         attended, both = np.zeros(len(row)), np.zeros(len(row))
         for group, pairs in self._groups(entity):
             rows, place = np.unique(row[pairs], return_inverse=True)
-            entities, of = np.unique(entity[pairs], return_inverse=True)
-            covered = self._covered(group, entities)
-            total, shared = np.zeros(len(rows)), np.zeros((len(rows), len(entities)))
-            for part, pixel in self.enlarged(group, weight, rows):
-                above = pixel > self.cutoffs(pixel, weight[rows[part]])[:, None]
-                total[part] = above.sum(axis=1)
-                # Whole numbers up to 2^24 are exact in single precision, whatever order they are added in.
-                shared[part] = above.astype(np.float32) @ covered.T
-            attended[pairs], both[pairs] = total[place], shared[place, of]
+            total, shared = self._counted(group, weight, rows)
+            first = int(self._first_of_group[group])
+            attended[pairs], both[pairs] = total[place], shared[place, entity[pairs] - first]
         return PixelCounts(attended, both)
+
+    def _counted(
+        self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The attended pixels f8[r] of maps of a group, and those in each of the group's entities, f8[r, e].
+
+        Maps are held against their own entity first and then against the others; the last counts are therefore kept.
+        """
+        known = self._kept.get(group)
+        if known is not None and known[0] is weight and np.array_equal(known[1], rows):
+            return known[2], known[3]
+        entities = np.arange(*self._first_of_group[group : group + 2].tolist())
+        pixels = int(self.shapes.grids.size[group].prod())
+        total = np.full(len(rows), float(pixels))
+        shared = np.tile(self.shape_pixels[entities].astype(np.float64), (len(rows), 1))
+        chosen = weight[rows]
+        high = chosen.max(axis=1)
+        uneven = np.flatnonzero(high - chosen.min(axis=1) > EVEN * np.abs(high))
+        covered = self._covered(group, entities) if len(uneven) else None
+        for part, pixel in self.enlarged(group, weight, rows[uneven]):
+            above = pixel > self.protocol.rule.pixels_above(pixel, chosen[uneven[part]])[:, None]
+            total[uneven[part]] = np.count_nonzero(above, axis=1)
+            # Whole numbers up to 2^24 are exact in single precision, whatever order they are added in.
+            shared[uneven[part]] = above.astype(np.float32) @ covered.T
+        if any(kept[0] is not weight for kept in self._kept.values()):
+            self._kept.clear()
+        self._kept[group] = weight, rows, total, shared
+        return total, shared
 
     def cutoffs(self, pixel: NDArray[np.float64], row: NDArray[np.float64]) -> NDArray[np.float64]:
         """Find what the pixels f8[m, P] of maps enlarged from rows f8[m, n] have to be above to be attended: f8[m].
@@ -225,14 +254,11 @@ class EnlargedMaps:
         width, height = self.shapes.grids.size[group].tolist()
         count = np.diff(self.shapes.offset)[entities]
         box = self.shapes.box[ranges(self.shapes.offset[entities], count)]
-        x1, y1, x2, y2 = np.clip(box, 0, np.array([width, height, width, height])).T
-        # Corners are marked, and added up along both sides.
-        corner = np.zeros((len(entities), height + 1, width + 1), np.float32)
-        entity, some = np.repeat(np.arange(len(entities)), count), (x1 < x2) & (y1 < y2)
-        for y, x, sign in ((y1, x1, 1), (y1, x2, -1), (y2, x1, -1), (y2, x2, 1)):
-            np.add.at(corner, (entity[some], y[some], x[some]), sign)
-        inside = corner.cumsum(axis=1).cumsum(axis=2)[:, :height, :width]
-        return np.ascontiguousarray(inside, np.float32).reshape(len(entities), -1)
+        box = np.clip(box, 0, np.array([width, height, width, height]))
+        inside = np.zeros((len(entities), height, width), np.float32)
+        for entity, (x1, y1, x2, y2) in zip(np.repeat(np.arange(len(entities)), count), box.tolist(), strict=True):
+            inside[entity, y1:y2, x1:x2] = 1
+        return inside.reshape(len(entities), -1)
 
     def _groups(self, entity: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """The pairs of each group, by their entities i8[p]."""
