@@ -82,13 +82,14 @@ def _above_otsu(pixel: NDArray[np.float64], row: NDArray[np.float64], value: flo
 
 
 def _above_mass(pixel: NDArray[np.float64], row: NDArray[np.float64], value: float) -> NDArray[np.float64]:  # noqa: ARG001
-    """What lies just below the smallest pixel of the smallest set that holds so much."""
+    """What lies just below the smallest pixels of the smallest set that holds so much."""
     import numpy as np
 
     ordered = np.sort(pixel, axis=1)[:, ::-1]
     held = np.cumsum(ordered, axis=1)
     last = (held < (value - MASS_ROUNDING) * held[:, -1:]).sum(axis=1).clip(max=pixel.shape[1] - 1)
-    return np.nextafter(ordered[np.arange(len(ordered)), last], -np.inf)
+    least = ordered[np.arange(len(ordered)), last]
+    return least - ROUNDING * np.abs(least) - np.finfo(np.float64).tiny
 
 
 def _equal_ratios(step: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from attneval.arrays.quotients import quotient
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.config.map_boxes import COMPONENT
 from attneval.geometry.components import largest_components
-from attneval.geometry.enlarging import shares_of_cells
+from attneval.geometry.enlarging import Taps
 from attneval.geometry.overlap import relevant_regions
 from attneval.metrics.rankings import EVEN
 from attneval.metrics.registry import BOX, PIXELS
@@ -78,6 +78,7 @@ class EnlargedMaps:
     detected: Boxes = field(default_factory=Boxes)
 
     _kept: dict[int, tuple[Any, Any, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
+    _boxes: dict[int, tuple[Any, Any, Boxes]] = field(default_factory=dict)
 
     @property
     def at_hand(self) -> frozenset[str]:
@@ -164,11 +165,12 @@ class EnlargedMaps:
             The part of `rows`, and its pixels f8[k, height * width].
         """
         down, across = self._axes(group)
-        step = max(AT_ONCE // (len(down) * len(across)), 1)
+        step = max(AT_ONCE // int(self.shapes.grids.size[group].prod()), 1)
         for low in range(0, len(rows), step):
             part = slice(low, min(low + step, len(rows)))
-            cells = weight[rows[part]].reshape(-1, down.shape[1], across.shape[1])
-            yield part, (down @ cells @ across.T).reshape(len(cells), -1)
+            cells = weight[rows[part]].reshape(-1, *self.shapes.grids.shape[group].tolist())
+            # Whole lines are copied last, which is the greater part of it.
+            yield part, down.enlarge(across.enlarge(cells, 2), 1).reshape(len(cells), -1)
 
     def box_hits(
         self, weight: NDArray[np.float64], row: NDArray[np.int64], entity: NDArray[np.int64]
@@ -189,14 +191,25 @@ class EnlargedMaps:
         hits = np.zeros(len(row))
         for group, pairs in self._groups(entity):
             rows, place = np.unique(row[pairs], return_inverse=True)
-            find = self._around_components if rule.rule == COMPONENT else self._of_detections
-            found = find(group, weight, rows, rule.value)
+            found = self._located(group, weight, rows, rule)
             count = np.diff(found.offset)[place]
             box = found.box[ranges(found.offset[place], count)]
             pair = np.repeat(np.arange(len(pairs)), count)
             reached = self._reaching(box, entity[pairs][pair])
             hits[pairs] = quotient(np.bincount(pair, reached, len(pairs)), count.astype(np.float64))
         return hits
+
+    def _located(self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64], rule: MapBoxes) -> Boxes:
+        """The boxes of maps of a group; those found last are kept, as counts are."""
+        known = self._boxes.get(group)
+        if known is not None and known[0] is weight and np.array_equal(known[1], rows):
+            return known[2]
+        find = self._around_components if rule.rule == COMPONENT else self._of_detections
+        found = find(group, weight, rows, rule.value)
+        if any(kept[0] is not weight for kept in self._boxes.values()):
+            self._boxes.clear()
+        self._boxes[group] = weight, rows, found
+        return found
 
     def _reaching(self, box: NDArray[np.float64], entity: NDArray[np.int64]) -> NDArray[np.bool_]:
         """b[k], the boxes f8[k, 4] that have an IoU with those of an entity each, i8[k], that is enough."""
@@ -242,8 +255,9 @@ class EnlargedMaps:
         down, across = self._axes(group)
         # Pixels from the one that a box begins in to before the one that it ends in.
         x1, y1, x2, y2 = np.trunc(box).astype(np.int64).T
-        cells = weight[rows].reshape(-1, down.shape[1], across.shape[1])
-        sums = np.einsum("bh,mhw,bw->mb", _between(down, y1, y2), cells, _between(across, x1, x2), optimize=True)
+        height, width = self.shapes.grids.shape[group].tolist()
+        tall, wide = down.between(y1, y2, height), across.between(x1, x2, width)
+        sums = np.einsum("bh,mhw,bw->mb", tall, weight[rows].reshape(-1, height, width), wide, optimize=True)
         score = sums / area**power
         best = score.max(axis=1, keepdims=True)
         row, chosen = np.nonzero(score >= best - ROUNDING * np.abs(best))
@@ -267,16 +281,9 @@ class EnlargedMaps:
         for pairs in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else ():
             yield int(group[pairs[0]]), pairs
 
-    def _axes(self, group: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The shares of cells along the rows, f8[height, rows], and the columns, f8[width, columns], of pixels."""
+    def _axes(self, group: int) -> tuple[Taps, Taps]:
+        """What the rows and the columns of pixels take from cells."""
         grids, method = self.shapes.grids, self.protocol.enlarge
         (rows, columns), (sx, sy, tx, ty) = grids.shape[group].tolist(), grids.affine[group].tolist()
         width, height = grids.size[group].tolist()
-        return shares_of_cells(rows, sy, ty, height, method), shares_of_cells(columns, sx, tx, width, method)
-
-
-def _between(share: NDArray[np.float64], start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sum shares f8[pixels, cells] over the pixels from `start` to before `stop`, i8[b] each: f8[b, cells]."""
-    total = np.concatenate((np.zeros((1, share.shape[1])), np.cumsum(share, axis=0)))
-    start = np.clip(start, 0, len(share))
-    return np.asarray(total[np.maximum(np.clip(stop, 0, len(share)), start)] - total[start])
+        return Taps.along(rows, sy, ty, height, method), Taps.along(columns, sx, tx, width, method)
