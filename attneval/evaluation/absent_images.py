@@ -22,6 +22,7 @@ from attneval.matching.mismatches import Mismatches
 from attneval.matching.phrases import ScoredPhrases
 from attneval.matching.word_parts import cut_words
 from attneval.matching.words import Words
+from attneval.metrics.heat_maps import FUNCTION, FUNCTION_N
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +82,8 @@ def score_absent(
             types=truth.types,
             constant=constant_attention(items, protocol, center),
         )
+        if protocol.function_words != "none" and direction == "t2i":
+            zeros.per_image.update({name: np.zeros(len(image_id)) for name in (FUNCTION, FUNCTION_N)})
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
         if channel_metrics:
             from attneval.evaluation.sum_channels import sum_absent

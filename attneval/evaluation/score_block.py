@@ -110,6 +110,11 @@ def score_block(
                 types=truth.types,
                 constant=constant,
             )
+            if protocol.function_words != "none" and direction == "t2i":
+                from attneval.evaluation.sum_function_words import sum_function_words
+
+                beside = sum_function_words(captions, items, maps, protocol, channel=channel)
+                statistics[channel, direction].per_image.update(beside)
         if channel_metrics:
             # What few need is imported for them alone.
             from attneval.evaluation.sum_channels import sum_channels

@@ -171,6 +171,61 @@ def word_items(
     )
 
 
+def lone_words(
+    word: NDArray[np.int64],
+    truth: GroundTruth,
+    alignment: Alignment,
+    *,
+    groups: KeyGroups,
+    key_count: NDArray[np.int64],
+    protocol: Protocol,
+    defined: NDArray[np.bool_] | None = None,
+) -> Items:
+    """Items that have rows of weights and are held against nothing: single words, annotated or not.
+
+    Args:
+        word: i8[m], rows of the alignment's words, ascending.
+        truth: See `word_items`; so are the others.
+        alignment: Which tokens belong to which words.
+        groups: The groups of regions.
+        key_count: i8[G], how many regions each group has.
+        protocol: Pooling.
+        defined: b[T], the tokens whose rows are defined; None for all.
+    """
+    count = np.diff(alignment.token_offset)[word]
+    entry = alignment.token[ranges(alignment.token_offset[:-1][word], count)]
+    if defined is not None:
+        kept = defined[entry]
+        owner = np.repeat(np.arange(len(word)), count)[kept]
+        count, entry = np.bincount(owner, minlength=len(word)).astype(np.int64), entry[kept]
+    share, divisor = _shares(protocol.pool, count, np.arange(len(word) + 1))
+    caption_of_word = np.repeat(np.arange(len(truth.text)), np.diff(alignment.words.caption_offset))
+    caption = caption_of_word[word]
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption]
+    group, unknown = groups.of_caption[caption], np.full(len(word), -1, np.int64)
+    nothing = np.zeros(0, np.int64)
+    return Items(
+        image=image,
+        group=group,
+        caption=caption,
+        phrase=unknown,
+        word=word,
+        key_count=key_count[group],
+        entry_offset=offsets_of(count),
+        entry=entry,
+        share=share,
+        divisor=divisor,
+        sets={},
+        target=unknown,
+        other_offset=np.zeros(len(word) + 1, np.int64),
+        other=nothing,
+        types=np.zeros(len(word), np.int64),
+        area=unknown,
+        length=unknown,
+        undefined=np.zeros(len(word), np.bool_),
+    )
+
+
 def _shares(
     pool: str, tokens_of: NDArray[np.int64], first_word: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

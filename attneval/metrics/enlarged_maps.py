@@ -129,8 +129,7 @@ class EnlargedMaps:
         total = np.full(len(rows), float(pixels))
         shared = np.tile(self.shape_pixels[entities].astype(np.float64), (len(rows), 1))
         chosen = weight[rows]
-        high = chosen.max(axis=1)
-        uneven = np.flatnonzero(high - chosen.min(axis=1) > EVEN * np.abs(high))
+        uneven = np.flatnonzero(_uneven(chosen))
         covered = self._covered(group, entities) if len(uneven) else None
         for part, pixel in self.enlarged(group, weight, rows[uneven]):
             above = pixel > self.protocol.rule.pixels_above(pixel, chosen[uneven[part]])[:, None]
@@ -150,6 +149,24 @@ class EnlargedMaps:
         high = row.max(axis=1)
         even = high - row.min(axis=1) <= EVEN * np.abs(high)
         return np.where(even, -np.inf, self.protocol.rule.pixels_above(pixel, row))
+
+    def cutoffs(self, weight: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Find what the pixels of maps have to be above to be attended.
+
+        Args:
+            weight: f8[m, n], maps as rows of keys.
+            group: i8[m], the group of each.
+
+        Returns:
+            f8[m]; minus infinity for even rows, of which every pixel is attended.
+        """
+        cutoff = np.full(len(weight), -np.inf)
+        uneven = _uneven(weight)
+        for one in np.unique(group[uneven]).tolist():
+            rows = np.flatnonzero(uneven & (group == one))
+            for part, pixel in self.enlarged(one, weight, rows):
+                cutoff[rows[part]] = self.protocol.rule.pixels_above(pixel, weight[rows[part]])
+        return cutoff
 
     def enlarged(
         self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64]
@@ -287,3 +304,9 @@ class EnlargedMaps:
         (rows, columns), (sx, sy, tx, ty) = grids.shape[group].tolist(), grids.affine[group].tolist()
         width, height = grids.size[group].tolist()
         return Taps.along(rows, sy, ty, height, method), Taps.along(columns, sx, tx, width, method)
+
+
+def _uneven(weight: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """b[m], the rows f8[m, n] whose weights differ."""
+    high = weight.max(axis=1)
+    return np.asarray(high - weight.min(axis=1) > EVEN * np.abs(high))
