@@ -104,8 +104,8 @@ PRESETS = {
                 extent="pixel",
             ),
             "Zhou et al., Grounded Video Description, CVPR 2019: its evaluator for Flickr30k Entities",
-            "class_pointing (attention accuracy): the top region of the object word, IoU with the enclosing box, pixels "
-            "counted, mean over classes; and pointing, over words. The object word is the phrase's last one, and its "
+            "class_pointing (attention accuracy): the top region of the object word, IoU with the enclosing box in "
+            "pixels, mean over classes; and pointing, over words. The object word is the phrase's last one, and its "
             "own class unless --classes says another. There the IoU has to be above 0.5, here at least.",
         ),
         Preset(

@@ -5,8 +5,7 @@ the keys of a ranked row, the cutoff above which a key is attended, the same for
 parameters of a sweep and how they are spaced.
 The protocol, the command line, rankings, sweeps and charts read it, so that one more rule is one more row.
 
-Under every rule the attended set is a beginning of the ranking, since levels never rise along it. The command line
-reads this table before anything heavy is loaded; numpy is therefore imported where it computes.
+Under every rule the attended set is a beginning of the ranking, since levels never rise along it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,18 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attneval.config.threshold_levels import (
+    MASS_ROUNDING,
+    ROUNDING,
+    above_mass,
+    above_otsu,
+    as_they_are,
+    equal_ratios,
+    place_from_top,
+    share_not_held,
+    share_of_largest,
+    share_of_otsu,
+)
 from attneval.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -23,80 +34,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ROUNDING = 1e-12
-"""Weights that differ from a threshold by this share or less are equal to it, whatever the processor made of them."""
-MASS_ROUNDING = 1e-9
-"""The same for sums of weights."""
 POINTS = 101
 """Thresholds of a sweep, beside the protocol's own."""
-
-
-def _as_they_are(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:  # noqa: ARG001
-    """Levels that are the weights themselves."""
-    return ordered
-
-
-def _share_of_largest(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:  # noqa: ARG001
-    """Each weight as a share of the row's largest; 1 in a row of zeros, where each is as large as the largest."""
-    from attneval.arrays.quotients import quotient
-
-    return quotient(ordered, ordered[:, :1], otherwise=1.0)
-
-
-def _place_from_top(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:  # noqa: ARG001
-    """0, -1, -2, ... along each row."""
-    import numpy as np
-
-    return np.broadcast_to(-np.arange(ordered.shape[1], dtype=np.float64), ordered.shape)
-
-
-def _share_not_held(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:
-    """The share of the row's sum that is not yet held before a key, and before all that weigh the same."""
-    import numpy as np
-
-    from attneval.arrays.quotients import quotient
-
-    held = np.cumsum(ordered, axis=1)
-    total = held[:, -1:]
-    left = quotient(total - held, total)
-    left = np.concatenate((np.where(total > 0, 1.0, 0.0), left[:, :-1]), axis=1)
-    return np.take_along_axis(left, first, axis=1)
-
-
-def _share_of_otsu(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:  # noqa: ARG001
-    """Each weight's place in the row's range, over where Otsu's threshold lies."""
-    from attneval.arrays.otsu import otsu_shares
-    from attneval.arrays.quotients import quotient
-
-    low, high = ordered[:, -1], ordered[:, 0]
-    share = quotient(ordered - low[:, None], (high - low)[:, None])
-    return (share + ROUNDING) / otsu_shares(ordered, low, high)[:, None]
-
-
-def _above_otsu(pixel: NDArray[np.float64], row: NDArray[np.float64], value: float) -> NDArray[np.float64]:
-    """What lies at `value` times Otsu's threshold of the pixels, in the range of the cells' weights."""
-    from attneval.arrays.otsu import otsu_shares
-
-    low, high = row.min(axis=1), row.max(axis=1)
-    return low + (value * otsu_shares(pixel, low, high) - ROUNDING) * (high - low)
-
-
-def _above_mass(pixel: NDArray[np.float64], row: NDArray[np.float64], value: float) -> NDArray[np.float64]:  # noqa: ARG001
-    """What lies just below the smallest pixels of the smallest set that holds so much."""
-    import numpy as np
-
-    ordered = np.sort(pixel, axis=1)[:, ::-1]
-    held = np.cumsum(ordered, axis=1)
-    last = (held < (value - MASS_ROUNDING) * held[:, -1:]).sum(axis=1).clip(max=pixel.shape[1] - 1)
-    least = ordered[np.arange(len(ordered)), last]
-    return least - ROUNDING * np.abs(least) - np.finfo(np.float64).tiny
-
-
-def _equal_ratios(step: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A hundredth to a hundred."""
-    import numpy as np
-
-    return np.asarray(10.0 ** (step / 25 - 2), np.float64)
 
 
 @dataclass(frozen=True)
@@ -150,10 +89,10 @@ RULES = {
                 ("uniform:c", "weight > c/n"),
             ),
             allows=lambda value: 0 <= value < math.inf,
-            levels=_as_they_are,
+            levels=as_they_are,
             cutoff=lambda n, value: value / n * (1 + ROUNDING),
             pixels=lambda pixel, row, value: 0 * pixel[:, 0] + value / row.shape[1] * (1 + ROUNDING),
-            sweep=_equal_ratios,
+            sweep=equal_ratios,
             default=1.0,
             scale=", log scale",
         ),
@@ -164,7 +103,7 @@ RULES = {
             allowed="abs:t (weight > t)",
             attended=(("abs:t", "weight > t"),),
             allows=lambda value: 0 <= value < math.inf,
-            levels=_as_they_are,
+            levels=as_they_are,
             cutoff=lambda n, value: value * (1 + ROUNDING),  # noqa: ARG005
             pixels=lambda pixel, row, value: 0 * pixel[:, 0] + value * (1 + ROUNDING),  # noqa: ARG005
             sweep=lambda step: (step / 100) ** 2,  # 0 to 1, closer together near 0
@@ -177,7 +116,7 @@ RULES = {
             allowed="max:f with f in [0, 1]",
             attended=(("max:f", "weight >= f times the row's largest"),),
             allows=lambda value: 0 <= value <= 1,
-            levels=_share_of_largest,
+            levels=share_of_largest,
             cutoff=lambda n, value: value - ROUNDING,  # noqa: ARG005
             pixels=lambda pixel, row, value: (value - ROUNDING) * pixel.max(axis=1),  # noqa: ARG005
             sweep=lambda step: step / 100,
@@ -197,7 +136,7 @@ RULES = {
                 ),
             ),
             allows=lambda value: value >= 1 and value.is_integer(),
-            levels=_place_from_top,
+            levels=place_from_top,
             cutoff=lambda n, value: -value,  # noqa: ARG005
             pixels=None,  # k of the keys are no k of the pixels
             sweep=lambda step: step + 1.0,
@@ -214,9 +153,9 @@ RULES = {
                 ),
             ),
             allows=lambda value: 0 < value <= 1,
-            levels=_share_not_held,
+            levels=share_not_held,
             cutoff=lambda n, value: 1 - value + MASS_ROUNDING,  # noqa: ARG005
-            pixels=_above_mass,
+            pixels=above_mass,
             sweep=lambda step: step[1:] / 100,  # the smallest set that holds nothing is empty
         ),
         ThresholdRule(
@@ -227,15 +166,17 @@ RULES = {
             attended=(
                 (
                     "otsu",
-                    "weight above Otsu's threshold, which parts the row into the two classes that differ most: 256 "
-                    "bins over the row's range, and the keys in the bins above",
+                    (
+                        "weight above Otsu's threshold, which parts the row into the two classes that differ most: 256 "
+                        "bins over the row's range, and the keys in the bins above"
+                    ),
                 ),
                 ("otsu:c", "weight at least c times that threshold, both counted from the row's smallest weight"),
             ),
             allows=lambda value: 0 <= value < math.inf,
-            levels=_share_of_otsu,
+            levels=share_of_otsu,
             cutoff=lambda n, value: value - ROUNDING,  # noqa: ARG005
-            pixels=_above_otsu,
+            pixels=above_otsu,
             sweep=lambda step: step / 50,
             default=1.0,
         ),
@@ -290,7 +231,7 @@ class Threshold:
     @property
     def by_weight(self) -> bool:
         """True where a key is attended by its own weight alone: above the cutoff."""
-        return RULES[self.rule].levels is _as_they_are
+        return RULES[self.rule].levels is as_they_are
 
     def levels(self, ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:
         """Levels of ranked keys, which a key's rank alone decides.

@@ -10,7 +10,8 @@ from attneval.arrays.ragged import offsets_of, ranges
 from attneval.config.map_boxes import DETECTIONS
 from attneval.errors import ProtocolError
 from attneval.geometry.top_pixels import GridOnImage, PixelSets
-from attneval.metrics.enlarged_maps import Boxes, EnlargedMaps
+from attneval.metrics.enlarged_maps import EnlargedMaps
+from attneval.metrics.map_boxes import Boxes
 
 if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
@@ -47,7 +48,7 @@ def entity_pixels(captions: CaptionBlock, protocol: Protocol, asked: str) -> Pix
 
 
 def enlarged_maps(captions: CaptionBlock, protocol: Protocol) -> EnlargedMaps:
-    """Make what enlarges the maps of a block's images.
+    """Make the enlarged maps of a block's images.
 
     Raises:
         ProtocolError: Keys are not the cells of grids, or there are no detections to choose from.

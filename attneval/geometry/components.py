@@ -56,9 +56,7 @@ def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return line, start, np.nonzero(change == -1)[1]
 
 
-def _parts(
-    line: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64], width: int
-) -> NDArray[np.int64]:
+def _parts(line: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     """The first run of the connected part that each run is of, i8[r]."""
     # Runs of the next line that touch a run, corners included, stand one after the other.
     base = (line + 1) * (width + 2)

@@ -16,7 +16,7 @@ CUBIC = -0.75
 
 @dataclass(frozen=True, eq=False)
 class Taps:
-    """What each pixel along one side of an image takes from cells.
+    """The cells that each pixel along one side of an image takes something from.
 
     Attributes:
         cell: i8[k, pixels], the k cells that each pixel takes something from.
@@ -28,7 +28,7 @@ class Taps:
 
     @classmethod
     def along(cls, cells: int, scale: float, shift: float, pixels: int, method: str) -> Taps:
-        """Find them.
+        """Find the cells of each pixel.
 
         A pixel's value is that at its middle, and the weight of a cell that at its own. Beyond the outermost middles
         the map goes on as it is there (`bilinear`), or as if the outermost cells went on (`bicubic`).

@@ -220,9 +220,7 @@ class PixelSets:
         down, across = rows.inside(y1, y2), columns.inside(x1, x2)
         # A product for each entity, since masks have hundreds of boxes.
         bound = offsets_of(count).tolist()
-        inside = [
-            down[a:b].T.astype(np.float64) @ across[a:b].astype(np.float64) for a, b in itertools.pairwise(bound)
-        ]
+        inside = [down[a:b].T.astype(np.float64) @ across[a:b].astype(np.float64) for a, b in itertools.pairwise(bound)]
         hit = tied @ np.reshape(inside, (len(entities), -1)).T
         largest = tied @ np.multiply.outer(rows.size, columns.size).ravel().astype(np.float64)
         return np.asarray(hit[map_of_pair, entity_of_pair] / largest[map_of_pair], np.float64)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from attneval.arrays.quotients import quotient
-from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.ragged import ranges
 from attneval.config.map_boxes import COMPONENT
-from attneval.geometry.components import largest_components
 from attneval.geometry.enlarging import Taps
-from attneval.geometry.overlap import relevant_regions
+from attneval.metrics.map_boxes import Boxes, around_components, of_detections, reaching
 from attneval.metrics.rankings import EVEN
 from attneval.metrics.registry import BOX, PIXELS
 
@@ -22,14 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.config.map_boxes import MapBoxes
     from attneval.config.protocol import Protocol
     from attneval.geometry.top_pixels import PixelSets
 
 AT_ONCE = 2**22
 """Pixels that are worked on together, so that memory stays bounded."""
-ROUNDING = 1e-12
-"""Pixels and sums that differ from the largest by this share or less are as large."""
 
 
 class PixelCounts(NamedTuple):
@@ -45,25 +41,8 @@ class PixelCounts(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Boxes:
-    """Boxes x1, y1, x2, y2 with continuous edges, in pixels, several of each of n things.
-
-    Attributes:
-        box: f8[b, 4].
-        offset: i8[n+1], the first box of each.
-    """
-
-    box: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
-    offset: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
-
-    def of(self, place: int) -> NDArray[np.float64]:
-        """Those of one thing, f8[k, 4]."""
-        return self.box[slice(*self.offset[place : place + 2].tolist())]
-
-
-@dataclass(frozen=True, eq=False)
 class EnlargedMaps:
-    """What enlarges the maps of G groups of keys, and the shapes of E entities that they are held against.
+    """The maps of G groups of keys, to be enlarged, and the shapes of E entities that they are held against.
 
     Attributes:
         shapes: The pixels of each entity's shapes.
@@ -82,7 +61,7 @@ class EnlargedMaps:
 
     @property
     def at_hand(self) -> frozenset[str]:
-        """What columns may need that these maps give."""
+        """The things that columns may need and these maps give."""
         return frozenset({PIXELS} if self.protocol.map_box is None else {PIXELS, BOX})
 
     @cached_property
@@ -141,15 +120,6 @@ class EnlargedMaps:
         self._kept[group] = weight, rows, total, shared
         return total, shared
 
-    def cutoffs(self, pixel: NDArray[np.float64], row: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Find what the pixels f8[m, P] of maps enlarged from rows f8[m, n] have to be above to be attended: f8[m].
-
-        As cells do, all pixels of an even row are attended.
-        """
-        high = row.max(axis=1)
-        even = high - row.min(axis=1) <= EVEN * np.abs(high)
-        return np.where(even, -np.inf, self.protocol.rule.pixels_above(pixel, row))
-
     def cutoffs(self, weight: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
         """Find what the pixels of maps have to be above to be attended.
 
@@ -202,83 +172,40 @@ class EnlargedMaps:
         Returns:
             f8[p]; 0 for maps without a box.
         """
-        rule = self.protocol.map_box
-        if rule is None:
-            raise ValueError("no box is taken from maps")
         hits = np.zeros(len(row))
         for group, pairs in self._groups(entity):
             rows, place = np.unique(row[pairs], return_inverse=True)
-            found = self._located(group, weight, rows, rule)
-            count = np.diff(found.offset)[place]
-            box = found.box[ranges(found.offset[place], count)]
+            boxes = self._located(group, weight, rows)
+            count = np.diff(boxes.offset)[place]
             pair = np.repeat(np.arange(len(pairs)), count)
-            reached = self._reaching(box, entity[pairs][pair])
+            box = boxes.box[ranges(boxes.offset[place], count)]
+            reached = reaching(box, self.annotated, entity[pairs][pair], self.protocol)
             hits[pairs] = quotient(np.bincount(pair, reached, len(pairs)), count.astype(np.float64))
         return hits
 
-    def _located(self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64], rule: MapBoxes) -> Boxes:
-        """The boxes of maps of a group; those found last are kept, as counts are."""
+    def _located(self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64]) -> Boxes:
+        """The boxes of maps of a group, several where they are equally good; the last ones are kept, as counts are."""
         known = self._boxes.get(group)
         if known is not None and known[0] is weight and np.array_equal(known[1], rows):
             return known[2]
-        find = self._around_components if rule.rule == COMPONENT else self._of_detections
-        found = find(group, weight, rows, rule.value)
+        rule = self.protocol.map_box
+        if rule is None:
+            raise ValueError("no box is taken from maps")
+        if rule.rule == COMPONENT:
+            size, parts = self.shapes.grids.size[group], [Boxes()]
+            for _, pixel in self.enlarged(group, weight, rows):
+                parts.append(around_components(pixel.reshape(len(pixel), size[1], size[0]), rule.value))
+            boxes = Boxes.joined(parts)
+            if self.protocol.extent == "pixel":
+                # Edges are then the numbers of the last pixels.
+                boxes = Boxes(boxes.box - np.array([0, 0, 1, 1]), boxes.offset)
+        else:
+            cells = weight[rows].reshape(-1, *self.shapes.grids.shape[group].tolist())
+            boxes = of_detections(cells, self.detected.of(group), rule.value, *self._axes(group))
         if any(kept[0] is not weight for kept in self._boxes.values()):
             self._boxes.clear()
-        self._boxes[group] = weight, rows, found
-        return found
-
-    def _reaching(self, box: NDArray[np.float64], entity: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """b[k], the boxes f8[k, 4] that have an IoU with those of an entity each, i8[k], that is enough."""
-        count = np.diff(self.annotated.offset)[entity]
-        each = np.arange(len(box))
-        reaching = relevant_regions(
-            self.annotated.box[ranges(self.annotated.offset[entity], count)],
-            offsets_of(count),
-            box,
-            np.arange(len(box) + 1),
-            each,
-            overlap="iou",
-            boxes=self.protocol.boxes,
-            threshold=self.protocol.iou,
-            extent=self.protocol.extent,
-        )
-        return np.asarray(reaching.size > 0)
-
-    def _around_components(
-        self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64], share: float
-    ) -> Boxes:
-        """The boxes around the largest components of what reaches a share of the largest pixel, of each of the rows."""
-        width, height = self.shapes.grids.size[group].tolist()
-        pictures, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4))]
-        for part, pixel in self.enlarged(group, weight, rows):
-            peak = pixel.max(axis=1)
-            reaching = pixel >= (share * peak - ROUNDING * np.abs(peak))[:, None]
-            picture, box = largest_components(reaching.reshape(-1, height, width))
-            pictures.append(picture + part.start)
-            boxes.append(box.astype(np.float64))
-        box = np.concatenate(boxes)
-        if self.protocol.extent == "pixel":
-            box -= np.array([0, 0, 1, 1])  # the numbers of the last pixels
-        return Boxes(box, offsets_of(np.bincount(np.concatenate(pictures), minlength=len(rows))))
-
-    def _of_detections(self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64], power: float) -> Boxes:
-        """The detected boxes with the largest sum of pixels over area^power, of each of the rows."""
-        box = self.detected.of(group)
-        area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
-        box, area = box[area > 0], area[area > 0]
-        if not len(box):
-            return Boxes(box, np.zeros(len(rows) + 1, np.int64))
-        down, across = self._axes(group)
-        # Pixels from the one that a box begins in to before the one that it ends in.
-        x1, y1, x2, y2 = np.trunc(box).astype(np.int64).T
-        height, width = self.shapes.grids.shape[group].tolist()
-        tall, wide = down.between(y1, y2, height), across.between(x1, x2, width)
-        sums = np.einsum("bh,mhw,bw->mb", tall, weight[rows].reshape(-1, height, width), wide, optimize=True)
-        score = sums / area**power
-        best = score.max(axis=1, keepdims=True)
-        row, chosen = np.nonzero(score >= best - ROUNDING * np.abs(best))
-        return Boxes(box[chosen], offsets_of(np.bincount(row, minlength=len(rows))))
+        self._boxes[group] = weight, rows, boxes
+        return boxes
 
     def _covered(self, group: int, entities: NDArray[np.int64]) -> NDArray[np.float32]:
         """The pixels of entities of a group, f4[e, height * width]: 1 inside, 0 outside."""
@@ -299,7 +226,7 @@ class EnlargedMaps:
             yield int(group[pairs[0]]), pairs
 
     def _axes(self, group: int) -> tuple[Taps, Taps]:
-        """What the rows and the columns of pixels take from cells."""
+        """The cells that the rows and the columns of pixels take from."""
         grids, method = self.shapes.grids, self.protocol.enlarge
         (rows, columns), (sx, sy, tx, ty) = grids.shape[group].tolist(), grids.affine[group].tolist()
         width, height = grids.size[group].tolist()

@@ -178,7 +178,9 @@ def test_the_command_scores_under_a_preset(here: Here, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(OF_GRIDS))
 def test_a_preset_of_grids_refuses_boxes(here: Here, name: str) -> None:
     refused = here.refused(*SCORE, "--preset", name)
-    asked, flag = ("pointing=upsampled", "--pointing region") if name == "multigrounding" else ("enlarge", "--enlarge none")
+    asked, flag = "enlarge", "--enlarge none"
+    if name == "multigrounding":
+        asked, flag = "pointing=upsampled", "--pointing region"
     assert f"good.npz has region boxes, and {asked} enlarges the maps of grids" in refused
     assert flag in refused
 

@@ -25,9 +25,9 @@ def attended(row: list[float], rule: str = "otsu") -> list[bool]:
         ([0.1, 0.9, 0.11, 0.88, 0.1], [0, 1, 0, 1, 0]),
         # One large weight.
         ([0, 0, 0, 1], [0, 0, 0, 1]),
-        # 0, 1, 2 once each: either part is as good, and the lower edge is taken.
+        # 0, 1 and 2 are in bins 0, 128 and 255: 1 is nearer to 2.
         ([0, 1, 2], [0, 1, 1]),
-        # 0 0 0 1 2: (0 0 0) against (1 2) is apart by 3 * 2 * 1.5^2 = 13.5, (0 0 0 1) against (2) by 4 * 1.75^2 = 12.25.
+        # (0 0 0) against (1 2) is apart by 3 * 2 * 1.5^2 = 13.5, (0 0 0 1) against (2) by 4 * 1 * 1.75^2 = 12.25.
         ([0, 0, 0, 1, 2], [0, 0, 0, 1, 1]),
         # 0 0 1 5: 2 * 2 * 3^2 = 36 against 3 * 1 * (14/3)^2 = 65.3.
         ([0, 0, 1, 5], [0, 0, 0, 1]),

@@ -38,7 +38,7 @@ def with_detections(export: AttentionExport, path: Path) -> AttentionExport:
     Raises:
         ExportError: The file cannot be read or lacks images.
     """
-    boxes, complete = (_from_json(path) if path.suffix == ".json" else (read_boxes(export, path)[0], True))
+    boxes, complete = _from_json(path) if path.suffix == ".json" else (read_boxes(export, path)[0], True)
     lacking = [image_id for image_id in export.image_id if image_id not in boxes]
     if lacking and (complete or len(lacking) == len(export.image_id)):
         raise ExportError(
@@ -62,8 +62,8 @@ def _from_json(path: Path) -> tuple[dict[str, NDArray[Any]], bool]:
     except (ValueError, RecursionError) as error:
         raise ExportError(f"{path} is no JSON ({error})", hint=_FORMS) from error
     if isinstance(data, dict):
-        found = {name: [_box(path, name, box) for box in _list(path, name, boxes)] for name, boxes in data.items()}
-        return by_name(path, ((name, _array(boxes)) for name, boxes in found.items())), True
+        read = {name: [_box(path, name, box) for box in _list(path, name, boxes)] for name, boxes in data.items()}
+        return by_name(path, ((name, _array(boxes)) for name, boxes in read.items())), True
     listed: dict[str, list[list[float]]] = {}
     for number, entry in enumerate(_list(path, "the file", data)):
         where = f"entry {number}"
