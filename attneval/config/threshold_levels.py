@@ -1,4 +1,4 @@
-"""What threshold rules compute: the levels of ranked keys, and what the pixels of enlarged maps have to be above.
+"""The arithmetic of threshold rules: levels of ranked keys, and the values that pixels of maps have to be above.
 
 The command line reads the table of rules before anything heavy is loaded; numpy is therefore imported where it
 computes.
@@ -38,7 +38,7 @@ def place_from_top(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> ND
 
 
 def share_not_held(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Compute the share of the sum of rows f8[m, n] not yet held before a key and those that weigh the same: f8[m, n]."""
+    """Compute the share of a row's sum not yet held before a key and those that weigh as much: f8[m, n] of both."""
     import numpy as np
 
     from attneval.arrays.quotients import quotient
@@ -65,7 +65,8 @@ def above_otsu(pixel: NDArray[np.float64], row: NDArray[np.float64], value: floa
     from attneval.arrays.otsu import otsu_shares
 
     low, high = row.min(axis=1), row.max(axis=1)
-    return low + (value * otsu_shares(pixel, low, high) - ROUNDING) * (high - low)
+    above: NDArray[np.float64] = low + (value * otsu_shares(pixel, low, high) - ROUNDING) * (high - low)
+    return above
 
 
 def above_mass(pixel: NDArray[np.float64], row: NDArray[np.float64], value: float) -> NDArray[np.float64]:  # noqa: ARG001
@@ -76,7 +77,8 @@ def above_mass(pixel: NDArray[np.float64], row: NDArray[np.float64], value: floa
     held = np.cumsum(ordered, axis=1)
     last = (held < (value - MASS_ROUNDING) * held[:, -1:]).sum(axis=1).clip(max=pixel.shape[1] - 1)
     least = ordered[np.arange(len(ordered)), last]
-    return least - ROUNDING * np.abs(least) - np.finfo(np.float64).tiny
+    above: NDArray[np.float64] = least - ROUNDING * np.abs(least) - np.finfo(np.float64).tiny
+    return above
 
 
 def equal_ratios(step: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -55,7 +55,7 @@ class Taps:
         """Enlarge values f8[..., cells, ...] along an axis, to as many as there are pixels."""
         shape = [1] * values.ndim
         shape[axis] = -1
-        enlarged = values.take(self.cell[0], axis=axis) * self.share[0].reshape(shape)
+        enlarged: NDArray[np.float64] = values.take(self.cell[0], axis=axis) * self.share[0].reshape(shape)
         for cell, share in zip(self.cell[1:], self.share[1:], strict=True):
             enlarged += values.take(cell, axis=axis) * share.reshape(shape)
         return enlarged

@@ -109,7 +109,7 @@ class EnlargedMaps:
         shared = np.tile(self.shape_pixels[entities].astype(np.float64), (len(rows), 1))
         chosen = weight[rows]
         uneven = np.flatnonzero(_uneven(chosen))
-        covered = self._covered(group, entities) if len(uneven) else None
+        covered = self._covered(group, entities if len(uneven) else entities[:0])
         for part, pixel in self.enlarged(group, weight, rows[uneven]):
             above = pixel > self.protocol.rule.pixels_above(pixel, chosen[uneven[part]])[:, None]
             total[uneven[part]] = np.count_nonzero(above, axis=1)
@@ -180,7 +180,7 @@ class EnlargedMaps:
             pair = np.repeat(np.arange(len(pairs)), count)
             box = boxes.box[ranges(boxes.offset[place], count)]
             reached = reaching(box, self.annotated, entity[pairs][pair], self.protocol)
-            hits[pairs] = quotient(np.bincount(pair, reached, len(pairs)), count.astype(np.float64))
+            hits[pairs] = quotient(np.bincount(pair, reached, len(pairs)).astype(np.float64), count.astype(np.float64))
         return hits
 
     def _located(self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64]) -> Boxes:
