@@ -188,10 +188,15 @@ class Protocol:
         # One spelling of a rule, so that equal protocols compare equal.
         object.__setattr__(self, "threshold", str(self.rule))
         object.__setattr__(self, "box_from", str(self.map_box or "none"))
-        self._check_enlarged()
 
-    def _check_enlarged(self) -> None:
-        """Refuse what says nothing of maps that are not enlarged, or of pixels."""
+    def check_together(self) -> None:
+        """Refuse fields that are of enlarged maps without any, and rules that say nothing of pixels.
+
+        A protocol is made field by field, too, and is therefore asked before it is used.
+
+        Raises:
+            ProtocolError: Fields contradict each other.
+        """
         for name in ("box_from", "function_words"):
             if self.enlarge == "none" and getattr(self, name) != "none":
                 raise ProtocolError(

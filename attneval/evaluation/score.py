@@ -89,6 +89,7 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
     Raises:
         AttnevalError: See `score`.
     """
+    protocol.check_together()
     ids = manifest.split_ids()
     asked, export = as_stated(protocol, manifest.paths.open_export())
     protocol = settle_overlap(asked, export)

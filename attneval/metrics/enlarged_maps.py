@@ -216,7 +216,7 @@ class EnlargedMaps:
         inside = np.zeros((len(entities), height, width), np.float32)
         for entity, (x1, y1, x2, y2) in zip(np.repeat(np.arange(len(entities)), count), box.tolist(), strict=True):
             inside[entity, y1:y2, x1:x2] = 1
-        return inside.reshape(len(entities), -1)
+        return inside.reshape(len(entities), height * width)
 
     def _groups(self, entity: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """The pairs of each group, by their entities i8[p]."""

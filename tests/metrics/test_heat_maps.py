@@ -262,7 +262,7 @@ def test_detections_are_chosen_as_albef_does(seed: int) -> None:
 )
 def test_what_says_nothing_is_refused(fields: dict[str, str], message: str) -> None:
     with pytest.raises(ProtocolError, match=message):
-        Protocol(**fields)
+        Protocol(**fields).check_together()
 
 
 def test_older_signatures_enlarge_nothing() -> None:
