@@ -23,7 +23,8 @@ GATE = ("baseline", "min", "max", "max-drop", "only-significant", "github")
 """Settings of the table `gate`."""
 TABLES_OF_NUMBERS = ("min", "max", "max-drop")
 TOP = (
-    *("gt", "gt-format", "gt-sizes", "synonyms", "classes", "split-name", "split", "boxes-file", "detections", "preset"),
+    *("gt", "gt-format", "gt-sizes", "synonyms", "classes", "split-name", "split", "boxes-file", "detections"),
+    "preset",
     *(field.name.replace("_", "-") for field in Protocol.choices()),
     *("resamples", "seed", "trials", "alpha", "metric", "format", "digits", "color", "jobs", "cache"),
 )
