@@ -80,7 +80,7 @@ def _preset(preset: Preset) -> list[str]:
 
 
 def _line(name: str, text: object) -> str:
-    return textwrap.fill(f"  {name:<16}{text}", _width(), subsequent_indent=18 * " ", break_on_hyphens=False)
+    return textwrap.fill(f"  {name:<15} {text}", _width(), subsequent_indent=18 * " ", break_on_hyphens=False)
 
 
 def _paragraphs(parts: list[str]) -> str:

@@ -118,6 +118,7 @@ register(
         "of annotated words of its caption have to be above to be attended, their mean; mean over such words, in "
         "captions with an annotated word. Measured where function_words names a list.",
         citation=TAM,
+        beside={FUNCTION: (FUNCTION_N,), FUNCTION_N: ()},
         value=ratio(FUNCTION, FUNCTION_N),
         per=FUNCTION_N,
         baseline=False,

@@ -89,6 +89,7 @@ class Metric:
         definition: A paragraph of what it is, with its edge cases.
         value: From summed columns to the metric; NaN where it is undefined.
         columns: The columns it needs beside the counts of items that are always there.
+        beside: Columns of images that are no sums over items, each with the columns that it cannot exceed.
         per: The column that counts what it is a mean over.
         citation: Its source.
         upper: The largest value it can take.
@@ -124,6 +125,7 @@ class Metric:
     definition: str
     value: Callable[[Sums], NDArray[np.float64]]
     columns: Mapping[str, Column] = field(default_factory=dict)
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     per: str = SCORED
     citation: str = ""
     upper: float = 1.0
@@ -222,6 +224,11 @@ def metric_named(name: str) -> Metric:
 def columns(*groups: str) -> dict[str, Column]:
     """Gather the columns that some groups of metrics need, by name."""
     return {name: column for metric in metrics(*groups) for name, column in metric.columns.items()}
+
+
+def beside_bounds() -> dict[str, tuple[str, ...]]:
+    """List the columns of attention that are no sums over items, each with the columns that it cannot exceed."""
+    return {name: bounds for metric in metrics(*ATTENTION) for name, bounds in metric.beside.items()}
 
 
 def computable_columns(at_hand: Container[str]) -> dict[str, Column]:
