@@ -191,7 +191,12 @@ def test_enlarging_as_torch_does(method: str, rows: int, columns: int, height: i
     expected = torch.nn.functional.interpolate(torch.from_numpy(cells)[None], size=(height, width), **how)[0].numpy()
     down = Taps.along(rows, height / rows, 0.0, height, method)
     across = Taps.along(columns, width / columns, 0.0, width, method)
-    assert np.abs(down.enlarge(across.enlarge(cells, 2), 1) - expected).max() < 1e-6
+    difference = np.abs(down.enlarge(across.enlarge(cells, 2), 1) - expected)
+    if method == "nearest":
+        # Where the middle of a pixel lies between two cells, rounding decides.
+        y, x = ((np.arange(pixels) + 0.5) * n / pixels for pixels, n in ((height, rows), (width, columns)))
+        difference = difference[:, np.abs(y - np.rint(y)) > 1e-5][:, :, np.abs(x - np.rint(x)) > 1e-5]
+    assert difference.max(initial=0) < 1e-6
     # Sums over boxes need no pixel.
     start, stop = np.array([0, height // 3, 5]), np.array([height, height // 2 + 1, 2])
     sums = np.einsum("bh,mhw->mbw", down.between(start, stop, rows), cells)
@@ -237,7 +242,7 @@ def test_detections_are_chosen_as_albef_does(seed: int) -> None:
     x, y, width, height = albef(cells, size, detected.tolist())
     edges = np.concatenate((detected[:, :2], detected[:, :2] + detected[:, 2:]), axis=1)
     protocol = Protocol(enlarge="bicubic", box_from="detections:0.5", iou=0.999)
-    boxes = [tuple(map(float, box)) for box in edges.tolist()]
+    boxes: list[Box] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in edges.tolist()]
     maps = maps_of((6, 6), size, [(x, y, x + width, y + height)], protocol, boxes)
     assert hit(maps, cells.tolist()) == 1
 
@@ -262,7 +267,7 @@ def test_detections_are_chosen_as_albef_does(seed: int) -> None:
 )
 def test_what_says_nothing_is_refused(fields: dict[str, str], message: str) -> None:
     with pytest.raises(ProtocolError, match=message):
-        Protocol(**fields).check_together()
+        Protocol.from_dict(fields).check_together()
 
 
 def test_older_signatures_enlarge_nothing() -> None:
