@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attneval.arrays.records import record
 from attneval.config.threshold_levels import (
     MASS_ROUNDING,
     ROUNDING,
@@ -38,7 +39,7 @@ POINTS = 101
 """Thresholds of a sweep, beside the protocol's own."""
 
 
-@dataclass(frozen=True)
+@record
 class ThresholdRule:
     """A row of the table.
 

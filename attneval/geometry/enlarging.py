@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,7 +15,7 @@ CUBIC = -0.75
 """The parameter of Keys' cubic kernel, as image libraries and torch have it."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Taps:
     """The cells that each pixel along one side of an image takes something from.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from attneval.arrays.quotients import quotient
 from attneval.arrays.ragged import ranges
+from attneval.arrays.records import record
 from attneval.config.map_boxes import COMPONENT
 from attneval.geometry.enlarging import Taps
 from attneval.metrics.map_boxes import Boxes, around_components, of_detections, reaching
@@ -40,7 +41,7 @@ class PixelCounts(NamedTuple):
     both: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class EnlargedMaps:
     """The maps of G groups of keys, to be enlarged, and the shapes of E entities that they are held against.
 

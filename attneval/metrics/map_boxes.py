@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.geometry.boxes import areas
 from attneval.geometry.components import largest_components
 from attneval.geometry.overlap import relevant_regions
@@ -24,7 +25,7 @@ ROUNDING = 1e-12
 """Pixels and sums that differ from the largest by this share or less are as large."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Boxes:
     """Boxes x1, y1, x2, y2 with continuous edges, in pixels, several of each of n things.
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import ProtocolError, suggestion
 from attneval.metrics.populations import REACHED, SCORED
 
@@ -41,7 +42,7 @@ PIXELS, BOX = "pixels", "box"
 """What columns may need beside ranked weights: the pixels of enlarged maps, and boxes taken from them."""
 
 
-@dataclass(frozen=True)
+@record
 class Column:
     """A number for each item, or for each query of retrieval.
 
@@ -77,7 +78,7 @@ class Column:
         return (self.over,) if self.at_most is None else self.at_most
 
 
-@dataclass(frozen=True)
+@record
 class Metric:
     """A metric, declared.
 
