@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import reference
+import reference_inputs
 from commands import attneval
 from here import Here
 from hypothesis import given, settings
@@ -113,6 +115,51 @@ def test_function_words_by_hand() -> None:
     result = scored(even, protocol)
     assert (result["function_specificity"], result["map_function_f1"]) == (None, None)
     assert result.metrics["function_specificity"].n == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_function_words_against_a_slow_reference(tmp_path: Path, seed: int) -> None:
+    """Word by word as TAM's evaluator has it: thresholds of annotated words, and cells below their mean."""
+    world = make_world(seed, images=3, captions=3, grid=True).attention_alone()
+    export, gt = files(world, tmp_path)
+    protocol = Protocol(
+        threshold="otsu", enlarge="bilinear", normalize="none", function_words="english", missing="skip", pool="mean"
+    )
+    result = package.score(export, gt, protocol=protocol, options=QUICK)
+    truth = reference_inputs.read_entities(gt, list(world.scenes))
+    read, shares = reference_inputs.read_export(export), []
+    for image_id, image in truth.items():
+        for index, caption in image.captions.items():
+            shown = reference.find_map(read, image_id, index)
+            if shown is None:
+                continue
+            tokens, real = (
+                reference.tokens_of_words(shown.tokens, caption.words),
+                reference.keys_of(read, image_id, None),
+            )
+            weights, _ = shown.rows_of(None)
+            rows = {
+                word: [float(value) for value in np.mean([[weights[t][r] for r in real] for t in of], axis=0)]
+                for word, of in enumerate(tokens)
+                if of
+            }
+            faint = [word for word in rows if caption.words[word].strip("'\".,:;!?()[]-").lower() in FUNCTION_WORDS]
+            cuts = []
+            for _, words, _ in reference.scored_phrases(image, caption, protocol.to_dict()):
+                for word in words:
+                    row = tuple(rows.get(word, ()))
+                    if not row or word in faint or max(row) - min(row) <= 1e-12 * max(row):
+                        continue
+                    picture = reference.picture_of(read, image_id, image.size, [], protocol.to_dict())
+                    values = list(reference.enlarged(row, picture, "bilinear").values())
+                    share = reference.otsu_share(values, min(row), max(row))
+                    cuts.append(min(row) + share * (max(row) - min(row)))
+            if cuts:
+                limit = sum(cuts) / len(cuts)
+                shares += [sum(value < limit for value in rows[word]) / len(rows[word]) for word in faint]
+    assert shares
+    assert result.metrics["function_specificity"].n == len(shares)
+    assert result["function_specificity"] == pytest.approx(sum(shares) / len(shares), abs=1e-9)
 
 
 def test_words_of_open_classes_are_no_function_words() -> None:
