@@ -11,8 +11,10 @@ import itertools
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reference_inputs import Box, Caption, Export, Image, Map, Phrase, Row, Truth, inside
@@ -37,6 +39,17 @@ class Picture(NamedTuple):
     border: str
 
 
+class Heat(NamedTuple):
+    """How maps are enlarged, what of them is attended, and which box is taken from them."""
+
+    picture: Picture
+    annotated: tuple[Box, ...]
+    enlarge: str
+    box_from: str
+    iou: float
+    combine: str
+
+
 class Target(NamedTuple):
     """What a row of weights is held against."""
 
@@ -44,6 +57,7 @@ class Target(NamedTuple):
     pointing: frozenset[int]  # the keys that the pointing game accepts
     inside: tuple[float, ...]  # of each key, the share of its area inside the shapes
     picture: Picture | None = None  # where the pointing game is played on pixels
+    heat: Heat | None = None  # where maps are enlarged
 
 
 def keys_alone(relevant: Keys, keys: int) -> Target:
@@ -221,6 +235,127 @@ def top_pixel_inside(row: tuple[float, ...], picture: Picture) -> float:
     return hits / len(top)
 
 
+# ---------------------------------------------------------------- maps enlarged to images
+
+
+def cubic(x: float) -> float:
+    """Keys' kernel, a = -3/4."""
+    if x <= 1:
+        return 1.25 * x**3 - 2.25 * x**2 + 1
+    return -0.75 * x**3 + 3.75 * x**2 - 6 * x + 3 if x < 2 else 0.0
+
+
+def taps(cells: int, place: float, method: str) -> dict[int, float]:
+    """What a point takes from each cell, `place` in cells from where the first begins."""
+    if method == "nearest":
+        return {min(max(math.floor(place), 0), cells - 1): 1.0}
+    place -= 0.5
+    low = math.floor(place)
+    kernel = {low: 1 - (place - low), low + 1: place - low}
+    if method == "bicubic":
+        kernel = {cell: cubic(abs(place - cell)) for cell in range(low - 1, low + 3)}
+    found: dict[int, float] = {}
+    for cell, share in kernel.items():
+        within = min(max(cell, 0), cells - 1)
+        found[within] = found.get(within, 0.0) + share
+    return found
+
+
+@functools.lru_cache(2**12)
+def enlarged(row: tuple[float, ...], picture: Picture, method: str) -> dict[tuple[int, int], float]:
+    """The value of each pixel x, y."""
+    (rows, columns), (sx, sy, tx, ty), (width, height) = picture.shape, picture.affine, picture.size
+    values = {}
+    for y in range(height):
+        down = taps(rows, (y + 0.5 - ty) / sy, method)
+        for x in range(width):
+            across = taps(columns, (x + 0.5 - tx) / sx, method)
+            values[x, y] = sum(a * b * row[r * columns + c] for r, a in down.items() for c, b in across.items())
+    return values
+
+
+def attended_pixels(row: tuple[float, ...], values: dict[tuple[int, int], float], threshold: str) -> set[Any]:
+    low, high = min(row), max(row)
+    if high - low <= 1e-12 * abs(high):
+        return set(values)
+    rule, _, text = threshold.partition(":")
+    value = float(text) if text else 1.0
+    if rule == "mass":
+        ordered, total, held = sorted(values.values(), reverse=True), sum(values.values()), 0.0
+        least = ordered[-1]
+        for one in ordered:
+            held += one
+            if held >= (value - 1e-9) * total:
+                least = one
+                break
+        return {pixel for pixel, one in values.items() if one > least - 1e-12 * abs(least) - 1e-300}
+    cut = {
+        "uniform": value / len(row) * (1 + 1e-12),
+        "abs": value * (1 + 1e-12),
+        "max": (value - 1e-12) * max(values.values()),
+        "otsu": low,
+    }[rule]
+    if rule == "otsu":
+        cut += (value * otsu_share(list(values.values()), low, high) - 1e-12) * (high - low)
+    return {pixel for pixel, one in values.items() if one > cut}
+
+
+@functools.lru_cache(2**10)
+def pixels_of(picture: Picture) -> frozenset[tuple[int, int]]:
+    more = picture.extent == "pixel"
+    return frozenset(
+        (x, y)
+        for x in range(picture.size[0])
+        for y in range(picture.size[1])
+        if any(
+            holds((x1, y1, x2 + more, y2 + more), x + 0.5, y + 0.5, picture.border) for x1, y1, x2, y2 in picture.boxes
+        )
+    )
+
+
+def parts_of(pixels: set[tuple[int, int]]) -> list[set[tuple[int, int]]]:
+    """Connected parts, 8 neighbours."""
+    left, parts = set(pixels), []
+    while left:
+        part, edge = set(), [left.pop()]
+        while edge:
+            x, y = edge.pop()
+            part.add((x, y))
+            near = {(x + dx, y + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)} & left
+            left -= near
+            edge += near
+        parts.append(part)
+    return parts
+
+
+def box_of_map(values: dict[tuple[int, int], float], heat: Heat) -> float:
+    """The share of the largest parts whose box reaches an annotated one."""
+    share, peak = float(heat.box_from.partition(":")[2]), max(values.values())
+    parts = parts_of({pixel for pixel, one in values.items() if one >= share * peak - 1e-12 * abs(peak)})
+    most = max(map(len, parts))
+    hits = []
+    for part in parts:
+        if len(part) == most:
+            last = 0 if heat.picture.extent == "pixel" else 1
+            columns, rows = [x for x, _ in part], [y for _, y in part]
+            box = (min(columns), min(rows), max(columns) + last, max(rows) + last)
+            reached = overlap(box, list(heat.annotated), "iou", heat.combine, heat.picture.extent)
+            hits.append(reached >= heat.iou)
+    return sum(hits) / len(hits)
+
+
+def judge_map(row: tuple[float, ...], heat: Heat, threshold: str) -> dict[str, float]:
+    values, shape = enlarged(row, heat.picture, heat.enlarge), pixels_of(heat.picture)
+    chosen = attended_pixels(row, values, threshold)
+    both = len(chosen & shape)
+    out = {
+        "map_iou": both / len(chosen | shape) if chosen | shape else 0.0,
+        "map_precision": both / len(chosen) if chosen else 0.0,
+        "map_recall": both / len(shape) if shape else 0.0,
+    }
+    return out if heat.box_from == "none" else out | {"box_accuracy": box_of_map(values, heat)}
+
+
 # ---------------------------------------------------------------- a row of weights against a set
 
 
@@ -249,6 +384,10 @@ def attended(row: Row, threshold: str) -> Row:
     if rule == "uniform":
         factor = float(text) if text else 1.0
         return [float(w > factor / n * (1 + 1e-12)) for w in row]
+    if rule == "otsu":
+        low, high = min(row), max(row)
+        least = (float(text) if text else 1.0) * otsu_share(row, low, high)
+        return [float((w - low) / (high - low) + 1e-12 >= least - 1e-12) for w in row]
     value = float(text)
     if rule == "abs":
         return [float(w > value * (1 + 1e-12)) for w in row]
@@ -268,6 +407,19 @@ def attended(row: Row, threshold: str) -> Row:
         kept.add(w)
         held += w * row.count(w)
     return [float(w in kept) for w in row]
+
+
+def otsu_share(values: Sequence[float], low: float, high: float) -> float:
+    """The share of a range below the upper class of numbers in 256 bins: that which is farthest from the lower."""
+    bins = [min(max(math.floor(((v - low) / (high - low) + 1e-12) * 256), 0), 255) for v in values]
+    best, chosen = Fraction(0), 255
+    for edge in sorted(set(bins))[:-1]:
+        lower, upper = [b for b in bins if b <= edge], [b for b in bins if b > edge]
+        distance = Fraction(sum(upper), len(upper)) - Fraction(sum(lower), len(lower))
+        between = len(lower) * len(upper) * distance**2
+        if between > best:
+            best, chosen = between, edge
+    return (chosen + 1) / 256
 
 
 def expected_top(row: Row, relevant: Keys, k: int) -> float:
@@ -326,6 +478,8 @@ def _judge(row: tuple[float, ...], target: Target, threshold: str) -> dict[str, 
         "mass": sum(row[key] for key in relevant) / total if total > 0 else 0.0,
         "rank_accuracy": expected_top(row, relevant, len(relevant)) / len(relevant) if relevant else 0.0,
     }
+    if target.heat:
+        out |= judge_map(row, target.heat, threshold)
     out["area_mass"] = sum(w * share for w, share in zip(row, target.inside, strict=True)) / total if total > 0 else 0.0
     others = [row[key] for key in range(len(row)) if key not in relevant]
     if relevant and others:
@@ -446,8 +600,12 @@ def t2i_target(
 ) -> Target:
     relevant = reaching(regions, boxes, p["overlap"], p)
     pointing = reaching(regions, boxes, "center", p) if p["pointing"] == "center" else relevant
-    picture = picture_of(export, image_id, size, boxes, p) if p["pointing"] == "upsampled" else None
-    return Target(relevant, pointing, tuple(share_inside(region, boxes) for region in regions), picture)
+    heat = None
+    if p["enlarge"] != "none":
+        picture = picture_of(export, image_id, size, boxes, p)
+        heat = Heat(picture, tuple(boxes), p["enlarge"], p["box_from"], p["iou"], p["boxes"])
+    picture_if = picture_of(export, image_id, size, boxes, p) if p["pointing"] == "upsampled" else None
+    return Target(relevant, pointing, tuple(share_inside(region, boxes) for region in regions), picture_if, heat)
 
 
 def i2t_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> list[Item]:
@@ -527,6 +685,9 @@ def center_row(regions: list[Box], size: tuple[int, int]) -> Row:
 SCORED = ("precision", "recall", "f1", "ap", "pointing", "mass", "rank_accuracy")
 ALL = ("r@1", "r@5", "r@10", "area_mass")
 SUMMED = ("tp", "attended", "relevant")
+# Of enlarged maps: means over all items whose shapes have a pixel, and over all items.
+MAPS = ("map_iou", "map_precision", "map_recall")
+MAP_N, BOX = "map_n", "box_accuracy"
 SOMETIMES = ("entropy", "auc")
 LIFTS = {"f1_lift": "f1", "ap_lift": "ap"}
 FLOORED = ("precision", "recall", "f1", "ap", "pointing", "mass")
@@ -551,9 +712,12 @@ def means(items: list[list[Pairing]], p: Choices) -> Values:
     of_scored: list[dict[str, float]] = []
     for pairings in items:
         judged = [(held(row, target, p), target) for row, target in pairings]
+        for j, target in judged:
+            j.setdefault(MAP_N, float(bool(target.heat and pixels_of(target.heat.picture))))
         usable = [j for j, target in judged if target.relevant or p["unreachable"] == "zero"]
         if judged:
-            of_all.append({name: sum(j[name] for j, _ in judged) / len(judged) for name in ALL})
+            names = (*ALL, *MAPS, MAP_N, BOX)
+            of_all.append({name: sum(j.get(name, 0.0) for j, _ in judged) / len(judged) for name in names})
         if usable:
             item = {name: sum(j[name] for j in usable) / len(usable) for name in (*SCORED, *SUMMED)}
             for name in SOMETIMES:
@@ -565,7 +729,9 @@ def means(items: list[list[Pairing]], p: Choices) -> Values:
     for name in SOMETIMES:
         having = sum(item[f"{name}_n"] for item in of_scored)
         values[name] = sum(item[name] for item in of_scored) / having if having else None
-    values |= {name: mean([item[name] for item in of_all]) for name in ALL}
+    values |= {name: mean([item[name] for item in of_all]) for name in (*ALL, BOX)}
+    shaped = sum(item[MAP_N] for item in of_all)
+    values |= {name: sum(item[name] for item in of_all) / shaped if shaped else None for name in MAPS}
     values |= dict.fromkeys(("micro_precision", "micro_recall", "micro_f1"))
     if of_scored:
         tp, attended_keys, relevant_keys = (sum(item[name] for item in of_scored) for name in SUMMED)
@@ -676,7 +842,7 @@ def shuffled(items: list[Item], p: Choices) -> Values:
     given = [item for item in items if item.row]
     values = means([[(i.row, other) for other in i.others] for i in given if is_scored(i, p)], p)
     everything = means([[(i.row, other) for other in i.others] for i in given], p)
-    return values | {name: everything[name] for name in ALL}
+    return values | {name: everything[name] for name in (*ALL, *MAPS, BOX)}
 
 
 def curve(truth: Truth, export: Export, p: Choices, thresholds: list[str]) -> list[dict[str, float]]:

@@ -494,8 +494,14 @@ def _over_tokens(weights: NDArray[np.float32]) -> NDArray[np.float32]:
 # ---------------------------------------------------------------- strategies
 
 QUICK = Options(resamples=0)
-UNASKED = {"class_precision", "class_recall", "class_f1", "class_pointing", "spatial_entropy"}
-"""Metrics that are measured where they are asked for alone: means over classes, and of the channels of grids."""
+MAPS = {"map_iou", "map_precision", "map_recall", "box_accuracy"}
+"""Metrics of enlarged maps."""
+UNASKED = {
+    *("class_precision", "class_recall", "class_f1", "class_pointing", "spatial_entropy"),
+    *MAPS,
+    *("function_specificity", "map_function_f1"),
+}
+"""Metrics that are measured where they are asked for alone: means over classes, of the channels of grids, of maps."""
 THRESHOLDS = [
     "uniform",
     "uniform:0.5",
@@ -507,6 +513,8 @@ THRESHOLDS = [
     "top:3",
     "mass:0.5",
     "mass:0.9",
+    "otsu",
+    "otsu:0.6",
 ]
 
 

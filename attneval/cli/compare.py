@@ -202,6 +202,7 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
         boxes=values["boxes_file"],
         split=values["split"],
         channel=values["channel"],
+        detections=values["detections"],
         options=Options(resamples=0, seed=values["seed"]),
     )
 

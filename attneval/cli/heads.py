@@ -119,6 +119,7 @@ def _of_export(sources: tuple[Path, ...], values: dict[str, Any], *, quiet: bool
             protocol=protocol,
             boxes=values["boxes_file"],
             split=values["split"],
+            detections=values["detections"],
             options=Options(
                 resamples=values["resamples"],
                 seed=values["seed"],

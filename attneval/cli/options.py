@@ -36,7 +36,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 Click asks for the parameter's name, so every option's parameter is named as its flag.
 """
 
-SCORING = ("split", "boxes_file", "preset", *(field.name for field in Protocol.choices()))
+SCORING = ("split", "boxes_file", "detections", "preset", *(field.name for field in Protocol.choices()))
 """Parameters that say how an export is scored, and nothing else."""
 
 
@@ -167,6 +167,14 @@ boxes_file_option = option(
     help="A file of region boxes; what --boxes FILE names takes its place.",
 )
 
+detections_option = option(
+    "--detections",
+    type=FILE,
+    group="Input",
+    rare=True,
+    help="Detected boxes that --box-from detections:a chooses among: a JSON by image id, COCO results, or as --boxes.",
+)
+
 
 def channel_option(*, rare: bool = False) -> Callable[[Command], Command]:
     """`--channel`: the maps of a channel, or the mean of several, in place of the mean of all."""
@@ -207,7 +215,9 @@ quiet_option = option("-q", "--quiet", is_flag=True, group="Output", help="No pr
 verbose_option = option("-v", "--verbose", is_flag=True, group="Process", help="A traceback for internal errors.")
 
 
-scoring_options = together(gt_options(), split_option, boxes_file_option, resamples_option, seed_option)
+scoring_options = together(
+    gt_options(), split_option, boxes_file_option, detections_option, resamples_option, seed_option
+)
 """Options of scoring beside the protocol."""
 
 

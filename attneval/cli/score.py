@@ -12,6 +12,7 @@ from attneval.cli.options import (
     Output,
     boxes_file_option,
     channel_option,
+    detections_option,
     flags_given,
     gt_options,
     output_options,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 @split_option
 @option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
 @boxes_file_option
+@detections_option
 @channel_option(rare=True)
 @option(
     "--across-regions",
@@ -130,6 +132,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             image_ids=values["image_ids"],
             split=values["split"],
             channel=values["channel"],
+            detections=values["detections"],
             options=Options(
                 resamples=values["resamples"],
                 seed=values["seed"],

@@ -90,6 +90,71 @@ PRESETS = {
             "the first is taken there, and here each by its share. Overlapping boxes count once here and once per box "
             "there, and weights are spread evenly over their cells instead of enlarged.",
         ),
+        Preset(
+            "gvd",
+            Protocol(
+                unit="phrase",
+                overlap="iou",
+                boxes="merged",
+                pool="last",
+                unreachable="zero",
+                average="class",
+                edges="raw",
+                extent="pixel",
+            ),
+            "Zhou et al., Grounded Video Description, CVPR 2019: its evaluator for Flickr30k Entities",
+            "class_pointing (attention accuracy): the top region of the object word, IoU with the enclosing box in "
+            "pixels, mean over classes; and pointing, over words. The object word is the phrase's last one, and its "
+            "own class unless --classes says another. There the IoU has to be above 0.5, here at least.",
+        ),
+        Preset(
+            "tam",
+            Protocol(
+                unit="phrase",
+                threshold="otsu",
+                normalize="none",
+                pool="last",
+                unreachable="zero",
+                enlarge="bilinear",
+                function_words="english",
+            ),
+            "Li et al., Token Activation Map to Visually Explain Multimodal LLMs, ICCV 2025",
+            "map_iou (Obj-IoU), map_precision, map_recall: the map of a phrase's last token enlarged to the image, the "
+            "pixels above Otsu's threshold, and those of the shapes; function_specificity (Func-IoU); map_function_f1 "
+            "(F1-IoU). Pass --geometry mask where annotations have masks, as COCO's do there. Of a word's tokens the "
+            "one with the best IoU is taken there, which looks at the annotation. Maps are made 8-bit there before and "
+            "after they are enlarged, which moves a threshold by a bin: less than 0.0002 in the mean.",
+        ),
+        Preset(
+            "albef-refcoco",
+            Protocol(
+                unit="phrase",
+                normalize="none",
+                unreachable="zero",
+                enlarge="bicubic",
+                box_from="detections:0.5",
+            ),
+            "Li et al., Align before Fuse, NeurIPS 2021: its evaluator for referring expressions (grounding_eval)",
+            "box_accuracy: the map enlarged bicubically, of the detected boxes (--detections, there MAttNet's) the one "
+            "with the largest sum over the square root of its area, a hit with an IoU of at least 0.5. Words are "
+            "averaged; there special tokens are, too, so that they have to be in the maps. Where no detection has a "
+            "sum above 0 the box of the expression before is kept there.",
+        ),
+        Preset(
+            "localization-heads",
+            Protocol(
+                unit="phrase",
+                pool="last",
+                unreachable="zero",
+                enlarge="bilinear",
+                box_from="component:0.5",
+            ),
+            "Kang et al., Your Large Vision-Language Model Only Needs A Few Attention Heads For Visual Grounding, CVPR "
+            "2025 (LocalizationHeads)",
+            "For attneval heads -m spatial_entropy, which also shows each head's mass on the image, by whose elbow "
+            "heads are picked there; and box_accuracy of the chosen mean (--channel top:3@half). There components hold "
+            "what exceeds the mean, here their weight. The box is attneval's: the released code finds heads alone.",
+        ),
     )
 }
 

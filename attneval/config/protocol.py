@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from attneval.config import thresholds
+from attneval.config import map_boxes, thresholds
 from attneval.errors import ProtocolError, suggestion
 
 SIGNATURE_VERSION = 2
@@ -143,6 +143,30 @@ class Protocol:
         "list", "chair", help="words that name a category: those of the list, or with CHAIR's exceptions as well"
     )
 
+    enlarge: str = _choice(
+        "none",
+        "nearest",
+        "bilinear",
+        "bicubic",
+        help="maps of grids are held against shapes pixel by pixel, enlarged to the image in one of these ways, which "
+        "gives map_iou, map_precision and map_recall; none: they are not",
+        brief="maps of grids enlarged to the image, for map_iou",
+    )
+    box_from: str = _free(
+        "none",
+        form=map_boxes.FORM,
+        help="the box of an enlarged map, for box_accuracy: none; around the largest connected part of the pixels that "
+        "reach f times the largest; or of the boxes of --detections the one with the largest sum over area^a",
+        brief="the box of an enlarged map, for box_accuracy",
+    )
+    function_words: str = _choice(
+        "none",
+        "english",
+        help="articles, pronouns, conjunctions and their like, whose maps should stay below those of annotated words, "
+        "which gives function_specificity; none: they are not looked at",
+        brief="words whose maps should be faint, for function_specificity",
+    )
+
     definitions: int = field(default=SIGNATURE_VERSION, metadata={"internal": True})
     """The version of the definitions, as the signature's head says; no choice of a user's."""
 
@@ -161,13 +185,39 @@ class Protocol:
             raise ProtocolError(f"min_area {self.min_area:g} is out of range", hint="use a share in [0, 1)")
         if self.folds < 1:
             raise ProtocolError(f"folds {self.folds} is out of range", hint="use 1 or more")
-        # One spelling of a threshold, so that equal protocols compare equal.
+        # One spelling of a rule, so that equal protocols compare equal.
         object.__setattr__(self, "threshold", str(self.rule))
+        object.__setattr__(self, "box_from", str(self.map_box or "none"))
+
+    def check_together(self) -> None:
+        """Refuse fields that are of enlarged maps without any, and rules that say nothing of pixels.
+
+        A protocol is made field by field, too, and is therefore asked before it is used.
+
+        Raises:
+            ProtocolError: Fields contradict each other.
+        """
+        for name in ("box_from", "function_words"):
+            if self.enlarge == "none" and getattr(self, name) != "none":
+                raise ProtocolError(
+                    f"{name} {getattr(self, name)} is of enlarged maps, and enlarge is none",
+                    hint="pass --enlarge bilinear as well",
+                )
+        if self.enlarge != "none" and thresholds.RULES[self.rule.rule].pixels is None:
+            raise ProtocolError(
+                f"threshold {self.threshold} counts cells, and enlarge {self.enlarge} makes pixels of them",
+                hint="use --threshold otsu, uniform, abs, max or mass",
+            )
 
     @property
     def rule(self) -> thresholds.Threshold:
         """The parsed threshold."""
         return thresholds.Threshold.parse(self.threshold)
+
+    @property
+    def map_box(self) -> map_boxes.MapBoxes | None:
+        """The parsed rule of `box_from`; None where no box is taken from maps."""
+        return map_boxes.MapBoxes.parse(self.box_from)
 
     @property
     def directions(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from attneval.config.protocol import Protocol
 from attneval.errors import ConfigError, suggestion
 
 BOX_RULES = next(field for field in Protocol.choices() if field.name == "boxes").metadata["choices"]
-PATHS = ("gt", "gt-sizes", "synonyms", "classes", "split", "boxes-file", "baseline")
+PATHS = ("gt", "gt-sizes", "synonyms", "classes", "split", "boxes-file", "detections", "baseline")
 """Settings that are paths."""
 LISTS_OF_PATHS = ("gt", "gt-sizes")
 """Settings that may be several paths."""
@@ -23,7 +23,8 @@ GATE = ("baseline", "min", "max", "max-drop", "only-significant", "github")
 """Settings of the table `gate`."""
 TABLES_OF_NUMBERS = ("min", "max", "max-drop")
 TOP = (
-    *("gt", "gt-format", "gt-sizes", "synonyms", "classes", "split-name", "split", "boxes-file", "preset"),
+    *("gt", "gt-format", "gt-sizes", "synonyms", "classes", "split-name", "split", "boxes-file", "detections"),
+    "preset",
     *(field.name.replace("_", "-") for field in Protocol.choices()),
     *("resamples", "seed", "trials", "alpha", "metric", "format", "digits", "color", "jobs", "cache"),
 )

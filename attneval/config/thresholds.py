@@ -1,11 +1,11 @@
 """Threshold rules: how a row of weights becomes the set of attended keys.
 
 One table, `RULES`, says everything about a rule: how it is written and what of it is allowed, the levels that it gives
-the keys of a ranked row, the cutoff above which a key is attended, the parameters of a sweep and how they are spaced.
+the keys of a ranked row, the cutoff above which a key is attended, the same for the pixels of an enlarged map, the
+parameters of a sweep and how they are spaced.
 The protocol, the command line, rankings, sweeps and charts read it, so that one more rule is one more row.
 
-Under every rule the attended set is a beginning of the ranking, since levels never rise along it. The command line
-reads this table before anything heavy is loaded; numpy is therefore imported where it computes.
+Under every rule the attended set is a beginning of the ranking, since levels never rise along it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attneval.arrays.records import record
+from attneval.config.threshold_levels import (
+    MASS_ROUNDING,
+    ROUNDING,
+    above_mass,
+    above_otsu,
+    as_they_are,
+    equal_ratios,
+    place_from_top,
+    share_not_held,
+    share_of_largest,
+    share_of_otsu,
+)
 from attneval.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -23,51 +35,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ROUNDING = 1e-12
-"""Weights that differ from a threshold by this share or less are equal to it, whatever the processor made of them."""
-MASS_ROUNDING = 1e-9
-"""The same for sums of weights."""
 POINTS = 101
 """Thresholds of a sweep, beside the protocol's own."""
-
-
-def _as_they_are(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:  # noqa: ARG001
-    """Levels that are the weights themselves."""
-    return ordered
-
-
-def _share_of_largest(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:  # noqa: ARG001
-    """Each weight as a share of the row's largest; 1 in a row of zeros, where each is as large as the largest."""
-    from attneval.arrays.quotients import quotient
-
-    return quotient(ordered, ordered[:, :1], otherwise=1.0)
-
-
-def _place_from_top(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:  # noqa: ARG001
-    """0, -1, -2, ... along each row."""
-    import numpy as np
-
-    return np.broadcast_to(-np.arange(ordered.shape[1], dtype=np.float64), ordered.shape)
-
-
-def _share_not_held(ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:
-    """The share of the row's sum that is not yet held before a key, and before all that weigh the same."""
-    import numpy as np
-
-    from attneval.arrays.quotients import quotient
-
-    held = np.cumsum(ordered, axis=1)
-    total = held[:, -1:]
-    left = quotient(total - held, total)
-    left = np.concatenate((np.where(total > 0, 1.0, 0.0), left[:, :-1]), axis=1)
-    return np.take_along_axis(left, first, axis=1)
-
-
-def _equal_ratios(step: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A hundredth to a hundred."""
-    import numpy as np
-
-    return np.asarray(10.0 ** (step / 25 - 2), np.float64)
 
 
 @record
@@ -84,6 +53,8 @@ class ThresholdRule:
         levels: From weights f8[m, n] in descending order and i4[m, n], the first place of the run of equal weights
             that each is in, the levels f8[m, n] of the keys, which never rise along a row.
         cutoff: The level above which a key is attended, for n keys and a parameter, a number or f8[k].
+        pixels: From the pixels f8[m, P] of maps enlarged from rows f8[m, n] of cells, and a parameter, the values f8[m]
+            above which a pixel is attended; None where the rule says nothing of pixels.
         sweep: From the whole numbers i8[POINTS] from 0 on, the parameters f8[k] of a sweep, ascending.
         default: The parameter where none is written; None where one must be.
         scale: How a sweep is spaced, for the axis of a chart; empty where it is spaced evenly.
@@ -97,6 +68,7 @@ class ThresholdRule:
     allows: Callable[[float], bool]
     levels: Callable[[NDArray[np.float64], NDArray[np.int32]], NDArray[np.float64]]
     cutoff: Callable[[int, Any], Any]
+    pixels: Callable[[NDArray[np.float64], NDArray[np.float64], float], NDArray[np.float64]] | None
     sweep: Callable[[NDArray[np.int64]], NDArray[np.floating[Any]]]
     default: float | None = None
     scale: str = ""
@@ -118,9 +90,10 @@ RULES = {
                 ("uniform:c", "weight > c/n"),
             ),
             allows=lambda value: 0 <= value < math.inf,
-            levels=_as_they_are,
+            levels=as_they_are,
             cutoff=lambda n, value: value / n * (1 + ROUNDING),
-            sweep=_equal_ratios,
+            pixels=lambda pixel, row, value: 0 * pixel[:, 0] + value / row.shape[1] * (1 + ROUNDING),
+            sweep=equal_ratios,
             default=1.0,
             scale=", log scale",
         ),
@@ -131,8 +104,9 @@ RULES = {
             allowed="abs:t (weight > t)",
             attended=(("abs:t", "weight > t"),),
             allows=lambda value: 0 <= value < math.inf,
-            levels=_as_they_are,
+            levels=as_they_are,
             cutoff=lambda n, value: value * (1 + ROUNDING),  # noqa: ARG005
+            pixels=lambda pixel, row, value: 0 * pixel[:, 0] + value * (1 + ROUNDING),  # noqa: ARG005
             sweep=lambda step: (step / 100) ** 2,  # 0 to 1, closer together near 0
             scale=", square-root scale",
         ),
@@ -143,8 +117,9 @@ RULES = {
             allowed="max:f with f in [0, 1]",
             attended=(("max:f", "weight >= f times the row's largest"),),
             allows=lambda value: 0 <= value <= 1,
-            levels=_share_of_largest,
+            levels=share_of_largest,
             cutoff=lambda n, value: value - ROUNDING,  # noqa: ARG005
+            pixels=lambda pixel, row, value: (value - ROUNDING) * pixel.max(axis=1),  # noqa: ARG005
             sweep=lambda step: step / 100,
         ),
         ThresholdRule(
@@ -162,8 +137,9 @@ RULES = {
                 ),
             ),
             allows=lambda value: value >= 1 and value.is_integer(),
-            levels=_place_from_top,
+            levels=place_from_top,
             cutoff=lambda n, value: -value,  # noqa: ARG005
+            pixels=None,  # k of the keys are no k of the pixels
             sweep=lambda step: step + 1.0,
         ),
         ThresholdRule(
@@ -178,9 +154,32 @@ RULES = {
                 ),
             ),
             allows=lambda value: 0 < value <= 1,
-            levels=_share_not_held,
+            levels=share_not_held,
             cutoff=lambda n, value: 1 - value + MASS_ROUNDING,  # noqa: ARG005
+            pixels=above_mass,
             sweep=lambda step: step[1:] / 100,  # the smallest set that holds nothing is empty
+        ),
+        ThresholdRule(
+            name="otsu",
+            form="otsu[:c]",
+            meaning="otsu: above Otsu's threshold",
+            allowed="otsu, otsu:c (c times Otsu's threshold)",
+            attended=(
+                (
+                    "otsu",
+                    (
+                        "weight above Otsu's threshold, which parts the row into the two classes that differ most: 256 "
+                        "bins over the row's range, and the keys in the bins above"
+                    ),
+                ),
+                ("otsu:c", "weight at least c times that threshold, both counted from the row's smallest weight"),
+            ),
+            allows=lambda value: 0 <= value < math.inf,
+            levels=share_of_otsu,
+            cutoff=lambda n, value: value - ROUNDING,  # noqa: ARG005
+            pixels=above_otsu,
+            sweep=lambda step: step / 50,
+            default=1.0,
         ),
     )
 }
@@ -207,7 +206,7 @@ class Threshold:
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
-        """Read `uniform`, `abs:t`, `max:f`, `top:k` or `mass:m`.
+        """Read `uniform`, `abs:t`, `max:f`, `top:k`, `mass:m` or `otsu`.
 
         Raises:
             ProtocolError: The rule does not exist or its parameter is out of range.
@@ -233,7 +232,7 @@ class Threshold:
     @property
     def by_weight(self) -> bool:
         """True where a key is attended by its own weight alone: above the cutoff."""
-        return RULES[self.rule].levels is _as_they_are
+        return RULES[self.rule].levels is as_they_are
 
     def levels(self, ordered: NDArray[np.float64], first: NDArray[np.int32]) -> NDArray[np.float64]:
         """Levels of ranked keys, which a key's rank alone decides.
@@ -250,6 +249,24 @@ class Threshold:
     def cutoff(self, n: int) -> float:
         """The level above which keys are attended, for n keys."""
         return float(RULES[self.rule].cutoff(n, self.value))
+
+    def pixels_above(self, pixel: NDArray[np.float64], row: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Find what pixels of enlarged maps have to be above to be attended.
+
+        Args:
+            pixel: f8[m, P], the pixels of each map.
+            row: f8[m, n], the cells that it was enlarged from.
+
+        Returns:
+            f8[m].
+
+        Raises:
+            ValueError: The rule says nothing of pixels.
+        """
+        above = RULES[self.rule].pixels
+        if above is None:
+            raise ValueError(f"{self.rule} says nothing of pixels")
+        return above(pixel, row, self.value)
 
     def cutoffs(self, n: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The cutoffs f8[k] of the same rule with other parameters f8[k], for n keys."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.evaluation.constant_attention import constant_attention
+from attneval.evaluation.entity_pixels import maps_of_absent
 from attneval.evaluation.read_annotations import as_scored
 from attneval.evaluation.read_regions import BlockRegions
 from attneval.evaluation.score_block import BlockSums
@@ -21,6 +22,7 @@ from attneval.matching.mismatches import Mismatches
 from attneval.matching.phrases import ScoredPhrases
 from attneval.matching.word_parts import cut_words
 from attneval.matching.words import Words
+from attneval.metrics.heat_maps import FUNCTION, FUNCTION_N
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +70,7 @@ def score_absent(
             groups=KeyGroups.from_images(truth),
             key_count=np.zeros(len(image_id), np.int64),
             protocol=protocol,
+            maps=maps_of_absent(truth, protocol) if protocol.enlarge != "none" and direction == "t2i" else None,
         )
         # Of no regions none is nearest the centre, and the floor of the centre is 0.
         center = IndexSets(np.zeros(len(image_id) + 1, np.int64), nothing) if direction == "t2i" else None
@@ -79,6 +82,8 @@ def score_absent(
             types=truth.types,
             constant=constant_attention(items, protocol, center),
         )
+        if protocol.function_words != "none" and direction == "t2i":
+            zeros.per_image.update({name: np.zeros(len(image_id)) for name in (FUNCTION, FUNCTION_N)})
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
         if channel_metrics:
             from attneval.evaluation.sum_channels import sum_absent

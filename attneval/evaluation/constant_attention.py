@@ -15,7 +15,7 @@ from attneval.metrics.floors import (
     floored_columns,
 )
 from attneval.metrics.rankings import Rows
-from attneval.metrics.registry import ATTENTION, columns
+from attneval.metrics.registry import computable_columns
 from attneval.metrics.totals import exact_total
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def constant_attention(items: Items, protocol: Protocol, center: IndexSets | Non
     Returns:
         f8[s] by floor and column, one entry per set.
     """
-    specs = columns(*ATTENTION)
+    specs = computable_columns(items.at_hand)
     constant = {UNIFORM: constant_columns(items, specs, protocol, center=None)}
     if center is not None:
         constant[CENTER] = constant_columns(items, specs, protocol, center=center)

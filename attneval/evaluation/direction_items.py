@@ -80,12 +80,16 @@ def direction_items(
     if captions.defined is not None:
         chosen = captions.export.headline_channels if channel == MEAN else [channel]
         defined = np.asarray(captions.defined[chosen].any(axis=0))
-    pixels = None
+    pixels = maps = None
     if protocol.pointing == "upsampled":
         # What few need is imported for them alone.
         from attneval.evaluation.entity_pixels import entity_pixels
 
-        pixels = entity_pixels(captions, protocol)
+        pixels = entity_pixels(captions, protocol, "pointing=upsampled")
+    if protocol.enlarge != "none":
+        from attneval.evaluation.entity_pixels import enlarged_maps
+
+        maps = enlarged_maps(captions, protocol)
     items = word_items(
         captions.truth,
         captions.alignment,
@@ -96,6 +100,7 @@ def direction_items(
         protocol=protocol,
         defined=defined,
         pixels=pixels,
+        maps=maps,
     )
     if protocol.undefined == "error" and items.undefined.any():
         rows = np.flatnonzero(items.undefined)

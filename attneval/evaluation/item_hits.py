@@ -45,7 +45,8 @@ def hits_of(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int
     """
     made: dict[int, Hits] = {}
     return {
-        kind: made.setdefault(id(sets), Hits(rows, row, sets, of, items.pixels)) for kind, sets in items.sets.items()
+        kind: made.setdefault(id(sets), Hits(rows, row, sets, of, items.pixels, items.maps))
+        for kind, sets in items.sets.items()
     }
 
 

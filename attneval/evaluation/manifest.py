@@ -32,18 +32,26 @@ class Paths:
         boxes: A file of region boxes, if there is one.
         gt: The annotations, if there are any.
         channels: The channels whose mean is scored; None for all.
+        detections: A file of detected boxes, if there is one.
     """
 
     attn: tuple[Path, ...]
     boxes: Path | None = None
     gt: AnnotationFiles | None = None
     channels: tuple[int, ...] | None = None
+    detections: Path | None = None
 
     def open_export(self) -> AttentionExport | None:
         """Open the export; None if there is none."""
         if not self.attn:
             return None
-        return replace(open_exports(self.attn, self.boxes), averaged=self.channels)
+        export = replace(open_exports(self.attn, self.boxes), averaged=self.channels)
+        if self.detections is None:
+            return export
+        # What few need is imported for them alone.
+        from attneval.export.read.detections import with_detections
+
+        return with_detections(export, self.detections)
 
     def open_ground_truth(self, protocol: Protocol) -> Source | None:
         """Open the annotations."""
@@ -100,6 +108,7 @@ class Manifest:
         caption_ids: str | Path | None = None,
         image_ids: str | Path | None = None,
         gt_format: str = "auto",
+        detections: str | Path | None = None,
     ) -> Manifest:
         """Name the files of a scoring.
 
@@ -113,12 +122,14 @@ class Manifest:
             caption_ids: See `attn`.
             image_ids: See `attn`.
             gt_format: See `attn`.
+            detections: See `attn`.
 
         Raises:
             DataError: One of them is no file.
         """
         exports = () if attn is None else (attn,) if isinstance(attn, str | Path) else tuple(attn)
-        roles = [*(("attn", path) for path in exports), ("boxes", boxes), ("split", split)]
+        roles = [*(("attn", path) for path in exports), ("boxes", boxes), ("detections", detections)]
+        roles += [("split", split)]
         roles += [("similarity", path) for path in similarity]
         roles += [*(("relevance", path) for path in relevance), ("caption_ids", caption_ids), ("image_ids", image_ids)]
         files = [(role, _file(path)) for role, path in roles if path is not None]
@@ -126,6 +137,7 @@ class Manifest:
             tuple(path for role, path in files if role == "attn"),
             None if boxes is None else Path(boxes),
             None if gt is None else AnnotationFiles.from_argument(gt, gt_format),
+            detections=None if detections is None else Path(detections),
         )
         gallery = GalleryFiles(
             tuple(map(Path, relevance)),

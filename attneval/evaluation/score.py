@@ -38,6 +38,7 @@ def score(
     split: str | Path | None = None,
     gt_format: str = "auto",
     channel: str | None = None,
+    detections: str | Path | None = None,
     options: Options | None = None,
 ) -> Result:
     """Score an attention export, its similarities, or both.
@@ -58,6 +59,7 @@ def score(
         channel: A channel of the export by its name, `L3H5` for layer 3 and head 5, `L3` for the mean of a layer, or
             `top:K@half` for the mean of the K best of one half of the images, reported on the other; None for the mean
             of all, and each of them.
+        detections: Detected boxes, for a protocol whose `box_from` chooses among them.
         options: What changes no number.
 
     Returns:
@@ -76,6 +78,7 @@ def score(
         caption_ids=caption_ids,
         image_ids=image_ids,
         gt_format=gt_format,
+        detections=detections,
     )
     protocol, options = protocol or Protocol(), options or Options()
     if channel is None:
@@ -102,6 +105,7 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
     Raises:
         AttnevalError: See `score`.
     """
+    protocol.check_together()
     ids = manifest.split_ids()
     asked, export = as_stated(protocol, manifest.paths.open_export())
     protocol = settle_overlap(asked, export)

@@ -114,6 +114,11 @@ def score_block(
                 constant=constant,
                 keep_columns=keep_columns,
             )
+            if protocol.function_words != "none" and direction == "t2i":
+                from attneval.evaluation.sum_function_words import sum_function_words
+
+                beside = sum_function_words(captions, items, maps, protocol, channel=channel)
+                statistics[channel, direction].per_image.update(beside)
         if channel_metrics:
             # What few need is imported for them alone.
             from attneval.evaluation.sum_channels import sum_channels

@@ -31,6 +31,7 @@ def score_heads(
     protocol: Protocol | None = None,
     boxes: str | Path | None = None,
     split: str | Path | None = None,
+    detections: str | Path | None = None,
     options: Options | None = None,
 ) -> HeadRanking:
     """Score the channels of an export and rank them.
@@ -43,6 +44,7 @@ def score_heads(
         protocol: See `attn`.
         boxes: See `attn`.
         split: See `attn`.
+        detections: See `attn`.
         options: See `attn`.
 
     Raises:
@@ -50,7 +52,7 @@ def score_heads(
     """
     protocol, options = protocol or Protocol(), options or Options()
     name = metric_named(metric).name
-    manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split)
+    manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split, detections=detections)
     measured = tuple(dict.fromkeys((*(m.name for m in in_table("heads")), name, SPATIAL)))
     result = score_files(manifest, protocol, replace(options, channel_metrics=measured, similarity=False))
     ranking = rank_heads(result, name)

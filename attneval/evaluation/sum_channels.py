@@ -12,7 +12,7 @@ from attneval.errors import MetricError, first_of
 from attneval.evaluation.channel_passes import columns_in_passes, sum_in_passes
 from attneval.evaluation.constant_attention import constant_columns
 from attneval.evaluation.direction_items import direction_items
-from attneval.evaluation.item_hits import item_chunks
+from attneval.evaluation.item_hits import evaluated, hits_of, item_chunks
 from attneval.evaluation.weight_reader import WeightReader
 from attneval.metrics.floors import UNIFORM, floor_column
 from attneval.metrics.hits import Hits
@@ -67,6 +67,7 @@ def sum_channels(
     over = {name: specs[name].over for name in floors}
     images, channels = len(captions.truth.image_id), len(captions.export.channel)
     items = direction_items(direction, captions, phrases, sets, protocol)
+    _refuse_lacking(names, specs, items)
     even = constant_columns(items, specs, protocol, center=None)
     spatial = SPATIAL in names and direction == "t2i" and captions.export.regions.grid_shape is not None
     weights = WeightReader(captions, items, maps, direction, protocol)
@@ -137,6 +138,17 @@ def needed_columns(names: Sequence[str]) -> tuple[dict[str, Column], list[str]]:
     return {name: known[name] for name in (*used, *below) if name in known}, below
 
 
+def _refuse_lacking(names: Sequence[str], specs: dict[str, Column], items: Items) -> None:
+    """Refuse metrics whose columns need what the protocol does not ask for."""
+    lacking = {name for name, spec in specs.items() if spec.needs and spec.needs not in items.at_hand}
+    if lacking:
+        chosen = [name for name in names if lacking & metric_named(name).columns.keys()]
+        raise MetricError(
+            f"{first_of(chosen)} is measured of enlarged maps, in direction t2i",
+            hint="pass --enlarge bilinear, and --box-from for box_accuracy",
+        )
+
+
 def _counts(items: Items, protocol: Protocol) -> Table:
     """How often each item counts in each population: f8[m] by name."""
     reachable = items.sets["relevant"].size[items.target] > 0
@@ -149,16 +161,16 @@ def _scored(
 ) -> Table:
     """The columns of all items in one channel: f8[m] by name."""
     nothing = Rows.rank(np.zeros((0, 1)), protocol.rule)
-    alone = Hits(nothing, np.zeros(len(items.target), np.int64), items.sets["relevant"], items.target)
+    every = np.zeros(len(items.target), np.int64)
+    alone = Hits(nothing, every, items.sets["relevant"], items.target, maps=items.maps)
     table = {n: spec.values(alone) if spec.of_set_alone else np.zeros(len(items.target)) for n, spec in specs.items()}
     table |= {name: np.zeros(len(items.target)) for name in (SPATIAL, SPATIAL_N)}
     for chunk in item_chunks(items, items.ranked) if specs or spatial else ():
         weight = normalised(weights.read(chunk, channel), protocol.normalize)
         if specs:
-            rows, place = Rows.rank(weight, protocol.rule), np.arange(len(chunk))
-            hits = {kind: Hits(rows, place, items.sets[kind], items.target[chunk]) for kind in items.sets}
-            for name, spec in specs.items():
-                table[name][chunk] = spec.values(hits[spec.against])
+            hits = hits_of(items, Rows.rank(weight, protocol.rule), np.arange(len(chunk)), items.target[chunk])
+            for name, values in evaluated(specs, hits):
+                table[name][chunk] = values
         if spatial:
             entropy = _spatial_entropy(weight, items.image[chunk], weights.captions)
             table[SPATIAL][chunk], table[SPATIAL_N][chunk] = np.nan_to_num(entropy), np.isfinite(entropy)

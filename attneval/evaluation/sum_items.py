@@ -29,7 +29,7 @@ from attneval.metrics.populations import (
     populations,
 )
 from attneval.metrics.rankings import Rows, normalised
-from attneval.metrics.registry import ATTENTION, Column, columns
+from attneval.metrics.registry import Column, computable_columns
 from attneval.metrics.sweep import CURVES, grid, sweep
 from attneval.metrics.totals import exact_total, in_units
 
@@ -103,7 +103,7 @@ def sum_items(
         constant: What attention scores that is the same for all items of an image, see `constant_attention`.
         keep_columns: Whether the numbers of each item are wanted, too.
     """
-    specs = columns(*ATTENTION)
+    specs = computable_columns(items.at_hand)
     reachable = items.sets["relevant"].size[items.target] > 0
     counted = populations(items.given, reachable, protocol, items.undefined)
     scored = _score(items, weights, protocol, specs, counted[SCORED], images=images, channel=channel)
@@ -207,7 +207,8 @@ def _score_others(
 def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol) -> Table:
     """What items have to which the model gave no weights: 0, but for what is of their sets alone."""
     every = np.zeros(len(items.target), np.int64)
-    hits = Hits(Rows.rank(np.zeros((0, 1)), protocol.rule), every, items.sets["relevant"], items.target)
+    nothing = Rows.rank(np.zeros((0, 1)), protocol.rule)
+    hits = Hits(nothing, every, items.sets["relevant"], items.target, maps=items.maps)
     return zero_columns(specs, len(items.target)) | {
         name: spec.values(hits) for name, spec in specs.items() if spec.of_set_alone
     }

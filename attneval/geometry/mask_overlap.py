@@ -103,6 +103,30 @@ def overlap_with_masks(
     return MaskOverlap(offset, share, value)
 
 
+def strips_of_entities(
+    mask: NDArray[np.uint8],
+    mask_at: NDArray[np.int64],
+    mask_offset: NDArray[np.int64],
+    *,
+    image: NDArray[np.int64],
+    image_size: NDArray[np.int64],
+) -> Strips:
+    """Cut the union of each entity's masks into strips, none for entities without a mask.
+
+    Args:
+        mask: u1[n], see `overlap_with_masks`; so are the others.
+        mask_at: i8[M+1].
+        mask_offset: i8[E+1].
+        image: i8[E].
+        image_size: i8[I, 2].
+    """
+    joined, joined_at, having = _unions(mask, mask_at, mask_offset, image_size[image])
+    strips = Strips.from_masks(joined, joined_at, image_size[image][having, 1])
+    count = np.zeros(len(mask_offset) - 1, np.int64)
+    count[having] = np.diff(strips.offset)
+    return Strips(offsets_of(count), strips.column, strips.top, strips.bottom)
+
+
 def _unions(
     mask: NDArray[np.uint8], mask_at: NDArray[np.int64], mask_offset: NDArray[np.int64], size: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:

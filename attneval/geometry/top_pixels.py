@@ -7,6 +7,7 @@ around are as large. Looking at the pixels next to centres and at the borders of
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ from attneval.geometry.boxes import disjoint, enclosing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from attneval.geometry.strips import Strips
 
 ROUNDING = 1e-12
 """Pixels whose values differ from the largest by this share or less are as large."""
@@ -121,7 +124,7 @@ class PixelSets:
         grids: The grids of G groups of keys.
         group: i8[E], the group that each entity is held against.
         box: i8[B, 4], pixels from x1 and y1 to before x2 and y2, no pixel twice for one entity.
-        offset: i8[E+1], first box of each entity.
+        offset: i8[E+1], first box of each entity; entities without a mask have none.
     """
 
     grids: GridOnImage
@@ -164,6 +167,26 @@ class PixelSets:
         apart, offset = disjoint(pixels, offset)
         return cls(grids, group, apart.astype(np.int64), offset)
 
+    @classmethod
+    def from_strips(
+        cls, grids: GridOnImage, group: NDArray[np.int64], strips: Strips, *, boxes: str = "any"
+    ) -> PixelSets:
+        """Find the pixels of the masks of each entity.
+
+        Args:
+            grids: The grids.
+            group: i8[E], each entity's group.
+            strips: The masks of each entity, cut into strips.
+            boxes: `merged` for the box that encloses them.
+        """
+        box = np.stack((strips.column, strips.top, strips.column + 1, strips.bottom), axis=1)
+        offset = strips.offset
+        if boxes == "merged":
+            having = np.diff(offset) > 0
+            around = enclosing(box.astype(np.float64), np.append(offset[:-1][having], offset[-1]))
+            box, offset = around.astype(np.int64), offsets_of(having)
+        return cls(grids, group, box, offset)
+
     def top_shares(
         self, weight: NDArray[np.float64], row: NDArray[np.int64], entity: NDArray[np.int64]
     ) -> NDArray[np.float64]:
@@ -195,7 +218,9 @@ class PixelSets:
         count = self.offset[entities + 1] - self.offset[entities]
         x1, y1, x2, y2 = self.box[ranges(self.offset[entities], count)].T
         down, across = rows.inside(y1, y2), columns.inside(x1, x2)
-        inside = np.add.reduceat(down[:, :, None] * across[:, None], offsets_of(count)[:-1])
-        hit = tied @ inside.reshape(len(entities), -1).T.astype(np.float64)
+        # A product for each entity, since masks have hundreds of boxes.
+        bound = offsets_of(count).tolist()
+        inside = [down[a:b].T.astype(np.float64) @ across[a:b].astype(np.float64) for a, b in itertools.pairwise(bound)]
+        hit = tied @ np.reshape(inside, (len(entities), -1)).T
         largest = tied @ np.multiply.outer(rows.size, columns.size).ravel().astype(np.float64)
         return np.asarray(hit[map_of_pair, entity_of_pair] / largest[map_of_pair], np.float64)

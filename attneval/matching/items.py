@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from attneval.matching.alignment import Alignment
     from attneval.matching.key_groups import KeyGroups
     from attneval.matching.phrases import ScoredPhrases
+    from attneval.metrics.enlarged_maps import EnlargedMaps
 
 
 @record
@@ -53,6 +54,7 @@ class Items:
         length: i8[m], index into `attneval.config.breakdowns.LENGTHS`, or -1.
         classes: Further classes of items, by the name of the breakdown; none in direction i2t.
         pixels: The pixels of each set, where the pointing game is played on enlarged maps.
+        maps: What enlarges maps and knows the shapes of each set, where the protocol asks for it.
     """
 
     image: NDArray[np.int64]
@@ -74,7 +76,13 @@ class Items:
     length: NDArray[np.int64]
     undefined: NDArray[np.bool_]
     pixels: PixelSets | None = None
+    maps: EnlargedMaps | None = None
     classes: dict[str, Classes] = field(default_factory=dict)
+
+    @property
+    def at_hand(self) -> frozenset[str]:
+        """The things that columns may need and these items have, see `attneval.metrics.registry.Column.needs`."""
+        return frozenset() if self.maps is None else self.maps.at_hand
 
     @property
     def given(self) -> NDArray[np.bool_]:
@@ -98,6 +106,7 @@ def word_items(
     protocol: Protocol,
     defined: NDArray[np.bool_] | None = None,
     pixels: PixelSets | None = None,
+    maps: EnlargedMaps | None = None,
 ) -> Items:
     """Items in direction t2i: a word of a phrase, or under `unit=phrase` all words of a phrase together.
 
@@ -111,6 +120,7 @@ def word_items(
         protocol: Unit and pooling.
         defined: b[T], the tokens whose rows are defined; None for all.
         pixels: The pixels of each instance, where the pointing game is played on enlarged maps.
+        maps: What enlarges maps and knows the shapes of each instance; None where nothing asks for it.
     """
     words_of = np.diff(scored.word_offset)
     if protocol.unit == "word":
@@ -158,6 +168,62 @@ def word_items(
         classes={name: of.take(scored.phrase[row]) for name, of in phrase_classes(truth).items()},
         undefined=undefined,
         pixels=pixels,
+        maps=maps,
+    )
+
+
+def lone_words(
+    word: NDArray[np.int64],
+    truth: GroundTruth,
+    alignment: Alignment,
+    *,
+    groups: KeyGroups,
+    key_count: NDArray[np.int64],
+    protocol: Protocol,
+    defined: NDArray[np.bool_] | None = None,
+) -> Items:
+    """Items that have rows of weights and are held against nothing: single words, annotated or not.
+
+    Args:
+        word: i8[m], rows of the alignment's words, ascending.
+        truth: See `word_items`; so are the others.
+        alignment: Which tokens belong to which words.
+        groups: The groups of regions.
+        key_count: i8[G], how many regions each group has.
+        protocol: Pooling.
+        defined: b[T], the tokens whose rows are defined; None for all.
+    """
+    count = np.diff(alignment.token_offset)[word]
+    entry = alignment.token[ranges(alignment.token_offset[:-1][word], count)]
+    if defined is not None:
+        kept = defined[entry]
+        owner = np.repeat(np.arange(len(word)), count)[kept]
+        count, entry = np.bincount(owner, minlength=len(word)).astype(np.int64), entry[kept]
+    share, divisor = _shares(protocol.pool, count, np.arange(len(word) + 1))
+    caption_of_word = np.repeat(np.arange(len(truth.text)), np.diff(alignment.words.caption_offset))
+    caption = caption_of_word[word]
+    image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption]
+    group, unknown = groups.of_caption[caption], np.full(len(word), -1, np.int64)
+    nothing = np.zeros(0, np.int64)
+    return Items(
+        image=image,
+        group=group,
+        caption=caption,
+        phrase=unknown,
+        word=word,
+        key_count=key_count[group],
+        entry_offset=offsets_of(count),
+        entry=entry,
+        share=share,
+        divisor=divisor,
+        sets={},
+        target=unknown,
+        other_offset=np.zeros(len(word) + 1, np.int64),
+        other=nothing,
+        types=np.zeros(len(word), np.int64),
+        area=unknown,
+        length=unknown,
+        undefined=np.zeros(len(word), np.bool_),
     )
 
 

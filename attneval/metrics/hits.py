@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from attneval.arrays.index_sets import IndexSets
     from attneval.geometry.top_pixels import PixelSets
+    from attneval.metrics.enlarged_maps import EnlargedMaps, PixelCounts
     from attneval.metrics.rankings import Rows
 
 
@@ -37,6 +38,7 @@ class Hits:
         sets: IndexSets of keys.
         set_of_pair: i8[p], the set of each pair.
         pixels: The pixels of each set, if the top is one of the pixels of an enlarged map.
+        maps: What enlarges the rows and knows the shapes of each set; None if nothing asks for that.
     """
 
     rows: Rows
@@ -44,6 +46,7 @@ class Hits:
     sets: IndexSets
     set_of_pair: NDArray[np.int64]
     pixels: PixelSets | None = None
+    maps: EnlargedMaps | None = None
 
     @property
     def keys(self) -> int:
@@ -195,6 +198,26 @@ class Hits:
             gain -= np.bincount(base + self.through, share, size).reshape(-1, width)
             gain = np.cumsum(gain, axis=1)
         return gain[:, :-1]
+
+    @cached_property
+    def pixel_counts(self) -> PixelCounts:
+        """The pixels of the enlarged maps that are attended, and those of the sets' shapes among them."""
+        return self._enlarged.counts(self.rows.weight, self.row, self.set_of_pair)
+
+    @property
+    def shape_pixels(self) -> NDArray[np.int64]:
+        """The number of pixels of each set's shapes, i8[p]."""
+        return self._enlarged.shape_pixels[self.set_of_pair]
+
+    def box_hits(self) -> NDArray[np.float64]:
+        """Compute the probability that the map's box is one of the set's, ties in any order: f8[p]."""
+        return self._enlarged.box_hits(self.rows.weight, self.row, self.set_of_pair)
+
+    @property
+    def _enlarged(self) -> EnlargedMaps:
+        if self.maps is None:
+            raise ValueError("the maps are not enlarged")
+        return self.maps
 
     @cached_property
     def _offset(self) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ metric by name.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,9 @@ TABLES = ("breakdown", "channels", "heads")
 channels and these metrics alone are kept of each."""
 RANKED_BY = "f1_lift"
 """The metric that channels are ranked by unless another is named."""
-_MODULES = ("attention", "class_means", "spatial", "retrieval", "relevance")
+_MODULES = ("attention", "class_means", "spatial", "heat_maps", "retrieval", "relevance")
+PIXELS, BOX = "pixels", "box"
+"""What columns may need beside ranked weights: the pixels of enlarged maps, and boxes taken from them."""
 
 
 @record
@@ -64,6 +66,7 @@ class Column:
             all items.
         of_set_alone: True for a number that only depends on the set, so that items without weights have it too. Of
             other columns they have 0.
+        needs: `PIXELS` or `BOX`, if it is only computed where the protocol asks for them; empty for always.
     """
 
     values: Callable[[Any], NDArray[np.float64]]
@@ -74,6 +77,7 @@ class Column:
     signed: bool = False
     zero_if_unreached: bool = True
     of_set_alone: bool = False
+    needs: str = ""
 
     @property
     def bounds(self) -> tuple[str, ...]:
@@ -93,6 +97,7 @@ class Metric:
         definition: A paragraph of what it is, with its edge cases.
         value: From summed columns to the metric; NaN where it is undefined.
         columns: The columns it needs beside the counts of items that are always there.
+        beside: Columns of images that are no sums over items, each with the columns that it cannot exceed.
         per: The column that counts what it is a mean over.
         citation: Its source.
         upper: The largest value it can take.
@@ -129,6 +134,7 @@ class Metric:
     definition: str
     value: Callable[[Sums], NDArray[np.float64]]
     columns: Mapping[str, Column] = field(default_factory=dict)
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     per: str = SCORED
     citation: str = ""
     upper: float = 1.0
@@ -287,6 +293,20 @@ def metric_named(name: str) -> Metric:
 def columns(*groups: str) -> dict[str, Column]:
     """Gather the columns that some groups of metrics need, by name."""
     return {name: column for metric in metrics(*groups) for name, column in metric.columns.items()}
+
+
+def beside_bounds() -> dict[str, tuple[str, ...]]:
+    """List the columns of attention that are no sums over items, each with the columns that it cannot exceed."""
+    return {name: bounds for metric in metrics(*ATTENTION) for name, bounds in metric.beside.items()}
+
+
+def computable_columns(at_hand: Container[str]) -> dict[str, Column]:
+    """Gather the columns of attention that need nothing beside ranked weights but what is at hand, by name.
+
+    Args:
+        at_hand: Some of `PIXELS` and `BOX`.
+    """
+    return {name: column for name, column in columns(*ATTENTION).items() if not column.needs or column.needs in at_hand}
 
 
 def median_column(direction: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from attneval.errors import MismatchError, NothingToScoreError, first_of
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS
-from attneval.metrics.registry import ATTENTION, SIMILARITY
+from attneval.metrics.registry import ATTENTION, SIMILARITY, beside_bounds
 from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
 from attneval.results.channel_sums import ChannelTable, StoredChannels
@@ -267,7 +267,7 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
 
 def _common_columns(parts: Sequence[ImageSums]) -> list[str]:
     """The columns of attention that all parts have and metrics declare, in the order of the first."""
-    known = {*registered(*ATTENTION), *COUNTED, *floor_bounds()}
+    known = {*registered(*ATTENTION), *beside_bounds(), *COUNTED, *floor_bounds()}
     return [name for name in shared_names(sums.columns for sums in parts) if name in known] if parts else []
 
 

@@ -16,7 +16,7 @@ from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
 from attneval.metrics.ranks import DIRECTIONS
-from attneval.metrics.registry import ATTENTION, columns, find_metric
+from attneval.metrics.registry import ATTENTION, beside_bounds, columns, find_metric
 from attneval.metrics.retrieval import query_column, rank_column
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
@@ -221,14 +221,15 @@ def _signed(table: Iterable[str]) -> set[str]:
     return {
         name
         for name in table
-        if (specs[name].signed if name in specs else name not in {*COUNTED, *floor_bounds(), *CURVES})
+        if (specs[name].signed if name in specs else name not in {*COUNTED, *floor_bounds(), *beside_bounds(), *CURVES})
     }
 
 
 def _limits() -> Iterator[tuple[str, str]]:
     """Columns, each with one that it cannot exceed."""
     yield from ((name, most) for name, column in columns().items() for most in column.bounds)
-    yield from ((name, most) for name, bounds in {**COUNTED, **floor_bounds()}.items() for most in bounds)
+    others = {**COUNTED, **floor_bounds(), **beside_bounds()}
+    yield from ((name, most) for name, bounds in others.items() for most in bounds)
 
 
 def _check_limits(where: str, table: Table, image_id: Sequence[str] = ()) -> None:

@@ -86,7 +86,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert found.top["split"] == "/s.txt"
     assert found.top["boxes-file"] == str(tmp_path / "../b.tsv")
     assert found.gate["baseline"] == str(tmp_path / "eval/b.json")
-    assert set(PATHS) == {"gt", "gt-sizes", "synonyms", "classes", "split", "boxes-file", "baseline"}
+    paths = {"gt", "gt-sizes", "synonyms", "classes", "split", "boxes-file", "detections", "baseline"}
+    assert set(PATHS) == paths
     several = load(write(tmp_path / "attneval.toml", 'gt = ["a.json", "/b.json"]\n'))
     assert several.top["gt"] == [str(tmp_path / "a.json"), "/b.json"]
 

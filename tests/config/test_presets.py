@@ -66,8 +66,41 @@ CHANGES = {
         "edges": "raw",
         "extent": "pixel",
     },
+    "gvd": {
+        "unit": "phrase",
+        "overlap": "iou",
+        "boxes": "merged",
+        "pool": "last",
+        "unreachable": "zero",
+        "average": "class",
+        "edges": "raw",
+        "extent": "pixel",
+    },
+    "tam": {
+        "unit": "phrase",
+        "threshold": "otsu",
+        "normalize": "none",
+        "pool": "last",
+        "unreachable": "zero",
+        "enlarge": "bilinear",
+        "function_words": "english",
+    },
+    "albef-refcoco": {
+        "unit": "phrase",
+        "normalize": "none",
+        "unreachable": "zero",
+        "enlarge": "bicubic",
+        "box_from": "detections:0.5",
+    },
+    "localization-heads": {
+        "unit": "phrase",
+        "pool": "last",
+        "unreachable": "zero",
+        "enlarge": "bilinear",
+        "box_from": "component:0.5",
+    },
 }
-OF_GRIDS = {"multigrounding"}
+OF_GRIDS = {"multigrounding", "tam", "albef-refcoco", "localization-heads"}
 
 
 # ---------------------------------------------------------------- the table
@@ -99,6 +132,7 @@ def test_a_preset_says_whose_it_is_and_what_it_reproduces(name: str) -> None:
 
 
 KNOWN = {"precision", "recall", "f1", "r@1", "r@5", "r@10", "r@all", "pointing", "area_mass"}
+KNOWN |= {"class_pointing", "map_iou", "box_accuracy", "spatial_entropy"}
 
 
 def test_presets_are_explained(tmp_path: Path) -> None:
@@ -144,8 +178,11 @@ def test_the_command_scores_under_a_preset(here: Here, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(OF_GRIDS))
 def test_a_preset_of_grids_refuses_boxes(here: Here, name: str) -> None:
     refused = here.refused(*SCORE, "--preset", name)
-    assert "good.npz has region boxes, and pointing=upsampled enlarges the maps of grids" in refused
-    assert "--pointing region" in refused
+    asked, flag = "enlarge", "--enlarge none"
+    if name == "multigrounding":
+        asked, flag = "pointing=upsampled", "--pointing region"
+    assert f"good.npz has region boxes, and {asked} enlarges the maps of grids" in refused
+    assert flag in refused
 
 
 def test_other_flags_change_a_preset(here: Here) -> None:

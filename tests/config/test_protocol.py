@@ -18,7 +18,7 @@ DEFAULT = (
     "attneval:2|unit:word|direction:t2i|iou:0.5|overlap:auto|boxes:any|threshold:uniform|normalize:sum|pool:mean|"
     "unreachable:skip|average:macro|pointing:region|undefined:skip|ties:expected|folds:1|missing:error|min_area:0|"
     "edges:pixel|extent:edge|border:inside|geometry:box|crowd:include|expression:whole|mentions:present|"
-    "category_words:list"
+    "category_words:list|enlarge:none|box_from:none|function_words:none"
 )
 FIRST = (
     "attneval:1|unit:word|direction:t2i|iou:0.5|overlap:iou|boxes:any|threshold:uniform|normalize:sum|pool:mean|"
@@ -33,6 +33,12 @@ THRESHOLDS = st.one_of(
     st.builds("max:{}".format, st.floats(0, 1)),
     st.builds("top:{}".format, st.integers(1, 10**6)),
     st.builds("mass:{}".format, st.floats(0, 1, exclude_min=True)),
+    st.builds("otsu:{}".format, st.floats(0, 1e6)),
+)
+BOXES = st.one_of(
+    st.just("none"),
+    st.builds("component:{}".format, st.floats(0, 1, exclude_min=True)),
+    st.builds("detections:{}".format, st.floats(0, 1e6)),
 )
 PROTOCOLS = st.builds(
     Protocol,
@@ -41,6 +47,7 @@ PROTOCOLS = st.builds(
     threshold=THRESHOLDS,
     folds=st.integers(1, 10**9),
     min_area=st.floats(0, 1, exclude_max=True),
+    box_from=BOXES,
     **{name: st.sampled_from(values) for name, values in CHOICES.items()},
 )
 
@@ -53,7 +60,7 @@ def test_the_default_signature_spells_out_every_field() -> None:
 
 def test_the_strategy_covers_every_field() -> None:
     """A field added to the protocol has to be added to the round trip."""
-    free = {"direction", "iou", "threshold", "folds", "min_area"}
+    free = {"direction", "iou", "threshold", "folds", "min_area", "box_from"}
     assert free | set(CHOICES) == {spec.name for spec in Protocol.choices()}
 
 

@@ -14,7 +14,14 @@ from attneval.config.protocol import Protocol
 from attneval.config.thresholds import MEANING, RULES, Threshold
 from attneval.metrics.sweep import grid
 
-EXAMPLES = {"uniform": "uniform:0.7", "abs": "abs:0.2", "max": "max:0.4", "top": "top:2", "mass": "mass:0.6"}
+EXAMPLES = {
+    "uniform": "uniform:0.7",
+    "abs": "abs:0.2",
+    "max": "max:0.4",
+    "top": "top:2",
+    "mass": "mass:0.6",
+    "otsu": "otsu:0.8",
+}
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -54,7 +61,7 @@ def test_a_sweep_ascends_and_holds_the_rule_itself(name: str) -> None:
 
 def test_the_protocol_says_what_the_table_says() -> None:
     field = Protocol.__dataclass_fields__["threshold"]
-    assert field.metadata["form"] == "uniform[:c] | abs:t | max:f | top:k | mass:m"
+    assert field.metadata["form"] == "uniform[:c] | abs:t | max:f | top:k | mass:m | otsu[:c]"
     assert MEANING in field.metadata["help"]
 
 

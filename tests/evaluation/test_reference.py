@@ -50,7 +50,8 @@ def assert_scores(scores: Scores, expected: reference.Scored) -> None:
     assert scores.metrics["coverage"].n == expected.items
     assert scores.metrics["f1"].n == expected.scored
     assert set(scores.baselines) == {*expected.baselines, "oracle"}
-    comparable = {metric.name for metric in metrics(*ATTENTION) if metric.baseline}
+    comparable = {m.name for m in metrics(*ATTENTION) if m.baseline and m.name in scores.metrics}
+    assert comparable >= {m.name for m in metrics(*ATTENTION) if m.baseline} - UNASKED
     for base, table in expected.baselines.items():
         own = scores.baselines[base]
         assert set(own) == comparable - (set(reference.LIFTS) if base == "shuffled" else set())
@@ -146,6 +147,27 @@ def test_grids(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Prot
 @settings(max_examples=20, deadline=None, derandomize=True)
 def test_maps_enlarged_to_the_image(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
     assert_agrees(*case, tmp_path_factory.getbasetemp())
+
+
+PIXELS = [rule for rule in THRESHOLDS if not rule.startswith("top")]
+
+
+@given(
+    cases(grid=True, channels=1, back=False, images=2),
+    st.sampled_from(["nearest", "bilinear", "bicubic"]),
+    st.sampled_from(["none", "component:0.5", "component:1"]),
+    st.sampled_from(PIXELS),
+)
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_maps_held_against_shapes_pixel_by_pixel(
+    tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol], enlarge: str, box_from: str, rule: str
+) -> None:
+    world, protocol = case
+    protocol = dataclasses.replace(protocol, threshold=rule, enlarge=enlarge, box_from=box_from)
+    assert_agrees(world, protocol, tmp_path_factory.getbasetemp())
+    measured = set(scored_if_any(world, protocol).metrics)
+    assert measured >= {"map_iou", "map_precision", "map_recall"}
+    assert ("box_accuracy" in measured) == (box_from != "none")
 
 
 @given(cases(tiles=True, channels=1, fields={"overlap": "auto"}))

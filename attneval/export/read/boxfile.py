@@ -51,13 +51,7 @@ def with_boxes(export: AttentionExport, path: Path) -> AttentionExport:
         ExportError: The file cannot be read, lacks an image, or has another number of boxes than the maps have
             regions.
     """
-    sizes: Sizes = {}
-    if path.suffix == ".npy":
-        boxes = _from_npy(export, path)
-    elif path.suffix == ".npz":
-        boxes = _from_npz(path)
-    else:
-        boxes, sizes = _from_tsv(path)
+    boxes, sizes = read_boxes(export, path)
     lacking = [image_id for image_id in export.image_id if image_id not in boxes]
     if lacking:
         raise ExportError(
@@ -83,6 +77,21 @@ def with_boxes(export: AttentionExport, path: Path) -> AttentionExport:
     # Images without captions keep as many boxes as they have; no map refers to them.
     regions = Regions(offsets_of(count), box=np.concatenate(chosen), member=f"boxes of {path}")
     return replace(export, regions=regions, image_size=size)
+
+
+def read_boxes(export: AttentionExport, path: Path) -> tuple[Boxes, Sizes]:
+    """Read the boxes of images by id, and their widths and heights if the file has them.
+
+    Args:
+        export: The export whose order of images an `.npy` has.
+        path: See `with_boxes`.
+
+    Raises:
+        ExportError: The file cannot be read.
+    """
+    if path.suffix == ".npy":
+        return _from_npy(export, path), {}
+    return (_from_npz(path), {}) if path.suffix == ".npz" else _from_tsv(path)
 
 
 def _from_npy(export: AttentionExport, path: Path) -> Boxes:
@@ -121,7 +130,7 @@ def _from_npz(path: Path) -> Boxes:
             f"[{len(image_ids) + 1}] that rises from 0 to n"
         )
     pieces = list(boxes) if offset is None else [boxes[a:b] for a, b in itertools.pairwise(offset.tolist())]
-    return _by_name(path, zip(image_ids, pieces, strict=True))
+    return by_name(path, zip(image_ids, pieces, strict=True))
 
 
 def _from_tsv(path: Path) -> tuple[Boxes, Sizes]:
@@ -130,8 +139,8 @@ def _from_tsv(path: Path) -> tuple[Boxes, Sizes]:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 rows.append(_row(f"{path} line {number}", line))
-    boxes = _by_name(path, ((image_id, box) for image_id, box, _ in rows))
-    return boxes, _by_name(path, ((image_id, size) for image_id, _, size in rows))
+    boxes = by_name(path, ((image_id, box) for image_id, box, _ in rows))
+    return boxes, by_name(path, ((image_id, size) for image_id, _, size in rows))
 
 
 def _row(where: str, line: bytes) -> tuple[str, NDArray[np.floating], tuple[int, int]]:
@@ -158,7 +167,7 @@ def coco_number(image_id: str) -> str:
     return (number.lstrip("0") or "0") if is_coco else image_id
 
 
-def _by_name(path: Path, pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+def by_name(path: Path, pairs: Iterable[tuple[str, Value]]) -> dict[str, Value]:
     """Values of images, each under its id and, for a COCO file name, under the number in it.
 
     Raises:

@@ -131,6 +131,19 @@ def caption_name(
 
 
 @record
+class Detections:
+    """Detected boxes of I images.
+
+    Attributes:
+        offset: i8[I+1], first box of each image.
+        box: f8[b, 4], x1, y1, x2, y2 in pixels.
+    """
+
+    offset: NDArray[np.int64]
+    box: NDArray[np.float64]
+
+
+@record
 class AttentionExport:
     """An opened attention export of I images, N captions and A channels.
 
@@ -159,6 +172,7 @@ class AttentionExport:
         files: The shards, if there are several.
         file_bound: i8[F+1], first caption of each shard.
         image_file: i8[I], which of the shards describes each image.
+        detections: Boxes of each image that are no keys, from a file of their own, if there is one.
     """
 
     path: Path
@@ -183,6 +197,7 @@ class AttentionExport:
     files: tuple[Path, ...] = ()
     file_bound: NDArray[np.int64] | None = None
     image_file: NDArray[np.int64] | None = None
+    detections: Detections | None = None
 
     def image_names(self, rows: NDArray[np.int64]) -> list[str]:
         """The names of images i8[k] in messages: their ids, and the file they are in if there are several."""

@@ -22,6 +22,7 @@ MEANINGS = {
     "max": "attended is a weight of at least f times the largest",
     "top": "attended are the k largest weights",
     "mass": "attended is the smallest set that holds mass m",
+    "otsu": "attended is a weight of at least c times Otsu's threshold",
 }
 HEIGHT = 270
 LINE = {"fill": "none", "stroke": "#5b5850", "stroke_width": 2, "vector_effect": "non-scaling-stroke"}

@@ -235,4 +235,4 @@ def _always(source: Source) -> list[Sentence]:
 
 def parameter_name(rule: str) -> str:
     """The name of a rule's parameter."""
-    return {"uniform": "c", "abs": "t", "max": "f", "top": "k", "mass": "m"}.get(rule, rule)
+    return {"uniform": "c", "abs": "t", "max": "f", "top": "k", "mass": "m", "otsu": "c"}.get(rule, rule)
