@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.ragged import distinct_values, ranges
+from attneval.evaluation.weight_reader import AT_ONCE
 from attneval.metrics.fast_channels import COLUMNS, score_channels
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from attneval.matching.items import Items
     from attneval.metrics.registry import Column
     from attneval.metrics.totals import Table
-
-AT_ONCE = 2**17
-"""Weights that are worked on together, so that they stay in the cache."""
 
 
 def columns_in_passes(weights: WeightReader, specs: dict[str, Column], protocol: Protocol) -> dict[str, Column]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.halves import as_singles
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -78,7 +80,7 @@ def check_weights(
     """
     if not len(layout.start):
         return
-    flat = flat.astype(np.float32) if flat.dtype.itemsize < 4 else flat
+    flat = as_singles(flat)
     with np.errstate(over="ignore", invalid="ignore"):
         sums = np.add.reduceat(flat, layout.start)
         smallest = flat.min()
