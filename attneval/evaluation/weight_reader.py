@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MEAN = -1
 """In place of a channel: the mean of the maps of all channels, or of those that were asked for."""
-AT_ONCE = 2**17
+AT_ONCE = 2**16
 """Weights that are read together, so that they stay in the cache."""
 MANY = 16
 """Above so many channels few numbers of each are kept, and the sums of images in a file of their own."""
