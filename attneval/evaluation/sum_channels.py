@@ -69,12 +69,12 @@ def sum_channels(
     together = columns_in_passes(specs, direction, protocol)
     spatial = SPATIAL in names and direction == "t2i" and captions.export.regions.grid_shape is not None
     alone = {name: spec for name, spec in specs.items() if name not in together}
-    groups = _groups_of_channels(captions)
+    groups = groups_of_channels(captions)
     parts: list[Table] = []
     for group in groups:
         items = direction_items(direction, captions, phrases, sets, protocol, channel=int(group[0]))
         weights = WeightReader(captions, items, maps, direction, protocol)
-        counts = _counts(items, protocol)
+        counts = counts_of_items(items, protocol)
         over = {name: counts[specs[name].over] for name in together}
         over |= dict.fromkeys((SPATIAL, SPATIAL_N), counts[ITEMS]) if spatial else {}
         passes = HostPasses(weights, protocol, together, spatial=spatial)
@@ -90,7 +90,7 @@ def sum_channels(
     return summed | _image_mass(captions, phrases, sets, protocol, images) if direction == "t2i" else summed
 
 
-def _groups_of_channels(captions: CaptionBlock) -> list[NDArray[np.int64]]:
+def groups_of_channels(captions: CaptionBlock) -> list[NDArray[np.int64]]:
     """The channels i8[a] whose rows are undefined for the same tokens, and which have the same items therefore."""
     every = np.arange(len(captions.export.channel))
     if captions.defined is None or captions.defined.all():
@@ -153,7 +153,7 @@ def needed_columns(names: Sequence[str]) -> tuple[dict[str, Column], list[str]]:
     return {name: known[name] for name in (*used, *below) if name in known}, below
 
 
-def _counts(items: Items, protocol: Protocol) -> Table:
+def counts_of_items(items: Items, protocol: Protocol) -> Table:
     """How often each item counts in each population: f8[m] by name."""
     reachable = items.sets["relevant"].size[items.target] > 0
     counted = populations(items.given, reachable, protocol, items.undefined)

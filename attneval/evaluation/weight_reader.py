@@ -109,7 +109,7 @@ class WeightReader:
             ProtocolError: Weights are negative and the protocol does not make them positive.
         """
         items, tokens = self.items, self.captions.tokens
-        entry, count = self._pooled_entries(chosen)
+        entry, count = pooled_entries(items, self.protocol, chosen)
         token = items.entry[entry]
         caption, n = self._caption_of_token[token], int(items.key_count[chosen[0]])
         start = self._row_start(channels, caption[:, None], (token - tokens.offset[caption])[:, None])
@@ -133,14 +133,6 @@ class WeightReader:
             )
         return weights
 
-    def _pooled_entries(self, chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The entries that are pooled into the rows of some items: i8[k], and how many each item has."""
-        count = np.diff(self.items.entry_offset)[chosen]
-        entry = ranges(self.items.entry_offset[chosen], count)
-        if self.protocol.pool == "last":
-            return entry[np.cumsum(count) - 1], np.ones_like(count)
-        return entry, count
-
     def _pooled(
         self, rows: NDArray[np.float64], entry: NDArray[np.int64], count: NDArray[np.int64]
     ) -> NDArray[np.float64]:
@@ -155,7 +147,7 @@ class WeightReader:
 
     def _word_rows(self, channels: Sequence[int], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         items, tokens = self.items, self.captions.tokens
-        entry, count = self._pooled_entries(chosen)
+        entry, count = pooled_entries(items, self.protocol, chosen)
         token = items.entry[entry]
         caption = self._caption_of_token[token]
         group, n = np.repeat(items.group[chosen], count), int(items.key_count[chosen[0]])
@@ -220,6 +212,26 @@ class WeightReader:
     @cached_property
     def _caption_of_token(self) -> NDArray[np.int64]:
         return np.repeat(np.arange(len(self.captions.rows)), np.diff(self.captions.tokens.offset))
+
+
+def pooled_entries(
+    items: Items, protocol: Protocol, chosen: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the entries that are pooled into the rows of some items.
+
+    Args:
+        items: The items.
+        protocol: How they are pooled.
+        chosen: i8[m], rows of items.
+
+    Returns:
+        i8[k], the entries, item by item; i8[m], how many each item has.
+    """
+    count = np.diff(items.entry_offset)[chosen]
+    entry = ranges(items.entry_offset[chosen], count)
+    if protocol.pool == "last":
+        return entry[np.cumsum(count) - 1], np.ones_like(count)
+    return entry, count
 
 
 def read_maps(export: AttentionExport, rows: NDArray[np.int64], direction: str) -> MapBlock:
