@@ -40,7 +40,7 @@ def columns_in_passes(names: Iterable[str], direction: str, protocol: Protocol) 
 
 
 class Passes(TypingProtocol):
-    """What scores items in many channels, on whatever device their weights are."""
+    """A scorer of items in many channels, on whatever device their weights are."""
 
     at_once: int
     """Weights that are worked on together."""

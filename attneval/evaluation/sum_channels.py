@@ -154,7 +154,7 @@ def needed_columns(names: Sequence[str]) -> tuple[dict[str, Column], list[str]]:
 
 
 def counts_of_items(items: Items, protocol: Protocol) -> Table:
-    """How often each item counts in each population: f8[m] by name."""
+    """Count how often each item counts in each population: f8[m] by name."""
     reachable = items.sets["relevant"].size[items.target] > 0
     counted = populations(items.given, reachable, protocol, items.undefined)
     return counted | {REACHED: counted[ITEMS] * reachable}

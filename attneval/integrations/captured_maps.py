@@ -48,7 +48,7 @@ class CapturedMaps:
 
     @property
     def device(self) -> torch.device:
-        """Where they are worked on."""
+        """The device that they are worked on."""
         return self.layers[0].device
 
     @property

@@ -279,7 +279,7 @@ def logged(values: Mapping[str, torch.Tensor], prefix: str = "attention/") -> di
     """Choose what loggers take: numbers by name, each behind a prefix; what each channel scores is left out.
 
     Args:
-        values: What `AttentionChannels.compute` gives.
+        values: float64[] or float64[A] by name, as `AttentionChannels.compute` gives them.
         prefix: What stands before each name.
     """
     return {f"{prefix}{name}": float(value) for name, value in values.items() if value.ndim == 0}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Run(TypingProtocol):
-    """What gives the maps of a model as it is now, batch by batch: `hf.batches` with all but its last two arguments."""
+    """A source of the maps of a model as it is now: `hf.batches` with all arguments but the last two."""
 
     def __call__(self, *, part: int, parts: int) -> Iterable[Mapping[str, Any]]:
         """The batches of one share of the images, of `parts`, by the names of `AttentionChannels.update`."""

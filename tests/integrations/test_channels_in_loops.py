@@ -164,6 +164,7 @@ def test_what_capture_gives(world: tuple[Path, Path]) -> None:
     for batch in hf.batches(model, processor, pairs, layers=[1]):
         expected.update(**batch)
     adapter, _ = hf.choose_adapter(model, processor, hf.Choices(heads="all"))
+    assert isinstance(adapter, hf.Causal)
     for pair in pairs:
         image, captions = pair.open(), [text for _, text in pair.captions]
         prepared = adapter.prepare(image, captions)
@@ -282,7 +283,7 @@ def test_what_is_refused(world: tuple[Path, Path]) -> None:
     for protocol in (
         Protocol(threshold="top:3"),
         Protocol(direction="i2t"),
-        Protocol(direction="both"),
+        Protocol(direction="t2i,i2t"),
         Protocol(pointing="upsampled"),
         Protocol(missing="zero"),
         Protocol(average="class"),

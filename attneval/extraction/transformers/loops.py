@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from attneval.extraction.transformers.families.base import memory_enough
 from attneval.extraction.transformers.pairs import Pair, Pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class Batch(Mapping[str, Any]):
     """Some captions of one image and what the model did on them; `AttentionChannels.update(**batch)` takes it.
 
     Attributes:
@@ -48,12 +49,14 @@ class Batch:
     header: Mapping[str, Any]
     dtype: str
 
-    def keys(self) -> Iterator[str]:
-        """The names of the parts."""
-        return iter(vars(self))
-
     def __getitem__(self, name: str) -> Any:
         return vars(self)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(vars(self))
+
+    def __len__(self) -> int:
+        return len(vars(self))
 
 
 def batches(
