@@ -103,18 +103,18 @@ def sum_in_passes(
         f8[A, I] by column.
     """
     summed = {name: np.zeros((len(channels), images)) for name in over}
-    for chunk, some, scores in in_passes(passes, items, channels):
+    for chunk, scores in in_passes(passes, items, channels):
         first = np.flatnonzero(np.diff(items.image[chunk], prepend=-1))
         for name, times in over.items():
             values = np.add.reduceat(scores[name] * times[chunk, None], first)
-            summed[name][some, items.image[chunk[first]]] += values.T
+            summed[name][:, items.image[chunk[first]]] += values.T
     return summed
 
 
 def in_passes(
     passes: Passes, items: Items, channels: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], slice, Table]]:
-    """Score all items in all channels, a few at a time.
+) -> Iterator[tuple[NDArray[np.int64], Table]]:
+    """Score all items in all channels, a few items at a time.
 
     Args:
         passes: What scores the items.
@@ -122,14 +122,13 @@ def in_passes(
         channels: i8[A], the channels.
 
     Yields:
-        i8[m], items; which of the channels; and f8[m, a] by column.
+        i8[m], items; and f8[m, A] by column.
     """
     for chunk in _chunks(items, len(channels), passes.at_once):
         sets = passes.sets(chunk)
         step = max(passes.at_once // int(items.key_count[chunk[0]]), 1) if len(chunk) == 1 else len(channels)
-        for low in range(0, len(channels), step):
-            some = slice(low, low + step)
-            yield chunk, some, passes.score(chunk, channels[some], sets)
+        parts = [passes.score(chunk, channels[low : low + step], sets) for low in range(0, len(channels), step)]
+        yield chunk, {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
 def _chunks(items: Items, channels: int, at_once: int) -> Iterator[NDArray[np.int64]]:

@@ -250,11 +250,11 @@ class AttentionChannels(Metric):
             passes = DevicePasses(maps, captions, items, protocol, mean=mean)
             counts = counts_of_items(items, protocol)
             row = np.zeros(1, np.int64) if mean else 1 + chosen
-            for chunk, some, scores in in_passes(passes, items, chosen):
+            for chunk, scores in in_passes(passes, items, chosen):
                 of_chunk = even[items.image[chunk]]
                 for name, spec in specs.items():
                     times = counts[spec.over][chunk, None]
-                    _add_halves(units, row[some], self._columns.index(name), scores[name] * times, of_chunk)
+                    _add_halves(units, row, self._columns.index(name), scores[name] * times, of_chunk)
             shared = counts | {
                 floor_column(UNIFORM, name): floors[name][items.target] * counts[specs[name].over]
                 for name in self._floors
