@@ -111,9 +111,7 @@ def sum_in_passes(
     return summed
 
 
-def in_passes(
-    passes: Passes, items: Items, channels: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], Table]]:
+def in_passes(passes: Passes, items: Items, channels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Table]]:
     """Score all items in all channels, a few items at a time.
 
     Args:
