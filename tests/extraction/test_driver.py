@@ -16,7 +16,7 @@ from attneval.extraction import transformers as hf
 from attneval.extraction.transformers.regions import Grid
 from attneval.groundtruth import open_ground_truth
 
-from . import others
+from . import others, vlms
 from .kit import llava, picture, seeded, text_config, tokenizer, torch, transformers, vision_config
 
 if TYPE_CHECKING:
@@ -429,6 +429,32 @@ def test_real_images_and_annotations(shared: Path, tmp_path: Path) -> None:
         assert done.check["places"]["passed"]
         result = assert_good(target, gt)
         assert result["ap"] > 0.2
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", [*vlms.CAUSAL, *DUAL_AND_OTHERS, "grounding_dino", "lxmert", "visual_bert"])
+def test_every_family_on_real_images(name: str, shared: Path, tmp_path: Path) -> None:
+    ids = [path.stem for path in sorted((shared / "images").glob("*.jpg")) if path.stem != "65567"][:2]
+    gt = shared / "flickr8k_entities.zip"
+    pairs = hf.pairs(shared / "images", gt, split=ids)
+    given: dict[str, Any] = {}
+    if name in vlms.CAUSAL:
+        made = vlms.made(name)
+        model, processor, given["prompt"] = made.model, made.processor, made.prompt
+    elif name in DUAL_AND_OTHERS:
+        model, processor = DUAL_AND_OTHERS[name]()
+    else:
+        model, processor = getattr(others, name)()
+    if name in {"lxmert", "visual_bert"}:
+        sizes = {pair.image_id: pair.measure() for pair in pairs}
+        boxes = {key: others.regions(width=width, height=height) for key, (width, height) in sizes.items()}
+        given["boxes"] = {key: (one["box"], one["features"]) for key, one in boxes.items()}
+    target = tmp_path / "maps.npz"
+    hf.export(model, processor, pairs, target, check=False, **given)
+    result = assert_good(target, gt)
+    assert result.counts["items"] > 20
+    # A few large cells, of which no centre need lie in a box, have a share inside it all the same.
+    assert 0 < result["area_mass"] < 1
 
 
 @pytest.mark.realdata
