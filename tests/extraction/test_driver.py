@@ -215,6 +215,23 @@ def test_what_cannot_be_exported_is_listed_or_left_out(world: tuple[Path, Path],
         hf.export(model, processor, hf.pairs(images, gt), target, errors="skip")
 
 
+def test_regions_that_are_not_as_many_as_the_columns_are_listed(world: tuple[Path, Path], tmp_path: Path) -> None:
+    images, gt = world
+
+    class Short(hf.Dual):
+        def regions(self, image: Any, inputs: Any) -> Any:
+            whole = super().regions(image, inputs)
+            return Grid.covering(*image.size, 2, 3) if image.size == (60, 60) else whole
+
+    given = (*others.clip(), hf.pairs(images, gt), tmp_path / "maps.npz")
+    with pytest.raises(AttnevalError, match="image 13: the model attends to 16 places, and there are 6 regions"):
+        hf.export(*given, adapter=Short, check=False)
+    assert not (tmp_path / "maps.npz").exists()
+    done = hf.export(*given, adapter=Short, check=False, errors="skip")
+    assert [line.split(":")[0] for line in done.skipped] == ["13#0"]
+    assert open_export(tmp_path / "maps.npz").image_id == ["10", "11", "12"]
+
+
 def test_captions_that_are_cut_off_are_listed_before_anything_is_computed(tmp_path: Path) -> None:
     long = " ".join(["bicycle"] * 90)
     pair = hf.Pair("1", picture(), ((0, "A man"), (3, long)))
