@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
@@ -11,6 +11,7 @@ import numpy as np
 
 from attneval.arrays.halves import as_singles
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_maps
 from attneval.export.problems import FileProblems
@@ -65,7 +66,7 @@ class NoWeights:
         return np.zeros((len(chosen), 0))
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class WeightReader:
     """Rows of weights of the items of one direction.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of
+from attneval.arrays.records import record
 from attneval.errors import ExportError, first_of
 from attneval.export.problems import FileProblems
 from attneval.export.read.caption_ids import split_id
@@ -29,7 +29,7 @@ MASSLESS = np.zeros((), np.float16)
 """What stands for weights that are not read from the members."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class CapturedBatch:
     """N captions of I images, as a loop has them.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError, ProtocolError
 from attneval.evaluation.channel_passes import dense_sets
 from attneval.evaluation.weight_reader import pooled_entries
@@ -31,7 +31,7 @@ AT_ONCE_ELSE = 2**24
 """The same on other devices: 128 MB in double precision."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class CapturedMaps:
     """The maps of a batch of captions.
 

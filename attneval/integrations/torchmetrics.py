@@ -155,7 +155,11 @@ class _AttentionMetric(Metric):
         refuse_unknown_images(source, export.image_id, self._gt)
         order = np.argsort(export.caption_image, kind="stable")
         sums = score_block(
-            Block(np.arange(len(export.image_id)), order), export, source, settle_overlap(self.protocol, export)
+            Block(np.arange(len(export.image_id)), order),
+            export,
+            source,
+            settle_overlap(self.protocol, export),
+            keep_columns=True,
         )
         refuse_mismatches(sums.mismatches, self.protocol)
         columns = sums.statistics[MEAN, self.protocol.directions[0]].per_item

@@ -6,12 +6,12 @@ largest weights, comparisons and matrix products over all channels together take
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.quotients import quotient
+from attneval.arrays.records import record
 from attneval.metrics.hits import NEARLY_ALL
 from attneval.metrics.rankings import EVEN, normalised
 from attneval.metrics.set_scores import set_f1, set_precision, set_recall
@@ -30,7 +30,7 @@ NEARLY_EVEN = 1e-9
 """How near to the mean of a row its largest weight is for the row to be looked at closely."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class ChannelCounts:
     """All that is read of the weights of m items in A channels; the columns are computed from it alone.
 
