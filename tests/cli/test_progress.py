@@ -22,7 +22,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, *, patience: float, rate: str) -> str
     terminal, now = Terminal(), [0.0]
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(module, "PATIENCE", patience)
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("attneval.cli.progress.time.monotonic", lambda: now[0])
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     with module.progress("exported captions", quiet=False, rate=rate) as on_progress:

@@ -220,8 +220,8 @@ def test_regions_that_are_not_as_many_as_the_columns_are_listed(world: tuple[Pat
 
     class Short(hf.Dual):
         def regions(self, image: Any, inputs: Any) -> Any:
-            whole = super().regions(image, inputs)
-            return Grid.covering(*image.size, 2, 3) if image.size == (60, 60) else whole
+            width, height = image.size
+            return Grid.covering(width, height, 2, 3) if width == height else super().regions(image, inputs)
 
     given = (*others.clip(), hf.pairs(images, gt), tmp_path / "maps.npz")
     with pytest.raises(AttnevalError, match="image 13: the model attends to 16 places, and there are 6 regions"):
