@@ -25,6 +25,7 @@ EXTRA_PACKAGES = {
     "hf": ("torch", "transformers", "pillow"),
     "report": ("jinja2", "pillow"),
     "torchmetrics": ("torchmetrics",),
+    "lightning": ("lightning", "torchmetrics"),
 }
 """The packages of each extra that a user asks for."""
 

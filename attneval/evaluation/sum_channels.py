@@ -9,17 +9,17 @@ import numpy as np
 
 from attneval.arrays.ragged import ranges
 from attneval.errors import MetricError, first_of
-from attneval.evaluation.channel_passes import columns_in_passes, sum_in_passes
+from attneval.evaluation.channel_passes import HostPasses, columns_in_passes, sum_in_passes
 from attneval.evaluation.constant_attention import constant_columns
 from attneval.evaluation.direction_items import direction_items
-from attneval.evaluation.item_hits import evaluated, hits_of, item_chunks
+from attneval.evaluation.item_hits import evaluated, hits_of, item_chunks, sums_by_image
 from attneval.evaluation.weight_reader import WeightReader
 from attneval.metrics.floors import UNIFORM, floor_column
 from attneval.metrics.hits import Hits
 from attneval.metrics.populations import ITEMS, POPULATIONS, REACHED, populations
 from attneval.metrics.rankings import Rows, normalised
 from attneval.metrics.registry import ATTENTION, Column, columns, columns_used, metric_named, metrics
-from attneval.metrics.spatial import SPATIAL, SPATIAL_N, spatial_entropy
+from attneval.metrics.spatial import SPATIAL, SPATIAL_N
 from attneval.results.channel_sums import MASS, MASS_N
 
 if TYPE_CHECKING:
@@ -64,39 +64,56 @@ def sum_channels(
         MetricError: A metric takes more than the sums of one channel.
     """
     specs, floors = needed_columns(names)
-    over = {name: specs[name].over for name in floors}
-    images, channels = len(captions.truth.image_id), len(captions.export.channel)
-    items = direction_items(direction, captions, phrases, sets, protocol)
-    _refuse_lacking(names, specs, items)
-    even = constant_columns(items, specs, protocol, center=None)
+    images = len(captions.truth.image_id)
+    every = direction_items(direction, captions, phrases, sets, protocol)
+    _refuse_lacking(names, specs, every)
+    even = constant_columns(every, specs, protocol, center=None)
+    together = columns_in_passes(specs, direction, protocol)
     spatial = SPATIAL in names and direction == "t2i" and captions.export.regions.grid_shape is not None
-    weights = WeightReader(captions, items, maps, direction, protocol)
-    fast = columns_in_passes(weights, specs, protocol)
-    summed: Table = {}
-    if fast:
-        counts = _counts(items, protocol)
-        summed = sum_in_passes(weights, fast, counts, protocol, channels=channels, images=images)
-        specs = {name: spec for name, spec in specs.items() if name not in fast}
-    rows: list[Table] = []
-    # What is the same for all channels needs one.
-    for channel in range(channels if specs or spatial else 1):
-        if captions.defined is not None:
-            items = direction_items(direction, captions, phrases, sets, protocol, channel=channel)
+    alone = {name: spec for name, spec in specs.items() if name not in together}
+    groups = groups_of_channels(captions)
+    parts: list[Table] = []
+    for group in groups:
+        items = direction_items(direction, captions, phrases, sets, protocol, channel=int(group[0]))
         weights = WeightReader(captions, items, maps, direction, protocol)
-        counts = _counts(items, protocol)
-        table = _scored(items, weights, protocol, specs, channel=channel, spatial=spatial)
-        full = {name: table[name] * counts[spec.over] for name, spec in specs.items()}
-        full |= {name: table[name] * counts[ITEMS] for name in (SPATIAL, SPATIAL_N) if spatial}
+        counts = counts_of_items(items, protocol)
+        over = {name: counts[specs[name].over] for name in together}
+        over |= dict.fromkeys((SPATIAL, SPATIAL_N), counts[ITEMS]) if spatial else {}
+        passes = HostPasses(weights, protocol, together, spatial=spatial)
         shared = counts | {
-            floor_column(UNIFORM, name): even[name][items.target] * counts[over[name]] for name in floors
+            floor_column(UNIFORM, name): even[name][items.target] * counts[specs[name].over] for name in floors
         }
-        # What is the same for all channels is kept once.
-        full |= shared if not rows or captions.defined is not None else {}
-        rows.append(
-            {name: np.asarray(np.bincount(items.image, values, images), np.float64) for name, values in full.items()}
+        parts.append(
+            (sum_in_passes(passes, items, over, group, images) if over else {})
+            | _sums_alone(items, weights, protocol, alone, counts, channels=group, images=images)
+            | {name: sums_by_image(items, values, images)[None] for name, values in shared.items()}
         )
-    summed |= {name: np.array([row[name] for row in rows if name in row]) for name in rows[0]}
+    summed = _joined(parts, groups)
     return summed | _image_mass(captions, phrases, sets, protocol, images) if direction == "t2i" else summed
+
+
+def groups_of_channels(captions: CaptionBlock) -> list[NDArray[np.int64]]:
+    """The channels i8[a] whose rows are undefined for the same tokens, and which have the same items therefore."""
+    every = np.arange(len(captions.export.channel))
+    if captions.defined is None or captions.defined.all():
+        return [every]
+    _, group = np.unique(captions.defined, axis=0, return_inverse=True)
+    return [np.flatnonzero(group == number) for number in range(int(group.max()) + 1)]
+
+
+def _joined(parts: list[Table], groups: list[NDArray[np.int64]]) -> Table:
+    """Put the sums f8[a, I] of groups of channels together; what all channels of one group have in common is f8[1, I].
+
+    What is the same for all channels is kept once.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    joined: Table = {}
+    for name, values in parts[0].items():
+        joined[name] = np.zeros((sum(map(len, groups)), values.shape[1]))
+        for group, part in zip(groups, parts, strict=True):
+            joined[name][group] = part[name]
+    return joined
 
 
 def sum_absent(names: Sequence[str], per_image: Table, *, channels: int) -> Table:
@@ -149,49 +166,43 @@ def _refuse_lacking(names: Sequence[str], specs: dict[str, Column], items: Items
         )
 
 
-def _counts(items: Items, protocol: Protocol) -> Table:
-    """How often each item counts in each population: f8[m] by name."""
+def counts_of_items(items: Items, protocol: Protocol) -> Table:
+    """Count how often each item counts in each population: f8[m] by name."""
     reachable = items.sets["relevant"].size[items.target] > 0
     counted = populations(items.given, reachable, protocol, items.undefined)
     return counted | {REACHED: counted[ITEMS] * reachable}
 
 
-def _scored(
-    items: Items, weights: WeightReader, protocol: Protocol, specs: dict[str, Column], *, channel: int, spatial: bool
+def _sums_alone(
+    items: Items,
+    weights: WeightReader,
+    protocol: Protocol,
+    specs: dict[str, Column],
+    counts: Table,
+    *,
+    channels: NDArray[np.int64],
+    images: int,
 ) -> Table:
-    """The columns of all items in one channel: f8[m] by name."""
+    """Sum columns that need every row ranked, channel by channel: f8[A, I] by column."""
+    if not specs:
+        return {}
     nothing = Rows.rank(np.zeros((0, 1)), protocol.rule)
     every = np.zeros(len(items.target), np.int64)
-    alone = Hits(nothing, every, items.sets["relevant"], items.target, maps=items.maps)
-    table = {n: spec.values(alone) if spec.of_set_alone else np.zeros(len(items.target)) for n, spec in specs.items()}
-    table |= {name: np.zeros(len(items.target)) for name in (SPATIAL, SPATIAL_N)}
-    for chunk in item_chunks(items, items.ranked) if specs or spatial else ():
-        weight = normalised(weights.read(chunk, channel), protocol.normalize)
-        if specs:
-            hits = hits_of(items, Rows.rank(weight, protocol.rule), np.arange(len(chunk)), items.target[chunk])
+    without = Hits(nothing, every, items.sets["relevant"], items.target, maps=items.maps)
+    summed = {name: np.zeros((len(channels), images)) for name in specs}
+    for place, channel in enumerate(channels.tolist()):
+        table = {
+            name: spec.values(without) if spec.of_set_alone else np.zeros(len(items.target))
+            for name, spec in specs.items()
+        }
+        for chunk in item_chunks(items, items.ranked):
+            rows = Rows.rank(normalised(weights.read(chunk, channel), protocol.normalize), protocol.rule)
+            hits = hits_of(items, rows, np.arange(len(chunk)), items.target[chunk])
             for name, values in evaluated(specs, hits):
                 table[name][chunk] = values
-        if spatial:
-            entropy = _spatial_entropy(weight, items.image[chunk], weights.captions)
-            table[SPATIAL][chunk], table[SPATIAL_N][chunk] = np.nan_to_num(entropy), np.isfinite(entropy)
-    return table
-
-
-def _spatial_entropy(
-    weight: NDArray[np.float64], image: NDArray[np.int64], captions: CaptionBlock
-) -> NDArray[np.float64]:
-    """f8[m], of rows over whole grids; NaN for others."""
-    stored = captions.export.regions.grid_shape
-    entropy = np.full(len(weight), np.nan)
-    if stored is None or weight.min(initial=0) < 0:
-        return entropy
-    row_of = np.zeros(len(captions.truth.image_id), np.int64)
-    row_of[captions.image] = captions.export.caption_image[captions.rows]
-    shape = np.asarray(stored, np.int64)[row_of[image]]
-    for rows, cells in np.unique(shape[shape.prod(axis=1) == weight.shape[1]], axis=0).tolist():
-        chosen = (shape == (rows, cells)).all(axis=1)
-        entropy[chosen] = spatial_entropy(weight[chosen], (rows, cells))
-    return entropy
+        for name, spec in specs.items():
+            summed[name][place] = sums_by_image(items, table[name] * counts[spec.over], images)
+    return summed
 
 
 def _image_mass(

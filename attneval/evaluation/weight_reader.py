@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
 import numpy as np
 
+from attneval.arrays.halves import as_singles
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.arrays.records import record
 from attneval.errors import ExportError, ProtocolError
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 MEAN = -1
 """In place of a channel: the mean of the maps of all channels, or of those that were asked for."""
+AT_ONCE = 2**16
+"""Weights that are read together, so that they stay in the cache."""
 MANY = 16
 """Above so many channels few numbers of each are kept, and the sums of images in a file of their own."""
 
@@ -106,7 +110,7 @@ class WeightReader:
             ProtocolError: Weights are negative and the protocol does not make them positive.
         """
         items, tokens = self.items, self.captions.tokens
-        entry, count = self._pooled_entries(chosen)
+        entry, count = pooled_entries(items, self.protocol, chosen)
         token = items.entry[entry]
         caption, n = self._caption_of_token[token], int(items.key_count[chosen[0]])
         start = self._row_start(channels, caption[:, None], (token - tokens.offset[caption])[:, None])
@@ -130,14 +134,6 @@ class WeightReader:
             )
         return weights
 
-    def _pooled_entries(self, chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The entries that are pooled into the rows of some items: i8[k], and how many each item has."""
-        count = np.diff(self.items.entry_offset)[chosen]
-        entry = ranges(self.items.entry_offset[chosen], count)
-        if self.protocol.pool == "last":
-            return entry[np.cumsum(count) - 1], np.ones_like(count)
-        return entry, count
-
     def _pooled(
         self, rows: NDArray[np.float64], entry: NDArray[np.int64], count: NDArray[np.int64]
     ) -> NDArray[np.float64]:
@@ -152,14 +148,13 @@ class WeightReader:
 
     def _word_rows(self, channels: Sequence[int], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         items, tokens = self.items, self.captions.tokens
-        entry, count = self._pooled_entries(chosen)
+        entry, count = pooled_entries(items, self.protocol, chosen)
         token = items.entry[entry]
         caption = self._caption_of_token[token]
         group, n = np.repeat(items.group[chosen], count), int(items.key_count[chosen[0]])
-        starts = (self._row_start(a, caption, token - tokens.offset[caption]) for a in channels)
         # The mean map over channels is what is scored. Its sum is divided last, and once: rounding before would break
         # ties.
-        rows = _added([self._gather(start, group, n) for start in starts])
+        rows = self._sum_over(np.asarray(channels), caption, token - tokens.offset[caption], group, n)
         divisor = len(channels) * items.divisor[chosen]
         if self.captions.defined is not None:
             # The mean over channels is that of the defined rows; undefined ones are zeros.
@@ -178,6 +173,24 @@ class WeightReader:
         column = regions.column[regions.offset[items.image[chosen]] + region]
         rows = _added([np.asarray(self.maps.flat[start + column[:, None]], np.float64) for start in starts])
         return rows if len(channels) == 1 else rows / len(channels)
+
+    def _sum_over(
+        self,
+        channels: NDArray[np.int64],
+        caption: NDArray[np.int64],
+        token: NDArray[np.int64],
+        group: NDArray[np.int64],
+        n: int,
+    ) -> NDArray[np.float64]:
+        """The rows f8[k, n] of tokens i8[k], added over channels i8[A] one after the other."""
+        step, rows = max(AT_ONCE // max(len(token) * n, 1), 1), np.zeros((0, len(token), n))
+        for low in range(0, len(channels), step):
+            start = self._row_start(channels[low : low + step, None], caption, token)
+            some = self._gather(start.ravel(), np.tile(group, len(start)), n).reshape(*start.shape, n)
+            if len(rows):
+                some[0] += rows[0]
+            rows = some[:1] if len(some) == 1 else np.add.reduce(some, axis=0, keepdims=True)
+        return np.asarray(rows[0])
 
     def _row_start(
         self, channel: int | NDArray[np.int64], row: NDArray[np.int64], token: NDArray[np.int64]
@@ -200,6 +213,26 @@ class WeightReader:
     @cached_property
     def _caption_of_token(self) -> NDArray[np.int64]:
         return np.repeat(np.arange(len(self.captions.rows)), np.diff(self.captions.tokens.offset))
+
+
+def pooled_entries(
+    items: Items, protocol: Protocol, chosen: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the entries that are pooled into the rows of some items.
+
+    Args:
+        items: The items.
+        protocol: How they are pooled.
+        chosen: i8[m], rows of items.
+
+    Returns:
+        i8[k], the entries, item by item; i8[m], how many each item has.
+    """
+    count = np.diff(items.entry_offset)[chosen]
+    entry = ranges(items.entry_offset[chosen], count)
+    if protocol.pool == "last":
+        return entry[np.cumsum(count) - 1], np.ones_like(count)
+    return entry, count
 
 
 def read_maps(export: AttentionExport, rows: NDArray[np.int64], direction: str) -> MapBlock:
@@ -225,6 +258,8 @@ def read_maps(export: AttentionExport, rows: NDArray[np.int64], direction: str) 
             )
         name = "t2i"
     block = maps[name].take(rows)
+    # Converted once, for the checks and for all that is read of it.
+    block = replace(block, flat=as_singles(block.flat))
     report = FileProblems(export.path)
     check_maps(report, export, name, rows, block)
     report.stop_if_broken()

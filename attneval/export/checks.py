@@ -32,11 +32,11 @@ def check_maps(
         export: The export the block is from.
         direction: Which of its maps.
         rows: i8[k], the captions of the block.
-        block: Their weights.
+        block: Their weights, in the type that they are stored in or a wider one.
     """
     layout = RowLayout.from_block(export, direction, rows, block)
     header = export.header
-    dtypes = (block.flat.dtype.name, header.weights_dtype)
+    dtypes = (export.maps[direction].dtype.name, header.weights_dtype)
     rules = WeightRules.from_header(header.kind, header.normalised_over, direction, *dtypes)
 
     def columns() -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.halves import as_singles
 from attneval.arrays.records import record
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def check_weights(
     """
     if not len(layout.start):
         return
-    flat = flat.astype(np.float32) if flat.dtype.itemsize < 4 else flat
+    flat = as_singles(flat)
     with np.errstate(over="ignore", invalid="ignore"):
         sums = np.add.reduceat(flat, layout.start)
         smallest = flat.min()

@@ -1,1 +1,1 @@
-"""Attention metrics inside other libraries; each module needs the library it is named after."""
+"""Attention metrics and callbacks inside other libraries; each module needs the library it is named after."""

@@ -9,17 +9,15 @@ Needs torchmetrics: `pip install 'attneval[torchmetrics]'`.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from attneval.config.protocol import Protocol
-from attneval.errors import AlignmentError, ProtocolError, first_of
+from attneval.errors import ProtocolError
 from attneval.evaluation.plan_blocks import Block
 from attneval.evaluation.score_block import score_block
 from attneval.evaluation.settle_overlap import settle_overlap
@@ -27,6 +25,8 @@ from attneval.evaluation.weight_reader import MEAN
 from attneval.export.problems import FileProblems
 from attneval.export.read.reader import open_members
 from attneval.groundtruth.annotation_files import AnnotationFiles
+from attneval.integrations.annotations import refuse_mismatches, refuse_unknown_images, source_of
+from attneval.integrations.captured_batches import BATCH
 from attneval.metrics.registry import REGISTRY, metrics
 from attneval.metrics.totals import UNIT
 from attneval.storage.archive import Arrays
@@ -34,21 +34,20 @@ from attneval.storage.archive import Arrays
 try:
     import torch
     from torchmetrics import Metric, MetricCollection
+
+    from attneval.integrations.channels import AttentionChannels, logged
 except ImportError as error:
     raise ImportError(f"{error}; pip install 'attneval[torchmetrics]'") from error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from attneval.groundtruth import Source
     from attneval.groundtruth.annotation_files import GivenFiles
 
-__all__ = ["AttentionF1", "AttentionMetrics", "AttentionPrecision", "AttentionRecall"]
+__all__ = ["AttentionChannels", "AttentionF1", "AttentionMetrics", "AttentionPrecision", "AttentionRecall", "logged"]
 
 SUMMED = ("precision", "recall", "f1", "tp", "attended", "relevant", "scored")
 """What is summed over items, in the order of the state."""
-BATCH = Path("batch")
-"""What stands for the file in messages."""
 
 
 class _AttentionMetric(Metric):
@@ -152,10 +151,8 @@ class _AttentionMetric(Metric):
     def _summed(self, members: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """i8[len(SUMMED)], the columns summed over the items of a batch, as whole multiples of 1 / UNIT."""
         export = open_members(Arrays(BATCH, members), FileProblems(BATCH))
-        source = _source(self._gt, self.protocol)
-        strangers = source.missing(export.image_id)
-        if strangers:
-            raise AlignmentError(f"{len(strangers)} images are not in {self._gt} (first: {first_of(strangers)})")
+        source = source_of(self._gt, self.protocol)
+        refuse_unknown_images(source, export.image_id, self._gt)
         order = np.argsort(export.caption_image, kind="stable")
         sums = score_block(
             Block(np.arange(len(export.image_id)), order),
@@ -164,17 +161,7 @@ class _AttentionMetric(Metric):
             settle_overlap(self.protocol, export),
             keep_columns=True,
         )
-        if self.protocol.missing == "error":
-            # That an image's other captions are absent means nothing: they are in other batches.
-            for text, names in (
-                ("captions are no caption of their image", sums.mismatches.unaligned),
-                ("annotated words have no token", sums.mismatches.wordless),
-            ):
-                if names:
-                    raise AlignmentError(
-                        f"{len(names)} {text} (first: {first_of(names)})",
-                        hint="check caption ids and tokens, or use Protocol(missing='skip') to leave them out",
-                    )
+        refuse_mismatches(sums.mismatches, self.protocol)
         columns = sums.statistics[MEAN, self.protocol.directions[0]].per_item
         return np.array([np.rint(columns[name] * UNIT).astype(np.int64).sum() for name in SUMMED])
 
@@ -230,12 +217,6 @@ class AttentionMetrics(MetricCollection):
         }
         # All three keep the same state, which is said here so that not even the first batch is judged three times.
         super().__init__(members, prefix=prefix, postfix=postfix, compute_groups=[list(members)])
-
-
-@functools.lru_cache(maxsize=8)
-def _source(gt: AnnotationFiles, protocol: Protocol) -> Source:
-    """The annotations, opened once in each process: metrics are copied and pickled, open files are not."""
-    return gt.open(protocol)
 
 
 def _array(values: torch.Tensor | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.quotients import quotient
+from attneval.arrays.records import record
 from attneval.metrics.hits import NEARLY_ALL
 from attneval.metrics.rankings import EVEN, normalised
 from attneval.metrics.set_scores import set_f1, set_precision, set_recall
@@ -29,6 +30,53 @@ NEARLY_EVEN = 1e-9
 """How near to the mean of a row its largest weight is for the row to be looked at closely."""
 
 
+@record
+class ChannelCounts:
+    """All that is read of the weights of m items in A channels; the columns are computed from it alone.
+
+    Attributes:
+        total: f8[m, A], the weight of all keys.
+        inside: f8[m, A], the weight of the relevant ones.
+        outside: b[m, A], whether another key weighs anything; asked for only where `inside` is nearly `total`.
+        area: f8[m, A], the weights times the share of each key inside the shapes; None if the shares are not known.
+        hits: f8[m, A], how many keys are attended and relevant.
+        attends: i8[m, A], how many are attended.
+        top: f8[m, A], how many have the largest weight and are what the pointing game accepts.
+        tied: i8[m, A], how many have the largest weight.
+        size: f8[m], how many are relevant.
+    """
+
+    total: NDArray[np.float64]
+    inside: NDArray[np.float64]
+    outside: NDArray[np.bool_]
+    area: NDArray[np.float64] | None
+    hits: NDArray[np.float64]
+    attends: NDArray[np.int64]
+    top: NDArray[np.float64]
+    tied: NDArray[np.int64]
+    size: NDArray[np.float64]
+
+    def columns(self) -> Table:
+        """Compute the columns f8[m, A]; without `area_mass` if there is no `area`."""
+        size = np.broadcast_to(self.size[:, None], self.hits.shape)
+        share = quotient(self.inside, self.total)
+        near = nearly_all(self.inside, self.total)
+        share[near] = np.where(self.outside[near], np.minimum(share[near], 1.0), 1.0)
+        return {
+            "precision": set_precision(self.hits, self.attends),
+            "recall": set_recall(self.hits, size),
+            "f1": set_f1(self.hits, self.attends, size),
+            "mass": share,
+            **({} if self.area is None else {"area_mass": quotient(self.area, self.total)}),
+            "pointing": self.top / self.tied,
+        }
+
+
+def nearly_all(inside: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the rows [m, A] whose weight is nearly all inside: exactly 1 if no other key weighs anything."""
+    return np.asarray(np.abs(quotient(inside, total) - 1) < NEARLY_ALL)
+
+
 def score_channels(
     weight: NDArray[np.float64], sets: Mapping[str, NDArray[np.float64]], rule: Threshold, normalize: str
 ) -> Table:
@@ -43,25 +91,26 @@ def score_channels(
     Returns:
         f8[m, A] by column; without `area_mass` if there is no `area`.
     """
-    items, channels, n = weight.shape
     weight = _normalised(weight, normalize)
-    relevant, pointing = sets["relevant"], sets["pointing"]
+    relevant = sets["relevant"]
     weighed = [np.ones_like(relevant), relevant, *([sets["area"]] if "area" in sets else [])]
     total, inside, *area = np.moveaxis(weight @ np.stack(weighed, axis=-1), -1, 0)
     largest = weight.max(axis=-1)
-    attended = weight > rule.cutoff(n)
+    attended = weight > rule.cutoff(weight.shape[-1])
     _attend_evenly(weight, largest, total, attended)
     hits, attends = _counts(attended, relevant)
-    top, tied = _counts(weight == largest[..., None], pointing)
-    size = np.broadcast_to(relevant.sum(axis=-1)[:, None], (items, channels))
-    return {
-        "precision": set_precision(hits, attends),
-        "recall": set_recall(hits, size),
-        "f1": set_f1(hits, attends, size),
-        "mass": _share_inside(weight, relevant, inside, total),
-        **({"area_mass": quotient(area[0], total)} if area else {}),
-        "pointing": top / tied,
-    }
+    top, tied = _counts(weight == largest[..., None], sets["pointing"])
+    return ChannelCounts(
+        total=total,
+        inside=inside,
+        outside=_outside(weight, relevant, inside, total),
+        area=area[0] if area else None,
+        hits=hits,
+        attends=attends,
+        top=top,
+        tied=tied,
+        size=relevant.sum(axis=-1),
+    ).columns()
 
 
 def _normalised(weight: NDArray[np.float64], method: str) -> NDArray[np.float64]:
@@ -97,13 +146,11 @@ def _counts(marked: NDArray[np.bool_], keys: NDArray[np.float64]) -> tuple[NDArr
     return count[..., 0].astype(np.float64), count[..., 1].astype(np.int64)
 
 
-def _share_inside(
+def _outside(
     weight: NDArray[np.float64], relevant: NDArray[np.float64], inside: NDArray[np.float64], total: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Divide the weight of relevant keys by that of all; exactly 1 where no other key weighs anything."""
-    share = quotient(inside, total)
-    near = np.nonzero(np.abs(share - 1) < NEARLY_ALL)
+) -> NDArray[np.bool_]:
+    """Mark the rows b[m, A] whose weight is nearly all inside, and of which another key weighs something."""
+    outside, near = np.zeros(inside.shape, np.bool_), np.nonzero(nearly_all(inside, total))
     if len(near[0]):
-        outside = (weight[near] * (relevant[near[0]] == 0)).any(axis=-1)
-        share[near] = np.where(outside, np.minimum(share[near], 1.0), 1.0)
-    return share
+        outside[near] = (weight[near] * (relevant[near[0]] == 0)).any(axis=-1)
+    return outside

@@ -19,6 +19,12 @@ SHOWN = 12
 """Characters of a digest in a message."""
 
 
+EXPORTED = {"prompt": "prompts", "rows": "rows of attention"}
+"""What headers of exports say that must be the same for numbers to compare models, and what it is called."""
+LONGEST = 80
+"""Characters of a prompt that are shown."""
+
+
 def distinct(names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
     """Make names that tell systems apart.
 
@@ -132,6 +138,30 @@ def check_regions(
             raise MismatchError(text, hint=way_out)
         notes.append(text)
     return list(dict.fromkeys(notes))
+
+
+def notes_on_exports(results: Sequence[tuple[str, Result]]) -> list[str]:
+    """Note choices of the exports that make other maps of the same model, where they differ from the first one's.
+
+    Args:
+        results: Results and the names of their systems; what an export did not say is not compared.
+    """
+    notes = []
+    for field, text in EXPORTED.items():
+        said = [(name, str(result.model[field])) for name, result in results if result.model.get(field) is not None]
+        for name, value in said[1:]:
+            first, base = said[0]
+            if value != base:
+                notes.append(
+                    f"{first} and {name} were exported with different {text}: {_shown(base)} against {_shown(value)}"
+                )
+    return list(dict.fromkeys(notes))
+
+
+def _shown(text: str) -> str:
+    """Quote what a file says, without its middle where it is long."""
+    half = LONGEST // 2
+    return repr(text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}")
 
 
 def common_images(lists: Iterable[list[str]], *, intersect: bool) -> tuple[list[str], list[str]]:

@@ -24,6 +24,7 @@ from attneval.results.comparability import (
     check_regions,
     common_images,
     distinct,
+    notes_on_exports,
     restricted,
 )
 from attneval.results.comparison import Comparison, Difference, Line, System
@@ -92,6 +93,7 @@ def compare(
     )
     image_id, dropped = common_images((run.scores.sums.image_id for _, run in runs), intersect=intersect)
     notes += dropped + check_regions(runs, image_id, across_regions=across_regions)
+    notes += notes_on_exports(runs)
     low = [(name, note) for name, run in runs for note in run.notes if note.kind == COVERAGE]
     notes += [f"{name}: {note.problem if across_regions else note}" for name, note in low]
     if across_regions:

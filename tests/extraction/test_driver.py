@@ -16,7 +16,7 @@ from attneval.extraction import transformers as hf
 from attneval.extraction.transformers.regions import Grid
 from attneval.groundtruth import open_ground_truth
 
-from . import others
+from . import others, vlms
 from .kit import llava, picture, seeded, text_config, tokenizer, torch, transformers, vision_config
 
 if TYPE_CHECKING:
@@ -213,6 +213,23 @@ def test_what_cannot_be_exported_is_listed_or_left_out(world: tuple[Path, Path],
         (images / name).write_bytes(b"")
     with pytest.raises(AttnevalError, match="no image is left"):
         hf.export(model, processor, hf.pairs(images, gt), target, errors="skip")
+
+
+def test_regions_that_are_not_as_many_as_the_columns_are_listed(world: tuple[Path, Path], tmp_path: Path) -> None:
+    images, gt = world
+
+    class Short(hf.Dual):
+        def regions(self, image: Any, inputs: Any) -> Any:
+            width, height = image.size
+            return Grid.covering(width, height, 2, 3) if width == height else super().regions(image, inputs)
+
+    given = (*others.clip(), hf.pairs(images, gt), tmp_path / "maps.npz")
+    with pytest.raises(AttnevalError, match="image 13: the model attends to 16 places, and there are 6 regions"):
+        hf.export(*given, adapter=Short, check=False)
+    assert not (tmp_path / "maps.npz").exists()
+    done = hf.export(*given, adapter=Short, check=False, errors="skip")
+    assert [line.split(":")[0] for line in done.skipped] == ["13#0"]
+    assert open_export(tmp_path / "maps.npz").image_id == ["10", "11", "12"]
 
 
 def test_captions_that_are_cut_off_are_listed_before_anything_is_computed(tmp_path: Path) -> None:
@@ -429,6 +446,33 @@ def test_real_images_and_annotations(shared: Path, tmp_path: Path) -> None:
         assert done.check["places"]["passed"]
         result = assert_good(target, gt)
         assert result["ap"] > 0.2
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", [*vlms.CAUSAL, *DUAL_AND_OTHERS, "grounding_dino", "lxmert", "visual_bert"])
+def test_every_family_on_real_images(name: str, shared: Path, tmp_path: Path) -> None:
+    ids = [path.stem for path in sorted((shared / "images").glob("*.jpg")) if path.stem != "65567"][:2]
+    gt = shared / "flickr8k_entities.zip"
+    pairs = hf.pairs(shared / "images", gt, split=ids)
+    given: dict[str, Any] = {}
+    if name in vlms.CAUSAL:
+        made = vlms.made(name)
+        model, processor, given["prompt"] = made.model, made.processor, made.prompt
+    elif name in DUAL_AND_OTHERS:
+        model, processor = DUAL_AND_OTHERS[name]()
+    else:
+        model, processor = getattr(others, name)()
+    if name in {"lxmert", "visual_bert"}:
+        sizes = {pair.image_id: pair.measure() for pair in pairs}
+        boxes = {key: others.regions(width=width, height=height) for key, (width, height) in sizes.items()}
+        given["boxes"] = {key: (one["box"], one["features"]) for key, one in boxes.items()}
+    target = tmp_path / "maps.npz"
+    # The tokenizer of the tests makes more tokens of long captions than some text towers have positions for.
+    hf.export(model, processor, pairs, target, check=False, errors="skip", **given)
+    result = assert_good(target, gt, missing="skip")
+    assert result.counts["items"] > 5
+    # Of a few large cells no centre need lie in a box, so that there may be no F1.
+    assert 0 <= result["area_mass"] < 1
 
 
 @pytest.mark.realdata

@@ -108,6 +108,16 @@ def test_a_dry_run_says_what_would_be_written(world: Path, run: Here) -> None:
     assert not list(world.glob("maps*"))
 
 
+def test_more_than_the_limit_is_written_with_yes_alone(world: Path, run: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    from attneval.extraction import transformers as hf
+
+    saved(world / "model", others.clip())
+    monkeypatch.setattr(hf, "LIMIT", 100)
+    assert "the limit is 100 bytes" in run.refused("export", "model", *GIVEN, "-q")
+    assert not list(world.glob("maps*"))
+    assert run("export", "model", *GIVEN, "-q", "--yes", "--no-check").code == 0
+
+
 def test_what_is_left_out_is_listed(world: Path, run: Here) -> None:
     saved(world / "model", others.clip())
     (world / "images" / "COCO_val2014_000000000002.jpg").write_bytes(b"")

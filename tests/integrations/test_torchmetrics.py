@@ -228,9 +228,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
     judge = blocks.score_block
 
-    def counted(*given: Any) -> Any:
+    def counted(*given: Any, **named: Any) -> Any:
         calls.append(given)
-        return judge(*given)
+        return judge(*given, **named)
 
     monkeypatch.setattr(module, "score_block", counted)
     return calls

@@ -9,9 +9,9 @@ import pytest
 from exports import assert_says
 from results import image_sums, of_f1
 
-from attneval import Protocol
+from attneval import Protocol, Result, compare
 from attneval.errors import MismatchError, NothingToScoreError
-from attneval.results.comparability import check_protocols, common_images, distinct, restricted
+from attneval.results.comparability import check_protocols, common_images, distinct, notes_on_exports, restricted
 
 BASE = of_f1("base", [0.5, 0.5])
 
@@ -53,6 +53,25 @@ def test_annotations_of_another_kind_are_another_protocol() -> None:
     assert_says(str(refusal(("a", entities), ("b", mdetr))), "ground_truth entities against mdetr")
     # A result of retrieval alone has no annotations, and no quarrel with any.
     assert check_protocols([("a", entities), ("b", of_f1("b", [0.5]))]) == []
+
+
+def test_prompts_and_rows_that_differ_are_noted() -> None:
+    def of_export(**model: str) -> Result:
+        return dataclasses.replace(BASE, model=model)
+
+    base = of_export(prompt="<image>\nDescribe it. {caption}", rows="token")
+    other = of_export(prompt="x" * 200 + "\x1b[31m", rows="predict")
+    assert notes_on_exports([("a", base), ("b", base), ("c", BASE)]) == []
+    prompts, rows = notes_on_exports([("a", base), ("b", other), ("c", BASE)])
+    assert rows == "a and b were exported with different rows of attention: 'token' against 'predict'"
+    assert prompts.startswith(
+        r"a and b were exported with different prompts: '<image>\nDescribe it. {caption}' against 'xx"
+    )
+    assert len(prompts) < 200
+    assert "\x1b" not in prompts
+    # A system that says nothing has no base to differ from.
+    assert notes_on_exports([("c", BASE), ("a", base), ("b", other)])[1].startswith("a and b")
+    assert any("different rows of attention" in note for note in compare([base, other], trials=99).notes)
 
 
 def test_partial_results_are_noted_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
 
 LAST_INDEX = 2**15 - 1
 """The largest number of a caption within its image: `caption_index` is i2."""
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
+
+
+def split_id(caption_id: str) -> tuple[str, int, bool]:
+    """Split `<image id>#<k>`.
+
+    Returns:
+        The image's id, the caption's number or -1, and whether what stands behind the mark is a number; a caption
+        without a mark has none, and is matched by its text.
+    """
+    name, mark, number = caption_id.rpartition("#")
+    if not mark:
+        return caption_id, -1, True
+    numbered = _NUMBER.fullmatch(number) is not None
+    return name, int(number) if numbered else -1, numbered
 
 
 def check_captions(

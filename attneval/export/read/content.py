@@ -51,6 +51,7 @@ class MapSource(Protocol):
     Attributes:
         name: The member that holds them, for messages.
         size: i8[N], elements of each caption's block, padding included.
+        dtype: The type that elements are stored in.
         itemsize: Bytes of an element.
     """
 
@@ -61,6 +62,10 @@ class MapSource(Protocol):
     @property
     def size(self) -> NDArray[np.int64]:
         """Elements of each block."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of an element."""
 
     @property
     def itemsize(self) -> int:

@@ -33,9 +33,14 @@ class Maps:
     size: NDArray[np.int64]
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that elements are stored in."""
+        return self.members.dtype(self.name)
+
+    @property
     def itemsize(self) -> int:
         """Bytes of an element."""
-        return int(self.members.dtype(self.name).itemsize)
+        return int(self.dtype.itemsize)
 
     def take(self, rows: NDArray[np.int64]) -> MapBlock:
         """Read the blocks of captions i8[k]; one run of captions is mapped, several are copied together."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.errors import first_of
 from attneval.export.image_ids import did_you_mean
-from attneval.export.read.caption_ids import check_captions
+from attneval.export.read.caption_ids import check_captions, split_id
 from attneval.export.read.content import AttentionExport, Header, caption_name
 from attneval.export.read.header import read_header, with_dtype
 from attneval.export.read.maps import Maps, Scores
@@ -112,19 +111,13 @@ def _split_ids(report: FileProblems, caption_ids: list[str]) -> tuple[list[str],
     """The image id and the number of ``<image id>#<k>``; a caption without a number is matched by its text."""
     names, indices, unnumbered = [], [], []
     for caption_id in caption_ids:
-        name, mark, number = caption_id.rpartition("#")
-        if not mark:
-            name, number = caption_id, "-1"
-        numbered = _NUMBER.fullmatch(number) is not None
+        name, number, numbered = split_id(caption_id)
         names.append(name)
-        indices.append(int(number) if numbered else -1)
+        indices.append(number)
         unnumbered.append(not numbered)
     text = "does not end in a caption's number, expected '<image id>#<k>'"
     report.rows("caption_ids", np.array(unnumbered, np.bool_), text, lambda row: repr(caption_ids[row]))
     return names, np.array(indices, np.int64)
-
-
-_NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 def _tokens(columns: Columns, captions: int) -> tuple[Strings, NDArray[np.int64]]:

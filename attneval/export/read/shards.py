@@ -203,6 +203,7 @@ class _JoinedMaps:
         self._maps, self._bound = maps, bound
         self.name, self.itemsize = maps[0].name, max(part.itemsize for part in maps)
         self.size = np.concatenate([part.size for part in maps])
+        self.dtype = np.result_type(*(part.dtype for part in maps))
 
     def take(self, rows: NDArray[np.int64]) -> MapBlock:
         if not len(rows):

@@ -31,6 +31,7 @@ from attneval.extraction.transformers.families.inputs import encode_captions
 from attneval.extraction.transformers.families.joint import Joint
 from attneval.extraction.transformers.geometry import geometry
 from attneval.extraction.transformers.load import load
+from attneval.extraction.transformers.loops import Batch, batches
 from attneval.extraction.transformers.pairs import Pair, Pairs, pairs
 from attneval.extraction.transformers.plan import LIMIT
 from attneval.extraction.transformers.regions import Boxes, Grid
@@ -39,6 +40,7 @@ from attneval.extraction.transformers.text import Tokens
 __all__ = [
     "LIMIT",
     "Adapter",
+    "Batch",
     "Boxes",
     "CaptionMap",
     "Causal",
@@ -53,6 +55,7 @@ __all__ = [
     "Pairs",
     "Prepared",
     "Tokens",
+    "batches",
     "capture",
     "check",
     "choose_adapter",

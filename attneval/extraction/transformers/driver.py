@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from attneval.extraction.transformers.adapters import choose_adapter
 from attneval.extraction.transformers.check import check as run_check
 from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.header import header_of
+from attneval.extraction.transformers.loops import evaluating
 from attneval.extraction.transformers.pairs import Pair, Pairs
 from attneval.extraction.transformers.plan import LIMIT, Plan, bytes_text
 from attneval.extraction.transformers.regions import Grid
@@ -19,7 +19,7 @@ from attneval.extraction.transformers.shards import Shards, maps_of, refuse, ski
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from PIL.Image import Image
 
@@ -118,7 +118,7 @@ def export(
     given = pairs if isinstance(pairs, Pairs) else Pairs(pairs)
     if serving.asks_phrases:
         serving.phrases = given.phrases()
-    with _evaluating(model):
+    with evaluating(model):
         items, sizes, skipped = _usable(given, serving, skip=skip)
         first, image, maps = _first_of(serving, items, batch_size, skip=skip)
         plan = Plan.from_first(serving, reason, items, first, maps)
@@ -169,18 +169,6 @@ def export(
 
 def _silent(_line: str) -> None:
     """Say nothing."""
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Put a model into evaluation mode, and back."""
-    before = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in before:
-            module.training = True
 
 
 def _usable(given: Pairs, adapter: Adapter, *, skip: bool) -> tuple[list[Pair], dict[str, tuple[int, int]], list[str]]:

@@ -128,8 +128,8 @@ class JointRegions(CaptionAdapter):
     def prepare(self, image: Image, captions: Sequence[str], image_id: str = "") -> Prepared:
         """Tokenise the captions and look the regions up."""
         encoded, tokens = encode_captions(self.processor, captions, self.template(), longest=longest_text(self.model))
-        box, features = region_of(self.boxes, image_id, self.model)
-        ones = torch.ones(1, len(box), dtype=torch.long)
+        self._box, features = region_of(self.boxes, image_id, self.model)
+        ones = torch.ones(1, len(self._box), dtype=torch.long)
         visual = {
             "visual_embeds": torch.from_numpy(features)[None],
             "visual_attention_mask": ones,
@@ -154,13 +154,8 @@ class JointRegions(CaptionAdapter):
             base(**prepared.inputs)
             return self.joined(maps)
 
-    def maps(self, image: Image, captions: Sequence[str], image_id: str = "") -> Any:
-        """Run the model on captions of one image, whose boxes are looked up by its id."""
-        self._box = region_of(self.boxes, image_id, self.model)[0]
-        return super().maps(image, captions, image_id)
-
     def regions(self, image: Image, inputs: Mapping[str, Any]) -> Regions:  # noqa: ARG002 - the boxes are no input
-        """Return the boxes of the regions."""
+        """Return the boxes of the regions of the image that was prepared last."""
         return Boxes(self._box)
 
 
