@@ -57,7 +57,7 @@ def heads_lines(ranking: HeadRanking) -> Lines:
         values = (None if measured is None else measured.value for measured in measured_others)
         rows.append((ranking.result.name, rank, *leading, *values, head.image_mass))
     if ranking.system is not None:
-        even, odd = _of_system(ranking)
+        even, odd = system_halves(ranking)
         optimism = _difference(even, odd)
         system = ranking.system
         values = (None if (m := system.measured(name)) is None else m.value for name in others)
@@ -71,7 +71,7 @@ def heads_dict(ranking: HeadRanking) -> dict[str, Any]:
     result = ranking.result
     system = None
     if ranking.system is not None:
-        even, odd = _of_system(ranking)
+        even, odd = system_halves(ranking)
         system = {
             "k": ranking.top,
             "channels": [head.key for head in ranking.heads[: ranking.top]],
@@ -122,7 +122,7 @@ def _table(ranking: HeadRanking, digits: int) -> Table:
         cells += [_cell(other, head.metrics.get(other.name), digits) for other in others]
         rows.append(Row([*cells, *([Cell(number(head.image_mass, digits=digits))] if masses else [])]))
     if ranking.system is not None:
-        even, odd = _of_system(ranking)
+        even, odd = system_halves(ranking)
         cells = _cells(metric, f"    mean of {ranking.top}", even, odd, digits)
         cells += [_cell(other, ranking.system.measured(other.name), digits) for other in others]
         rows.append(Row([*cells, *([Cell("")] if masses else [])], rule=True))
@@ -158,11 +158,8 @@ def _cell(metric: Metric, measured: Measured | None, digits: int, *, strong: boo
 
 def _map(ranking: HeadRanking, digits: int) -> str:
     """Layers below and heads beside each other; nothing where channels are no layers and heads."""
-    placed: dict[tuple[int, int], tuple[int, Head]] = {}
-    for rank, head in enumerate(ranking.heads):
-        if head.layer is not None:
-            placed[head.layer, -1 if head.head is None else head.head] = (rank, head)
-    if len(placed) < max(len(ranking.heads), 2):
+    placed = placed_heads(ranking)
+    if not placed:
         return ""
     metric = metric_named(ranking.metric)
     values = [value for _, head in placed.values() if (value := head.reported.value) is not None]
@@ -186,6 +183,19 @@ def _map(ranking: HeadRanking, digits: int) -> str:
     return "\n".join([*lines, shades, f"{best}: the best on the even half, in their order", ""])
 
 
+def placed_heads(ranking: HeadRanking) -> dict[tuple[int, int], tuple[int, Head]]:
+    """Lay heads out by layer and head, -1 for none, each with its place in the ranking from 0.
+
+    Returns:
+        The heads; nothing where channels are no layers and heads, or are one.
+    """
+    placed: dict[tuple[int, int], tuple[int, Head]] = {}
+    for rank, head in enumerate(ranking.heads):
+        if head.layer is not None:
+            placed[head.layer, -1 if head.head is None else head.head] = (rank, head)
+    return {} if len(placed) < max(len(ranking.heads), 2) else placed
+
+
 def _mark(ranked: tuple[int, Head] | None, low: float, high: float) -> str:
     if ranked is None:
         return " "
@@ -206,8 +216,8 @@ def _others(ranking: HeadRanking) -> list[Metric]:
     return [metric for metric in candidates if metric.name in had and metric.name != ranking.metric]
 
 
-def _of_system(ranking: HeadRanking) -> tuple[Measured | None, Measured | None]:
-    """What the mean of the best scores on the even half and on the odd half."""
+def system_halves(ranking: HeadRanking) -> tuple[Measured | None, Measured | None]:
+    """Get what the mean of the best scores on the even half and on the odd half."""
     return ranking.system_chosen, None if ranking.system is None else ranking.system.measured(ranking.metric)
 
 

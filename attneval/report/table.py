@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 UNDEFINED = "-"
 """The sign for a value that is undefined."""
+
+MINUS = "\u2212"
+"""The minus sign, as wide as a plus, which print has in place of the hyphen."""
 
 FEW_IMAGES = 30
 """Images with fewer of which intervals are said to mislead."""
@@ -134,3 +138,8 @@ def number(value: float | None, unit: str = "share", digits: int = 1) -> str:
 def interval(ci: tuple[float, float] | None, unit: str = "share", digits: int = 1) -> str:
     """An interval as tables show it."""
     return "" if ci is None else f"[{number(ci[0], unit, digits)}, {number(ci[1], unit, digits)}]"
+
+
+def typeset(text: str) -> str:
+    """A number or an interval with a minus sign in place of each hyphen before a digit."""
+    return re.sub(r"-(?=\d)", MINUS, text)

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
 
-BASELINES = (*FLOORS, "oracle")
+ORACLE = "oracle"
+"""What attention to exactly the relevant keys scores."""
+BASELINES = (*FLOORS, ORACLE)
 
 
 def summarise(
@@ -135,7 +137,7 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
     # Attending to exactly the relevant regions is right wherever there is one.
     specs = columns(*ATTENTION).items()
     perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if {name, spec.oracle} <= total.keys()}
-    return floors | {"oracle": measure_all((m for m in comparable if m.has_oracle(protocol)), perfect)}
+    return floors | {ORACLE: measure_all((m for m in comparable if m.has_oracle(protocol)), perfect)}
 
 
 def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[str, dict[str, dict[str, Measured]]]:

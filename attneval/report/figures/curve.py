@@ -1,0 +1,241 @@
+"""The figure of curves: over the threshold, and precision over recall."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attneval.config.thresholds import RULES
+from attneval.errors import NothingToScoreError
+from attneval.metrics.floors import FLOORS, UNIFORM
+from attneval.report.curve import curves_of, drawn_metrics
+from attneval.report.figures.marks import explain
+from attneval.report.figures.score import NAMES
+from attneval.report.figures.style import (
+    BLUE,
+    COLORS,
+    DASHES,
+    FAINT,
+    GRID,
+    HALO,
+    INK,
+    MARKERS,
+    TINY,
+    Drawing,
+    legend_columns,
+    legend_height,
+    plain,
+    styled,
+    written,
+)
+from attneval.report.html.names import LETTERS
+from attneval.report.table import number, typeset
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from attneval.results.result import Result
+    from attneval.results.scores import Curve
+
+HEIGHT = 2.7
+NAME = 46
+"""Characters of a line of a name."""
+WIDE_SPAN = 50
+"""Thresholds whose ends have this ratio stand in equal ratios."""
+TOP = 90
+"""Percent above which there is no room for a name."""
+LOOKS = {"P": (FAINT, DASHES[1]), "R": (FAINT, DASHES[2]), "F": (BLUE, DASHES[0])}
+"""The colours and dashes of the curves of one result, by the mark of the metric."""
+
+
+def curve_figure(results: Sequence[Result], digits: int = 1) -> Drawing:
+    """Draw precision, recall and F1 of one result over the threshold, or F1 of several, and precision over recall.
+
+    Args:
+        results: Results under one protocol.
+        digits: After the point, of numbers in percent.
+
+    Raises:
+        NothingToScoreError: A result has no curve, or there are more than can be told apart.
+    """
+    curves = curves_of(list(results))
+    most = len(COLORS) * len(DASHES)
+    if len(curves) > most:
+        raise NothingToScoreError(
+            f"{len(curves)} curves are more than the {most} that can be told apart in a figure",
+            hint="name fewer results",
+        )
+    names = [written(name, NAME) for name in curves]
+    with styled():
+        figure = Drawing.sized(HEIGHT + (legend_height(names) if len(names) > 1 else 0.0))
+        left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": (1.35, 1)})
+        _threshold_axis(left, next(iter(curves.values())), results[0])
+        if len(curves) == 1:
+            (curve,) = curves.values()
+            _one(left, curve, results[0])
+            _ratios(right, curve, results[0], BLUE, DASHES[0], "o")
+            _floors(right, results[0], digits)
+            left.set_title(written(results[0].name, NAME))
+            left.set_ylabel("in %", labelpad=2)
+        else:
+            handles = []
+            for place, (curve, result) in enumerate(zip(curves.values(), results, strict=True)):
+                color, dash = COLORS[place % len(COLORS)], DASHES[place // len(COLORS)]
+                marker = MARKERS[place % len(MARKERS)]
+                (line,) = left.plot(
+                    curve.parameter, _percent(curve.f1), color=color, linestyle=dash, marker=marker, markevery=[]
+                )
+                handles.append(line)
+                _at_protocol(left, curve, result, "f1", color, marker)
+                _ratios(right, curve, result, color, dash, marker)
+            for line in handles:
+                line.set_markersize(4)
+            figure.legend(handles, names, loc="outside upper left", ncols=legend_columns(names), handlelength=2.6)
+            left.set_ylabel("F1, in %", labelpad=2)
+        _even(left, results, digits)
+        explain(figure, _key(results))
+    return plain(figure)
+
+
+def _threshold_axis(axes: Axes, curve: Curve, result: Result) -> None:
+    rule, low, high = RULES[curve.rule], curve.parameter[0], curve.parameter[-1]
+    form, meaning = rule.attended[-1]
+    if low > 0 and high / low >= WIDE_SPAN:
+        axes.set_xscale("log")
+        axes.minorticks_off()
+        powers = [10.0**power for power in range(-12, 13) if low * 0.999 <= 10.0**power <= high * 1.001]
+        axes.set_xticks(powers, [f"{power:g}" for power in powers])
+    if high > low:
+        axes.set_xlim(low, high)
+    axes.set_xlabel(f"{form.partition(':')[2] or 'threshold'} of {form} ({meaning})")
+    _percent_up(axes)
+    axes.axvline(result.protocol.rule.value, color=INK, linewidth=0.7, zorder=1)
+
+
+def _percent_up(axes: Axes) -> None:
+    axes.set_ylim(0, 100)
+    axes.set_yticks(range(0, 101, 25))
+    axes.grid(visible=True, axis="y", color=GRID, linewidth=0.5)
+
+
+def _one(axes: Axes, curve: Curve, result: Result) -> None:
+    """The three curves of a result, each with its name where it is farthest from the others."""
+    series = {metric.mark: (metric, _percent(getattr(curve, metric.name))) for metric in drawn_metrics()}
+    count = len(curve.parameter)
+    inner = range(count // 6, max(count * 5 // 6, count // 6 + 1))
+    floor = result.scores.baselines.get(UNIFORM, {}).get("f1")
+    even = [] if floor is None or floor.value is None else [[100 * floor.value] * count]
+    busy = [curve.parameter.index(result.protocol.rule.value), curve.best]
+    free = [k for k in inner if all(abs(k - place) > count // 8 for place in busy)] or list(inner)
+    for mark, (metric, values) in series.items():
+        color, dash = LOOKS.get(mark, (INK, DASHES[3]))
+        axes.plot(curve.parameter, values, color=color, linestyle=dash, linewidth=1.8 if metric.main else 1.2)
+        _at_protocol(axes, curve, result, metric.name, color, "o")
+        others = [*(other for name, (_, other) in series.items() if name != mark), *even]
+        at = max(free, key=lambda k: (min(abs(values[k] - other[k]) for other in others), -k))
+        free = [k for k in free if abs(k - at) > count // 10] or free
+        above = all(values[at] >= other[at] for other in others) and values[at] < TOP
+        axes.annotate(
+            metric.label,
+            (curve.parameter[at], values[at]),
+            (0, 3 if above else -3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            color=color,
+            bbox=HALO,
+        )
+    best = curve.best
+    axes.plot(
+        [curve.parameter[best]], [100 * curve.f1[best]], marker="o", color=BLUE, markerfacecolor="white", markersize=5
+    )
+
+
+def _at_protocol(axes: Axes, curve: Curve, result: Result, name: str, color: str, marker: str) -> None:
+    """The value at the protocol's threshold with its interval."""
+    at = result.protocol.rule.value
+    value = 100 * getattr(curve, name)[curve.parameter.index(at)]
+    measured = result.metrics.get(name)
+    if measured is not None and measured.ci is not None:
+        axes.plot(
+            [at, at], [100 * end for end in measured.ci], color=color, linewidth=2.2, solid_capstyle="butt", zorder=3
+        )
+    axes.plot([at], [value], marker=marker, color=color, markersize=4, zorder=4, clip_on=False)
+
+
+def _ratios(axes: Axes, curve: Curve, result: Result, color: str, dash: object, marker: str) -> None:
+    """Precision over recall, with both intervals at the protocol's threshold."""
+    recall, precision = _percent(curve.recall), _percent(curve.precision)
+    kept = [place for place, value in enumerate(recall) if value > 0]
+    axes.plot([recall[k] for k in kept], [precision[k] for k in kept], color=color, linestyle=dash)  # type: ignore[arg-type]
+    at = curve.parameter.index(result.protocol.rule.value)
+    for name, flat in (("recall", True), ("precision", False)):
+        measured = result.metrics.get(name)
+        if measured is not None and measured.ci is not None:
+            ends, middle = [100 * end for end in measured.ci], [precision[at] if flat else recall[at]] * 2
+            axes.plot(*((ends, middle) if flat else (middle, ends)), color=color, linewidth=2, solid_capstyle="butt")
+    axes.plot([recall[at]], [precision[at]], marker=marker, color=color, markersize=4, zorder=4, clip_on=False)
+    _percent_up(axes)
+    axes.set_xlim(0, 100)
+    axes.set_xticks(range(0, 101, 25))
+    axes.set_xlabel("recall, in %")
+    axes.set_ylabel("precision, in %", labelpad=2)
+
+
+def _floors(axes: Axes, result: Result, digits: int) -> None:
+    """What needs no model, as crosses with their letters."""
+    for base in FLOORS:
+        table = result.scores.baselines.get(base, {})
+        three = [table[name].value for name in ("recall", "precision", "f1") if name in table]
+        if len(three) < 3 or None in three:
+            continue
+        x, y, f1 = (100 * (value or 0.0) for value in three)
+        axes.plot([x], [y], marker="x", color=INK, markersize=4.5, clip_on=False, zorder=5)
+        right = x > 60
+        axes.annotate(
+            typeset(f"{LETTERS[base]}, F1 {number(f1 / 100, digits=digits)}"),
+            (x, y),
+            (-5 if right else 5, 0),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            va="center",
+            fontsize=TINY + 0.5,
+            color=INK,
+            bbox=HALO,
+            zorder=5,
+        )
+
+
+def _even(axes: Axes, results: Sequence[Result], digits: int) -> None:
+    """F1 of even attention, which under every threshold attends to everything."""
+    values = [result.scores.baselines.get(UNIFORM, {}).get("f1") for result in results]
+    known = sorted({round(m.value, 12) for m in values if m is not None and m.value is not None})
+    for value in known:
+        axes.axhline(100 * value, color=INK, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    if known:
+        numbers = " to ".join(number(value, digits=digits) for value in dict.fromkeys((known[0], known[-1])))
+        axes.annotate(
+            typeset(f"even attention {numbers}"),
+            (1, 100 * known[-1]),
+            (-1, 2.5),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=TINY + 0.5,
+            bbox=HALO,
+        )
+
+
+def _key(results: Sequence[Result]) -> str:
+    parts = [f"Line and filled marks: the protocol's threshold, {results[0].protocol.threshold}, with 95 % intervals."]
+    if len(results) == 1:
+        letters = [NAMES[base] for base in FLOORS if base in results[0].scores.baselines]
+        parts.append("Ring: the best F1, tuned on these data.")
+        parts += [f"Crosses: {', '.join(letters)}."] if letters else []
+    return " ".join(parts)
+
+
+def _percent(values: Sequence[float]) -> list[float]:
+    return [100 * value for value in values]
