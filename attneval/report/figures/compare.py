@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from attneval.metrics.registry import Metric
-    from attneval.results.comparison import Comparison, Difference, Line
+    from attneval.results.comparison import Comparison, Line
 
 STEP, GAP, REST = 0.13, 0.12, 0.75
 """Inches between systems of a metric, between metrics, and above and below all."""
@@ -81,7 +80,9 @@ def compare_figure(comparison: Comparison, digits: int = 1, names: Sequence[str]
         for line, place in zip(lines, places, strict=True):
             for system, offset in enumerate(offsets):
                 _value(left, line, system, place + offset, digits)
-                _change(right, comparison, line, system, place + offset, digits)
+                if system:
+                    state = _state(line, system, comparison.alpha)
+                    _change(right, line, (system, state), place + offset, digits)
         percent_axis(left, "in %", *span([0, 100, *(100 * end for line in shared for end in _ends(line))]))
         changes = [100 * end for line in shared for d in line.differences if d for end in (d.delta, *(d.ci or ()))]
         percent_axis(right, f"change against {letter(0)}, in points", *span(changes, around=0))
@@ -132,23 +133,20 @@ def _value(axes: Axes, line: Line, system: int, y: float, digits: int) -> None:
     _in_words(axes, text, y, system)
 
 
-def _change(axes: Axes, comparison: Comparison, line: Line, system: int, y: float, digits: int) -> None:
-    difference = line.differences[system]
+def _change(axes: Axes, line: Line, changed: tuple[int, str], y: float, digits: int) -> None:
+    """A system's change against the base, in the shape of its state."""
+    system, state = changed
+    difference, metric = line.differences[system], metric_named(line.metric)
     if difference is None:
-        if system and _is_share(line):
-            _in_words(axes, UNDEFINED, y, system)
-        return
-    metric = metric_named(line.metric)
-    state = _state(difference, metric, comparison.alpha)
-    look = _look(system) | {"marker": SHAPES[state], "markersize": 3.8 if state == BELOW else 4.2}
-    if state in {AT, BELOW}:
-        look["markerfacecolor"] = "white"
-    if _is_share(line):
+        _in_words(axes, UNDEFINED, y, system)
+    elif _is_share(line):
+        look = _look(system) | {"marker": SHAPES[state], "markersize": 3.8 if state == BELOW else 4.2}
+        look |= {"markerfacecolor": "white"} if state in {AT, BELOW} else {}
         mark_value(axes, difference.delta, y, difference.ci, look, width=1.3)
-        return
-    delta = number(difference.delta, metric.unit, digits)
-    delta = delta if delta.startswith("-") or float(delta) == 0 else f"+{delta}"
-    _in_words(axes, f"{delta}  {interval(difference.ci, metric.unit, digits)}".rstrip(), y, system)
+    else:
+        delta = number(difference.delta, metric.unit, digits)
+        delta = delta if delta.startswith("-") or float(delta) == 0 else f"+{delta}"
+        _in_words(axes, f"{delta}  {interval(difference.ci, metric.unit, digits)}".rstrip(), y, system)
 
 
 def _in_words(axes: Axes, text: str, y: float, system: int) -> None:
@@ -164,20 +162,20 @@ def _in_words(axes: Axes, text: str, y: float, system: int) -> None:
     )
 
 
-def _state(difference: Difference, metric: Metric, alpha: float) -> str:
+def _state(line: Line, system: int, alpha: float) -> str:
     """Whether a change is significant after adjustment, and for better or worse."""
-    if difference.p_holm is None:
+    difference = line.differences[system]
+    if difference is None or difference.p_holm is None:
         return UNKNOWN
     if difference.p_holm >= alpha:
         return AT
-    return ABOVE if (difference.delta > 0) == metric.higher_is_better else BELOW
+    return ABOVE if (difference.delta > 0) == metric_named(line.metric).higher_is_better else BELOW
 
 
 def _key(comparison: Comparison) -> str:
-    words = [
+    outside = any(line.metric not in comparison.family for line in comparison.lines)
+    return (
         f"{comparison.images} images, 95 % intervals. Changes: filled dot significantly better, diamond significantly "
         f"worse (p < {comparison.alpha:g} after Holm), ring neither"
-    ]
-    outside = [line for line in comparison.lines if line.metric not in comparison.family]
-    words += ["; small dot: not in the family of tests."] if outside else ["."]
-    return "".join(words)
+        f"{'; small dot: not in the family of tests' if outside else ''}."
+    )

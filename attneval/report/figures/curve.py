@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attneval.config.thresholds import RULES
 from attneval.errors import NothingToScoreError
@@ -45,7 +45,28 @@ WIDE_SPAN = 50
 """Thresholds whose ends have this ratio stand in equal ratios."""
 TOP = 90
 """Percent above which there is no room for a name."""
-LOOKS = {"P": (FAINT, DASHES[1]), "R": (FAINT, DASHES[2]), "F": (BLUE, DASHES[0])}
+
+
+class Look(NamedTuple):
+    """The look of a curve.
+
+    Attributes:
+        color: Its colour.
+        dash: How its line is broken.
+        marker: The mark on it.
+    """
+
+    color: str
+    dash: Any
+    marker: str = "o"
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """The line, for matplotlib."""
+        return {"color": self.color, "linestyle": self.dash}
+
+
+LOOKS = {"P": Look(FAINT, DASHES[1]), "R": Look(FAINT, DASHES[2]), "F": Look(BLUE, DASHES[0])}
 """The colours and dashes of the curves of one result, by the mark of the metric."""
 
 
@@ -74,21 +95,18 @@ def curve_figure(results: Sequence[Result], digits: int = 1) -> Drawing:
         if len(curves) == 1:
             (curve,) = curves.values()
             _one(left, curve, results[0])
-            _ratios(right, curve, results[0], BLUE, DASHES[0], "o")
+            _ratios(right, curve, results[0], LOOKS["F"])
             _floors(right, results[0], digits)
             left.set_title(written(results[0].name, NAME))
             left.set_ylabel("in %", labelpad=2)
         else:
             handles = []
             for place, (curve, result) in enumerate(zip(curves.values(), results, strict=True)):
-                color, dash = COLORS[place % len(COLORS)], DASHES[place // len(COLORS)]
-                marker = MARKERS[place % len(MARKERS)]
-                (line,) = left.plot(
-                    curve.parameter, _percent(curve.f1), color=color, linestyle=dash, marker=marker, markevery=[]
-                )
+                look = Look(COLORS[place % len(COLORS)], DASHES[place // len(COLORS)], MARKERS[place % len(MARKERS)])
+                (line,) = left.plot(curve.parameter, _percent(curve.f1), marker=look.marker, markevery=[], **look.line)
                 handles.append(line)
-                _at_protocol(left, curve, result, "f1", color, marker)
-                _ratios(right, curve, result, color, dash, marker)
+                _at_protocol(left, curve, result, "f1", look)
+                _ratios(right, curve, result, look)
             for line in handles:
                 line.set_markersize(4)
             figure.legend(handles, names, loc="outside upper left", ncols=legend_columns(names), handlelength=2.6)
@@ -129,9 +147,9 @@ def _one(axes: Axes, curve: Curve, result: Result) -> None:
     busy = [curve.parameter.index(result.protocol.rule.value), curve.best]
     free = [k for k in inner if all(abs(k - place) > count // 8 for place in busy)] or list(inner)
     for mark, (metric, values) in series.items():
-        color, dash = LOOKS.get(mark, (INK, DASHES[3]))
-        axes.plot(curve.parameter, values, color=color, linestyle=dash, linewidth=1.8 if metric.main else 1.2)
-        _at_protocol(axes, curve, result, metric.name, color, "o")
+        look = LOOKS.get(mark, Look(INK, DASHES[3]))
+        axes.plot(curve.parameter, values, linewidth=1.8 if metric.main else 1.2, **look.line)
+        _at_protocol(axes, curve, result, metric.name, look)
         others = [*(other for name, (_, other) in series.items() if name != mark), *even]
         at = max(free, key=lambda k: (min(abs(values[k] - other[k]) for other in others), -k))
         free = [k for k in free if abs(k - at) > count // 10] or free
@@ -143,7 +161,7 @@ def _one(axes: Axes, curve: Curve, result: Result) -> None:
             textcoords="offset points",
             ha="center",
             va="bottom" if above else "top",
-            color=color,
+            color=look.color,
             bbox=HALO,
         )
     best = curve.best
@@ -152,30 +170,34 @@ def _one(axes: Axes, curve: Curve, result: Result) -> None:
     )
 
 
-def _at_protocol(axes: Axes, curve: Curve, result: Result, name: str, color: str, marker: str) -> None:
+def _at_protocol(axes: Axes, curve: Curve, result: Result, name: str, look: Look) -> None:
     """The value at the protocol's threshold with its interval."""
     at = result.protocol.rule.value
     value = 100 * getattr(curve, name)[curve.parameter.index(at)]
     measured = result.metrics.get(name)
     if measured is not None and measured.ci is not None:
-        axes.plot(
-            [at, at], [100 * end for end in measured.ci], color=color, linewidth=2.2, solid_capstyle="butt", zorder=3
-        )
-    axes.plot([at], [value], marker=marker, color=color, markersize=4, zorder=4, clip_on=False)
+        _bar(axes, [at, at], [100 * end for end in measured.ci], look)
+    axes.plot([at], [value], marker=look.marker, color=look.color, markersize=4, zorder=4, clip_on=False)
 
 
-def _ratios(axes: Axes, curve: Curve, result: Result, color: str, dash: object, marker: str) -> None:
+def _bar(axes: Axes, x: Sequence[float], y: Sequence[float], look: Look) -> None:
+    """An interval across a curve."""
+    axes.plot(x, y, color=look.color, linewidth=2.2, solid_capstyle="butt", zorder=3)
+
+
+def _ratios(axes: Axes, curve: Curve, result: Result, look: Look) -> None:
     """Precision over recall, with both intervals at the protocol's threshold."""
     recall, precision = _percent(curve.recall), _percent(curve.precision)
     kept = [place for place, value in enumerate(recall) if value > 0]
-    axes.plot([recall[k] for k in kept], [precision[k] for k in kept], color=color, linestyle=dash)  # type: ignore[arg-type]
+    axes.plot([recall[k] for k in kept], [precision[k] for k in kept], **look.line)
     at = curve.parameter.index(result.protocol.rule.value)
-    for name, flat in (("recall", True), ("precision", False)):
-        measured = result.metrics.get(name)
-        if measured is not None and measured.ci is not None:
-            ends, middle = [100 * end for end in measured.ci], [precision[at] if flat else recall[at]] * 2
-            axes.plot(*((ends, middle) if flat else (middle, ends)), color=color, linewidth=2, solid_capstyle="butt")
-    axes.plot([recall[at]], [precision[at]], marker=marker, color=color, markersize=4, zorder=4, clip_on=False)
+    bounds = {name: m.ci for name in ("recall", "precision") if (m := result.metrics.get(name)) is not None and m.ci}
+    if "recall" in bounds:
+        _bar(axes, [100 * end for end in bounds["recall"]], [precision[at]] * 2, look)
+    if "precision" in bounds:
+        _bar(axes, [recall[at]] * 2, [100 * end for end in bounds["precision"]], look)
+    mark: dict[str, Any] = {"marker": look.marker, "color": look.color, "markersize": 4}
+    axes.plot([recall[at]], [precision[at]], zorder=4, clip_on=False, **mark)
     _percent_up(axes)
     axes.set_xlim(0, 100)
     axes.set_xticks(range(0, 101, 25))

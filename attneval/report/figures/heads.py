@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 
@@ -14,8 +14,6 @@ from attneval.report.heads import SHOWN, placed_heads, system_halves
 from attneval.report.table import interval, number, typeset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
 
     from attneval.metrics.registry import Metric
@@ -49,11 +47,11 @@ def heads_figure(ranking: HeadRanking, digits: int = 1) -> Drawing:
         figure = Drawing.sized(REST + max(ROW * (rows + 1), min(0.12 * layers, 3.4) + 0.4 if values else 0.0))
         if values:
             left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": (1.1, 1)})
-            _map(figure, left, values, {place: rank for place, (rank, _) in placed.items()}, metric, floor)
+            _map(figure, left, ranking, floor)
         else:
             right = figure.add_subplot()
         _list(right, ranking, metric, floor, digits)
-        _explain(figure, ranking, metric, floor, digits, mapped=bool(values))
+        _explain(figure, ranking, floor, digits, mapped=bool(values))
     return plain(figure)
 
 
@@ -66,15 +64,12 @@ def _floor(ranking: HeadRanking, metric: Metric) -> float | None:
     return max(known) if known and metric.higher_is_better else None
 
 
-def _map(
-    figure: Drawing,
-    axes: Axes,
-    values: Mapping[tuple[int, int], float],
-    ranks: Mapping[tuple[int, int], int],
-    metric: Metric,
-    floor: float | None,
-) -> None:
+def _map(figure: Drawing, axes: Axes, ranking: HeadRanking, floor: float | None) -> None:
+    """Layers down and heads across, with the places of the best."""
+    metric, placed = metric_named(ranking.metric), placed_heads(ranking)
     scale = _scale(metric)
+    ranks = {place: rank for place, (rank, _) in placed.items()}
+    values = {place: head.reported.value for place, (_, head) in placed.items() if head.reported.value is not None}
     layers, heads = sorted({layer for layer, _ in ranks}), sorted({head for _, head in ranks})
     grid = [[scale * values.get((layer, head), float("nan")) for head in heads] for layer in layers]
     low, high = scale * min(values.values()), scale * max(values.values())
@@ -91,9 +86,8 @@ def _map(
     for set_ticks, numbers in ((axes.set_xticks, heads), (axes.set_yticks, layers)):
         step = next(2**power for power in range(16) if len(numbers) <= LABELLED * 2**power)
         ticks = range(0, len(numbers), step)
-        set_ticks(
-            [place + 0.5 for place in ticks], [str(numbers[place]) if numbers[place] >= 0 else "" for place in ticks]
-        )
+        names = [str(numbers[place]) if numbers[place] >= 0 else "" for place in ticks]
+        set_ticks([place + 0.5 for place in ticks], names)
     axes.set_xlabel("head" if heads[-1] >= 0 else "")
     axes.set_ylabel("layer")
     axes.tick_params(length=0)
@@ -115,7 +109,7 @@ def _map(
                 )
     bar = figure.colorbar(shown, ax=axes, fraction=0.05, pad=0.02, aspect=25)
     bar.set_label(_unit(metric), fontsize=TINY + 1)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=TINY + 0.5, length=1.5)
     bar.ax.set_ylim(low, high) if high > low else None
     bar.ax.yaxis.set_major_formatter(lambda value, _: typeset(f"{value:.4g}"))
@@ -124,7 +118,7 @@ def _map(
 def _list(axes: Axes, ranking: HeadRanking, metric: Metric, floor: float | None, digits: int) -> None:
     """The best on the even half: the odd half's value with its interval, and the even half's as a ring."""
     rows: list[tuple[float, str, Measured | None, Measured | None]] = [
-        (float(place), written(head.name, NAME), head.chosen, head.reported)
+        (float(place), f"{place + 1}  {written(head.name, NAME)}", head.chosen, head.reported)
         for place, head in enumerate(ranking.heads[:SHOWN])
     ]
     if ranking.system is not None:
@@ -135,9 +129,8 @@ def _list(axes: Axes, ranking: HeadRanking, metric: Metric, floor: float | None,
     for y, _, even, odd in rows:
         if even is not None and even.value is not None:
             ends.append(scale * even.value)
-            axes.plot(
-                [scale * even.value], [y], marker="o", markersize=3.6, color=FAINT, markerfacecolor="white", zorder=3
-            )
+            ring: dict[str, Any] = {"marker": "o", "markersize": 3.6, "color": FAINT, "markerfacecolor": "white"}
+            axes.plot([scale * even.value], [y], zorder=3, **ring)
         text, bounds = number(None if odd is None else odd.value, metric.unit, digits), ""
         if odd is not None and odd.value is not None:
             ends += [scale * odd.value, *(scale * end for end in odd.ci or ())]
@@ -149,32 +142,28 @@ def _list(axes: Axes, ranking: HeadRanking, metric: Metric, floor: float | None,
     percent_axis(axes, _unit(metric), *span(ends))
     if floor is not None:
         axes.axvline(scale * floor, color=INK, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-    names = [f"{place + 1}  {name}" if place < SHOWN else name for place, (_, name, _, _) in enumerate(rows)]
-    rows_axis(axes, [row[0] for row in rows], names, pad=0.7)
+    rows_axis(axes, [row[0] for row in rows], [row[1] for row in rows], pad=0.7)
     beside(axes, 8, -0.95, "odd half, 95 % interval", fontsize=TINY + 0.5, color=FAINT)
 
 
-def _explain(
-    figure: Drawing, ranking: HeadRanking, metric: Metric, floor: float | None, digits: int, *, mapped: bool
-) -> None:
+def _explain(figure: Drawing, ranking: HeadRanking, floor: float | None, digits: int, *, mapped: bool) -> None:
+    metric = metric_named(ranking.metric)
     name = written(ranking.result.name, 90)
     figure.suptitle(name, x=0.01, ha="left", fontsize=8)
-    parts = [
+    text = (
         f"{len(ranking.heads)} channels. Dots: the odd half ({ranking.reported_on} images); rings: the even half "
         f"({ranking.chosen_on} images), on which they were chosen."
-    ]
+    )
     if mapped:
-        parts.append("The map is of the odd half; numbers in it are the places in the list.")
-    if floor is not None and metric.lower >= 0:
-        text = number(floor, metric.unit, digits)
-        parts.append(
-            f"Dashed, and white in the map: {text}, the higher floor of even and centred attention on all images."
-        )
-    elif floor is not None:
-        parts.append(
-            "Dashed, and white in the map: even attention." if metric.lift_of else "Dashed, and white in the map: 0."
-        )
-    explain(figure, " ".join(parts))
+        text += " The map is of the odd half; numbers in it are the places in the list."
+    if floor is not None:
+        words = "even attention" if metric.lift_of else "0"
+        if metric.lower >= 0:
+            words = (
+                f"{number(floor, metric.unit, digits)}, the higher floor of even and centred attention on all images"
+            )
+        text += f" Dashed{', and white in the map' if mapped else ''}: {words}."
+    explain(figure, text)
 
 
 def _scale(metric: Metric) -> float:

@@ -50,6 +50,7 @@ NAMES = {
     "center": "c the region at the centre",
     "shuffled": "s the maps on other things",
 }
+"""What the letters of floors mean."""
 
 
 def score_figure(result: Result, digits: int = 1, names: Sequence[str] = ()) -> Drawing:
