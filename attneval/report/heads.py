@@ -36,6 +36,7 @@ def heads_page(ranking: HeadRanking, digits: int = 1) -> Page:
     if min(chosen, reported) < 30:
         lines.append("note: a half of less than 30 images is small; intervals may be too narrow")
     lines += [f"note: {note}" for note in _notes(result)]
+    lines += ["all channels are in -f csv and -f json"] if len(ranking.heads) > SHOWN else []
     return Page([_table(ranking, digits)], [*lines, f"signature: {result.signature}"], _map(ranking, digits))
 
 
@@ -129,12 +130,14 @@ def _table(ranking: HeadRanking, digits: int) -> Table:
     notes = [f"Mean of {ranking.top}: the mean of the maps of the best {ranking.top}."] if ranking.system else []
     notes += ["Optimism: even minus odd half; the other columns are of the odd half."]
     if len(ranking.heads) > SHOWN:
-        notes.insert(0, f"The best {SHOWN} of {len(ranking.heads)} channels; -f csv and -f json have all.")
+        notes.insert(0, f"The best {SHOWN} of {len(ranking.heads)} channels.")
     header = ["Channel", "even half", "odd half", "95 % interval", "optimism", *(other.label for other in others)]
     header += ["image mass"] if masses else []
     named = f" of {ranking.result.name}" if ranking.result.name else ""
+    paper = [*header[: len(header) - len(others) - masses], *(other.in_papers for other in others)]
+    paper += ["image mass"] if masses else []
     title = f"Heads{named} by {metric.label}{', in %' if metric.unit == 'share' else ''}"
-    return Table(title, header, rows, notes, optional=tuple(range(len(header) - 1, 3, -1)))
+    return Table(title, header, rows, notes, optional=tuple(range(len(header) - 1, 3, -1)), paper=paper)
 
 
 def _cells(

@@ -33,11 +33,13 @@ class Cell:
         text: What it says, not yet made safe.
         strong: The best or the headline value.
         mark: A superscript.
+        paper: What papers write in its place; empty for the same.
     """
 
     text: str
     strong: bool = False
     mark: str = ""
+    paper: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Table:
         bold: What bold means in it, for formats that have it.
         optional: Columns to leave out first, from the last, where space is short.
         texts: How many of the first columns are text, which begins at the left; the others are numbers.
+        paper: The columns' names as papers write them; those of `header` where it is empty.
     """
 
     title: str
@@ -69,6 +72,7 @@ class Table:
     bold: str = ""
     optional: tuple[int, ...] = ()
     texts: int = 1
+    paper: list[str] = field(default_factory=list)
 
     @property
     def notes_on_bold_too(self) -> list[str]:
@@ -101,11 +105,15 @@ class Page:
         tables: Tables and entries.
         lines: The lines under them.
         drawing: What is drawn of characters above them, for formats whose characters are equally wide; it is safe.
+        caption: What stands in place of the first table's title, in formats for papers.
+        label: What papers refer to the first table by.
     """
 
     tables: Sequence[Table | Entries]
     lines: list[str] = field(default_factory=list)
     drawing: str = ""
+    caption: str = ""
+    label: str = ""
 
 
 def safe(text: str) -> str:

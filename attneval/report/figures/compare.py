@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attneval.errors import MetricError, NothingToScoreError, suggestion
+from attneval.errors import NothingToScoreError
 from attneval.metrics.registry import metric_named
 from attneval.report.compare import letter
 from attneval.report.figures.marks import (
@@ -98,13 +98,7 @@ def compare_figure(comparison: Comparison, digits: int = 1, names: Sequence[str]
 
 
 def _chosen(comparison: Comparison, names: Sequence[str]) -> list[Line]:
-    by_name = {line.metric: line for line in comparison.lines}
-    wanted = [metric_named(name).name for name in names]
-    lacking = [name for name in wanted if name not in by_name]
-    if lacking:
-        hint = suggestion(lacking[0], by_name, f"it has {', '.join(by_name)}")
-        raise MetricError(f"the comparison has no metric {lacking[0]!r}", hint=hint)
-    return [by_name[name] for name in wanted] if wanted else list(comparison.lines)
+    return [comparison[name] for name in names] if names else list(comparison.lines)
 
 
 def _look(system: int) -> dict[str, Any]:

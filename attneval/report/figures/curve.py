@@ -151,7 +151,9 @@ def _one(axes: Axes, curve: Curve, result: Result) -> None:
         axes.plot(curve.parameter, values, linewidth=1.8 if metric.main else 1.2, **look.line)
         _at_protocol(axes, curve, result, metric.name, look)
         others = [*(other for name, (_, other) in series.items() if name != mark), *even]
-        at = max(free, key=lambda k: (min(abs(values[k] - other[k]) for other in others), -k))
+        # Where lines are steep, what is far below a point may be right beside it.
+        room = {k: min(abs(values[k] - y) for other in others for y in other[max(k - 4, 0) : k + 5]) for k in free}
+        at = max(room, key=lambda k: (room[k], -k))
         free = [k for k in free if abs(k - at) > count // 10] or free
         above = all(values[at] >= other[at] for other in others) and values[at] < TOP
         axes.annotate(

@@ -25,6 +25,8 @@ ROW, REST = 0.2, 1.0
 SIDES = LinearSegmentedColormap.from_list("sides", [ORANGE, "#f4ad7c", "#f7f6f3", "#85b9db", BLUE])
 """Orange below, white at and blue above what needs no model."""
 SHADES = LinearSegmentedColormap.from_list("shades", ["#f7f6f3", "#85b9db", BLUE, "#00344f"])
+NUMBERED, FINE = 24, 40
+"""So many layers or heads leave room for numbers in cells, and for lines between them."""
 LABELLED = 12
 """So many layers or heads have a number each; of more every second, fourth, ... has."""
 NAME = 28
@@ -78,9 +80,12 @@ def _map(figure: Drawing, axes: Axes, ranking: HeadRanking, floor: float | None)
     else:
         reach = max(abs(high - scale * floor), abs(scale * floor - low), 1e-9)
         norm, colors = TwoSlopeNorm(scale * floor, scale * floor - reach, scale * floor + reach), SIDES
-    shown = axes.pcolormesh(
-        grid, cmap=colors, norm=norm, edgecolors="white", linewidth=0.6 if len(heads) <= 16 else 0.15, rasterized=False
-    )
+    # Between very many cells lines would cover the cells.
+    wide = max(len(heads), len(layers))
+    lines: dict[str, Any] = {"edgecolors": "face", "linewidth": 0.1}
+    if wide <= FINE:
+        lines = {"edgecolors": "white", "linewidth": 0.6 if wide <= NUMBERED else 0.2}
+    shown = axes.pcolormesh(grid, cmap=colors, norm=norm, **lines)
     axes.set_facecolor("#e2e0da")
     axes.invert_yaxis()
     for set_ticks, numbers in ((axes.set_xticks, heads), (axes.set_yticks, layers)):
@@ -93,7 +98,7 @@ def _map(figure: Drawing, axes: Axes, ranking: HeadRanking, floor: float | None)
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
-    if len(heads) <= 24 and len(layers) <= 24:
+    if wide <= NUMBERED:
         for (layer, head), rank in ranks.items():
             if rank < SHOWN and (layer, head) in values:
                 rgb = colors(norm(scale * values[layer, head]))[:3]

@@ -112,9 +112,10 @@ def _metrics(result: Result, shown: Sequence[Metric], digits: int) -> Drawing:
     figure = Drawing.sized(REST + ROW * (y + 0.5))
     axes = figure.add_subplot()
     measured = [result.metrics[metric.name] for metric in shown]
-    lowest = min([0.0, *(100 * (m.ci[0] if m.ci else m.value or 0.0) for m in measured)])
-    low = span([lowest, 100.0])[0] if lowest < 0 else 0.0
     drawn = {base: table for base, table in result.scores.baselines.items() if base in FLOORS}
+    beneath = [table[m.name] for table in drawn.values() for m in shown if m.name in table]
+    lowest = min([0.0, *(m.ci[0] if m.ci else m.value or 0.0 for m in [*measured, *beneath])])
+    low = span([100 * lowest, 100.0])[0] if lowest < 0 else 0.0
     gaps = False
     for metric, one, place in zip(shown, measured, places, strict=True):
         _floors(axes, metric, result.scores, place)
