@@ -270,7 +270,7 @@ def output_options(name: str) -> Callable[[Command], Command]:
             metavar="FILE",
             multiple=True,
             group="Output",
-            help=f"Also write a file, whole or not at all, as its suffix says ({', '.join(by_suffix(name))}).",
+            help=f"Also write a file as its suffix says: {', '.join(by_suffix(name))}.",
         ),
         option(
             "--digits",
@@ -360,7 +360,7 @@ class Output:
         styles = {self.style, *(line.name for _, line in self._files)}
         self._captioned = {name: values.pop(name, None) or "" for name in CAPTIONED}
         for name, formats in CAPTIONED.items():
-            if not styles.intersection(formats) and flags_given([name]):
+            if self._captioned[name] and not styles.intersection(formats) and flags_given([name]):
                 raise ConfigError(f"--{name} is for {' and '.join(formats)}", hint="add -f latex or -o FILE.tex")
         if any(line.is_figure for _, line in self._files):
             from attneval.report.figures import check_installed

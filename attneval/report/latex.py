@@ -39,16 +39,18 @@ def render_latex(page: Page) -> str:
         _table(table, page.caption if not place else "", page.label + (f"-{place + 1}" if place else ""))
         for place, table in enumerate(tables)
     ]
-    text = "% \\usepackage{booktabs}\n" + "\n".join(parts)
+    text = "\n".join(parts)
+    needs = ["\\usepackage{booktabs}"]
     if any(ord(character) > LATIN for character in text):
-        text = "% Some letters need XeLaTeX or LuaLaTeX, and a font that has them.\n" + text
-    return text + "\n" + "".join(f"% {safe(line)}\n" for line in page.lines)
+        needs.append("XeLaTeX or LuaLaTeX, and a font that has all letters")
+    lines = [f"needs {' and '.join(needs)}", *page.lines]
+    return text + "\n" + "".join(f"% {safe(line)}\n" for line in lines)
 
 
 def escaped(text: str) -> str:
     """Text that LaTeX prints as it is."""
     apart = "".join(_SPECIAL.get(character, character) for character in safe(text))
-    return _LIGATURE.sub(lambda found: f"{found[0]}{{}}", apart)
+    return _LIGATURE.sub(lambda match: f"{match[0]}{{}}", apart)
 
 
 def _table(table: Table, caption: str, label: str) -> str:

@@ -1,4 +1,4 @@
-"""How results, comparisons and verdicts show themselves to whoever works with them in Python.
+"""The face of results, comparisons and verdicts for whoever works with them in Python: tables, frames and figures.
 
 Results are read without what shows them, which lies above: it is named here and looked up when it is asked for, as the
 tables of commands and report formats name what they lead to.

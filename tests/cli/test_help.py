@@ -96,7 +96,7 @@ def test_a_command_is_a_file_and_a_line(name: str) -> None:
 @pytest.mark.parametrize("line", FORMATS.values(), ids=FORMATS)
 def test_a_format_is_a_function_and_a_line(line: ReportFormat) -> None:
     assert callable(line.load())
-    assert line.shows in {"page", "values", "lines", "verdict"}
+    assert line.shows in {"page", "values", "lines", "verdict", "figure"}
     assert set(line.commands) <= set(ALL)
 
 

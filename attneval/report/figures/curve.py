@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 HEIGHT = 2.7
 NAME = 46
 """Characters of a line of a name."""
-WIDE_SPAN = 50
-"""Thresholds whose ends have this ratio stand in equal ratios."""
 TOP = 90
 """Percent above which there is no room for a name."""
 
@@ -66,7 +64,9 @@ class Look(NamedTuple):
         return {"color": self.color, "linestyle": self.dash}
 
 
-LOOKS = {"P": Look(FAINT, DASHES[1]), "R": Look(FAINT, DASHES[2]), "F": Look(BLUE, DASHES[0])}
+PRECISION, RECALL, F1 = "P", "R", "F"
+"""The marks of metrics in the registry."""
+LOOKS = {PRECISION: Look(FAINT, DASHES[1]), RECALL: Look(FAINT, DASHES[2]), F1: Look(BLUE, DASHES[0])}
 """The colours and dashes of the curves of one result, by the mark of the metric."""
 
 
@@ -95,7 +95,7 @@ def curve_figure(results: Sequence[Result], digits: int = 1) -> Drawing:
         if len(curves) == 1:
             (curve,) = curves.values()
             _one(left, curve, results[0])
-            _ratios(right, curve, results[0], LOOKS["F"])
+            _ratios(right, curve, results[0], LOOKS[F1])
             _floors(right, results[0], digits)
             left.set_title(written(results[0].name, NAME))
             left.set_ylabel("in %", labelpad=2)
@@ -105,7 +105,7 @@ def curve_figure(results: Sequence[Result], digits: int = 1) -> Drawing:
                 look = Look(COLORS[place % len(COLORS)], DASHES[place // len(COLORS)], MARKERS[place % len(MARKERS)])
                 (line,) = left.plot(curve.parameter, _percent(curve.f1), marker=look.marker, markevery=[], **look.line)
                 handles.append(line)
-                _at_protocol(left, curve, result, "f1", look)
+                _at_protocol(left, curve, result, _name(F1), look)
                 _ratios(right, curve, result, look)
             for line in handles:
                 line.set_markersize(4)
@@ -119,7 +119,7 @@ def curve_figure(results: Sequence[Result], digits: int = 1) -> Drawing:
 def _threshold_axis(axes: Axes, curve: Curve, result: Result) -> None:
     rule, low, high = RULES[curve.rule], curve.parameter[0], curve.parameter[-1]
     form, meaning = rule.attended[-1]
-    if low > 0 and high / low >= WIDE_SPAN:
+    if rule.scale:
         axes.set_xscale("log")
         axes.minorticks_off()
         powers = [10.0**power for power in range(-12, 13) if low * 0.999 <= 10.0**power <= high * 1.001]
@@ -142,7 +142,7 @@ def _one(axes: Axes, curve: Curve, result: Result) -> None:
     series = {metric.mark: (metric, _percent(getattr(curve, metric.name))) for metric in drawn_metrics()}
     count = len(curve.parameter)
     inner = range(count // 6, max(count * 5 // 6, count // 6 + 1))
-    floor = result.scores.baselines.get(UNIFORM, {}).get("f1")
+    floor = result.scores.baselines.get(UNIFORM, {}).get(_name(F1))
     even = [] if floor is None or floor.value is None else [[100 * floor.value] * count]
     busy = [curve.parameter.index(result.protocol.rule.value), curve.best]
     free = [k for k in inner if all(abs(k - place) > count // 8 for place in busy)] or list(inner)
@@ -193,11 +193,11 @@ def _ratios(axes: Axes, curve: Curve, result: Result, look: Look) -> None:
     kept = [place for place, value in enumerate(recall) if value > 0]
     axes.plot([recall[k] for k in kept], [precision[k] for k in kept], **look.line)
     at = curve.parameter.index(result.protocol.rule.value)
-    bounds = {name: m.ci for name in ("recall", "precision") if (m := result.metrics.get(name)) is not None and m.ci}
-    if "recall" in bounds:
-        _bar(axes, [100 * end for end in bounds["recall"]], [precision[at]] * 2, look)
-    if "precision" in bounds:
-        _bar(axes, [recall[at]] * 2, [100 * end for end in bounds["precision"]], look)
+    across, up = (result.metrics.get(_name(mark)) for mark in (RECALL, PRECISION))
+    if across is not None and across.ci is not None:
+        _bar(axes, [100 * end for end in across.ci], [precision[at]] * 2, look)
+    if up is not None and up.ci is not None:
+        _bar(axes, [recall[at]] * 2, [100 * end for end in up.ci], look)
     mark: dict[str, Any] = {"marker": look.marker, "color": look.color, "markersize": 4}
     axes.plot([recall[at]], [precision[at]], zorder=4, clip_on=False, **mark)
     _percent_up(axes)
@@ -211,7 +211,8 @@ def _floors(axes: Axes, result: Result, digits: int) -> None:
     """What needs no model, as crosses with their letters."""
     for base in FLOORS:
         table = result.scores.baselines.get(base, {})
-        three = [table[name].value for name in ("recall", "precision", "f1") if name in table]
+        names = [_name(mark) for mark in (RECALL, PRECISION, F1)]
+        three = [table[name].value for name in names if name in table]
         if len(three) < 3 or None in three:
             continue
         x, y, f1 = (100 * (value or 0.0) for value in three)
@@ -233,7 +234,7 @@ def _floors(axes: Axes, result: Result, digits: int) -> None:
 
 def _even(axes: Axes, results: Sequence[Result], digits: int) -> None:
     """F1 of even attention, which under every threshold attends to everything."""
-    values = [result.scores.baselines.get(UNIFORM, {}).get("f1") for result in results]
+    values = [result.scores.baselines.get(UNIFORM, {}).get(_name(F1)) for result in results]
     known = sorted({round(m.value, 12) for m in values if m is not None and m.value is not None})
     for value in known:
         axes.axhline(100 * value, color=INK, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
@@ -259,6 +260,11 @@ def _key(results: Sequence[Result]) -> str:
         parts.append("Ring: the best F1, tuned on these data.")
         parts += [f"Crosses: {', '.join(letters)}."] if letters else []
     return " ".join(parts)
+
+
+def _name(mark: str) -> str:
+    """The metric that has a mark."""
+    return next(metric.name for metric in drawn_metrics() if metric.mark == mark)
 
 
 def _percent(values: Sequence[float]) -> list[float]:

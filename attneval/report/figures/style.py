@@ -148,7 +148,7 @@ def written(text: str, width: int = 0) -> str:
 
 
 def legend_columns(names: Sequence[str]) -> int:
-    """How many names of a legend stand beside each other."""
+    """Count how many names of a legend stand beside each other."""
     longest = max((len(line) for name in names for line in name.split("\n")), default=1)
     return max(1, min(4, len(names), LEGEND // (longest + 6)))
 
