@@ -201,7 +201,9 @@ def test_the_curve_holds_every_point(good: Result) -> None:
     assert left.get_xscale() == "log"
 
 
-@pytest.mark.parametrize(("threshold", "scale"), [("top:3", "linear"), ("mass:0.9", "linear"), ("uniform:2", "log")])
+@pytest.mark.parametrize(
+    ("threshold", "scale"), [("top:3", "linear"), ("mass:0.9", "linear"), ("uniform:2", "log"), ("abs:0.1", "function")]
+)
 def test_axes_follow_the_rule(threshold: str, scale: str) -> None:
     left, _ = draw("curve", [scored("good", threshold)]).axes
     assert left.get_xscale() == scale

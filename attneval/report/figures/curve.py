@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from attneval.config.thresholds import RULES
 from attneval.errors import NothingToScoreError
 from attneval.metrics.floors import FLOORS, UNIFORM
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 HEIGHT = 2.7
 NAME = 46
 """Characters of a line of a name."""
+ROOT_TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
+"""Places on an axis that begins at 0 and is swept by squares, in shares of its end."""
 TOP = 90
 """Percent above which there is no room for a name."""
 
@@ -119,11 +123,14 @@ def curve_figure(results: Sequence[Result], digits: int = 1) -> Drawing:
 def _threshold_axis(axes: Axes, curve: Curve, result: Result) -> None:
     rule, low, high = RULES[curve.rule], curve.parameter[0], curve.parameter[-1]
     form, meaning = rule.attended[-1]
-    if rule.scale:
+    if rule.scale and low > 0:
         axes.set_xscale("log")
         axes.minorticks_off()
         powers = [10.0**power for power in range(-12, 13) if low * 0.999 <= 10.0**power <= high * 1.001]
         axes.set_xticks(powers, [f"{power:g}" for power in powers])
+    elif rule.scale:
+        axes.set_xscale("function", functions=(np.sqrt, np.square))
+        axes.set_xticks([share * high for share in ROOT_TICKS], [f"{share * high:g}" for share in ROOT_TICKS])
     if high > low:
         axes.set_xlim(low, high)
     axes.set_xlabel(f"{form.partition(':')[2] or 'threshold'} of {form} ({meaning})")
