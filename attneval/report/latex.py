@@ -1,6 +1,6 @@
 """Tables as LaTeX with booktabs, which is all that they need.
 
-Numbers are plain, with a minus of mathematics and marks that take no part in their alignment: they stand below each
+Numbers are plain, with a minus of mathematics and marks beside which they stay aligned: they stand below each
 other in columns of type `r` under every class and every version of siunitx. Text is only ever text.
 """
 
@@ -90,5 +90,7 @@ def _cell(cell: Cell, longest: str, *, is_text: bool) -> str:
         text = f"\\textbf{{{text}}}"
     if not longest:
         return text
-    mark = f"\\rlap{{\\textsuperscript{{{escaped(cell.mark)}}}}}" if cell.mark else ""
-    return f"{text}{mark}\\phantom{{\\textsuperscript{{{escaped(longest)}}}}}"
+    # Shorter marks leave the room of the longest free, so that numbers stand below each other.
+    rest = escaped(longest[len(cell.mark) :])
+    free = f"\\phantom{{{rest}}}" if rest else ""
+    return f"{text}\\textsuperscript{{{escaped(cell.mark)}{free}}}"

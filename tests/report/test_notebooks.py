@@ -11,6 +11,7 @@ import os
 import re
 import warnings
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from attneval.report.fragment import render_fragment
 from attneval.report.gate import gate_lines
 from attneval.report.score import score_page
 from attneval.report.table import Cell, Page, Row, Table
+from attneval.results.notes import Note
 
 if TYPE_CHECKING:
     from attneval.report.delimited import Lines
@@ -104,7 +106,9 @@ def test_marks_leave_numbers_aligned() -> None:
 def test_text_from_files_is_text() -> None:
     import dataclasses
 
-    evil = [dataclasses.replace(scored(name), name=f"{HOSTILE}{name}", notes=[HOSTILE]) for name in ("good", "noisy")]
+    evil = [
+        dataclasses.replace(scored(name), name=f"{HOSTILE}{name}", notes=[Note(HOSTILE)]) for name in ("good", "noisy")
+    ]
     comparison = attneval.compare(evil, resamples=10, trials=10)
     verdict = attneval.gate(evil[0], "f1 >= 0.1")
     for one in (*evil, comparison, verdict):
@@ -223,7 +227,7 @@ def test_the_notebook_is_stored_without_what_runs_leave() -> None:
 def test_the_cells_run_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each cell runs after the ones before it, and what stands at its end can be shown."""
     pytest.importorskip("matplotlib")
-    if frames.find_spec("pandas") is None and frames.find_spec("polars") is None:
+    if find_spec("pandas") is None and find_spec("polars") is None:
         pytest.skip("there are no data frames")
     monkeypatch.chdir(NOTEBOOK.parent)
     names: dict[str, Any] = {}
