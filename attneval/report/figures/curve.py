@@ -45,6 +45,8 @@ NAME = 46
 """Characters of a line of a name."""
 ROOT_TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
 """Places on an axis that begins at 0 and is swept by squares, in shares of its end."""
+NEAR = (25, 4)
+"""Recall and precision, in percent, within which the words of two floors would meet."""
 TOP = 90
 """Percent above which there is no room for a name."""
 
@@ -216,6 +218,7 @@ def _ratios(axes: Axes, curve: Curve, result: Result, look: Look) -> None:
 
 def _floors(axes: Axes, result: Result, digits: int) -> None:
     """What needs no model, as crosses with their letters."""
+    taken: list[tuple[float, float]] = []
     for base in FLOORS:
         table = result.scores.baselines.get(base, {})
         names = [_name(mark) for mark in (RECALL, PRECISION, F1)]
@@ -225,10 +228,13 @@ def _floors(axes: Axes, result: Result, digits: int) -> None:
         x, y, f1 = (100 * (value or 0.0) for value in three)
         axes.plot([x], [y], marker="x", color=INK, markersize=4.5, clip_on=False, zorder=5)
         right = x > 60
+        # Floors that score alike would be written over each other.
+        crowd = sum(abs(x - a) < NEAR[0] and abs(y - b) < NEAR[1] for a, b in taken)
+        taken.append((x, y))
         axes.annotate(
             typeset(f"{LETTERS[base]}, F1 {number(f1 / 100, digits=digits)}"),
             (x, y),
-            (-5 if right else 5, 0),
+            (-5 if right else 5, 8 * crowd),
             textcoords="offset points",
             ha="right" if right else "left",
             va="center",
@@ -261,7 +267,9 @@ def _even(axes: Axes, results: Sequence[Result], digits: int) -> None:
 
 
 def _key(results: Sequence[Result]) -> str:
-    parts = [f"Line and filled marks: the protocol's threshold, {results[0].protocol.threshold}, with 95 % intervals."]
+    known = any(m is not None and m.ci is not None for result in results for m in [result.metrics.get(_name(F1))])
+    sure = ", with 95 % intervals" if known else ""
+    parts = [f"Line and filled marks: the protocol's threshold, {results[0].protocol.threshold}{sure}."]
     if len(results) == 1:
         letters = [NAMES[base] for base in FLOORS if base in results[0].scores.baselines]
         parts.append("Ring: the best F1, tuned on these data.")
