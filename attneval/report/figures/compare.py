@@ -169,7 +169,7 @@ def _state(line: Line, system: int, alpha: float) -> str:
 def _key(comparison: Comparison) -> str:
     outside = any(line.metric not in comparison.family for line in comparison.lines)
     return (
-        f"{comparison.images} image{'s' if comparison.images != 1 else ''}, 95 % intervals. Changes: filled dot significantly better, diamond significantly "
-        f"worse (p < {comparison.alpha:g} after Holm), ring neither"
+        f"{comparison.images} image{'s' if comparison.images != 1 else ''}, 95 % intervals. Changes: filled dot "
+        f"significantly better, diamond significantly worse (p < {comparison.alpha:g} after Holm), ring neither"
         f"{'; small dot: not in the family of tests' if outside else ''}."
     )
