@@ -126,7 +126,7 @@ def _metrics(result: Result, shown: Sequence[Metric], digits: int) -> Drawing:
         if one.above_floor is not None and (not metric.mark or metric.main):
             gaps = True
             text = number(one.above_floor.difference, digits=digits)
-            text = text if text.startswith("-") else f"+{text}"
+            text = text if text.startswith("-") or float(text) == 0 else f"+{text}"
             beside_value(axes, 113, place, text, interval(one.above_floor.ci, digits=digits))
     percent_axis(axes, "in %", low)
     rows_axis(axes, places, [metric.title for metric in shown])
