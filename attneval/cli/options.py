@@ -363,9 +363,9 @@ class Output:
             if self._captioned[name] and not styles.intersection(formats) and flags_given([name]):
                 raise ConfigError(f"--{name} is for {' and '.join(formats)}", hint="add -f latex or -o FILE.tex")
         if any(line.is_figure for _, line in self._files):
-            from attneval.report.figures import check_installed
+            from attneval.report.figures import load_matplotlib
 
-            check_installed()
+            load_matplotlib()
         check_outputs(outputs, [*inputs, *_paths(values)])
 
     def files(self, style: str) -> list[Path]:

@@ -69,6 +69,16 @@ def test_without_matplotlib_nothing_is_worked_on(here: Here, tmp_path: Path, mon
     assert not (tmp_path / "x.json").exists()
 
 
+def test_settings_that_keep_matplotlib_from_being_loaded(here: Here, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = attneval("curve", "good.json", "-o", "x.pdf", cwd=tmp_path, MPLBACKEND="nonsense")
+    assert done.code == 2
+    assert done.err.startswith("error: figures need matplotlib, which cannot be loaded (")
+    # A backend that shows things is not asked for anything.
+    done = attneval("curve", "good.json", "-o", "x.pdf", "-q", cwd=tmp_path, MPLBACKEND="tkagg")
+    assert (done.code, done.err) == (0, "")
+
+
 def test_where_there_is_nothing_to_draw_nothing_is_written(here: Here, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     assert here("score", "--similarity", FIXTURES / "good.npz", "-o", "r.json", "-q").code == 0

@@ -24,20 +24,24 @@ def draw(name: str, *shown: Any, **choices: Any) -> Drawing:
     """Draw a figure of `FIGURES` of what it shows.
 
     Raises:
-        ConfigError: matplotlib is missing.
+        ConfigError: matplotlib is missing or cannot be loaded.
     """
-    check_installed()
+    load_matplotlib()
     module, _, function = FIGURES[name].partition(":")
     figure: Drawing = getattr(importlib.import_module(module), function)(*shown, **choices)
     return figure
 
 
-def check_installed() -> None:
-    """Refuse figures where matplotlib is missing, before anything is worked on.
+def load_matplotlib() -> None:
+    """Import matplotlib, or refuse figures before anything is worked on.
 
     Raises:
-        ConfigError: It is missing.
+        ConfigError: It is missing, or settings of the user's keep it from being loaded.
     """
     if find_spec("matplotlib") is None:
         hint = "install the extra plot: pip install 'attneval[plot]'"
         raise ConfigError("figures need matplotlib, which is not installed", hint=hint)
+    try:
+        importlib.import_module("matplotlib")
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"figures need matplotlib, which cannot be loaded ({error})") from error
