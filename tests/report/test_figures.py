@@ -209,6 +209,20 @@ def test_axes_follow_the_rule(threshold: str, scale: str) -> None:
     assert left.get_xscale() == scale
 
 
+@pytest.mark.parametrize("threshold", ["uniform", "top:3", "mass:0.9", "max:0.5", "abs:0.1"])
+@pytest.mark.parametrize("name", ["good", "noisy"])
+def test_words_of_a_curve_do_not_meet(name: str, threshold: str) -> None:
+    from matplotlib.text import Annotation
+
+    figure = draw("curve", [scored(name, threshold)])
+    within(figure)
+    words = [word for word in figure.findobj(Annotation) if word.get_text()]
+    assert len(words) >= 7
+    boxes = [(word.get_text(), word.get_window_extent().padded(-1)) for word in words]
+    for place, (text, box) in enumerate(boxes):
+        assert not [other for other, one in boxes[place + 1 :] if box.overlaps(one)], text
+
+
 def test_several_curves_are_told_apart(good: Result) -> None:
     many = [dataclasses.replace(good, name=f"system {k}") for k in range(28)]
     figure = draw("curve", many)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from attneval.config.thresholds import RULES
 from attneval.errors import NothingToScoreError
 from attneval.metrics.floors import FLOORS, UNIFORM
 from attneval.report.curve import curves_of, drawn_metrics
+from attneval.report.figures.crosses import mark_crosses
 from attneval.report.figures.marks import explain
 from attneval.report.figures.score import NAMES
 from attneval.report.figures.style import (
@@ -43,12 +45,14 @@ if TYPE_CHECKING:
 HEIGHT = 2.7
 NAME = 46
 """Characters of a line of a name."""
+AXIS = 58
+"""Characters of a line beneath an axis."""
 ROOT_TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
 """Places on an axis that begins at 0 and is swept by squares, in shares of its end."""
-NEAR = (25, 4)
-"""Recall and precision, in percent, within which the words of two floors would meet."""
-TOP = 90
-"""Percent above which there is no room for a name."""
+APART = 12
+"""Percent within which the names of two curves would meet."""
+BOTTOM, TOP = 8, 90
+"""Percent below and above which there is no room for a name."""
 
 
 class Look(NamedTuple):
@@ -135,7 +139,7 @@ def _threshold_axis(axes: Axes, curve: Curve, result: Result) -> None:
         axes.set_xticks([share * high for share in ROOT_TICKS], [f"{share * high:g}" for share in ROOT_TICKS])
     if high > low:
         axes.set_xlim(low, high)
-    axes.set_xlabel(f"{form.partition(':')[2] or 'threshold'} of {form} ({meaning})")
+    axes.set_xlabel(textwrap.fill(f"{form.partition(':')[2] or 'threshold'} of {form} ({meaning})", AXIS))
     _percent_up(axes)
     axes.axvline(result.protocol.rule.value, color=INK, linewidth=0.7, zorder=1)
 
@@ -155,15 +159,18 @@ def _one(axes: Axes, curve: Curve, result: Result) -> None:
     even = [] if floor is None or floor.value is None else [[100 * floor.value] * count]
     busy = [curve.parameter.index(result.protocol.rule.value), curve.best]
     free = [k for k in inner if all(abs(k - place) > count // 8 for place in busy)] or list(inner)
+    named: list[tuple[int, float]] = []
     for mark, (metric, values) in series.items():
         look = LOOKS.get(mark, Look(INK, DASHES[3]))
         axes.plot(curve.parameter, values, linewidth=1.8 if metric.main else 1.2, **look.line)
         _at_protocol(axes, curve, result, metric.name, look)
         others = [*(other for name, (_, other) in series.items() if name != mark), *even]
-        # Where lines are steep, what is far below a point may be right beside it.
-        room = {k: min(abs(values[k] - y) for other in others for y in other[max(k - 4, 0) : k + 5]) for k in free}
+        clear = [
+            k for k in free if all(abs(k - j) > count // 8 or abs(values[k] - y) > APART for j, y in named)
+        ] or free
+        room = {k: _room(values, others, k) for k in clear}
         at = max(room, key=lambda k: (room[k], -k))
-        free = [k for k in free if abs(k - at) > count // 10] or free
+        named.append((at, values[at]))
         above = all(values[at] >= other[at] for other in others) and values[at] < TOP
         axes.annotate(
             metric.label,
@@ -179,6 +186,13 @@ def _one(axes: Axes, curve: Curve, result: Result) -> None:
     axes.plot(
         [curve.parameter[best]], [100 * curve.f1[best]], marker="o", color=BLUE, markerfacecolor="white", markersize=5
     )
+
+
+def _room(values: list[float], others: list[list[float]], at: int) -> float:
+    """How far a point of a curve is from the other curves nearby; less where its own is steep, and at the bottom."""
+    near = slice(max(at - 4, 0), at + 5)
+    room = min(abs(values[at] - y) for other in others for y in other[near])
+    return room - (max(values[near]) - min(values[near])) / 3 if values[at] > BOTTOM else -100
 
 
 def _at_protocol(axes: Axes, curve: Curve, result: Result, name: str, look: Look) -> None:
@@ -218,31 +232,15 @@ def _ratios(axes: Axes, curve: Curve, result: Result, look: Look) -> None:
 
 def _floors(axes: Axes, result: Result, digits: int) -> None:
     """What needs no model, as crosses with their letters."""
-    taken: list[tuple[float, float]] = []
+    crosses = []
     for base in FLOORS:
         table = result.scores.baselines.get(base, {})
         names = [_name(mark) for mark in (RECALL, PRECISION, F1)]
         three = [table[name].value for name in names if name in table]
-        if len(three) < 3 or None in three:
-            continue
-        x, y, f1 = (100 * (value or 0.0) for value in three)
-        axes.plot([x], [y], marker="x", color=INK, markersize=4.5, clip_on=False, zorder=5)
-        right = x > 60
-        # Floors that score alike would be written over each other.
-        crowd = sum(abs(x - a) < NEAR[0] and abs(y - b) < NEAR[1] for a, b in taken)
-        taken.append((x, y))
-        axes.annotate(
-            typeset(f"{LETTERS[base]}, F1 {number(f1 / 100, digits=digits)}"),
-            (x, y),
-            (-5 if right else 5, 8 * crowd),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            va="center",
-            fontsize=TINY + 0.5,
-            color=INK,
-            bbox=HALO,
-            zorder=5,
-        )
+        if len(three) == len(names) and None not in three:
+            x, y, f1 = (value or 0.0 for value in three)
+            crosses.append((100 * x, 100 * y, f"{LETTERS[base]}, F1 {number(f1, digits=digits)}"))
+    mark_crosses(axes, crosses)
 
 
 def _even(axes: Axes, results: Sequence[Result], digits: int) -> None:
