@@ -25,6 +25,8 @@ _SPECIAL = {
 }
 _LIGATURE = re.compile(r"([-'`,])(?=\1)|([?!])(?=`)")
 """Characters that LaTeX draws together with the next one as another."""
+_ROOM = 4
+"""Points that a letter of a mark takes of the room between columns."""
 LATIN = 0x17F
 """The last letter that every LaTeX knows."""
 
@@ -59,14 +61,14 @@ def _table(table: Table, caption: str, label: str) -> str:
     lines = [r"\begin{table}", r"  \centering"]
     lines += [f"  \\caption{{{escaped(' '.join([title, *table.notes_on_bold_too]))}}}"]
     lines += [f"  \\label{{{label}}}"] if label and not label.startswith("-") else []
+    longest = max((len(cell.mark) for row in table.rows for cell in row.cells), default=0)
+    lines += [f"  \\setlength{{\\tabcolsep}}{{{2 + _ROOM * longest}pt}}"] if longest > 1 else []
     columns = "l" * table.texts + "r" * (len(table.header) - table.texts)
     lines += [f"  \\begin{{tabular}}{{{columns}}}", r"    \toprule"]
     lines += [_row([escaped(name) for name in table.paper or table.header]), r"    \midrule"]
-    marks = _longest_marks(table)
     for row in table.rows:
         lines += [r"    \midrule"] * row.rule
-        cells = [_cell(cell, marks[place], is_text=place < table.texts) for place, cell in enumerate(row.cells)]
-        lines.append(_row(cells))
+        lines.append(_row([_cell(cell, is_text=place < table.texts) for place, cell in enumerate(row.cells)]))
     return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
 
 
@@ -76,21 +78,11 @@ def _row(cells: list[str]) -> str:
     return f"    {guard}{' & '.join(cells)} \\\\"
 
 
-def _longest_marks(table: Table) -> list[str]:
-    """For each column its longest mark, whose room all its cells take."""
-    columns = range(len(table.header))
-    return [max((row.cells[place].mark for row in table.rows), key=len, default="") for place in columns]
-
-
-def _cell(cell: Cell, longest: str, *, is_text: bool) -> str:
+def _cell(cell: Cell, *, is_text: bool) -> str:
     text = escaped(cell.paper or cell.text)
     if not is_text:
         text = re.sub(r"-(?=\d)", "$-$", text)
     if cell.strong and text:
         text = f"\\textbf{{{text}}}"
-    if not longest:
-        return text
-    # Shorter marks leave the room of the longest free, so that numbers stand below each other.
-    rest = escaped(longest[len(cell.mark) :])
-    free = f"\\phantom{{{rest}}}" if rest else ""
-    return f"{text}\\textsuperscript{{{escaped(cell.mark)}{free}}}"
+    # Marks stand between columns, so that numbers with and without stand below each other.
+    return text + (f"\\rlap{{\\textsuperscript{{{escaped(cell.mark)}}}}}" if cell.mark else "")
