@@ -115,6 +115,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         regions=dict(sorted(sums.regions.items())),
         region_kind=parts.region_kind,
         auto=parts.auto,
+        relevance=ranked.relevance,
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from attneval.config.breakdowns import BREAKDOWNS
 from attneval.metrics.floors import FLOORS
 from attneval.metrics.populations import ITEMS
-from attneval.metrics.registry import find_metric, in_table, metrics
+from attneval.metrics.registry import ATTENTION, RETRIEVAL, find_metric, in_table, metrics
+from attneval.report.relevance import relevance_tables
 from attneval.report.table import (
     FEW_IMAGES,
     UNDEFINED,
@@ -44,6 +45,7 @@ def score_page(result: Result, digits: int = 1) -> Page:
         tables.append(_attention(result, digits))
     if result.scores.has_retrieval:
         tables.append(_retrieval(result, digits))
+        tables += relevance_tables(result, digits)
     if result.channels:
         tables.append(_channels(result, digits))
     if named:
@@ -70,7 +72,7 @@ def _attention(result: Result, digits: int) -> Table:
     group = ""
     for name, measured in scores.metrics.items():
         metric = find_metric(name)
-        if metric is None or metric.group == "retrieval":
+        if metric is None or metric.group not in ATTENTION:
             continue
         strong = metric.headline == result.protocol.average
         cells = [
@@ -97,7 +99,7 @@ def _title(metric: Metric, scores: Scores) -> str:
 
 
 def _retrieval(result: Result, digits: int) -> Table:
-    had = [metric for metric in metrics("retrieval") if metric.name in result.metrics]
+    had = [metric for metric in metrics(RETRIEVAL) if metric.name in result.metrics]
     columns = list(dict.fromkeys(metric.label for metric in had if metric.direction))
     rows = []
     for direction, title in DIRECTIONS.items():

@@ -65,6 +65,7 @@ class Result(Drawn):
             signature have none.
         region_kind: `cells` (grids and tiles) or `boxes`; empty without regions.
         auto: The fields of the protocol that were settled from `auto`.
+        relevance: A digest of each relevance set's contents, by its name.
         items: The items one by one, if they were asked for; kept in a file of their own, not in the JSON.
         items_sha256: The digest of the items that a file was written with; empty for none, None where it does not say.
     """
@@ -92,6 +93,7 @@ class Result(Drawn):
     regions: dict[str, str] = field(default_factory=dict)
     region_kind: str = ""
     auto: tuple[str, ...] = ()
+    relevance: dict[str, str] = field(default_factory=dict)
     items: ItemTable | None = None
     items_sha256: str | None = ""
 

@@ -20,7 +20,7 @@ class Input:
     """A file that went into a result.
 
     Attributes:
-        role: `attn`, `gt`, `similarity`, `boxes` or `split`.
+        role: `attn`, `gt`, `similarity`, `relevance`, `boxes`, `split`, or another flag of a file.
         path: As it was given.
         sha256: The digest of its bytes; for a directory, of the lines `sha256sum` prints for the files read, sorted by
             name.

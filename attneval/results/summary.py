@@ -14,9 +14,9 @@ import numpy as np
 
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.class_means import class_sums
-from attneval.metrics.floors import FLOORS, UNIFORM, floor_sums, highest_floor
+from attneval.metrics.floors import CHANCE, FLOORS, UNIFORM, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
-from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
+from attneval.metrics.registry import ATTENTION, RELEVANCE, columns, is_computable, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
@@ -124,8 +124,26 @@ def measure_all(chosen: Iterable[Metric], sums: Sums) -> dict[str, Measured]:
 
 
 def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dict[str, Measured]]:
-    if not totals:
-        return {}
+    floors = _floors_of_maps(totals, protocol) if totals else {}
+    against_chance = _held_against_chance(total)
+    if against_chance:
+        floors[CHANCE] = {metric.name: measure_all([metric], sums)[metric.name] for metric, sums in against_chance}
+    # Attending to exactly the relevant regions, and ranking the relevant answers first, is right wherever there is one.
+    specs = columns(*ATTENTION, RELEVANCE).items()
+    perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if {name, spec.oracle} <= total.keys()}
+    bounded = [m for m in metrics(*ATTENTION) if totals and m.baseline and m.has_oracle(protocol)]
+    bounded += [metric for metric, _ in against_chance]
+    return floors | ({ORACLE: measure_all(bounded, perfect)} if bounded else {})
+
+
+def _held_against_chance(total: Sums) -> list[tuple[Metric, Sums]]:
+    """The metrics of relevance sets whose columns are there, each with the sums of chance."""
+    pairs = [(metric, floor_sums(metric, CHANCE, total)) for metric in metrics(RELEVANCE)]
+    return [(metric, pair[1]) for metric, pair in pairs if pair is not None]
+
+
+def _floors_of_maps(totals: Totals, protocol: Protocol) -> dict[str, dict[str, Measured]]:
+    """What floors of attention score."""
     comparable = [metric for metric in metrics(*ATTENTION) if metric.baseline]
     floors = {name: _measured(comparable, totals[name]) for name in FLOORS if name in totals}
     if protocol.definitions == 1 and UNIFORM in floors:
@@ -133,10 +151,7 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
         floors[UNIFORM] = {
             m.name: floors[UNIFORM][m.name] for m in comparable if not m.headline and m.name in floors[UNIFORM]
         }
-    # Attending to exactly the relevant regions is right wherever there is one.
-    specs = columns(*ATTENTION).items()
-    perfect = dict(total) | {name: total[spec.oracle] for name, spec in specs if {name, spec.oracle} <= total.keys()}
-    return floors | {ORACLE: measure_all((m for m in comparable if m.has_oracle(protocol)), perfect)}
+    return floors
 
 
 def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[str, dict[str, dict[str, Measured]]]:

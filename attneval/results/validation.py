@@ -17,7 +17,7 @@ from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import ATTENTION, columns, find_metric
-from attneval.metrics.retrieval import has_retrieval, query_column, rank_column
+from attneval.metrics.retrieval import query_column, rank_column
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
 
@@ -124,7 +124,7 @@ def check_scores(scores: Scores, protocol: Protocol, holdings: Holdings, *, wher
     _check_names(f"{where}per_image", table, holdings.needed(scores), also=holdings.others)
     if has_attention(table):
         _check_totals(f"{where}totals", totals, protocol, set(table))
-    if has_retrieval(table):
+    if scores.sums.ranks or any(rank_column(direction) in table for direction in DIRECTIONS):
         _check_ranks(f"{where}per_image", scores.sums)
     _check_limits(f"{where}per_image", table, image_id)
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import commands, disk, heads, kernels
+from . import commands, disk, heads, kernels, relevance
 from .timing import CLOCKS, RUNS, clock
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def known(folder: Path, entities: Path | None, runs: int) -> dict[str, Callable[
         "score": lambda: commands.score(folder, entities, runs),
         "linear": lambda: commands.linear(folder, entities, runs),
         "recall": lambda: kernels.recall(runs),
+        "relevance": lambda: relevance.sets(folder),
         "overlap": lambda: kernels.overlap(runs),
         "sweep": lambda: kernels.thresholds(runs),
         "bootstrap": lambda: kernels.bootstrap(runs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,12 +36,18 @@ class Similarity:
         caption_image: i8[N], the row of each caption's image.
         matrix: The scores.
         source: The files, for messages.
+        caption_index: i8[N], which of its image's captions each is; -1 if unknown.
+        named: False if images are called by the numbers of their rows, since nothing names them.
+        caption_id: The captions' ids, where anybody asked for them.
     """
 
     image_id: list[str]
     caption_image: NDArray[np.int64]
     matrix: Matrix
     source: str
+    caption_index: NDArray[np.int64]
+    named: bool = True
+    caption_id: list[str] | None = None
 
     def captions_of(self, keep: NDArray[np.int64]) -> NDArray[np.int64]:
         """The columns i8[c] of the captions of images i8[k]."""
@@ -51,11 +58,14 @@ class Similarity:
         if len(keep) == len(self.image_id):
             return self
         columns = self.captions_of(keep)
-        return Similarity(
-            [self.image_id[row] for row in keep.tolist()],
-            np.searchsorted(keep, self.caption_image[columns]),
-            _Part(self.matrix, keep, columns),
-            self.source,
+        names = self.caption_id
+        return replace(
+            self,
+            image_id=[self.image_id[row] for row in keep.tolist()],
+            caption_image=np.searchsorted(keep, self.caption_image[columns]),
+            matrix=_Part(self.matrix, keep, columns),
+            caption_index=self.caption_index[columns],
+            caption_id=None if names is None else [names[column] for column in columns.tolist()],
         )
 
 
@@ -63,7 +73,12 @@ def similarity_of(export: AttentionExport) -> Similarity | None:
     """The similarity that an export carries, if it does."""
     if export.similarity is None:
         return None
-    return Similarity(export.image_id, export.caption_image, export.similarity, str(export.path))
+    return _of_export(export, export.similarity, str(export.path))
+
+
+def _of_export(export: AttentionExport, matrix: Matrix, source: str) -> Similarity:
+    """Scores of the images and captions of an export."""
+    return Similarity(export.image_id, export.caption_image, matrix, source, export.caption_index)
 
 
 def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tuple[Similarity, list[str]]:
@@ -96,7 +111,7 @@ def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tu
         per_image = len(first.caption_image) // len(first.image_id)
         assumed.append(f"{', '.join(bare)}: taken to have {per_image} consecutive captions per image")
     matrix = first.matrix if len(opened) == 1 else _Mean([similarity.matrix for similarity in opened])
-    return Similarity(first.image_id, first.caption_image, matrix, ", ".join(map(str, paths))), assumed
+    return replace(first, matrix=matrix, source=", ".join(map(str, paths))), assumed
 
 
 def _open(path: Path, export: AttentionExport | None) -> Similarity:
@@ -126,14 +141,14 @@ def _open(path: Path, export: AttentionExport | None) -> Similarity:
                 f"{path} has shape {array.shape}, but {export.path} has {len(export.image_id)} images and "
                 f"{len(export.caption_image)} captions"
             )
-        return Similarity(export.image_id, export.caption_image, _Whole(array), str(path))
+        return _of_export(export, _Whole(array), str(path))
     if captions % images:
         raise ExportError(
             f"{path} has {captions} captions for {images} images, which is no whole number per image",
             hint="rows are images and columns are captions; give an .npz with caption_image to say which is whose",
         )
-    names, image = [str(row) for row in range(images)], np.arange(captions) // (captions // images)
-    return Similarity(names, image, _Whole(array), str(path))
+    image, index = np.divmod(np.arange(captions), captions // images)
+    return Similarity([str(row) for row in range(images)], image, _Whole(array), str(path), index, named=False)
 
 
 class _Whole:
