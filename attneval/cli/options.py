@@ -261,7 +261,7 @@ def output_options(name: str) -> Callable[[Command], Command]:
             type=click.Choice(tuple(printed_by(name))),
             default=None,
             group="Output",
-            help="What goes to stdout.  [default: table on a terminal, plain elsewhere]",
+            help="For stdout.  [default: table, or plain]",
         ),
         option(
             "-o",
