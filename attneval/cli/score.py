@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 )
 @protocol_options
 @output_options("score")
-@option("--items", is_flag=True, group="Output", help="Keep items beside .json, for attneval inspect.")
+@option("--items", is_flag=True, group="Output", help="Keep items beside .json, for inspect.")
 @option("--name", group="Output", help="How the system is called in tables.")
 @rule_option("min", "Exit with 1 if metric M is below V.")
 @rule_option("max", "Exit with 1 if metric M is above V.")
