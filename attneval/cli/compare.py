@@ -209,11 +209,13 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
 
 def _emit(comparison: Comparison, output: Output) -> None:
     from attneval.report.compare import compare_dict, compare_lines, compare_page
+    from attneval.report.figures import draw
 
     output.emit(
         {
             "page": lambda: compare_page(comparison, output.digits),
             "values": lambda: compare_dict(comparison),
             "lines": lambda: compare_lines(comparison),
+            "figure": lambda: draw("compare", comparison, output.digits),
         }
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     context_settings=SETTINGS,
-    examples=("attneval curve result.json", "attneval curve base.json candidate.json -o curves.csv"),
+    examples=("attneval curve result.json", "attneval curve base.json candidate.json -o curves.pdf"),
 )
 @click.argument("results", type=FILE, nargs=-1, required=True)
 @channel_option()
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 def curve(results: tuple[Path, ...], **values: Any) -> None:
     """Show precision, recall and F1 of RESULTS over the thresholds of their rule; F1 alone for several results."""
     from attneval.report.curve import curve_dict, curve_lines, curve_page
+    from attneval.report.figures import draw
     from attneval.results.comparability import check_protocols, distinct
 
     output = Output(values, "curve", inputs=results)
@@ -50,6 +51,7 @@ def curve(results: tuple[Path, ...], **values: Any) -> None:
             "page": lambda: curve_page(named, output.digits),
             "values": lambda: curve_dict(named),
             "lines": lambda: curve_lines(named),
+            "figure": lambda: draw("curve", named, output.digits),
         }
     )
 

@@ -24,6 +24,8 @@ EXTRA_PACKAGES = {
     "train": ("torch",),
     "hf": ("torch", "transformers", "pillow"),
     "report": ("jinja2", "pillow"),
+    "plot": ("matplotlib",),
+    "frames": ("pandas",),
     "torchmetrics": ("torchmetrics",),
     "lightning": ("lightning", "torchmetrics"),
 }

@@ -68,6 +68,7 @@ def heads(sources: tuple[Path, ...], **values: Any) -> None:
     Heads are chosen on one half of the images and reported on the other, with intervals; their optimism is what they
     lose from one to the other.
     """
+    from attneval.report.figures import draw
     from attneval.report.heads import heads_dict, heads_lines, heads_page
 
     output = Output(values, "heads", inputs=sources)
@@ -78,6 +79,7 @@ def heads(sources: tuple[Path, ...], **values: Any) -> None:
             "page": lambda: heads_page(ranking, output.digits),
             "values": lambda: heads_dict(ranking),
             "lines": lambda: heads_lines(ranking),
+            "figure": lambda: draw("heads", ranking, output.digits),
         }
     )
 

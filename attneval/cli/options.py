@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, DataError, ProtocolError
 from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
-from attneval.report.formats import FORMATS, PIPE, TERMINAL, by_suffix, offered_by
+from attneval.report.formats import FORMATS, PAPERS, PIPE, TERMINAL, by_suffix, printed_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -232,16 +233,45 @@ def rule_option(
     return option(f"--{kind}", type=RuleType(kind), multiple=True, metavar=metavar, group=group, help=help)
 
 
+def _label(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what LaTeX would not take for a label."""
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9:._-]*", value):
+        raise click.BadParameter(f"{value!r} is no label: use letters, digits and : . _ -", ctx, param)
+    return value
+
+
+paper_options = together(
+    option(
+        "--caption",
+        metavar="TEXT",
+        group="Output",
+        rare=True,
+        help="Of the first table in .tex and .md, in place of its title.",
+    ),
+    option(
+        "--label",
+        metavar="NAME",
+        group="Output",
+        rare=True,
+        callback=_label,
+        help="Of the first table in .tex; further ones are NAME-2, NAME-3, ...",
+    ),
+)
+"""What papers call a table."""
+CAPTIONED = {"caption": ("latex", "markdown"), "label": ("latex",)}
+"""The formats that have a use for each."""
+
+
 def output_options(name: str) -> Callable[[Command], Command]:
     """`-f`, `-o`, `--digits`, `--color`, `-q` and `-v` of a command, which offers the formats of the table."""
     return together(
         option(
             "-f",
             "--format",
-            type=click.Choice(tuple(offered_by(name))),
+            type=click.Choice(tuple(printed_by(name))),
             default=None,
             group="Output",
-            help="What goes to stdout.  [default: table on a terminal, plain elsewhere]",
+            help="For stdout.  [default: table, or plain]",
         ),
         option(
             "-o",
@@ -250,7 +280,7 @@ def output_options(name: str) -> Callable[[Command], Command]:
             metavar="FILE",
             multiple=True,
             group="Output",
-            help=f"Also write a file, whole or not at all, as its suffix says ({', '.join(by_suffix(name))}).",
+            help=f"Also write a file as its suffix says: {', '.join(by_suffix(name))}.",
         ),
         option(
             "--digits",
@@ -269,6 +299,7 @@ def output_options(name: str) -> Callable[[Command], Command]:
             rare=True,
             help="Colours in tables; NO_COLOR is heeded.",
         ),
+        *([paper_options] if name in PAPERS else []),
         quiet_option,
         verbose_option,
     )
@@ -336,6 +367,15 @@ class Output:
                 hint = f"use {', '.join(known)}"
                 raise AttnevalError(f"-o {path}: no format has the suffix {path.suffix!r}", hint=hint)
             self._files.append((path, known[path.suffix]))
+        styles = {self.style, *(line.name for _, line in self._files)}
+        self._captioned = {name: values.pop(name, None) or "" for name in CAPTIONED}
+        for name, formats in CAPTIONED.items():
+            if self._captioned[name] and not styles.intersection(formats) and flags_given([name]):
+                raise ConfigError(f"--{name} is for {' and '.join(formats)}", hint="add -f latex or -o FILE.tex")
+        if any(line.is_figure for _, line in self._files):
+            from attneval.report.figures import load_matplotlib
+
+            load_matplotlib()
         check_outputs(outputs, [*inputs, *_paths(values)])
 
     def files(self, style: str) -> list[Path]:
@@ -351,12 +391,15 @@ class Output:
             sources: What the command can show, by kind; made when a format asks for it.
             beside: Files that belong to the JSON, each with what writes it.
         """
-        from attneval.storage.whole_files import encoded, write_together
+        from attneval.storage.whole_files import write_together
+
+        if any(self._captioned.values()):
+            page = sources["page"]
+            sources = {**sources, "page": lambda: dataclasses.replace(page(), **self._captioned)}
 
         # What cannot be said in one format is found out before another is written.
         ordered = sorted(self._files, key=lambda file: file[1].name == "json")
-        texts = [(path, encoded(line.text(sources))) for path, line in ordered]
-        contents = [(path, partial(_write, text)) for path, text in texts]
+        contents = [(path, partial(_write, line.data(sources))) for path, line in ordered]
         write_together([*beside, *contents])
         line = FORMATS[self.style]
         if self.style == TERMINAL:

@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 )
 @protocol_options
 @output_options("score")
-@option("--items", is_flag=True, group="Output", help="Keep items beside .json outputs, for attneval inspect.")
+@option("--items", is_flag=True, group="Output", help="Keep items beside .json, for inspect.")
 @option("--name", group="Output", help="How the system is called in tables.")
 @rule_option("min", "Exit with 1 if metric M is below V.")
 @rule_option("max", "Exit with 1 if metric M is above V.")
@@ -169,6 +169,7 @@ def _over_all_items(protocol: Protocol) -> Protocol:
 def emit_result(result: Result, output: Output) -> None:
     """Write a result in the formats asked for, and its items and the sums of its channels beside each JSON file."""
     from attneval.report.delimited import result_lines
+    from attneval.report.figures import draw
     from attneval.report.score import score_page
     from attneval.results.channel_sums import channels_path
     from attneval.results.notes import COVERAGE, LINT
@@ -186,6 +187,7 @@ def emit_result(result: Result, output: Output) -> None:
             "page": lambda: score_page(result, output.digits),
             "values": result.to_dict,
             "lines": lambda: result_lines(result),
+            "figure": lambda: draw("score", result, output.digits),
         },
         beside=beside,
     )

@@ -32,6 +32,11 @@ def stdout_written() -> Iterator[None]:
 def say(text: str) -> None:
     """Write data to stdout, which whoever made them has made safe; what its encoding lacks is spelled out."""
     encoding = sys.stdout.encoding or "ascii"
+    if not encoding.lower().startswith("utf"):
+        from attneval.report.table import MINUS
+
+        # A number with its sign spelled out would look like another number.
+        text = text.replace(MINUS, "-")
     with stdout_written():
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 

@@ -37,6 +37,7 @@ register(
         name="precision",
         floored=True,
         title="Attention Precision",
+        paper="Precision",
         mark="P",
         headline="macro",
         tables={"breakdown": 10, "channels": 10, "heads": 30},
@@ -55,6 +56,7 @@ register(
         name="recall",
         floored=True,
         title="Attention Recall",
+        paper="Recall",
         mark="R",
         headline="macro",
         tables={"breakdown": 20, "channels": 20, "heads": 40},
@@ -72,6 +74,7 @@ register(
         name="f1",
         floored=True,
         title="Attention F1",
+        paper="F1",
         short="F1",
         mark="F",
         headline="macro",
@@ -92,6 +95,7 @@ register(
     Metric(
         name="f1_lift",
         title="F1 above even attention",
+        paper="F1 lift",
         short="F1 lift",
         lift_of="f1",
         tables={"breakdown": 35, "channels": 35, "heads": 10},
@@ -149,6 +153,7 @@ register(
         name="ap",
         floored=True,
         title="Average precision",
+        paper="AP",
         short="AP",
         tables={"breakdown": 40, "channels": 40},
         compared=True,
@@ -166,6 +171,7 @@ register(
     Metric(
         name="ap_lift",
         title="AP above even attention",
+        paper="AP lift",
         short="AP lift",
         lift_of="ap",
         compared=True,
@@ -196,6 +202,7 @@ register(
         name="pointing",
         floored=True,
         title="Pointing game",
+        paper="Pointing",
         tables={"breakdown": 50, "channels": 50, "heads": 50},
         compared=True,
         family=True,
@@ -216,6 +223,7 @@ def _recall_at(k: int) -> Metric:
     return Metric(
         name=f"r@{k}",
         title=f"R@{k} (boxes)",
+        paper=f"R@{k}",
         group="companion",
         higher_is_better=True,
         definition=f"Phrase-grounding recall: whether one of the {k} keys with the largest weights is relevant. Items "
@@ -265,6 +273,7 @@ register(
     Metric(
         name="auc",
         title="Area under ROC",
+        paper="AUC",
         group="companion",
         higher_is_better=True,
         definition="The probability that a relevant key weighs more than another one, ties half, which is the area "
@@ -328,6 +337,7 @@ register(
     Metric(
         name="coverage",
         title="Coverage (ceiling)",
+        paper="Coverage",
         aliases=("r@all",),
         tables={"breakdown": 60},
         group="ceiling",

@@ -104,6 +104,7 @@ class Metric:
         lower: The smallest.
         unit: `share`, `rank` or `nats`.
         short: Its name in tables where space is short; `name` by default.
+        paper: Its name in tables of papers; `title` by default.
         mark: The character of its curve over thresholds; empty if it has none.
         aliases: Other names under which flags and look-ups find it. Tables and files never show them.
         headline: The value of the protocol's `average` under which it is a headline, set in bold; empty for never.
@@ -141,6 +142,7 @@ class Metric:
     lower: float = 0.0
     unit: str = "share"
     short: str = ""
+    paper: str = ""
     mark: str = ""
     aliases: tuple[str, ...] = ()
     headline: str = ""
@@ -168,6 +170,11 @@ class Metric:
     def label(self) -> str:
         """Its name where space is short."""
         return self.short or self.name
+
+    @property
+    def in_papers(self) -> str:
+        """Its name in tables of papers."""
+        return self.paper or self.title
 
     def has_oracle(self, protocol: Protocol) -> bool:
         """Tell whether attention to exactly the relevant keys has a value that is known."""

@@ -74,9 +74,10 @@ def _overview(comparison: Comparison, digits: int) -> Table:
         adjusted = ", ".join(comparison.family) or "none of them"
         notes.append(f"Holm's family: {adjusted}; other p-values are raw and give no letters.")
     header = ["", *(line.metric for line in comparison.lines)]
+    paper = ["", *(metric_named(line.metric).in_papers for line in comparison.lines)]
     # What matters most stays longest.
     order = [i + 1 for i, line in enumerate(comparison.lines) if not metric_named(line.metric).main]
-    return Table("Systems, in % (ranks as they are)", header, rows, notes, "Best in bold.", optional=tuple(order))
+    return Table("Systems, in % (ranks as they are)", header, rows, notes, "Best in bold.", tuple(order), paper=paper)
 
 
 def _against_base(comparison: Comparison, system: int, digits: int) -> Table:
@@ -92,10 +93,10 @@ def _row(line: Line, system: int, digits: int) -> Row:
         Cell(number(line.values[s], metric.unit, digits), strong=s in line.best and len(line.best) < len(line.values))
         for s in (0, system)
     ]
-    difference = line.differences[system]
+    name, difference = Cell(line.metric, paper=metric.in_papers), line.differences[system]
     if difference is None:
-        return Row([Cell(line.metric), *values, *([Cell("")] * 5)])
-    return Row([Cell(line.metric), *values, *_difference(difference, metric, digits)])
+        return Row([name, *values, *([Cell("")] * 5)])
+    return Row([name, *values, *_difference(difference, metric, digits)])
 
 
 def _difference(difference: Difference, metric: Metric, digits: int) -> list[Cell]:

@@ -27,10 +27,10 @@ MARKS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 
 def curve_text(results: list[Result]) -> str:
     """Plot what reads well at 80 columns: precision, recall and F1 of one result, or F1 of several."""
-    curves = _curves(results)
+    curves = curves_of(results)
     if len(curves) == 1:
         (curve,) = curves.values()
-        drawn = _drawn()
+        drawn = drawn_metrics()
         series = {metric.mark: getattr(curve, metric.name) for metric in drawn}
         legend = "   ".join(f"{metric.mark} {metric.label}" for metric in drawn)
     else:
@@ -45,7 +45,7 @@ def curve_text(results: list[Result]) -> str:
 def curve_page(results: list[Result], digits: int = 1) -> Page:
     """Tabulate each result: the area under its P/R curve, its best F1 and its F1 at the protocol's threshold."""
     rows = []
-    for mark, result, (name, curve) in zip(_marks(results), results, _curves(results).items(), strict=True):
+    for mark, result, (name, curve) in zip(_marks(results), results, curves_of(results).items(), strict=True):
         chosen = curve.parameter.index(result.protocol.rule.value)
         cells = [number(curve.area_under_pr, digits=digits), number(curve.f1[curve.best], digits=digits)]
         cells += [f"{curve.rule}:{curve.parameter[curve.best]:.3g}", number(curve.f1[chosen], digits=digits)]
@@ -61,10 +61,10 @@ def curve_lines(results: list[Result]) -> Lines:
     """Lines of a table: one per result and threshold."""
     rows = [
         (name, curve.rule, *values)
-        for name, curve in _curves(results).items()
-        for values in zip(curve.parameter, *(getattr(curve, metric.name) for metric in _drawn()), strict=True)
+        for name, curve in curves_of(results).items()
+        for values in zip(curve.parameter, *(getattr(curve, metric.name) for metric in drawn_metrics()), strict=True)
     ]
-    return ("system", "rule", "threshold", *(metric.name for metric in _drawn())), rows
+    return ("system", "rule", "threshold", *(metric.name for metric in drawn_metrics())), rows
 
 
 def curve_dict(results: list[Result]) -> dict[str, Any]:
@@ -73,17 +73,17 @@ def curve_dict(results: list[Result]) -> dict[str, Any]:
         "schema": 1,
         "systems": {
             name: vars(curve) | {"threshold": result.protocol.threshold, "area_under_pr": curve.area_under_pr}
-            for result, (name, curve) in zip(results, _curves(results).items(), strict=True)
+            for result, (name, curve) in zip(results, curves_of(results).items(), strict=True)
         },
     }
 
 
-def _drawn() -> list[Metric]:
+def drawn_metrics() -> list[Metric]:
     """The metrics that have a curve over thresholds."""
     return [metric for metric in metrics() if metric.mark]
 
 
-def _curves(results: list[Result]) -> dict[str, Curve]:
+def curves_of(results: list[Result]) -> dict[str, Curve]:
     """The curves by names that tell the results apart."""
     curves = {}
     for name, result in zip(distinct([result.name for result in results]), results, strict=True):

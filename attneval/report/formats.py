@@ -5,7 +5,8 @@ A format is a function in a file of its own and a line here. The function takes 
 - `page`: a `Page` of tables, for people;
 - `values`: JSON values, unrounded;
 - `lines`: a header and lines of values, unrounded;
-- `verdict`: the `Verdict` of a gate.
+- `verdict`: the `Verdict` of a gate;
+- `figure`: a figure of matplotlib, which gives bytes instead of text, and is written to files alone.
 
 The command line reads this table before anything heavy is loaded.
 """
@@ -36,7 +37,7 @@ class ReportFormat:
     Attributes:
         name: What `-f` calls it.
         suffix: What a file's name ends with to be written in it; empty where it is no format of files.
-        shows: What it takes: `page`, `values`, `lines` or `verdict`.
+        shows: What it takes: `page`, `values`, `lines`, `verdict` or `figure`.
         render: "module:function", imported when it is used.
         commands: Those that offer it.
     """
@@ -53,14 +54,27 @@ class ReportFormat:
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return function
 
+    @property
+    def is_figure(self) -> bool:
+        """True for a picture, which is no text."""
+        return self.shows == "figure"
+
     def text(self, sources: Sources) -> str:
         """Show what a command has to show, in this format."""
         return str(self.load()(sources[self.shows]()))
+
+    def data(self, sources: Sources) -> bytes:
+        """Show the same as the bytes of a file."""
+        from attneval.storage.whole_files import encoded
+
+        return bytes(self.load()(sources[self.shows]())) if self.is_figure else encoded(self.text(sources))
 
 
 ALL = ("score", "merge", "compare", "heads", "curve", "inspect", "doctor", "gate")
 ITEMS = ("score", "merge", "compare", "heads", "curve", "inspect", "doctor")
 """Commands that have more to say than a verdict."""
+PAPERS = ("score", "merge", "compare", "heads", "curve")
+"""Commands whose tables and figures go into papers."""
 
 FORMATS = {
     line.name: line
@@ -70,8 +84,11 @@ FORMATS = {
         ReportFormat("json", ".json", "values", "attneval.report.json:render_json", ALL),
         ReportFormat("csv", ".csv", "lines", "attneval.report.delimited:render_csv", ITEMS),
         ReportFormat("markdown", ".md", "page", "attneval.report.markdown:render_markdown", ALL),
-        ReportFormat("latex", ".tex", "page", "attneval.report.latex:render_latex", ("compare", "heads")),
+        ReportFormat("latex", ".tex", "page", "attneval.report.latex:render_latex", PAPERS),
         ReportFormat("junit", ".xml", "verdict", "attneval.report.gate:gate_junit", ("gate",)),
+        ReportFormat("png", ".png", "figure", "attneval.report.figures.written:render_png", PAPERS),
+        ReportFormat("svg", ".svg", "figure", "attneval.report.figures.written:render_svg", PAPERS),
+        ReportFormat("pdf", ".pdf", "figure", "attneval.report.figures.written:render_pdf", PAPERS),
     )
 }
 """Report formats by name."""
@@ -80,6 +97,11 @@ FORMATS = {
 def offered_by(command: str) -> dict[str, ReportFormat]:
     """The formats that a command offers, by name."""
     return {name: line for name, line in FORMATS.items() if command in line.commands}
+
+
+def printed_by(command: str) -> dict[str, ReportFormat]:
+    """The formats that a command offers for stdout, by name."""
+    return {name: line for name, line in offered_by(command).items() if not line.is_figure}
 
 
 def by_suffix(command: str) -> dict[str, ReportFormat]:

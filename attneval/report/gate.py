@@ -11,6 +11,7 @@ from attneval.report.compare import p_text
 from attneval.report.table import Cell, Page, Row, Table, safe
 
 if TYPE_CHECKING:
+    from attneval.report.delimited import Lines
     from attneval.results.gate import Outcome, Verdict
 
 ANNOTATIONS = 10
@@ -63,6 +64,24 @@ def gate_dict(verdict: Verdict) -> dict[str, Any]:
             for outcome in verdict.outcomes
         ],
     }
+
+
+def gate_lines(verdict: Verdict) -> Lines:
+    """Lines of a table: one per rule, unrounded."""
+    header = ("system", "rule", "kind", "metric", "bound", "relative", "value", "baseline", "p", "passed")
+    rows = [
+        (
+            verdict.name,
+            str(outcome.rule),
+            *dataclasses.astuple(outcome.rule),
+            outcome.value,
+            outcome.baseline,
+            outcome.p,
+            outcome.passed,
+        )
+        for outcome in verdict.outcomes
+    ]
+    return header, rows
 
 
 def gate_junit(verdict: Verdict) -> str:

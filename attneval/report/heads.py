@@ -36,6 +36,7 @@ def heads_page(ranking: HeadRanking, digits: int = 1) -> Page:
     if min(chosen, reported) < 30:
         lines.append("note: a half of less than 30 images is small; intervals may be too narrow")
     lines += [f"note: {note}" for note in _notes(result)]
+    lines += ["all channels are in -f csv and -f json"] if len(ranking.heads) > SHOWN else []
     return Page([_table(ranking, digits)], [*lines, f"signature: {result.signature}"], _map(ranking, digits))
 
 
@@ -57,7 +58,7 @@ def heads_lines(ranking: HeadRanking) -> Lines:
         values = (None if measured is None else measured.value for measured in measured_others)
         rows.append((ranking.result.name, rank, *leading, *values, head.image_mass))
     if ranking.system is not None:
-        even, odd = _of_system(ranking)
+        even, odd = system_halves(ranking)
         optimism = _difference(even, odd)
         system = ranking.system
         values = (None if (m := system.measured(name)) is None else m.value for name in others)
@@ -71,7 +72,7 @@ def heads_dict(ranking: HeadRanking) -> dict[str, Any]:
     result = ranking.result
     system = None
     if ranking.system is not None:
-        even, odd = _of_system(ranking)
+        even, odd = system_halves(ranking)
         system = {
             "k": ranking.top,
             "channels": [head.key for head in ranking.heads[: ranking.top]],
@@ -122,19 +123,21 @@ def _table(ranking: HeadRanking, digits: int) -> Table:
         cells += [_cell(other, head.metrics.get(other.name), digits) for other in others]
         rows.append(Row([*cells, *([Cell(number(head.image_mass, digits=digits))] if masses else [])]))
     if ranking.system is not None:
-        even, odd = _of_system(ranking)
+        even, odd = system_halves(ranking)
         cells = _cells(metric, f"    mean of {ranking.top}", even, odd, digits)
         cells += [_cell(other, ranking.system.measured(other.name), digits) for other in others]
         rows.append(Row([*cells, *([Cell("")] if masses else [])], rule=True))
     notes = [f"Mean of {ranking.top}: the mean of the maps of the best {ranking.top}."] if ranking.system else []
     notes += ["Optimism: even minus odd half; the other columns are of the odd half."]
     if len(ranking.heads) > SHOWN:
-        notes.insert(0, f"The best {SHOWN} of {len(ranking.heads)} channels; -f csv and -f json have all.")
+        notes.insert(0, f"The best {SHOWN} of {len(ranking.heads)} channels.")
     header = ["Channel", "even half", "odd half", "95 % interval", "optimism", *(other.label for other in others)]
     header += ["image mass"] if masses else []
     named = f" of {ranking.result.name}" if ranking.result.name else ""
+    paper = [*header[: len(header) - len(others) - masses], *(other.in_papers for other in others)]
+    paper += ["image mass"] if masses else []
     title = f"Heads{named} by {metric.label}{', in %' if metric.unit == 'share' else ''}"
-    return Table(title, header, rows, notes, optional=tuple(range(len(header) - 1, 3, -1)))
+    return Table(title, header, rows, notes, optional=tuple(range(len(header) - 1, 3, -1)), paper=paper)
 
 
 def _cells(
@@ -158,11 +161,8 @@ def _cell(metric: Metric, measured: Measured | None, digits: int, *, strong: boo
 
 def _map(ranking: HeadRanking, digits: int) -> str:
     """Layers below and heads beside each other; nothing where channels are no layers and heads."""
-    placed: dict[tuple[int, int], tuple[int, Head]] = {}
-    for rank, head in enumerate(ranking.heads):
-        if head.layer is not None:
-            placed[head.layer, -1 if head.head is None else head.head] = (rank, head)
-    if len(placed) < max(len(ranking.heads), 2):
+    placed = placed_heads(ranking)
+    if not placed:
         return ""
     metric = metric_named(ranking.metric)
     values = [value for _, head in placed.values() if (value := head.reported.value) is not None]
@@ -186,6 +186,19 @@ def _map(ranking: HeadRanking, digits: int) -> str:
     return "\n".join([*lines, shades, f"{best}: the best on the even half, in their order", ""])
 
 
+def placed_heads(ranking: HeadRanking) -> dict[tuple[int, int], tuple[int, Head]]:
+    """Lay heads out by layer and head, -1 for none, each with its place in the ranking from 0.
+
+    Returns:
+        The heads; nothing where channels are no layers and heads, or are one.
+    """
+    placed: dict[tuple[int, int], tuple[int, Head]] = {}
+    for rank, head in enumerate(ranking.heads):
+        if head.layer is not None:
+            placed[head.layer, -1 if head.head is None else head.head] = (rank, head)
+    return {} if len(placed) < max(len(ranking.heads), 2) else placed
+
+
 def _mark(ranked: tuple[int, Head] | None, low: float, high: float) -> str:
     if ranked is None:
         return " "
@@ -206,8 +219,8 @@ def _others(ranking: HeadRanking) -> list[Metric]:
     return [metric for metric in candidates if metric.name in had and metric.name != ranking.metric]
 
 
-def _of_system(ranking: HeadRanking) -> tuple[Measured | None, Measured | None]:
-    """What the mean of the best scores on the even half and on the odd half."""
+def system_halves(ranking: HeadRanking) -> tuple[Measured | None, Measured | None]:
+    """Get what the mean of the best scores on the even half and on the odd half."""
     return ranking.system_chosen, None if ranking.system is None else ranking.system.measured(ranking.metric)
 
 

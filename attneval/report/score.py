@@ -135,8 +135,8 @@ def _channels(result: Result, digits: int) -> Table:
             measured = scores.metrics.get(metric.name)
             cells.append(_cell(metric, measured, digits, strong=strong and metric.main))
         rows.append(Row(cells))
-    header = ["Channel", *(metric.label for metric in chosen)]
-    return Table("By channel and direction, in %", header, rows, optional=_optional(chosen, after=1))
+    header, paper = _names("Channel", chosen)
+    return Table("By channel and direction, in %", header, rows, optional=_optional(chosen, after=1), paper=paper)
 
 
 def _best_channels(result: Result, digits: int) -> Table:
@@ -157,8 +157,14 @@ def _best_channels(result: Result, digits: int) -> Table:
         f"The best {len(best)} of {len(many)} channels by {first.label} on the very images they are shown on, so too",
         "high for new ones: attneval heads chooses on one half of the images and reports on the other.",
     ]
-    header = ["Channel", *(metric.label for metric in chosen)]
-    return Table(f"Attention{name}, channel by channel, in %", header, rows, notes, optional=_optional(chosen, after=1))
+    header, paper = _names("Channel", chosen)
+    title = f"Attention{name}, channel by channel, in %"
+    return Table(title, header, rows, notes, optional=_optional(chosen, after=1), paper=paper)
+
+
+def _names(first: str, chosen: Sequence[Metric]) -> tuple[list[str], list[str]]:
+    """The columns' names on screens and in papers."""
+    return [first, *(metric.label for metric in chosen)], [first, *(metric.in_papers for metric in chosen)]
 
 
 def _best(metric: Metric, result: Result) -> float:
@@ -171,9 +177,11 @@ def _breakdown(scores: Scores, kind: str, digits: int) -> Table:
     chosen = _shown("breakdown", list(groups.values()))
     images = scores.by_images.get(kind, {})
     counts = (["images"] if images else []) + ["items"]
-    header = [breakdown.header, *counts]
+    header, paper = [breakdown.header, *counts], [breakdown.header, *counts]
     for metric in chosen:
-        header += [metric.label, *(("95 % interval", "floor") if metric.main and images else ())]
+        bounds = ("95 % interval", "floor") if metric.main and images else ()
+        header += [metric.label, *bounds]
+        paper += [metric.in_papers, *bounds]
     rows = []
     shown = _most_frequent(groups)
     for group, table in shown.items():
@@ -191,7 +199,7 @@ def _breakdown(scores: Scores, kind: str, digits: int) -> Table:
     # What is no headline goes first where space is short, then how sure the main metric is.
     headlines = {metric.label for metric in chosen if metric.headline} | {breakdown.header, "items", "floor"}
     optional = [place for place in range(len(header) - 1, 0, -1) if header[place] not in headlines]
-    return Table(f"{breakdown.title}, in %", header, rows, notes, optional=tuple(optional))
+    return Table(f"{breakdown.title}, in %", header, rows, notes, optional=tuple(optional), paper=paper)
 
 
 LONGEST_BREAKDOWN = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import field
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 UNDEFINED = "-"
 """The sign for a value that is undefined."""
+
+MINUS = "\u2212"
+"""The minus sign, as wide as a plus, which print has in place of the hyphen."""
 
 FEW_IMAGES = 30
 """Images with fewer of which intervals are said to mislead."""
@@ -31,11 +35,13 @@ class Cell:
         text: What it says, not yet made safe.
         strong: The best or the headline value.
         mark: A superscript.
+        paper: What papers write in its place; empty for the same.
     """
 
     text: str
     strong: bool = False
     mark: str = ""
+    paper: str = ""
 
 
 @record
@@ -58,6 +64,7 @@ class Table:
         bold: What bold means in it, for formats that have it.
         optional: Columns to leave out first, from the last, where space is short.
         texts: How many of the first columns are text, which begins at the left; the others are numbers.
+        paper: The columns' names as papers write them; those of `header` where it is empty.
     """
 
     title: str
@@ -67,6 +74,7 @@ class Table:
     bold: str = ""
     optional: tuple[int, ...] = ()
     texts: int = 1
+    paper: list[str] = field(default_factory=list)
 
     @property
     def notes_on_bold_too(self) -> list[str]:
@@ -99,11 +107,15 @@ class Page:
         tables: Tables and entries.
         lines: The lines under them.
         drawing: What is drawn of characters above them, for formats whose characters are equally wide; it is safe.
+        caption: What stands in place of the first table's title, in formats for papers.
+        label: What papers refer to the first table by.
     """
 
     tables: Sequence[Table | Entries]
     lines: list[str] = field(default_factory=list)
     drawing: str = ""
+    caption: str = ""
+    label: str = ""
 
 
 def safe(text: str) -> str:
@@ -138,3 +150,8 @@ def number(value: float | None, unit: str = "share", digits: int = 1) -> str:
 def interval(ci: tuple[float, float] | None, unit: str = "share", digits: int = 1) -> str:
     """An interval as tables show it."""
     return "" if ci is None else f"[{number(ci[0], unit, digits)}, {number(ci[1], unit, digits)}]"
+
+
+def typeset(text: str) -> str:
+    """A number or an interval with a minus sign in place of each hyphen before a digit."""
+    return re.sub(r"-(?=\d)", MINUS, text)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attneval.config.options import ALPHA, TRIALS
+from attneval.errors import MetricError, suggestion
+from attneval.metrics.registry import find_metric
 from attneval.results.result import Result
+from attneval.results.shown import Drawn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,8 +87,11 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Drawn):
     """Systems compared.
+
+    `comparison["f1"]` is the line of a metric. Notebooks show a comparison as tables, `plot()` draws it and
+    `to_frame()` lists its numbers.
 
     Attributes:
         names: The systems, the base first; systems of one name are numbered.
@@ -101,6 +107,10 @@ class Comparison:
         across_regions: True if all items count, since systems may attend to different regions.
     """
 
+    _tables: ClassVar[str] = "attneval.report.compare:compare_page"
+    _values: ClassVar[str] = "attneval.report.compare:compare_lines"
+    _figures: ClassVar[tuple[str, ...]] = ("compare",)
+
     names: tuple[str, ...]
     lines: tuple[Line, ...]
     images: int
@@ -112,3 +122,11 @@ class Comparison:
     family: tuple[str, ...] = ()
     images_with_items: int = 0
     across_regions: bool = False
+
+    def __getitem__(self, name: str) -> Line:
+        metric, lines = find_metric(name), {line.metric: line for line in self.lines}
+        line = lines.get(name if metric is None else metric.name)
+        if line is None:
+            hint = suggestion(name, lines, f"it has {', '.join(lines)}")
+            raise MetricError(f"the comparison has no metric {name!r}", hint=hint)
+        return line

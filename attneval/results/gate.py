@@ -6,7 +6,7 @@ One predicate on unrounded numbers decides; the text is made from the same numbe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attneval.config.options import ALPHA
 from attneval.errors import EXIT_GATE_FAILED, EXIT_OK, MismatchError, ProtocolError
@@ -16,6 +16,7 @@ from attneval.results.comparability import check_protocols, check_regions
 from attneval.results.compare import compare
 from attneval.results.comparison import System
 from attneval.results.notes import COVERAGE, low_coverage
+from attneval.results.shown import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,14 +147,17 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The outcomes of all rules.
+class Verdict(Shown):
+    """The outcomes of all rules, which notebooks show as a table and `to_frame()` lists.
 
     Attributes:
         name: The result's name.
         outcomes: One per rule.
         notes: What a reader has to know beside them: low coverage, and what is not known of the baseline's regions.
     """
+
+    _tables: ClassVar[str] = "attneval.report.gate:gate_page"
+    _values: ClassVar[str] = "attneval.report.gate:gate_lines"
 
     name: str
     outcomes: tuple[Outcome, ...]

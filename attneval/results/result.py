@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from attneval._version import __version__
 from attneval.arrays.records import record
@@ -15,6 +15,7 @@ from attneval.metrics.registry import find_metric
 from attneval.results.channel_sums import channels_path
 from attneval.results.json_form import load_fields, result_to_dict
 from attneval.results.notes import Note
+from attneval.results.shown import Drawn
 from attneval.storage.whole_files import encoded, write_together
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.results.channel_sums import StoredChannels
     from attneval.results.items import ItemTable
-    from attneval.results.scores import Input, Measured, Scores
+    from attneval.results.scores import Curve, Input, Measured, Scores
 
 ITEMS_SUFFIX = ".items.npz"
 COUNTED = ("images", "captions", "items")
@@ -36,11 +37,12 @@ def items_path(path: Path) -> Path:
 
 
 @record
-class Result:
+class Result(Drawn):
     """The scores of one system, with what they were made from.
 
-    `result["f1"]` is the value of a metric, `result.metrics["f1"]` that with its interval; aliases of metrics are found
-    as well.
+    `result["f1"]` is the value of a metric, `result.metrics["f1"]` that with its interval, and
+    `result.by["type"]["people"]["f1"]` that of a group of items; aliases of metrics are found as well. Notebooks show a
+    result as tables, `plot()` draws it and `to_frame()` lists its numbers.
 
     Attributes:
         name: The system's name in tables.
@@ -67,6 +69,10 @@ class Result:
         items: The items one by one, if they were asked for; kept in a file of their own, not in the JSON.
         items_sha256: The digest of the items that a file was written with; empty for none, None where it does not say.
     """
+
+    _tables: ClassVar[str] = "attneval.report.score:score_page"
+    _values: ClassVar[str] = "attneval.report.delimited:result_lines"
+    _figures: ClassVar[tuple[str, ...]] = ("score", "curve", "heads")
 
     name: str
     protocol: Protocol
@@ -100,6 +106,21 @@ class Result:
     def metrics(self) -> dict[str, Measured]:
         """The headline's metrics by name."""
         return self.scores.metrics
+
+    @property
+    def baselines(self) -> dict[str, dict[str, Measured]]:
+        """The headline's floors and its ceiling, by name and metric."""
+        return self.scores.baselines
+
+    @property
+    def by(self) -> dict[str, dict[str, dict[str, Measured]]]:
+        """The headline's metrics by kind of group (`type`, `area`, `length`), name of the group and metric."""
+        return self.scores.by
+
+    @property
+    def curve(self) -> Curve | None:
+        """The headline's precision, recall and F1 over thresholds; None without maps."""
+        return self.scores.curve
 
     @property
     def signature(self) -> str:

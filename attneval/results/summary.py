@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from attneval.statistics.image_sums import ImageSums
 
 ORACLE = "oracle"
+"""What attention to exactly the relevant keys scores."""
 BASELINES = (*FLOORS, ORACLE)
 
 

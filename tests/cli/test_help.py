@@ -14,7 +14,7 @@ from commands import ROOT, attneval
 from attneval.cli import COMMANDS, EXTRAS, cli
 from attneval.cli.command import GROUPS, OTHER_NAMES, Command, GroupedOption
 from attneval.config.protocol import Protocol
-from attneval.report.formats import ALL, FORMATS, by_suffix, offered_by
+from attneval.report.formats import ALL, FORMATS, by_suffix, printed_by
 
 if TYPE_CHECKING:
     from attneval.report.formats import ReportFormat
@@ -96,7 +96,7 @@ def test_a_command_is_a_file_and_a_line(name: str) -> None:
 @pytest.mark.parametrize("line", FORMATS.values(), ids=FORMATS)
 def test_a_format_is_a_function_and_a_line(line: ReportFormat) -> None:
     assert callable(line.load())
-    assert line.shows in {"page", "values", "lines", "verdict"}
+    assert line.shows in {"page", "values", "lines", "verdict", "figure"}
     assert set(line.commands) <= set(ALL)
 
 
@@ -104,7 +104,7 @@ def test_a_format_is_a_function_and_a_line(line: ReportFormat) -> None:
 def test_commands_take_their_formats_from_the_table(name: str) -> None:
     (choice,) = [param.type for param in command(name).params if param.name == "format"]
     assert isinstance(choice, click.Choice)
-    assert list(choice.choices) == list(offered_by(name))
+    assert list(choice.choices) == list(printed_by(name))
     assert all(suffix in help_of(name) for suffix in by_suffix(name))
 
 

@@ -281,7 +281,7 @@ def test_on_a_terminal_nothing_is_wider_than_it(files: Path, columns: int) -> No
         (("good.json", "other.json"), ("good.json and other.json", "threshold uniform against max:0.5")),
         (("missing.json",), ("missing.json", "No such file")),
         ((), ("RESULTS",)),
-        (("good.json", "-o", "c.tex"), ("c.tex", ".csv")),
+        (("good.json", "-o", "c.xml"), ("c.xml", ".csv")),
     ],
 )
 def test_what_has_no_curve_exits_with_2(here: Here, arguments: tuple[str, ...], parts: tuple[str, ...]) -> None:
