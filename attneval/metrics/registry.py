@@ -27,25 +27,29 @@ Sums = Mapping[str, "NDArray[np.float64]"]
 """Columns summed over images: f8[], or f8[b] for b resamples of the images."""
 
 REGISTRY: dict[str, Metric] = {}
-GROUPS = ("attention", "companion", "ceiling", "retrieval")
-"""The groups of metrics, in the order of tables, which draw a line between two of them."""
 ATTENTION = ("attention", "companion", "ceiling")
-"""The groups that are measured on attention maps; the other one is measured on similarities."""
+"""The groups that are measured on attention maps."""
+RETRIEVAL, FAITHFULNESS = "retrieval", "faithfulness"
+"""The groups that are measured on similarities, and on the scores of perturbed images."""
+GROUPS = (*ATTENTION, RETRIEVAL, FAITHFULNESS)
+"""The groups of metrics, in the order of tables, which draw a line between two of them."""
 TABLES = ("breakdown", "channels", "heads")
 """Tables that show some metrics only: by group of items, by channel and direction, and by head, where there are many
 channels and these metrics alone are kept of each."""
 RANKED_BY = "f1_lift"
 """The metric that channels are ranked by unless another is named."""
-_MODULES = ("attention", "class_means", "spatial", "retrieval")
+_MODULES = ("attention", "class_means", "spatial", "retrieval", "faithfulness")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A number for each item, or for each query of retrieval.
+    """A number for each item, for each query of retrieval, or for each perturbed caption.
 
     Attributes:
-        values: From the `Hits` of p items to f8[p]; for retrieval from the `Ranks` of q queries to f8[q].
-        over: The population it is summed over, `scored` or `items`; for retrieval the column that counts queries.
+        values: From the `Hits` of p items to f8[p]; for retrieval from the `Ranks` of q queries to f8[q]; for
+            faithfulness from the curves f[N, K+1] of N captions by name to f8[N].
+        over: The population it is summed over, `scored` or `items`; for the others the column that counts queries or
+            captions.
         against: The sets of keys that items are held against: `relevant`, or `pointing` for what the protocol's
             pointing game accepts.
         at_most: The columns that its sums cannot exceed; the one it is summed over by default.
@@ -80,7 +84,7 @@ class Metric:
     Attributes:
         name: The name in results and on the command line.
         title: The name in the table of all metrics.
-        group: `attention`, `companion`, `ceiling` or `retrieval`; tables keep groups together.
+        group: `attention`, `companion`, `ceiling`, `retrieval` or `faithfulness`; tables keep groups together.
         higher_is_better: The direction of what is good.
         definition: A paragraph of what it is, with its edge cases.
         value: From summed columns to the metric; NaN where it is undefined.
@@ -111,6 +115,7 @@ class Metric:
         baseline: True if it says something about attention that is the same for all items.
         oracle: The fields of the protocol, with their values, under which it says something about attention to exactly
             the relevant keys; None for never.
+        perturbed: Of faithfulness, the curve that it is of, `deletion` or `insertion`.
     """
 
     name: str
@@ -143,6 +148,7 @@ class Metric:
     median_of: str = ""
     baseline: bool = True
     oracle: Mapping[str, str] | None = field(default_factory=dict)
+    perturbed: str = ""
 
     def __post_init__(self) -> None:
         if self.group not in GROUPS or not set(self.tables) <= set(TABLES):
@@ -184,7 +190,7 @@ def list_metrics(*groups: str) -> list[str]:
     """List the names of all metrics, or of those of some groups, in the order of tables.
 
     Args:
-        groups: Any of `attention`, `companion`, `ceiling` and `retrieval`; none for all of them.
+        groups: Any of `attention`, `companion`, `ceiling`, `retrieval` and `faithfulness`; none for all of them.
     """
     return [metric.name for metric in metrics(*groups)]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.metrics.ranks import DIRECTIONS, IMAGE_TO_TEXT, TEXT_TO_IMAGE, Ranks
-from attneval.metrics.registry import Column, Metric, Sums, median_column, metrics, ratio, register
+from attneval.metrics.registry import RETRIEVAL, Column, Metric, Sums, median_column, metrics, ratio, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ def retrieval_columns(ranks: dict[str, Ranks], images: int) -> dict[str, NDArray
         f8[I] by column.
     """
     table: dict[str, NDArray[np.float64]] = {}
-    for metric in metrics("retrieval"):
+    for metric in metrics(RETRIEVAL):
         for name, column in metric.columns.items():
             if metric.direction in ranks and name not in table:
                 queries = ranks[metric.direction]
@@ -72,7 +72,7 @@ def _recall(direction: str, k: int) -> Metric:
         name=name,
         title=f"{title} R@{k}",
         short=f"R@{k}",
-        group="retrieval",
+        group=RETRIEVAL,
         higher_is_better=True,
         definition=f"The share of {query} queries for which {answer} is among the {k} best scores. {_TIES}",
         citation=_FAGHRI,
@@ -93,7 +93,7 @@ def _rank(direction: str, short: str, long: str, value: Callable[[Sums], NDArray
         name=f"{direction}_{short}",
         title=f"{title} {long} rank",
         short=f"{long} rank",
-        group="retrieval",
+        group=RETRIEVAL,
         higher_is_better=False,
         definition=f"The {long} over {query} queries of the rank of {answer}, counted from 1. {_TIES}",
         citation=_FAGHRI,
@@ -136,7 +136,7 @@ register(
     Metric(
         name="rsum",
         title="rSum",
-        group="retrieval",
+        group=RETRIEVAL,
         higher_is_better=True,
         definition="The sum of the six Recall@K, K = 1, 5, 10, in both directions; as shares, so at most 6.",
         citation=_FAGHRI,

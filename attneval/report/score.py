@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attneval.config.breakdowns import BREAKDOWNS
 from attneval.metrics.floors import FLOORS
 from attneval.metrics.populations import ITEMS
-from attneval.metrics.registry import find_metric, in_table, metrics
+from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL, find_metric, in_table, metrics
 from attneval.report.table import (
     FEW_IMAGES,
     UNDEFINED,
@@ -44,6 +44,8 @@ def score_page(result: Result, digits: int = 1) -> Page:
         tables.append(_attention(result, digits))
     if result.scores.has_retrieval:
         tables.append(_retrieval(result, digits))
+    if result.scores.has_faithfulness:
+        tables.append(_faithfulness(result, digits))
     if result.channels:
         tables.append(_channels(result, digits))
     if named:
@@ -70,7 +72,7 @@ def _attention(result: Result, digits: int) -> Table:
     group = ""
     for name, measured in scores.metrics.items():
         metric = find_metric(name)
-        if metric is None or metric.group == "retrieval":
+        if metric is None or metric.group not in ATTENTION:
             continue
         strong = metric.headline == result.protocol.average
         cells = [
@@ -97,7 +99,7 @@ def _title(metric: Metric, scores: Scores) -> str:
 
 
 def _retrieval(result: Result, digits: int) -> Table:
-    had = [metric for metric in metrics("retrieval") if metric.name in result.metrics]
+    had = [metric for metric in metrics(RETRIEVAL) if metric.name in result.metrics]
     columns = list(dict.fromkeys(metric.label for metric in had if metric.direction))
     rows = []
     for direction, title in DIRECTIONS.items():
@@ -118,6 +120,20 @@ def _retrieval(result: Result, digits: int) -> Table:
     # Ranks are the first to go where space is short.
     ranks = [place for place, label in enumerate(columns, 1) if all(m.unit == "rank" for m in had if m.label == label)]
     return Table("Retrieval, Recall@K in %", ["", *columns], rows, notes, optional=tuple(reversed(ranks)))
+
+
+def _faithfulness(result: Result, digits: int) -> Table:
+    rows = []
+    for metric in metrics(FAITHFULNESS):
+        if (measured := result.metrics.get(metric.name)) is not None:
+            cells = [
+                metric.title,
+                number(measured.value, metric.unit, digits),
+                interval(measured.ci, metric.unit, digits),
+            ]
+            rows.append(Row([*map(Cell, cells), Cell(str(measured.n))]))
+    notes = ["of the difference between the model's scores with all regions and with none; random order scores 0"]
+    return Table("Faithfulness, in %", ["", "value", "95 % interval", "captions"], rows, notes)
 
 
 def _channels(result: Result, digits: int) -> Table:

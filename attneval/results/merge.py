@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
+from attneval.metrics.faithfulness import ORDERED, count_column
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS
-from attneval.metrics.registry import ATTENTION
+from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL
 from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
 from attneval.results.channel_sums import ChannelTable, StoredChannels
@@ -24,7 +25,7 @@ from attneval.statistics.image_sums import ImageSums, joined_groups, shared_name
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 COUNTS = (
     *("images", "captions", "phrases", "phrases_without_box", "words", "regions"),
     *("no_target", "category_level", "singular_of_several"),
-    *("retrieval_images", "retrieval_captions", "items", "unreachable"),
+    *("retrieval_images", "retrieval_captions", "perturbed_captions", "items", "unreachable"),
 )
 """The names of counts, in the order in which scoring has them."""
 MIXED = "mixed"
@@ -223,20 +224,17 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
             hint="score the parts from exports without similarity, and the whole similarity by itself",
         )
     attention = [(part.sums, _rows_scored(part.sums, images)) for part, images in parts if part.has_attention]
-    everything = Counter(sums.image_id[i] for sums, rows in attention for i in rows.tolist())
-    twice = sorted(image_id for image_id, count in everything.items() if count > 1)
-    if twice:
-        raise MismatchError(
-            f"{len(twice)} images are in several parts (first: {first_of(twice)})",
-            hint="score every image in one part only, as with --split",
-        )
+    perturbed = [(part.sums, _rows_perturbed(part.sums)) for part, _ in parts if part.has_faithfulness]
+    for scored in (attention, perturbed):
+        _refuse_twice(sums.image_id[i] for sums, rows in scored for i in rows.tolist())
     image_ids = sorted({image_id for part, _ in parts for image_id in part.sums.image_id})
     row = {image_id: i for i, image_id in enumerate(image_ids)}
     columns: dict[str, NDArray[np.float64]] = {}
     ranks: dict[str, RankTable] = {}
     summed = _common_columns([sums for sums, _ in attention])
     ranked = [(sums, np.arange(len(sums.image_id))) for sums in retrieval]
-    for names, group in ((summed, attention), (registered("retrieval"), ranked)):
+    faithful = _common_faithfulness([part for part, _ in parts])
+    for names, group in ((summed, attention), (registered(RETRIEVAL), ranked), (faithful, perturbed)):
         for sums, rows in group:
             place = np.array([row[sums.image_id[i]] for i in rows.tolist()], np.int64)
             for name in names:
@@ -268,6 +266,32 @@ def _common_columns(parts: Sequence[ImageSums]) -> list[str]:
     """The columns of attention that all parts have and metrics declare, in the order of the first."""
     known = {*registered(*ATTENTION), *COUNTED, *floor_bounds()}
     return [name for name in shared_names(sums.columns for sums in parts) if name in known] if parts else []
+
+
+def _common_faithfulness(parts: Sequence[Scores]) -> list[str]:
+    """The columns of faithfulness that all parts have which might, not having retrieval alone."""
+    able = [part.sums.columns for part in parts if part.has_attention or part.has_faithfulness]
+    return [name for name in registered(FAITHFULNESS) if able and all(name in columns for columns in able)]
+
+
+def _rows_perturbed(sums: ImageSums) -> NDArray[np.int64]:
+    """The rows of the images with a caption that has a gap; others add nothing."""
+    counts = [sums.columns[name] for name in map(count_column, ORDERED) if name in sums.columns]
+    return np.flatnonzero(np.logical_or.reduce([count > 0 for count in counts]))
+
+
+def _refuse_twice(image_ids: Iterable[str]) -> None:
+    """Refuse images that were scored in several parts.
+
+    Raises:
+        MismatchError: There are some.
+    """
+    twice = sorted(image_id for image_id, count in Counter(image_ids).items() if count > 1)
+    if twice:
+        raise MismatchError(
+            f"{len(twice)} images are in several parts (first: {first_of(twice)})",
+            hint="score every image in one part only, as with --split",
+        )
 
 
 def _with_columns(totals: Totals, names: Sequence[str]) -> Totals:

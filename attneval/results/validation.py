@@ -16,7 +16,7 @@ from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
 from attneval.metrics.ranks import DIRECTIONS
-from attneval.metrics.registry import ATTENTION, columns, find_metric
+from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL, columns, find_metric
 from attneval.metrics.retrieval import has_retrieval, query_column, rank_column
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
@@ -91,8 +91,8 @@ class Holdings:
         if scores.totals or scores.has_attention:
             declared = (name for metric in self.known if metric.group in ATTENTION for name in metric.columns)
             needed |= dict.fromkeys((*declared, *COUNTED))
-        if scores.has_retrieval:
-            needed |= dict.fromkeys(name for m in self.known if m.group not in ATTENTION for name in m.columns)
+        others = [m for m in self.known if m.group == FAITHFULNESS or (m.group == RETRIEVAL and scores.has_retrieval)]
+        needed |= dict.fromkeys(name for metric in others for name in metric.columns)
         return needed
 
 
