@@ -66,7 +66,13 @@ def _forms(field: str) -> list[str]:
 
 def _metric(metric: Metric) -> list[str]:
     better = "higher is better" if metric.higher_is_better else "lower is better"
-    bounds = "no upper bound" if metric.upper == float("inf") else f"{metric.lower:g} to {metric.upper:g}"
+    bounds = (
+        "no bounds"
+        if metric.lower == -float("inf")
+        else "no upper bound"
+        if metric.upper == float("inf")
+        else f"{metric.lower:g} to {metric.upper:g}"
+    )
     parts = [f"{metric.name}: {metric.title} ({bounds}, {better})", metric.definition]
     if metric.aliases:
         parts.append(f"Also found as {', '.join(metric.aliases)}.")

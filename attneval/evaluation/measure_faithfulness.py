@@ -10,7 +10,7 @@ import numpy as np
 from attneval.evaluation.select_images import choose_images
 from attneval.export.problems import FileProblems
 from attneval.export.read.perturbations import check_curves
-from attneval.metrics.faithfulness import ORDERED, count_column, faithfulness_columns
+from attneval.metrics.faithfulness import faithfulness_columns
 from attneval.results.notes import Note
 
 if TYPE_CHECKING:
@@ -58,21 +58,12 @@ def measure_faithfulness(
         return PerturbedImages(notes=(Note(text),))
     rows, partial = choose_images(export.image_id, split, limit)
     captions = np.flatnonzero(np.isin(export.caption_image, rows))
+    # Captions of an image are added up in one order, whatever the file's, so that sums are the same to the last bit.
+    captions = captions[np.argsort(export.caption_index[captions], kind="stable")]
     curves = {name: np.asarray(scores[captions], np.float64) for name, scores in export.curves.items()}
     report = FileProblems(export.path)
     check_curves(report, curves, lambda row: export.caption_name(int(captions[row])))
     report.stop_if_broken()
     columns = faithfulness_columns(curves, np.searchsorted(rows, export.caption_image[captions]), len(rows))
     names = [export.image_id[row] for row in rows.tolist()]
-    return PerturbedImages(names, columns, len(captions), partial, tuple(_undefined(columns, len(captions))))
-
-
-def _undefined(columns: Table, captions: int) -> list[Note]:
-    """Note captions whose score is the same with all regions and with none."""
-    notes = []
-    for curve in ORDERED:
-        defined = int(columns[count_column(curve)].sum()) if count_column(curve) in columns else captions
-        if defined < captions:
-            text = f"{captions - defined} of {captions} captions have no {curve} gap: their score is the same with all"
-            notes.append(Note(f"{text} regions and with none"))
-    return notes
+    return PerturbedImages(names, columns, len(captions), partial)

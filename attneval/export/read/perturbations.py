@@ -31,11 +31,10 @@ def read_curves(columns: Columns, captions: int) -> dict[str, NDArray[np.floatin
     present = [name for name in CURVES if name in columns]
     for name, problem in unpaired(present):
         columns.report.problem(name, problem)
-    shaped = [columns.shaped(name, (captions, None)) for name in present]
-    if not present or not all(shaped):
-        return {}
-    shapes = {name: columns.members.shape(name) for name in present}
-    for name, problem in unequal_steps(shapes):
+    for name in present:
+        columns.shaped(name, (captions, None))
+    columns.report.stop_if_broken()
+    for name, problem in unequal_steps({name: columns.members.shape(name) for name in present}):
         columns.report.problem(name, problem)
     columns.report.stop_if_broken()
     return {name: columns.members.array(name) for name in present}
@@ -60,7 +59,7 @@ def unequal_steps(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, 
     Args:
         shapes: (N, K+1) of each curve.
     """
-    first, points = next((name, shape[1]) for name, shape in shapes.items())
+    first, points = next(((name, shape[1]) for name, shape in shapes.items()), ("", 0))
     for name, shape in shapes.items():
         if shape[1] < 2:
             yield name, f"has {shape[1]} scores of a caption, expected K + 1 for shares 0, 1/K, ..., 1 of its regions"

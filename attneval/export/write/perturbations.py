@@ -47,7 +47,7 @@ def given_curves(
         if curves[name].ndim != 2 or len(curves[name]) != captions:
             expected = "(K + 1,)" if single else f"({captions}, K + 1)"
             raise ExportError(f"{where}: {name} has shape {scores.shape}, expected {expected}")
-    for name, problem in (*unpaired(list(curves)), *(unequal_steps(_shapes(curves)) if curves else ())):
+    for name, problem in (*unpaired(list(curves)), *unequal_steps(_shapes(curves))):
         raise ExportError(f"{where}: {name} {problem}")
     for name, scores in curves.items():
         bad = ~np.isfinite(scores)
