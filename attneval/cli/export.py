@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 OF_CHECKPOINTS = ("data", "vocab", "model", "bottom_up", "maps", "similarity")
 OF_TRANSFORMERS = (
     "images",
-    "gt",
-    "gt_format",
     "limit",
     "prompt",
     "rows",
@@ -72,6 +70,28 @@ def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     group="Input",
     help="Checkpoints: which part of the data  [default: test]; else a file of image ids, one a line.",
 )
+@option(
+    "--gt",
+    type=FILE,
+    multiple=True,
+    group="Input",
+    help="Annotations, whose captions are exported; of checkpoints, whose words --perturb goes by. Repeatable.",
+)
+@option(
+    "--gt-format",
+    type=click.Choice(GT_FORMATS),
+    default="auto",
+    metavar="FORMAT",
+    group="Input",
+    help="Force a format.",
+)
+@option(
+    "--perturb",
+    type=WholeNumber(2),
+    metavar="K",
+    group="Input",
+    help="Also remove regions in K steps, the most attended first and at random, and write what the score became.",
+)
 @checkpoint_option("--data", type=FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
 @checkpoint_option("--vocab", type=FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
 @checkpoint_option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
@@ -85,10 +105,6 @@ def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     "--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions."
 )
 @transformers_option("--images", type=FILE, help="Folder of images, found by the ids of the annotations.")
-@transformers_option("--gt", type=FILE, multiple=True, help="Annotations, whose captions are exported; repeatable.")
-@transformers_option(
-    "--gt-format", type=click.Choice(GT_FORMATS), default="auto", metavar="FORMAT", help="Force a format."
-)
 @transformers_option("--limit", type=WholeNumber(1), help="The first so many images alone.")
 @transformers_option("--prompt", help="Text with {caption} in it, or a chat model's instruction.")
 @transformers_option(
@@ -181,10 +197,11 @@ def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dic
     with extra_needed("train"):
         from attneval.extraction.checkpoints import export_models, load_trained
     from attneval.cli.progress import progress
+    from attneval.groundtruth import open_ground_truth
     from attneval.training.data.precomputed import open_split
 
     vocab, bottom_up = values["vocab"], values["bottom_up"]
-    check_outputs([output], [*checkpoints, *bottom_up, *([] if vocab is None else [vocab])])
+    check_outputs([output], [*checkpoints, *bottom_up, *values["gt"], *([] if vocab is None else [vocab])])
     trained = [
         load_trained(path, vocabulary=vocab, name=values["model"] or "", device=values["device"])
         for path in checkpoints
@@ -196,9 +213,22 @@ def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dic
     opened = open_split(
         folder, values["split"] or "test", bottom_up=bottom_up or [Path(path) for path in first.bottom_up]
     )
+    source = None
+    if values["gt"]:
+        if values["perturb"] is None:
+            raise ConfigError(
+                f"{checkpoints[0]} is a checkpoint: its captions are those of --data",
+                hint="--gt says which words are annotated, and belongs to --perturb",
+            )
+        source = open_ground_truth(list(values["gt"]), values["gt_format"])
     with progress("exported captions", quiet=quiet) as on_progress:
         export_models(
-            trained, opened, output, maps=values["maps"], similarity=values["similarity"], on_progress=on_progress
+            trained,
+            opened,
+            output,
+            **{name: values[name] for name in ("maps", "similarity", "perturb")},
+            gt=source,
+            on_progress=on_progress,
         )
 
 

@@ -126,7 +126,10 @@ class Captions:
     def members(self) -> dict[str, NDArray[Any]]:
         """The members that describe the captions."""
         text = {} if self.text is None else self.text.members("caption_text")
-        described = {"caption_image": self.image.astype(np.int32), "caption_index": self.index.astype(np.int16)}
+        described: dict[str, NDArray[Any]] = {
+            "caption_image": self.image.astype(np.int32),
+            "caption_index": self.index.astype(np.int16),
+        }
         return {**described, **text, **(self.curves or {})}
 
     def token_members(self) -> dict[str, NDArray[Any]]:
