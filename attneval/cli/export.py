@@ -276,6 +276,7 @@ def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, qu
                     "weights",
                     "adapter",
                     "batch_size",
+                    "perturb",
                     "shard_images",
                     "errors",
                     "check",
