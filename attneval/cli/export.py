@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 OF_CHECKPOINTS = ("data", "vocab", "model", "bottom_up", "maps", "similarity")
 OF_TRANSFORMERS = (
     "images",
+    "gt",
+    "gt_format",
     "limit",
     "prompt",
     "rows",
@@ -42,6 +44,8 @@ OF_TRANSFORMERS = (
     "dry_run",
 )
 """Parameters that belong to one kind of model alone; the rest belong to both."""
+OF_ANNOTATIONS = ("gt", "gt_format")
+"""Those of them that checkpoints take as well where words have to be annotated."""
 
 
 def checkpoint_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
@@ -170,7 +174,9 @@ def export(
     others = [model for model in models if is_transformers(model)]
     if others and len(models) > 1:
         raise ConfigError(f"{others[0]} is a model of transformers, which is exported alone")
-    refuse_others(OF_CHECKPOINTS if others else OF_TRANSFORMERS, models[0], transformers=bool(others))
+    taken = () if values["perturb"] is None else OF_ANNOTATIONS
+    foreign = OF_CHECKPOINTS if others else tuple(name for name in OF_TRANSFORMERS if name not in taken)
+    refuse_others(foreign, models[0], transformers=bool(others))
     if others:
         _export_transformers(models[0], output, values, quiet=quiet)
     else:
@@ -213,14 +219,7 @@ def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dic
     opened = open_split(
         folder, values["split"] or "test", bottom_up=bottom_up or [Path(path) for path in first.bottom_up]
     )
-    source = None
-    if values["gt"]:
-        if values["perturb"] is None:
-            raise ConfigError(
-                f"{checkpoints[0]} is a checkpoint: its captions are those of --data",
-                hint="--gt says which words are annotated, and belongs to --perturb",
-            )
-        source = open_ground_truth(list(values["gt"]), values["gt_format"])
+    source = open_ground_truth(list(values["gt"]), values["gt_format"]) if values["gt"] else None
     with progress("exported captions", quiet=quiet) as on_progress:
         export_models(
             trained,
