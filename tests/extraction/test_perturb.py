@@ -146,7 +146,11 @@ def test_signed_maps_are_read_as_scoring_reads_them() -> None:
 
 # ---------------------------------------------------------------- whole exports
 
-MODELS = {"llava": llava, "clip": others.clip, "qwen2_5_vl": lambda: _pair(vlms.made("qwen2_5_vl"))}
+MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "llava": llava,
+    "clip": others.clip,
+    "qwen2_5_vl": lambda: _pair(vlms.made("qwen2_5_vl")),
+}
 
 
 def _pair(made: Any) -> tuple[Any, Any]:
