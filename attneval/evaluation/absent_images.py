@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
+from attneval.evaluation.caption_lifts import CaptionLifts
 from attneval.evaluation.constant_attention import constant_attention
 from attneval.evaluation.read_annotations import as_scored
 from attneval.evaluation.read_regions import BlockRegions
@@ -57,7 +58,7 @@ def score_absent(
     sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing, np.zeros(0))
     statistics: dict[tuple[int, str], Statistics] = {}
     by_channel: dict[str, Table] = {}
-    table = None
+    table, lifts = None, CaptionLifts()
     for direction in protocol.directions:
         items = word_items(
             truth,
@@ -80,6 +81,8 @@ def score_absent(
             constant=constant_attention(items, protocol, center),
         )
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
+        if direction == protocol.directions[0]:
+            lifts = CaptionLifts.from_items(items, zeros.per_item, truth.caption_offset, row)
         if channel_metrics:
             from attneval.evaluation.sum_channels import sum_absent
 
@@ -90,4 +93,7 @@ def score_absent(
             regions = BlockRegions.none(len(image_id))
             table = tabulate_items(truth, alignment, phrases, items, NoWeights(), protocol=protocol, regions=regions)
     counts = {"images": len(image_id), "captions": 0, "phrases": len(phrases.phrase), "words": len(phrases.word)}
-    return BlockSums(truth.image_id, truth.digests, statistics, counts, Mismatches(), table, by_channel=by_channel)
+    nobody = Mismatches()
+    return BlockSums(
+        truth.image_id, truth.digests, statistics, counts, nobody, table, by_channel=by_channel, lifts=lifts
+    )

@@ -10,11 +10,13 @@ import numpy as np
 
 from attneval.errors import NothingToScoreError
 from attneval.evaluation.lint_export import lint_notes
+from attneval.evaluation.pair_captions import pair_captions
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MANY, MEAN
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
 from attneval.results.heads import kept_of_channels
+from attneval.results.joint import joint_view
 from attneval.results.notes import REACHING, Note, computed_notes, mean_of_many, only_first, targetless
 from attneval.results.result import Result
 from attneval.results.scores import Scores
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from attneval.evaluation.add_up import ChannelSums, RunSums
     from attneval.evaluation.manifest import Manifest
     from attneval.evaluation.measure_faithfulness import PerturbedImages
+    from attneval.evaluation.pair_captions import PairedCaptions
     from attneval.evaluation.rank_queries import RankedQueries
     from attneval.evaluation.select_images import Selection
     from attneval.export.read.content import AttentionExport
@@ -91,6 +94,10 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
             key: Scores(table, {}, {}, None, ImageSums([], {})) for key, table in kept_of_channels(kept).items()
         }
         notes.append(mean_of_many(len(parts.export.channel)))
+    paired = None if headline is None else pair_captions(sums, ranked, scores.sums)
+    joint = None
+    if paired is not None:
+        joint = joint_view(paired.pairing, scores.sums, resamples=options.resamples, seed=options.seed)
     counts = dict(sums.counts)
     if ranked.image_id:
         counts |= {"retrieval_images": len(ranked.image_id), "retrieval_captions": ranked.captions}
@@ -113,7 +120,8 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         ground_truth=parts.ground_truth,
         resamples=options.resamples,
         seed=options.seed,
-        items=_joined(sums.items),
+        items=_joined(sums.items, paired),
+        joint=joint,
         regions=dict(sorted(sums.regions.items())),
         region_kind=parts.region_kind,
         auto=parts.auto,
@@ -160,12 +168,15 @@ def _refuse_nothing(headline: ChannelSums | None, others: list[str], protocol: P
         raise NothingToScoreError(f"there is nothing to score: {'; '.join(notes)}")
 
 
-def _joined(items: list[ItemTable]) -> ItemTable | None:
+def _joined(items: list[ItemTable], paired: PairedCaptions | None) -> ItemTable | None:
     if not items:
         return None
     from attneval.results.items import ItemTable
 
-    return ItemTable.joined(items)
+    table = ItemTable.joined(items)
+    if paired is None:
+        return table
+    return dataclasses.replace(table, caption_lift=paired.lift, caption_rank=paired.rank)
 
 
 def _scores(

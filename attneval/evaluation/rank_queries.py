@@ -36,6 +36,8 @@ class RankedQueries:
         ranks: The ranks of all queries by direction.
         partial: Whether images were left out only to be done sooner.
         notes: What a reader has to know.
+        export_row: i8[q], the row in the export of each caption of direction t2i, -1 if it is not there; in the order
+            of the ranks. None without an export.
     """
 
     image_id: list[str]
@@ -44,6 +46,7 @@ class RankedQueries:
     ranks: dict[str, RankTable]
     partial: bool
     notes: tuple[Note, ...]
+    export_row: NDArray[np.int64] | None = None
 
 
 def rank_queries(
@@ -92,6 +95,7 @@ def rank_queries(
         {direction: RankTable(r.image, r.rank(), r.fold) for direction, r in ranks.items()},
         partial,
         (*map(Note, assumed), *_lint(chosen, ranks[TEXT_TO_IMAGE], folds=protocol.folds)),
+        None if chosen.export_row is None else chosen.export_row[ranks[TEXT_TO_IMAGE].query],
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attneval.evaluation.caption_block import read_captions
+from attneval.evaluation.caption_lifts import CaptionLifts, rows_in_export
 from attneval.evaluation.constant_attention import constant_attention
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
@@ -13,7 +14,7 @@ from attneval.evaluation.read_regions import center_regions, sizes_of_images
 from attneval.evaluation.region_prints import regions_of_images
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.targetless import Targetless, look_at_targetless
-from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
+from attneval.evaluation.weight_reader import MEAN, WeightReader, channels_to_score, read_maps
 from attneval.matching.mismatches import Mismatches, find_mismatches
 from attneval.matching.phrases import ScoredPhrases
 
@@ -46,6 +47,7 @@ class BlockSums:
         targetless: What its expressions without a target have.
         by_channel: The sums of every channel alone, see `sum_channels`, by direction; empty unless they were asked for.
         sizes: Widths and heights of images whose size the annotations say and the export does not, by id.
+        lifts: The lifts of its annotated captions.
     """
 
     image_id: list[str]
@@ -59,6 +61,7 @@ class BlockSums:
     targetless: Targetless = field(default_factory=Targetless)
     by_channel: dict[str, Table] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    lifts: CaptionLifts = field(default_factory=CaptionLifts)
 
 
 def score_block(
@@ -91,6 +94,7 @@ def score_block(
     phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
     center = center_regions(captions.regions, truth.image_size[captions.groups.image])
     statistics, by_channel, table = {}, {}, None
+    lifts = CaptionLifts()
     for direction in protocol.directions:
         sets, maps = direction_sets(direction, captions, protocol), read_maps(export, block.captions, direction)
         items = direction_items(direction, captions, phrases, sets, protocol)
@@ -110,6 +114,10 @@ def score_block(
                 types=truth.types,
                 constant=constant,
             )
+            if (channel, direction) == (MEAN, protocol.directions[0]):
+                rows = rows_in_export(captions.alignment.row, block.captions)
+                per_item = statistics[channel, direction].per_item
+                lifts = CaptionLifts.from_items(items, per_item, truth.caption_offset, rows)
         if channel_metrics:
             # What few need is imported for them alone.
             from attneval.evaluation.sum_channels import sum_channels
@@ -142,4 +150,5 @@ def score_block(
         look_at_targetless(captions, protocol),
         by_channel,
         {} if export.image_size is not None else sizes_of_images(truth),
+        lifts,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,12 +35,15 @@ class Similarity:
         caption_image: i8[N], the row of each caption's image.
         matrix: The scores.
         source: The files, for messages.
+        export_row: i8[N], the row of each caption in the export that is scored beside it, -1 if it is not there; None
+            without an export.
     """
 
     image_id: list[str]
     caption_image: NDArray[np.int64]
     matrix: Matrix
     source: str
+    export_row: NDArray[np.int64] | None = None
 
     def captions_of(self, keep: NDArray[np.int64]) -> NDArray[np.int64]:
         """The columns i8[c] of the captions of images i8[k]."""
@@ -56,6 +59,7 @@ class Similarity:
             np.searchsorted(keep, self.caption_image[columns]),
             _Part(self.matrix, keep, columns),
             self.source,
+            None if self.export_row is None else self.export_row[columns],
         )
 
 
@@ -63,7 +67,8 @@ def similarity_of(export: AttentionExport) -> Similarity | None:
     """The similarity that an export carries, if it does."""
     if export.similarity is None:
         return None
-    return Similarity(export.image_id, export.caption_image, export.similarity, str(export.path))
+    rows = np.arange(len(export.caption_image))
+    return Similarity(export.image_id, export.caption_image, export.similarity, str(export.path), rows)
 
 
 def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tuple[Similarity, list[str]]:
@@ -96,17 +101,19 @@ def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tu
         per_image = len(first.caption_image) // len(first.image_id)
         assumed.append(f"{', '.join(bare)}: taken to have {per_image} consecutive captions per image")
     matrix = first.matrix if len(opened) == 1 else _Mean([similarity.matrix for similarity in opened])
-    return Similarity(first.image_id, first.caption_image, matrix, ", ".join(map(str, paths))), assumed
+    source = ", ".join(map(str, paths))
+    return Similarity(first.image_id, first.caption_image, matrix, source, first.export_row), assumed
 
 
 def _open(path: Path, export: AttentionExport | None) -> Similarity:
     if path.suffix != ".npy":
-        carried = similarity_of(open_export(path))
+        other = open_export(path)
+        carried = similarity_of(other)
         if carried is None:
             raise ExportError(
                 f"{path} has no similarity", hint="--similarity takes files with an image x caption matrix"
             )
-        return carried
+        return replace(carried, export_row=None if export is None else _rows_of(other, export))
     array = map_npy(path)
     if array.ndim != 2 or array.dtype.kind != "f" or not array.size:
         raise ExportError(
@@ -126,7 +133,7 @@ def _open(path: Path, export: AttentionExport | None) -> Similarity:
                 f"{path} has shape {array.shape}, but {export.path} has {len(export.image_id)} images and "
                 f"{len(export.caption_image)} captions"
             )
-        return Similarity(export.image_id, export.caption_image, _Whole(array), str(path))
+        return Similarity(export.image_id, export.caption_image, _Whole(array), str(path), np.arange(captions))
     if captions % images:
         raise ExportError(
             f"{path} has {captions} captions for {images} images, which is no whole number per image",
@@ -134,6 +141,19 @@ def _open(path: Path, export: AttentionExport | None) -> Similarity:
         )
     names, image = [str(row) for row in range(images)], np.arange(captions) // (captions // images)
     return Similarity(names, image, _Whole(array), str(path))
+
+
+def _rows_of(other: AttentionExport, export: AttentionExport) -> NDArray[np.int64]:
+    """The rows i8[N] in an export of another one's captions, by image and number; -1 for those that it lacks."""
+    row_of = {name: row for row, name in enumerate(export.image_id)}
+    image = np.array([row_of.get(name, -1) for name in other.image_id], np.int64)[other.caption_image]
+    numbered = other.caption_index >= 0
+    row = {
+        key: place
+        for place, key in enumerate(zip(export.caption_image.tolist(), export.caption_index.tolist(), strict=True))
+    }
+    pairs = zip(image.tolist(), other.caption_index.tolist(), numbered.tolist(), strict=True)
+    return np.array([row.get((i, k), -1) if known else -1 for i, k, known in pairs], np.int64)
 
 
 class _Whole:
