@@ -27,11 +27,15 @@ WIDEST = 88
 @click.argument("name", required=False)
 @option("--presets", is_flag=True, help="List the presets and what each reproduces.")
 def explain(name: str | None, *, presets: bool) -> None:
-    """Say what NAME means, a metric, a field of the protocol or a preset; without NAME, list all."""
+    """Say what NAME means, a metric, a field of the protocol, a preset or a term; without NAME, list all."""
     from attneval.config.presets import PRESETS
+    from attneval.metrics.faithfulness import TERMS as OF_FAITHFULNESS
     from attneval.metrics.names import meant_by
     from attneval.metrics.registry import find_metric, metrics
 
+    from attneval.results.joint import TERMS as OF_JOINT
+
+    terms = {**OF_JOINT, **OF_FAITHFULNESS}
     table = {metric.name: metric for metric in metrics()}
     fields = {field.name: field for field in Protocol.choices()}
     if presets:
@@ -41,6 +45,7 @@ def explain(name: str | None, *, presets: bool) -> None:
         lines = ["Metrics", *(_line(metric.name, metric.title) for metric in table.values())]
         lines += ["", "Fields of the protocol", *(_line(field.name, field.default) for field in fields.values())]
         lines += ["", "Presets", *(_line(preset.name, preset.source) for preset in PRESETS.values())]
+        lines += ["", "Terms", *(_line(term, text.partition(". ")[0].rstrip(".")) for term, text in terms.items())]
         say("\n".join(lines) + "\n")
     elif (metric := find_metric(name)) is not None:
         say(_paragraphs(_metric(metric)) + "\n")
@@ -51,12 +56,14 @@ def explain(name: str | None, *, presets: bool) -> None:
         say("\n".join([_paragraphs([head, f"{field.metadata['help'].capitalize()}."]), *_forms(field.name)]) + "\n")
     elif name in PRESETS:
         say(_paragraphs(_preset(PRESETS[name])) + "\n")
+    elif name in terms:
+        say(_paragraphs([f"{name}: {terms[name]}"]) + "\n")
     else:
         meant = " or ".join(meant_by(name, table))
         aliases = [alias for metric in table.values() for alias in metric.aliases]
-        others = suggestion(name, [*table, *aliases, *fields, *PRESETS], "attneval explain lists all")
+        others = suggestion(name, [*table, *aliases, *fields, *PRESETS, *terms], "attneval explain lists all")
         hint = f"did you mean {meant}?" if meant else others
-        raise ProtocolError(f"there is no metric, protocol field or preset {name!r}", hint=hint)
+        raise ProtocolError(f"there is no metric, protocol field, preset or term {name!r}", hint=hint)
 
 
 def _forms(field: str) -> list[str]:

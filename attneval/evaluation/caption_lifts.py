@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,9 +30,9 @@ class CaptionLifts:
         lift: f8[C], the mean over its scored items; NaN without any.
     """
 
-    image: NDArray[np.int64] = field(default_factory=partial(np.zeros, 0, np.int64))
-    export_row: NDArray[np.int64] = field(default_factory=partial(np.zeros, 0, np.int64))
-    lift: NDArray[np.float64] = field(default_factory=partial(np.zeros, 0))
+    image: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    export_row: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    lift: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def from_items(

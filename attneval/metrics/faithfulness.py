@@ -23,6 +23,18 @@ DELETION, INSERTION = ORDERED = ("deletion", "insertion")
 _RANDOM = "_random"
 CURVES = (*ORDERED, *(f"{name}{_RANDOM}" for name in ORDERED))
 """The names of the curves that an export may carry of each caption."""
+TERMS = {
+    "deletion": "The curve of a caption, in an export, of what the model's own score of it and its image becomes while "
+    "regions are removed in the order of attention, the most attended first, share by share.",
+    "insertion": "The curve of a caption of what the model's own score becomes while only some regions are kept, the "
+    "most attended first, share by share.",
+    "deletion_random": "As deletion, in random order: the mean over at least 8 orders.",
+    "insertion_random": "As insertion, in random order: the mean over at least 8 orders.",
+    "faithfulness": "How far a model's own score follows the regions that its attention points at: deletion_gap and "
+    "insertion_gap, from the curves that an export may carry (attneval export --perturb K). No annotation is asked, and "
+    "so it says nothing of whether people would point there.",
+}
+"""The words of this view, for `attneval explain`."""
 _CITATION = (
     "Petsiuk et al., RISE, BMVC 2018 (deletion and insertion); Samek et al., Evaluating the Visualization of What a "
     "Deep Neural Network Has Learned, TNNLS 2017 (random order beside it)"

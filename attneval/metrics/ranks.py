@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -71,7 +70,7 @@ class Ranks:
     relevant: NDArray[np.int64]
     fold: NDArray[np.int64]
     ties: str
-    query: NDArray[np.int64] = field(default_factory=partial(np.zeros, 0, np.int64))
+    query: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def rank(self) -> NDArray[np.float64]:
         """Rank the best right answers, from 1: f8[q]."""

@@ -41,7 +41,7 @@ TERMS = {
     "interval resamples images, and p permutes ranks among images with equally many captions.",
     BOTH: "The share of captions (images) whose lift is above 0 and whose rank is 1.",
     ATTENDED: "The share of captions (images) whose lift is above 0, but whose rank is not 1.",
-    RETRIEVED: "The share of captions (images) whose rank is 1, but whose lift is not above 0: right for another reason "
+    RETRIEVED: "The share of captions (images) whose rank is 1, but whose lift is not above 0: right for other reasons "
     "than the attention that is shown.",
     NEITHER: "The share of captions (images) whose rank is not 1, and whose lift is not above 0.",
 }

@@ -185,6 +185,10 @@ def _notes(parts: Sequence[Result], scores: Scores) -> list[Note]:
     lost = [
         name for name in dict.fromkeys(name for part in parts for name in part.metrics) if name not in scores.metrics
     ]
+    if any(part.joint is not None for part in parts):
+        notes[
+            Note("left out of the whole: the joint view of parts, which follows from the lifts of single captions")
+        ] = None
     if not lost:
         return list(notes)
     text = (
