@@ -641,6 +641,11 @@ def numbers(result: Result) -> dict[str, float | None]:
     tables = ("metrics", "baselines", "by", "by_baselines", "by_images", "curve", "per_image", "groups", "channels")
     for name in (*tables, "counts"):
         add(name, values[name])
+    images = result.scores.sums.image_id
+    for side in ("captions", "images") if "joint" in values else ():
+        view = values["joint"][side]
+        view["per_image"] = {cell: dict(zip(images, counts, strict=True)) for cell, counts in view["per_image"].items()}
+        add(f"joint/{side}", view)
     return found
 
 

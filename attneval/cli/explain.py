@@ -32,7 +32,6 @@ def explain(name: str | None, *, presets: bool) -> None:
     from attneval.metrics.faithfulness import TERMS as OF_FAITHFULNESS
     from attneval.metrics.names import meant_by
     from attneval.metrics.registry import find_metric, metrics
-
     from attneval.results.joint import TERMS as OF_JOINT
 
     terms = {**OF_JOINT, **OF_FAITHFULNESS}
@@ -93,7 +92,7 @@ def _preset(preset: Preset) -> list[str]:
 
 
 def _line(name: str, text: object) -> str:
-    return textwrap.fill(f"  {name:<16}{text}", _width(), subsequent_indent=18 * " ", break_on_hyphens=False)
+    return textwrap.fill(f"  {name:<15} {text}", _width(), subsequent_indent=18 * " ", break_on_hyphens=False)
 
 
 def _paragraphs(parts: list[str]) -> str:

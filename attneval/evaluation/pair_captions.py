@@ -9,7 +9,7 @@ import numpy as np
 
 from attneval.matching.alignment import ABSENT
 from attneval.metrics.ranks import TEXT_TO_IMAGE
-from attneval.results.joint import Pairing
+from attneval.results.joint import Pairing, tied
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def pair_captions(sums: RunSums, ranked: RankedQueries, of_result: ImageSums) ->
     """
     if ranked.export_row is None:
         return None
-    lifts = sums.lifts
+    lifts, lift = sums.lifts, tied(sums.lifts.lift)
     rows = int(max(ranked.export_row.max(initial=ABSENT), lifts.export_row.max(initial=ABSENT))) + 1
     rank_of = np.full(rows, np.nan)
     known = ranked.export_row != ABSENT
@@ -54,7 +54,7 @@ def pair_captions(sums: RunSums, ranked: RankedQueries, of_result: ImageSums) ->
     rank[there] = rank_of[lifts.export_row[there]]
     row_of = {name: row for row, name in enumerate(of_result.image_id)}
     image = np.array([row_of[name] for name in sums.image_id], np.int64)[lifts.image]
-    both = np.flatnonzero(np.isfinite(lifts.lift) & np.isfinite(rank))
+    both = np.flatnonzero(np.isfinite(lift) & np.isfinite(rank))
     # In the order of the images' ids, so that permutations are the same whatever the order of the export.
     both = both[np.argsort(image[both], kind="stable")]
-    return PairedCaptions(lifts.lift, rank, Pairing(image[both], lifts.lift[both], rank[both]))
+    return PairedCaptions(lift, rank, Pairing(image[both], lift[both], rank[both]))

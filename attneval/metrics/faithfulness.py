@@ -31,8 +31,8 @@ TERMS = {
     "deletion_random": "As deletion, in random order: the mean over at least 8 orders.",
     "insertion_random": "As insertion, in random order: the mean over at least 8 orders.",
     "faithfulness": "How far a model's own score follows the regions that its attention points at: deletion_gap and "
-    "insertion_gap, from the curves that an export may carry (attneval export --perturb K). No annotation is asked, and "
-    "so it says nothing of whether people would point there.",
+    "insertion_gap, from the curves that an export may carry (attneval export --perturb K). No annotation is asked, so "
+    "that it says nothing of whether people would point there.",
 }
 """The words of this view, for `attneval explain`."""
 _CITATION = (

@@ -32,6 +32,8 @@ RANKED = {CAPTIONS: TEXT_TO_IMAGE, IMAGES: IMAGE_TO_TEXT}
 BOTH, ATTENDED, RETRIEVED, NEITHER = CELLS = ("both_right", "attended_only", "retrieved_only", "neither_right")
 """The cells of the table: right in both, right in one of them alone, right in neither."""
 RHO = "rho"
+DECIMALS = 12
+"""Of lifts that are ranked."""
 TERMS = {
     "joint": "Whether attending right goes with retrieving right, where an export has maps and similarities: over "
     "captions, and over images, the rank correlation of lift and rank and a two by two table. attneval inspect --joint "
@@ -70,6 +72,11 @@ class Pairing:
             name: np.bincount(self.image, mask, images).astype(np.float64)
             for name, mask in zip(CELLS, masks, strict=True)
         }
+
+
+def tied(lift: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round lifts, so that what differs by rounding alone is a tie, and nothing is not more than nothing."""
+    return np.round(lift, DECIMALS)
 
 
 def attends_right(lift: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -118,7 +125,7 @@ def pairing_of_images(sums: ImageSums) -> Pairing:
     if ranks is None or not is_computable(metric, sums.columns):
         nothing = np.zeros(0)
         return Pairing(nothing.astype(np.int64), nothing, nothing)
-    lift = metric.value(sums.columns)
+    lift = tied(metric.value(sums.columns))
     # The order of the images, and not that of the export, so that permutations are the same whatever its order.
     order = np.argsort(ranks.image, kind="stable")
     kept = order[np.isfinite(lift[ranks.image[order]])]
