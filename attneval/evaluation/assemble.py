@@ -176,7 +176,8 @@ def _joined(items: list[ItemTable], paired: PairedCaptions | None) -> ItemTable 
     table = ItemTable.joined(items)
     if paired is None:
         return table
-    return dataclasses.replace(table, caption_lift=paired.lift, caption_rank=paired.rank)
+    lift, rank = paired.lift.astype(np.float32), paired.rank.astype(np.float32)
+    return dataclasses.replace(table, caption_lift=lift, caption_rank=rank)
 
 
 def _scores(

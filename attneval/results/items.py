@@ -45,8 +45,8 @@ _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "region_box": ("f4", "region", (4,)),
     "attended": ("u1", "byte", ()),
     "relevant": ("u1", "byte", ()),
-    "caption_lift": ("f8", "caption", ()),
-    "caption_rank": ("f8", "caption", ()),
+    "caption_lift": ("f4", "caption", ()),
+    "caption_rank": ("f4", "caption", ()),
 }
 """By column: its type, the thing it has an entry for, and the shape of an entry."""
 
@@ -74,9 +74,9 @@ class ItemTable:
         attended: u1, for each item one bit per region of its image, padded to bytes.
         relevant: u1, as `attended`.
         scored: b[m], true for items that count in precision, recall and F1.
-        caption_lift: f8[C], the mean lift of each caption's scored items, NaN without any; None where no ranks are
+        caption_lift: f4[C], the mean lift of each caption's scored items, NaN without any; None where no ranks are
             known.
-        caption_rank: f8[C], the rank of its image among all for the caption, from 1, NaN where it is not known.
+        caption_rank: f4[C], the rank of its image among all for the caption, from 1, NaN where it is not known.
     """
 
     image_id: Strings
@@ -96,8 +96,8 @@ class ItemTable:
     attended: NDArray[np.uint8]
     relevant: NDArray[np.uint8]
     scored: NDArray[np.bool_]
-    caption_lift: NDArray[np.float64] | None = None
-    caption_rank: NDArray[np.float64] | None = None
+    caption_lift: NDArray[np.float32] | None = None
+    caption_rank: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.item_kind)

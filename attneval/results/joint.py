@@ -79,12 +79,12 @@ def tied(lift: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.round(lift, DECIMALS)
 
 
-def attends_right(lift: NDArray[np.float64]) -> NDArray[np.bool_]:
+def attends_right(lift: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Tell which lifts are those of right attention: better than attending to everything. NaN is not."""
     return np.asarray(lift > 0)
 
 
-def retrieves_right(rank: NDArray[np.float64]) -> NDArray[np.bool_]:
+def retrieves_right(rank: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Tell which ranks are those of right retrieval: the first, shared with no wrong answer unless ties are best."""
     return np.asarray(rank <= 1)
 

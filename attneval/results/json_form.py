@@ -173,7 +173,7 @@ def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[s
         "version": str(values["attneval"]),
         "regions": check_regions(values.get("regions", {}), scores),
         "region_kind": check_choice("region_kind", values.get("region_kind", ""), REGION_KINDS),
-        "joint": _joint(values, scores, resamples=resamples, seed=seed),
+        "joint": _joint(values, scores, resamples=resamples, seed=seed) if protocol.definitions > 1 else None,
         "items_sha256": check_digest(values["items_sha256"]) if "items_sha256" in values else None,
         "auto": tuple(check_choice("auto", name, AUTO_FIELDS) for name in values.get("auto", ())),
     }
