@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     examples=(
         "attneval inspect result.json -n 20 --type people",
         "attneval inspect candidate.json --diff base.json",
-        "attneval inspect result.json --joint",
     ),
 )
 @click.argument("result", type=FILE)
