@@ -144,22 +144,25 @@ class _Groups:
     Attributes:
         group: i8[n], the group of each thing.
         order: i8[n], the things group by group.
-        first: i8[g], the first of each group in that order.
+        last: i8[g], the last of each group in that order.
     """
 
     group: NDArray[np.int64]
     order: NDArray[np.int64]
-    first: NDArray[np.int64]
+    last: NDArray[np.int64]
 
     @classmethod
     def from_values(cls, values: NDArray[np.float64]) -> _Groups:
         group = np.unique(values, return_inverse=True)[1].ravel()
         order = np.argsort(group, kind="stable")
-        return cls(group, order, np.flatnonzero(np.diff(group[order], prepend=-1)))
+        return cls(group, order, np.flatnonzero(np.diff(group[order], append=-1)))
 
     def ranks(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean ranks f8[b, n], less one half, of things that count f8[b, n] times each."""
         if not len(self.group):
             return weight
-        of_group = np.add.reduceat(weight[:, self.order], self.first, axis=1)
-        return np.asarray((np.cumsum(of_group, axis=1) - of_group / 2)[:, self.group])
+        # Sums up to the end of each group, which take half the time of sums of each group.
+        up_to = np.cumsum(weight[:, self.order], axis=1)[:, self.last]
+        before = np.zeros_like(up_to)
+        before[:, 1:] = up_to[:, :-1]
+        return np.asarray(((up_to + before) / 2)[:, self.group])
