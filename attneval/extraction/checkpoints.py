@@ -15,7 +15,7 @@ from attneval.errors import ConfigError, DataError
 from attneval.export.checks import check_boxes
 from attneval.export.problems import FileProblems
 from attneval.export.write.writer import ExportWriter
-from attneval.extraction.perturbed_pairs import REMOVED, PerturbedPairs, Words
+from attneval.extraction.perturbed_pairs import REMOVED, PerturbedPairs
 from attneval.extraction.removals import check_steps, described
 from attneval.storage.digests import sha256_of
 from attneval.training.data.captions import EncodedCaptions
@@ -167,7 +167,10 @@ def export_models(
     about, curves = _about(models), None
     if perturb is not None:
         about["perturbed"] = described(check_steps(perturb), annotated=gt is not None, removed=REMOVED, score=SCORE)
-        curves = _perturbed(models, split, captions, perturb, gt)
+        names = [_image_ids(split)[image] for image in split.caption_image.tolist()]
+        bare = [one.model for one in models]
+        numbers = caption_numbers(split.caption_image)
+        curves = PerturbedPairs.of_captions(bare, split, captions, perturb, names=names, numbers=numbers, gt=gt).curves
     every = [MatchedMaps(one.model, split, words) for one, words in zip(models, captions, strict=True)]
     write_export(
         path,
@@ -178,17 +181,6 @@ def export_models(
         about=about,
         curves=curves,
     )
-
-
-def _perturbed(
-    models: Sequence[Trained], split: Split, captions: Sequence[EncodedCaptions], steps: int, gt: Source | None
-) -> Callable[[CaptionMap], dict[str, NDArray[np.float32]]]:
-    """What makes the curves of a caption from its map."""
-    numbers, image_ids = caption_numbers(split.caption_image), _image_ids(split)
-    names = [image_ids[image] for image in split.caption_image.tolist()]
-    words = Words.of_captions(split.captions) if gt is None else Words.of_annotations(gt, names, numbers)
-    numbered = [f"{name}#{number}" for name, number in zip(names, numbers, strict=True)]
-    return PerturbedPairs([one.model for one in models], split, captions, steps, numbered, words).curves
 
 
 def write_export(

@@ -99,6 +99,36 @@ class PerturbedPairs:
     names: Sequence[str]
     words: Words
 
+    @classmethod
+    def of_captions(
+        cls,
+        models: Sequence[MatchingModel],
+        split: Split,
+        captions: Sequence[EncodedCaptions],
+        steps: int,
+        *,
+        names: Sequence[str],
+        numbers: Sequence[int],
+        gt: Source | None,
+    ) -> PerturbedPairs:
+        """Look up the words of captions, and name them.
+
+        Args:
+            models: See the class, as for `split`, `captions` and `steps`.
+            split: Images and captions.
+            captions: For each model the captions.
+            steps: K.
+            names: The image of each caption.
+            numbers: Which of its image's captions each is.
+            gt: Annotations, which say the words; all words without.
+
+        Raises:
+            DataError: A caption is not annotated.
+        """
+        words = Words.of_captions(split.captions) if gt is None else Words.of_annotations(gt, names, numbers)
+        named = [f"{name}#{number}" for name, number in zip(names, numbers, strict=True)]
+        return cls(models, split, captions, steps, named, words)
+
     def curves(self, one: CaptionMap) -> dict[str, NDArray[np.float32]]:
         """Remove the regions of a caption's image in the order of its map: f4[K+1] by name."""
         rows = one.i2t if one.t2i is None else one.t2i

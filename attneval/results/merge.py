@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.metrics.faithfulness import ORDERED, count_column
-from attneval.metrics.floors import FLOORS, floor_bounds
-from attneval.metrics.populations import COUNTED, ITEMS
-from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL
+from attneval.metrics.registry import RETRIEVAL
 from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
 from attneval.results.channel_sums import ChannelTable, StoredChannels
+from attneval.results.common_columns import (
+    common_columns,
+    common_faithfulness,
+    rows_perturbed,
+    rows_scored,
+    with_columns,
+)
 from attneval.results.comparability import check_protocols
 from attneval.results.heads import kept_of_channels
 from attneval.results.notes import COMPUTED, NO_ATTENTION, NO_RETRIEVAL, UNKNOWN_METRICS, Note, computed_notes
 from attneval.results.result import Result
 from attneval.results.scores import Scores
 from attneval.results.summary import summarise
-from attneval.statistics.image_sums import ImageSums, joined_groups, shared_names
+from attneval.statistics.image_sums import ImageSums, joined_groups
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -227,17 +231,17 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
             "several parts have retrieval, each ranked among its own images only",
             hint="score the parts from exports without similarity, and the whole similarity by itself",
         )
-    attention = [(part.sums, _rows_scored(part.sums, images)) for part, images in parts if part.has_attention]
-    perturbed = [(part.sums, _rows_perturbed(part.sums)) for part, _ in parts if part.has_faithfulness]
+    attention = [(part.sums, rows_scored(part.sums, images)) for part, images in parts if part.has_attention]
+    perturbed = [(part.sums, rows_perturbed(part.sums)) for part, _ in parts if part.has_faithfulness]
     for scored in (attention, perturbed):
         _refuse_twice(sums.image_id[i] for sums, rows in scored for i in rows.tolist())
     image_ids = sorted({image_id for part, _ in parts for image_id in part.sums.image_id})
     row = {image_id: i for i, image_id in enumerate(image_ids)}
     columns: dict[str, NDArray[np.float64]] = {}
     ranks: dict[str, RankTable] = {}
-    summed = _common_columns([sums for sums, _ in attention])
+    summed = common_columns([sums for sums, _ in attention])
     ranked = [(sums, np.arange(len(sums.image_id))) for sums in retrieval]
-    faithful = _common_faithfulness([part for part, _ in parts])
+    faithful = common_faithfulness([part for part, _ in parts])
     for names, group in ((summed, attention), (registered(RETRIEVAL), ranked), (faithful, perturbed)):
         for sums, rows in group:
             place = np.array([row[sums.image_id[i]] for i in rows.tolist()], np.int64)
@@ -259,29 +263,11 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
         totals = add_totals(totals, part.totals)
     return summarise(
         ImageSums(image_ids, columns, ranks, by),
-        _with_columns(totals, summed),
+        with_columns(totals, summed),
         first.protocol,
         resamples=first.resamples,
         seed=first.seed,
     )
-
-
-def _common_columns(parts: Sequence[ImageSums]) -> list[str]:
-    """The columns of attention that all parts have and metrics declare, in the order of the first."""
-    known = {*registered(*ATTENTION), *COUNTED, *floor_bounds()}
-    return [name for name in shared_names(sums.columns for sums in parts) if name in known] if parts else []
-
-
-def _common_faithfulness(parts: Sequence[Scores]) -> list[str]:
-    """The columns of faithfulness that all parts have which might, not having retrieval alone."""
-    able = [part.sums.columns for part in parts if part.has_attention or part.has_faithfulness]
-    return [name for name in registered(FAITHFULNESS) if able and all(name in columns for columns in able)]
-
-
-def _rows_perturbed(sums: ImageSums) -> NDArray[np.int64]:
-    """The rows of the images with a caption that has a gap; others add nothing."""
-    counts = [sums.columns[name] for name in map(count_column, ORDERED) if name in sums.columns]
-    return np.flatnonzero(np.logical_or.reduce([count > 0 for count in counts]))
 
 
 def _refuse_twice(image_ids: Iterable[str]) -> None:
@@ -296,28 +282,3 @@ def _refuse_twice(image_ids: Iterable[str]) -> None:
             f"{len(twice)} images are in several parts (first: {first_of(twice)})",
             hint="score every image in one part only, as with --split",
         )
-
-
-def _with_columns(totals: Totals, names: Sequence[str]) -> Totals:
-    """Totals without the columns of floors and groups that not all parts have."""
-    by: Any = totals.get("by", {})
-    kept: Any = dict(totals)
-    kept |= {base: _chosen(totals[base], names) for base in FLOORS if base in totals}
-    if by:
-        kept["by"] = {
-            kind: {group: _chosen(table, names) for group, table in groups.items()} for kind, groups in by.items()
-        }
-    return dict(kept)
-
-
-def _chosen(table: Any, names: Sequence[str]) -> Any:
-    return {name: value for name, value in table.items() if name in names}
-
-
-def _rows_scored(sums: ImageSums, images: int) -> NDArray[np.int64]:
-    """The rows of the images whose attention was scored, of which there are so many.
-
-    Where these are not all, the others have retrieval alone and zeros for attention. So has an image without items,
-    which adds nothing wherever it is.
-    """
-    return np.arange(images) if images == len(sums.image_id) else np.flatnonzero(sums.columns[ITEMS])
