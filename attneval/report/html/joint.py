@@ -36,7 +36,7 @@ class JointRow:
 
 
 def joint(source: Source) -> tuple[JointRow, ...]:
-    """Whether attending right goes with retrieving right, over captions and images."""
+    """The views over captions and over images; none where the result has none."""
     rows = []
     for name in SIDES:
         place = ("joint", name)
