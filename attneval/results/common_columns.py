@@ -1,4 +1,4 @@
-"""What parts of a whole have in common: columns, and the images that each adds to them."""
+"""Columns that the parts of a whole have in common, and the images that each part adds to them."""
 
 from __future__ import annotations
 

@@ -75,17 +75,17 @@ class Pairing:
 
 
 def tied(lift: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round lifts, so that what differs by rounding alone is a tie, and nothing is not more than nothing."""
+    """Round lifts f8[n], so that what differs by rounding alone is a tie, and nothing is not more than nothing."""
     return np.round(lift, DECIMALS)
 
 
 def attends_right(lift: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Tell which lifts are those of right attention: better than attending to everything. NaN is not."""
+    """Tell which lifts f[n] are those of right attention, better than attending to everything; NaN is not: b[n]."""
     return np.asarray(lift > 0)
 
 
 def retrieves_right(rank: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Tell which ranks are those of right retrieval: the first, shared with no wrong answer unless ties are best."""
+    """Tell which ranks f[n] are right, the first, shared with no wrong answer unless ties are best: b[n]."""
     return np.asarray(rank <= 1)
 
 

@@ -89,9 +89,9 @@ def joint_from_dict(values: dict[str, Any], sums: ImageSums, *, resamples: int, 
 
 def _side_from_dict(where: str, values: dict[str, Any], images: int) -> JointSide:
     counts, table, p = values["per_image"], values["table"], values["p"]
-    for name, found in (("per_image", counts), ("table", table)):
-        if tuple(found) != CELLS:
-            raise ValueError(f"{where} {name} has {', '.join(found)}, expected {', '.join(CELLS)}")
+    for name, cells in (("per_image", counts), ("table", table)):
+        if tuple(cells) != CELLS:
+            raise ValueError(f"{where} {name} has {', '.join(cells)}, expected {', '.join(CELLS)}")
     per_image = {cell: np.array(column, np.float64) for cell, column in counts.items()}
     for cell, column in per_image.items():
         if column.shape != (images,) or (column < 0).any() or (column % 1 != 0).any():
