@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from attneval import open_export
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -170,6 +172,17 @@ def both_ways(path: Path, source: Path) -> Path:
     members["attention_i2t"] = np.concatenate(blocks)
     np.savez(path, **members)
     return path
+
+
+def relevance_set(folder: Path, source: Path) -> list[str]:
+    """Flags that score an export with a relevance set, in which neighbours are relevant as well."""
+    export = open_export(source)
+    images = export.image_id
+    pairs = zip(export.caption_image.tolist(), export.caption_index.tolist(), strict=True)
+    captions = {f"{images[row]}#{index}": [images[row], images[row - 1]] for row, index in pairs}
+    path = folder / "near_caption_to_image.json"
+    path.write_text(json.dumps(captions))
+    return ["--relevance", str(path)]
 
 
 def photographs(folder: Path, sizes: dict[str, tuple[int, int]], *, suffix: str = ".jpg") -> Path:

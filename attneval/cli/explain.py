@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 WIDEST = 88
+LONG = 21
+"""Columns of long names, which the text follows."""
 
 
 @click.command(cls=Command, context_settings=SETTINGS, examples=("attneval explain f1", "attneval explain threshold"))
@@ -31,7 +33,7 @@ def explain(name: str | None, *, presets: bool) -> None:
     from attneval.config.presets import PRESETS
     from attneval.metrics.faithfulness import TERMS as OF_FAITHFULNESS
     from attneval.metrics.names import meant_by
-    from attneval.metrics.registry import find_metric, metrics
+    from attneval.metrics.registry import families, find_metric, metrics
     from attneval.results.joint import TERMS as OF_JOINT
 
     terms = {**OF_JOINT, **OF_FAITHFULNESS}
@@ -42,6 +44,9 @@ def explain(name: str | None, *, presets: bool) -> None:
         return
     if name is None:
         lines = ["Metrics", *(_line(metric.name, metric.title) for metric in table.values())]
+        for family in families():
+            lines += ["", f"Metrics of relevance sets, {family.example} being a set's name, as cxc"]
+            lines += [_line(example.name, example.title, LONG) for example in family.examples()]
         lines += ["", "Fields of the protocol", *(_line(field.name, field.default) for field in fields.values())]
         lines += ["", "Presets", *(_line(preset.name, preset.source) for preset in PRESETS.values())]
         lines += ["", "Terms", *(_line(term, text.partition(". ")[0].rstrip(".")) for term, text in terms.items())]
@@ -91,8 +96,9 @@ def _preset(preset: Preset) -> list[str]:
     return [f"{preset.name}: {preset.source}", fields, preset.reproduces]
 
 
-def _line(name: str, text: object) -> str:
-    return textwrap.fill(f"  {name:<15} {text}", _width(), subsequent_indent=18 * " ", break_on_hyphens=False)
+def _line(name: str, text: object, column: int = 16) -> str:
+    indent = (column + 2) * " "
+    return textwrap.fill(f"  {name:<{column - 1}} {text}", _width(), subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _paragraphs(parts: list[str]) -> str:

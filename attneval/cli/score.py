@@ -46,7 +46,22 @@ if TYPE_CHECKING:
 @click.argument("exports", type=FILE, nargs=-1)
 @gt_options()
 @option("--attn", type=FILE, group="Input", help="The attention export; the same as the argument.")
-@option("--similarity", type=FILE, multiple=True, group="Input", help="Scores for retrieval; several are averaged.")
+@option("--similarity", type=FILE, multiple=True, group="Input", help="Scores or ranked lists for retrieval.")
+@option(
+    "--relevance",
+    type=FILE,
+    multiple=True,
+    group="Input",
+    help="A relevance set for retrieval (CxC, ECCV Caption, ...); once for each file.",
+)
+@option(
+    "--caption-ids",
+    type=FILE,
+    group="Input",
+    rare=True,
+    help="Ids of captions: an .npy in the order of columns, or a captions JSON of COCO.",
+)
+@option("--image-ids", type=FILE, group="Input", rare=True, help="Ids of a bare matrix's rows.")
 @split_option
 @option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
 @boxes_file_option
@@ -110,6 +125,9 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             protocol=protocol,
             boxes=values["boxes_file"],
             similarity=values["similarity"],
+            relevance=values["relevance"],
+            caption_ids=values["caption_ids"],
+            image_ids=values["image_ids"],
             split=values["split"],
             channel=values["channel"],
             options=Options(

@@ -79,10 +79,13 @@ def score_absent(
             images=len(image_id),
             types=truth.types,
             constant=constant_attention(items, protocol, center),
+            keep_columns=direction == protocol.directions[0],
         )
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
         if direction == protocol.directions[0]:
             lifts = CaptionLifts.from_items(items, zeros.per_item, truth.caption_offset, row)
+            # Numbers of items need not travel between processes.
+            statistics |= {(channel, direction): replace(zeros, per_item={}) for channel in channels_to_score(export)}
         if channel_metrics:
             from attneval.evaluation.sum_channels import sum_absent
 

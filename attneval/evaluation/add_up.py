@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.evaluation.caption_lifts import CaptionLifts
 from attneval.evaluation.targetless import Targetless
 from attneval.matching.mismatches import Mismatches
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from attneval.statistics.image_sums import GroupSums
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class ChannelSums:
     """The sums of one channel and direction.
 
@@ -39,7 +40,7 @@ class ChannelSums:
     by: GroupSums
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RunSums:
     """The sums of all blocks of I images.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.errors import DataError
+from attneval.evaluation.gallery_files import GalleryFiles
 from attneval.export.read.reader import open_export
 from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.results.scores import Input
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.annotation_files import GivenFiles
 
 
-@dataclass(frozen=True)
+@record
 class Paths:
     """The files that maps are scored from: enough to open them again in another process.
 
@@ -67,19 +69,21 @@ def open_exports(paths: tuple[Path, ...], boxes: Path | None = None) -> Attentio
     return export
 
 
-@dataclass(frozen=True)
+@record
 class Manifest:
     """All files of a scoring, with their digests.
 
     Attributes:
         paths: The files that maps are scored from.
         similarity: Similarity files in place of the export's own matrix.
+        gallery: Relevance sets, and what names the images and captions that are ranked.
         split: A text file of image ids.
         digests: Role, path and digest of each file that is read whole.
     """
 
     paths: Paths
     similarity: tuple[Path, ...]
+    gallery: GalleryFiles
     split: Path | None
     digests: tuple[tuple[str, Path, Hashing], ...]
 
@@ -92,6 +96,9 @@ class Manifest:
         boxes: str | Path | None = None,
         split: str | Path | None = None,
         similarity: Sequence[str | Path] = (),
+        relevance: Sequence[str | Path] = (),
+        caption_ids: str | Path | None = None,
+        image_ids: str | Path | None = None,
         gt_format: str = "auto",
     ) -> Manifest:
         """Name the files of a scoring.
@@ -102,6 +109,9 @@ class Manifest:
             boxes: See `attn`.
             split: See `attn`.
             similarity: See `attn`.
+            relevance: See `attn`.
+            caption_ids: See `attn`.
+            image_ids: See `attn`.
             gt_format: See `attn`.
 
         Raises:
@@ -110,14 +120,20 @@ class Manifest:
         exports = () if attn is None else (attn,) if isinstance(attn, str | Path) else tuple(attn)
         roles = [*(("attn", path) for path in exports), ("boxes", boxes), ("split", split)]
         roles += [("similarity", path) for path in similarity]
+        roles += [*(("relevance", path) for path in relevance), ("caption_ids", caption_ids), ("image_ids", image_ids)]
         files = [(role, _file(path)) for role, path in roles if path is not None]
         paths = Paths(
             tuple(path for role, path in files if role == "attn"),
             None if boxes is None else Path(boxes),
             None if gt is None else AnnotationFiles.from_argument(gt, gt_format),
         )
+        gallery = GalleryFiles(
+            tuple(map(Path, relevance)),
+            None if caption_ids is None else Path(caption_ids),
+            None if image_ids is None else Path(image_ids),
+        )
         digests = tuple((role, path, Hashing(path)) for role, path in files)
-        return cls(paths, tuple(map(Path, similarity)), None if split is None else Path(split), digests)
+        return cls(paths, tuple(map(Path, similarity)), gallery, None if split is None else Path(split), digests)
 
     def split_ids(self) -> list[str] | None:
         """The image ids of the split, each once; None without a split.

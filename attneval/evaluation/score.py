@@ -32,6 +32,9 @@ def score(
     protocol: Protocol | None = None,
     boxes: str | Path | None = None,
     similarity: Sequence[str | Path] = (),
+    relevance: Sequence[str | Path] = (),
+    caption_ids: str | Path | None = None,
+    image_ids: str | Path | None = None,
     split: str | Path | None = None,
     gt_format: str = "auto",
     channel: str | None = None,
@@ -45,7 +48,11 @@ def score(
             not scored.
         protocol: How; the defaults by default.
         boxes: Region boxes for an export without any.
-        similarity: Similarity files in place of the export's own matrix; several are averaged.
+        similarity: Similarity files in place of the export's own matrix; several are averaged. Or ranked lists.
+        relevance: Relevance sets, which bring queries of their own: JSON files of the ids that are relevant to each.
+        caption_ids: The ids of captions, where sets know them by others: in the order of the similarity's captions, or
+            a captions JSON of COCO.
+        image_ids: The ids of a bare matrix's rows.
         split: A text file of image ids, one a line: only these count, and all of them must be there.
         gt_format: A format's name to force the annotations' format.
         channel: A channel of the export by its name, `L3H5` for layer 3 and head 5, `L3` for the mean of a layer, or
@@ -59,7 +66,17 @@ def score(
     Raises:
         AttnevalError: The input cannot be read or does not fit together, or nothing in it can be scored.
     """
-    manifest = Manifest.from_arguments(attn, gt, boxes=boxes, split=split, similarity=similarity, gt_format=gt_format)
+    manifest = Manifest.from_arguments(
+        attn,
+        gt,
+        boxes=boxes,
+        split=split,
+        similarity=similarity,
+        relevance=relevance,
+        caption_ids=caption_ids,
+        image_ids=image_ids,
+        gt_format=gt_format,
+    )
     protocol, options = protocol or Protocol(), options or Options()
     if channel is None:
         return score_files(manifest, protocol, options)

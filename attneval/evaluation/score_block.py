@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.caption_lifts import CaptionLifts, rows_in_export
 from attneval.evaluation.constant_attention import constant_attention
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from attneval.results.items import ItemTable
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class BlockSums:
     """The sums of a block, and what is said of it.
 
@@ -73,6 +74,7 @@ def score_block(
     keep_items: bool = False,
     keep_truth: bool = False,
     channel_metrics: Sequence[str] = (),
+    keep_columns: bool = False,
 ) -> BlockSums:
     """Score some images.
 
@@ -84,6 +86,7 @@ def score_block(
         keep_items: Whether to look at the items of direction t2i one by one.
         keep_truth: Whether the annotations are wanted back, for an index.
         channel_metrics: The metrics whose sums of every channel alone are wanted.
+        keep_columns: Whether the numbers of each item are wanted beside their sums.
 
     Raises:
         ExportError: Weights, boxes or spans of the block break the format.
@@ -94,7 +97,7 @@ def score_block(
     phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
     center = center_regions(captions.regions, truth.image_size[captions.groups.image])
     statistics, by_channel, table = {}, {}, None
-    lifts = CaptionLifts()
+    lifts, headline = CaptionLifts(), (MEAN, protocol.directions[0])
     for direction in protocol.directions:
         sets, maps = direction_sets(direction, captions, protocol), read_maps(export, block.captions, direction)
         items = direction_items(direction, captions, phrases, sets, protocol)
@@ -113,11 +116,14 @@ def score_block(
                 images=len(block.images),
                 types=truth.types,
                 constant=constant,
+                keep_columns=keep_columns or (channel, direction) == headline,
             )
-            if (channel, direction) == (MEAN, protocol.directions[0]):
+            if (channel, direction) == headline:
                 rows = rows_in_export(captions.alignment.row, block.captions)
-                per_item = statistics[channel, direction].per_item
-                lifts = CaptionLifts.from_items(items, per_item, truth.caption_offset, rows)
+                made = statistics[headline]
+                lifts = CaptionLifts.from_items(items, made.per_item, truth.caption_offset, rows)
+                # Numbers of items need not travel between processes.
+                statistics[headline] = made if keep_columns else replace(made, per_item={})
         if channel_metrics:
             # What few need is imported for them alone.
             from attneval.evaluation.sum_channels import sum_channels

@@ -4,6 +4,10 @@
 - `center`: all weight on the regions nearest the centre of the image;
 - `shuffled`: the model's attention held against the other entities of the image.
 
+Retrieval with relevance sets has one floor, whose columns are declared with its metrics:
+
+- `chance`: an order that knows nothing, all answers tied.
+
 Of the metrics that are `floored` each image keeps, beside the model's sums, those of every floor, and the model's over
 the items that shuffled attention has a score for (`paired`), so that differences can be resampled.
 """
@@ -19,7 +23,9 @@ if TYPE_CHECKING:
     from attneval.metrics.registry import Metric, Sums
 
 UNIFORM, CENTER, SHUFFLED_ATTENTION = FLOORS = ("uniform", "center", "shuffled")
-"""The floors, in the order of tables."""
+"""The floors of attention, in the order of tables."""
+CHANCE = "chance"
+"""The floor of retrieval with relevance sets."""
 
 
 def floor_column(floor: str, column: str) -> str:
@@ -60,12 +66,17 @@ def floor_sums(metric: Metric, floor: str, sums: Sums) -> tuple[Sums, Sums] | No
 
     Args:
         metric: A metric that is `floored`.
-        floor: One of `FLOORS`.
+        floor: One of `FLOORS`, or `CHANCE`.
         sums: Columns summed over images: f8[...] by name.
 
     Returns:
         The model's sums and the floor's; None where there is no such floor.
     """
+    if floor == CHANCE:
+        scored = {name: other for name in metric.columns if (other := floor_column(CHANCE, name)) in metric.columns}
+        if not scored or not all(name in sums for name in metric.columns):
+            return None
+        return sums, {**sums, **{name: sums[other] for name, other in scored.items()}}
     names = {name: floor_column(floor, name) for name in metric.columns}
     needed = [*names.values(), *(map(paired_column, metric.columns) if floor == SHUFFLED_ATTENTION else ())]
     if not all(name in sums for name in needed):
@@ -85,7 +96,7 @@ def highest_floor(metric: Metric, sums: Sums) -> str | None:
         sums: Columns summed over images: f8[] by name.
     """
     values: dict[str, float] = {}
-    for floor in FLOORS if metric.floored else ():
+    for floor in (*FLOORS, CHANCE) if metric.floored else ():
         pair = floor_sums(metric, floor, sums)
         value = float("nan") if pair is None else float(metric.value(pair[1]))
         if value == value:  # noqa: PLR0124 - NaN is not itself

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.metrics.ties import expected_rank, first_within
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class NonFiniteScoreError(ValueError):
         self.image, self.caption, self.value = image, caption, value
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Ranks:
     """The ranks of the right answers of q queries among all.
 
@@ -88,8 +89,27 @@ class Ranks:
 
     def weight(self) -> NDArray[np.float64]:
         """Weigh queries so that all folds count the same, with a mean of 1: f8[q]."""
-        size = np.bincount(self.fold)
-        return np.asarray(len(self.fold) / (np.count_nonzero(size) * size[self.fold]), np.float64)
+        return fold_weight(self.fold)
+
+
+def consecutive_folds(images: int, folds: int) -> NDArray[np.int64]:
+    """Cut images into consecutive folds of equal size: i8[images], the fold of each.
+
+    Args:
+        images: How many there are, a multiple of the folds.
+        folds: The number of folds.
+    """
+    return np.arange(images) // max(images // folds, 1)
+
+
+def fold_weight(fold: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weigh q queries so that all folds that have some count the same, with a mean of 1: f8[q].
+
+    Args:
+        fold: i8[q], the fold of each query.
+    """
+    size = np.bincount(fold)
+    return np.asarray(len(fold) / (np.count_nonzero(size) * size[fold]), np.float64)
 
 
 def retrieval_ranks(
@@ -113,7 +133,7 @@ def retrieval_ranks(
     images = scores.shape[0]
     if images % folds:
         raise ValueError(f"{images} images do not divide into {folds} folds of equal size")
-    fold_of_image = np.arange(images) // max(images // folds, 1)
+    fold_of_image = consecutive_folds(images, folds)
     parts = [_rank_fold(scores, caption_image, fold_of_image, fold) for fold in range(folds)]
     joined = {}
     for direction in (IMAGE_TO_TEXT, TEXT_TO_IMAGE):
@@ -149,7 +169,7 @@ def _rank_fold(
         above = np.zeros(len(columns), np.uint8)
         for first in range(start, min(start + ROWS, len(rows)), height):
             last = min(first + height, start + ROWS, len(rows))
-            block = _block(scores, rows, first, last)
+            block = rows_of_fold(scores, rows, first, last)
             block = block if everything else block[:, columns]
             _refuse_non_finite(block, int(rows[first]), columns)
             above += (block > target).view(np.uint8).sum(axis=0, dtype=np.uint8)
@@ -170,8 +190,15 @@ def _rank_fold(
     }
 
 
-def _block(scores: Matrix, rows: NDArray[np.int64], first: int, last: int) -> NDArray[np.floating]:
-    """The scores of some consecutive images of a fold, in single precision at least."""
+def rows_of_fold(scores: Matrix, rows: NDArray[np.int64], first: int, last: int) -> NDArray[np.floating]:
+    """Read the scores of some consecutive images of a fold, in single precision at least: f[last - first, N].
+
+    Args:
+        scores: Scores of I images with N captions.
+        rows: i8[r], the images of the fold, consecutive.
+        first: The place of the first image among them.
+        last: The place behind the last one.
+    """
     block = scores.rows(int(rows[first]), int(rows[last - 1]) + 1)
     return block.astype(np.float32) if block.dtype.itemsize < 4 else np.asarray(block)
 
@@ -185,7 +212,7 @@ def _right_scores(
     for first in range(0, len(rows), ROWS):
         last = min(first + ROWS, len(rows))
         right_scores = slice(bound[first], bound[last])
-        pieces.append(_block(scores, rows, first, last)[image[right_scores] - first, columns[right_scores]])
+        pieces.append(rows_of_fold(scores, rows, first, last)[image[right_scores] - first, columns[right_scores]])
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
 

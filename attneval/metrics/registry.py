@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import ProtocolError, suggestion
 from attneval.metrics.populations import REACHED, SCORED
 
 if TYPE_CHECKING:
+    import re
+
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
@@ -27,27 +31,31 @@ Sums = Mapping[str, "NDArray[np.float64]"]
 """Columns summed over images: f8[], or f8[b] for b resamples of the images."""
 
 REGISTRY: dict[str, Metric] = {}
+FAMILIES: list[Family] = []
 ATTENTION = ("attention", "companion", "ceiling")
 """The groups that are measured on attention maps."""
-RETRIEVAL, FAITHFULNESS = "retrieval", "faithfulness"
-"""The groups that are measured on similarities, and on the scores of perturbed images."""
-GROUPS = (*ATTENTION, RETRIEVAL, FAITHFULNESS)
+RETRIEVAL, RELEVANCE = SIMILARITY = ("retrieval", "relevance")
+"""The groups that are measured on similarities: over what belongs together, and with relevance sets."""
+FAITHFULNESS = "faithfulness"
+"""The group that is measured on the scores of perturbed images."""
+GROUPS = (*ATTENTION, *SIMILARITY, FAITHFULNESS)
 """The groups of metrics, in the order of tables, which draw a line between two of them."""
 TABLES = ("breakdown", "channels", "heads")
 """Tables that show some metrics only: by group of items, by channel and direction, and by head, where there are many
 channels and these metrics alone are kept of each."""
 RANKED_BY = "f1_lift"
 """The metric that channels are ranked by unless another is named."""
-_MODULES = ("attention", "class_means", "spatial", "retrieval", "faithfulness")
+_MODULES = ("attention", "class_means", "spatial", "retrieval", "relevance", "faithfulness")
 
 
-@dataclass(frozen=True)
+@record
 class Column:
     """A number for each item, for each query of retrieval, or for each perturbed caption.
 
     Attributes:
-        values: From the `Hits` of p items to f8[p]; for retrieval from the `Ranks` of q queries to f8[q]; for
-            faithfulness from the curves f[N, K+1] of N captions by name to f8[N].
+        values: From the `Hits` of p items to f8[p]; for retrieval from the `Ranks` of q queries to f8[q], with
+            relevance sets from their `RankedAnswers`; for faithfulness from the curves f[N, K+1] of N captions by name
+            to f8[N].
         over: The population it is summed over, `scored` or `items`; for the others the column that counts queries or
             captions.
         against: The sets of keys that items are held against: `relevant`, or `pointing` for what the protocol's
@@ -77,14 +85,15 @@ class Column:
         return (self.over,) if self.at_most is None else self.at_most
 
 
-@dataclass(frozen=True)
+@record
 class Metric:
     """A metric, declared.
 
     Attributes:
         name: The name in results and on the command line.
         title: The name in the table of all metrics.
-        group: `attention`, `companion`, `ceiling`, `retrieval` or `faithfulness`; tables keep groups together.
+        group: `attention`, `companion`, `ceiling`, `retrieval`, `relevance` or `faithfulness`; tables keep groups
+            together.
         higher_is_better: The direction of what is good.
         definition: A paragraph of what it is, with its edge cases.
         value: From summed columns to the metric; NaN where it is undefined.
@@ -111,6 +120,7 @@ class Metric:
         tuned: The curve over thresholds whose largest value it is; tables then name the threshold.
         direction: Of retrieval, `i2t` or `t2i`; empty for neither or both.
         k: Of a Recall@K, the K; 0 for other metrics.
+        relevance: The relevance set that it holds rankings against; empty for none.
         median_of: The direction whose queries' ranks it is the median of, which is no function of sums.
         baseline: True if it says something about attention that is the same for all items.
         oracle: The fields of the protocol, with their values, under which it says something about attention to exactly
@@ -145,6 +155,7 @@ class Metric:
     tuned: str = ""
     direction: str = ""
     k: int = 0
+    relevance: str = ""
     median_of: str = ""
     baseline: bool = True
     oracle: Mapping[str, str] | None = field(default_factory=dict)
@@ -164,6 +175,53 @@ class Metric:
         return self.oracle is not None and all(getattr(protocol, name) == value for name, value in self.oracle.items())
 
 
+@record
+class Family:
+    """Metrics that are declared once for things of any name, which begins the metric's.
+
+    Attributes:
+        kinds: By the metric's name without that of the thing, what makes the metric of a thing; in the order of tables.
+        name: The form of a thing's name.
+        example: What stands for the name where the family is explained.
+        made: The metrics that were asked for so far, by name, each with its place in tables.
+    """
+
+    kinds: Mapping[str, Callable[[str], Metric]]
+    name: re.Pattern[str]
+    example: str
+    made: dict[str, tuple[tuple[str, int], Metric]] = field(default_factory=dict)
+
+    def find(self, name: str) -> Metric | None:
+        """Make the metric of a name; None if it is none of the family's."""
+        if name not in self.made:
+            for place, (kind, make) in enumerate(self.kinds.items()):
+                thing = name.removesuffix(f"_{kind}")
+                if thing != name and self.name.fullmatch(thing):
+                    self.made[name] = (thing, place), make(thing)
+        return self.made[name][1] if name in self.made else None
+
+    def examples(self) -> list[Metric]:
+        """Make the metrics of what stands for a name."""
+        return [make(self.example) for make in self.kinds.values()]
+
+
+def register_family(family: Family) -> Family:
+    """Add a family to the table."""
+    FAMILIES.append(family)
+    return family
+
+
+def family_members(family: Family, thing: str) -> list[Metric]:
+    """List all metrics of a family for one thing, in the order of tables."""
+    return [metric for kind in family.kinds if (metric := family.find(f"{thing}_{kind}")) is not None]
+
+
+def families() -> list[Family]:
+    """List all families."""
+    _declare()
+    return FAMILIES
+
+
 def register(metric: Metric) -> Metric:
     """Add a metric to the table.
 
@@ -179,20 +237,31 @@ def register(metric: Metric) -> Metric:
 
 
 def metrics(*groups: str) -> list[Metric]:
-    """List all metrics, or those of some groups, by group and then in the order of declaration."""
+    """List all metrics, or those of some groups, by group and then in the order of declaration.
+
+    Of families those are there that anything was asked of before, by name: whoever holds a number of a metric has.
+    """
+    _declare()
+    made = [metric for family in FAMILIES for _, metric in sorted(family.made.values(), key=itemgetter(0))]
+    chosen = (metric for metric in (*REGISTRY.values(), *made) if not groups or metric.group in groups)
+    return sorted(chosen, key=lambda metric: GROUPS.index(metric.group))
+
+
+def _declare() -> None:
+    """Import what declares metrics."""
     for module in _MODULES:
         importlib.import_module(f"attneval.metrics.{module}")
-    chosen = (metric for metric in REGISTRY.values() if not groups or metric.group in groups)
-    return sorted(chosen, key=lambda metric: GROUPS.index(metric.group))
 
 
 def list_metrics(*groups: str) -> list[str]:
     """List the names of all metrics, or of those of some groups, in the order of tables.
 
+    Those of relevance sets, which are named after sets of any name, are not among them.
+
     Args:
         groups: Any of `attention`, `companion`, `ceiling`, `retrieval` and `faithfulness`; none for all of them.
     """
-    return [metric.name for metric in metrics(*groups)]
+    return [metric.name for metric in metrics(*groups) if metric.name in REGISTRY]
 
 
 def in_table(table: str) -> list[Metric]:
@@ -204,7 +273,8 @@ def find_metric(name: str) -> Metric | None:
     """Find a metric by its name or an alias; None if this attneval has no such metric."""
     if name in REGISTRY:
         return REGISTRY[name]
-    return next((metric for metric in metrics() if name == metric.name or name in metric.aliases), None)
+    known = (metric for metric in metrics() if name == metric.name or name in metric.aliases)
+    return next(known, None) or next((made for family in FAMILIES if (made := family.find(name))), None)
 
 
 def metric_named(name: str) -> Metric:

@@ -29,23 +29,28 @@ def rank_column(direction: str) -> str:
 
 def has_retrieval(columns: Mapping[str, object]) -> bool:
     """Tell whether sums are of retrieval, by their columns."""
-    return query_column(IMAGE_TO_TEXT) in columns
+    return any(query_column(direction) in columns for direction in DIRECTIONS)
 
 
-def retrieval_columns(ranks: dict[str, Ranks], images: int) -> dict[str, NDArray[np.float64]]:
+def retrieval_columns(
+    ranks: dict[str, Ranks], images: int, depth: Mapping[str, int] | None = None
+) -> dict[str, NDArray[np.float64]]:
     """Sum everything that the metrics of retrieval need.
 
     Args:
         ranks: The ranks of q queries by direction.
         images: The number I of images that `Ranks.image` counts.
+        depth: By direction the last rank that is known; None where all are. Beyond it there are Recall@K alone, K up
+            to that.
 
     Returns:
         f8[I] by column.
     """
     table: dict[str, NDArray[np.float64]] = {}
     for metric in metrics(RETRIEVAL):
+        known = metric.direction in ranks and (depth is None or 0 < metric.k <= depth[metric.direction])
         for name, column in metric.columns.items():
-            if metric.direction in ranks and name not in table:
+            if known and name not in table:
                 queries = ranks[metric.direction]
                 values = column.values(queries) * queries.weight()
                 table[name] = np.asarray(np.bincount(queries.image, values, images), np.float64)

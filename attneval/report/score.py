@@ -10,6 +10,7 @@ from attneval.metrics.floors import FLOORS
 from attneval.metrics.populations import ITEMS
 from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL, find_metric, in_table, metrics
 from attneval.report.joint import joint_table
+from attneval.report.relevance import relevance_tables
 from attneval.report.table import (
     FEW_IMAGES,
     UNDEFINED,
@@ -45,6 +46,7 @@ def score_page(result: Result, digits: int = 1) -> Page:
         tables.append(_attention(result, digits))
     if result.scores.has_retrieval:
         tables.append(_retrieval(result, digits))
+        tables += relevance_tables(result, digits)
     if result.joint is not None:
         tables.append(joint_table(result.joint, digits))
     if result.scores.has_faithfulness:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from attneval.results.result import Result
 
+SHOWN = 12
+"""Characters of a digest in a message."""
+
 
 def distinct(names: Sequence[str], otherwise: Sequence[str] = ()) -> list[str]:
     """Make names that tell systems apart.
@@ -69,6 +72,10 @@ def check_protocols(
                 notes.append(f"{field} was taken from auto: {a} for {first}, {b} for {name}")
         if base.ground_truth and result.ground_truth and base.ground_truth != result.ground_truth:
             fields["ground_truth"] = (base.ground_truth, result.ground_truth)
+        for held in sorted(base.relevance.keys() & result.relevance.keys()):
+            a, b = base.relevance[held], result.relevance[held]
+            if a != b:
+                fields[f"relevance set {held}"] = (a[:SHOWN], b[:SHOWN])
         if not fields:
             continue
         text = ", ".join(f"{field} {a} against {b}" for field, (a, b) in fields.items())

@@ -57,6 +57,18 @@ def check_digest(value: Any) -> str:
     return value or ""
 
 
+def check_digests(name: str, values: Any) -> dict[str, str]:
+    """Take a table of SHA-256 by name.
+
+    Raises:
+        ValueError: It is none.
+    """
+    for key, value in values.items():
+        if not (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
+            raise ValueError(f"{name} {key} is {value!r}")
+    return dict(values)
+
+
 def check_whole(name: str, value: Any) -> int:
     """Take a whole number that is not negative.
 

@@ -16,7 +16,15 @@ from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.registry import find_metric
 from attneval.results.channel_sums import StoredChannels, channels_path
-from attneval.results.fields import AUTO_FIELDS, REGION_KINDS, check_choice, check_digest, check_regions, check_whole
+from attneval.results.fields import (
+    AUTO_FIELDS,
+    REGION_KINDS,
+    check_choice,
+    check_digest,
+    check_digests,
+    check_regions,
+    check_whole,
+)
 from attneval.results.held import held_against_sums, notes_on_left_out
 from attneval.results.joint_form import joint_to_dict
 from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
@@ -60,6 +68,7 @@ def result_to_dict(result: Any) -> dict[str, Any]:
         "counts": result.counts,
         "region_kind": result.region_kind,
         "regions": result.regions,
+        **({"relevance": result.relevance} if result.relevance else {}),
         "bootstrap": {"resamples": result.resamples, "seed": result.seed, "confidence": 0.95},
         # What a reader was told of a file is not what the file says.
         "notes": [str(note) for note in result.notes if note.kind not in SAID_BY_READERS],
@@ -175,6 +184,7 @@ def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[s
         "region_kind": check_choice("region_kind", values.get("region_kind", ""), REGION_KINDS),
         "joint": _joint(values, scores, resamples=resamples, seed=seed) if protocol.definitions > 1 else None,
         "items_sha256": check_digest(values["items_sha256"]) if "items_sha256" in values else None,
+        "relevance": check_digests("relevance", values.get("relevance", {})),
         "auto": tuple(check_choice("auto", name, AUTO_FIELDS) for name in values.get("auto", ())),
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.metrics.registry import RETRIEVAL
+from attneval.metrics.registry import SIMILARITY
 from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
 from attneval.results.channel_sums import ChannelTable, StoredChannels
@@ -124,6 +124,7 @@ def merge(parts: Sequence[Result], *, name: str | None = None, across_regions: b
         version=first.version,
         regions=regions,
         region_kind=kinds[0] if len(kinds) == 1 else MIXED if kinds else "",
+        relevance={name: digest for part in parts for name, digest in part.relevance.items()},
         auto=tuple(field for field in first.auto if all(field in part.auto for part in parts)),
     )
 
@@ -242,7 +243,7 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
     summed = common_columns([sums for sums, _ in attention])
     ranked = [(sums, np.arange(len(sums.image_id))) for sums in retrieval]
     faithful = common_faithfulness([part for part, _ in parts])
-    for names, group in ((summed, attention), (registered(RETRIEVAL), ranked), (faithful, perturbed)):
+    for names, group in ((summed, attention), (registered(*SIMILARITY), ranked), (faithful, perturbed)):
         for sums, rows in group:
             place = np.array([row[sums.image_id[i]] for i in rows.tolist()], np.int64)
             for name in names:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from attneval._version import __version__
+from attneval.arrays.records import record
 from attneval.config.options import RESAMPLES, SEED
 from attneval.errors import MetricError, first_of, suggestion
 from attneval.metrics.registry import find_metric
@@ -35,7 +36,7 @@ def items_path(path: Path) -> Path:
     return path if path.name.endswith(ITEMS_SUFFIX) else path.with_name(path.stem + ITEMS_SUFFIX)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Result:
     """The scores of one system, with what they were made from.
 
@@ -63,6 +64,7 @@ class Result:
             signature have none.
         region_kind: `cells` (grids and tiles) or `boxes`; empty without regions.
         auto: The fields of the protocol that were settled from `auto`.
+        relevance: A digest of each relevance set's contents, by its name.
         items: The items one by one, if they were asked for; kept in a file of their own, not in the JSON.
         joint: Whether attending right goes with retrieving right; None without both.
         items_sha256: The digest of the items that a file was written with; empty for none, None where it does not say.
@@ -87,6 +89,7 @@ class Result:
     regions: dict[str, str] = field(default_factory=dict)
     region_kind: str = ""
     auto: tuple[str, ...] = ()
+    relevance: dict[str, str] = field(default_factory=dict)
     items: ItemTable | None = None
     items_sha256: str | None = ""
     joint: Joint | None = None

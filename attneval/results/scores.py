@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.metrics.faithfulness import has_faithfulness
 from attneval.metrics.populations import has_attention
 from attneval.metrics.retrieval import has_retrieval
@@ -20,7 +21,7 @@ class Input:
     """A file that went into a result.
 
     Attributes:
-        role: `attn`, `gt`, `similarity`, `boxes` or `split`.
+        role: `attn`, `gt`, `similarity`, `relevance`, `boxes`, `split`, or another flag of a file.
         path: As it was given.
         sha256: The digest of its bytes; for a directory, of the lines `sha256sum` prints for the files read, sorted by
             name.
@@ -104,7 +105,7 @@ class Curve:
         return self.f1.index(max(self.f1))
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Scores:
     """Everything measured in one direction and channel.
 

@@ -6,18 +6,18 @@ A file is held against what it says it holds, not against what this attneval wou
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
 from attneval.metrics.ranks import DIRECTIONS
-from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL, columns, find_metric
-from attneval.metrics.retrieval import has_retrieval, query_column, rank_column
+from attneval.metrics.registry import ATTENTION, FAITHFULNESS, SIMILARITY, columns, find_metric
+from attneval.metrics.retrieval import query_column, rank_column
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
 
@@ -38,7 +38,7 @@ _FLOORS = ("uniform", "shuffled")
 """The floors that totals always have."""
 
 
-@dataclass(frozen=True)
+@record
 class Holdings:
     """The metrics and columns that scores have to have, and may have.
 
@@ -91,7 +91,8 @@ class Holdings:
         if scores.totals or scores.has_attention:
             declared = (name for metric in self.known if metric.group in ATTENTION for name in metric.columns)
             needed |= dict.fromkeys((*declared, *COUNTED))
-        others = [m for m in self.known if m.group == FAITHFULNESS or (m.group == RETRIEVAL and scores.has_retrieval)]
+        ranked = SIMILARITY if scores.has_retrieval else ()
+        others = [metric for metric in self.known if metric.group in {FAITHFULNESS, *ranked}]
         needed |= dict.fromkeys(name for metric in others for name in metric.columns)
         return needed
 
@@ -124,7 +125,7 @@ def check_scores(scores: Scores, protocol: Protocol, holdings: Holdings, *, wher
     _check_names(f"{where}per_image", table, holdings.needed(scores), also=holdings.others)
     if has_attention(table):
         _check_totals(f"{where}totals", totals, protocol, set(table))
-    if has_retrieval(table):
+    if scores.sums.ranks or any(rank_column(direction) in table for direction in DIRECTIONS):
         _check_ranks(f"{where}per_image", scores.sums)
     _check_limits(f"{where}per_image", table, image_id)
 

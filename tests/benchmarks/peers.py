@@ -8,6 +8,7 @@ import numpy as np
 from pycocotools import mask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,6 +44,56 @@ def ranks_by_sorting(scores: NDArray[np.float32], per_image: int) -> tuple[NDArr
     for caption, column in enumerate(scores.T):
         of_captions[caption] = np.flatnonzero(np.argsort(column)[::-1] == caption // per_image)[0]
     return of_images, of_captions
+
+
+def lists_of_ids(scores: NDArray[np.float32], query: list[int], answer: list[int]) -> dict[int, list[int]]:
+    """All answers to each query, best first, as evaluators take them that know ids alone.
+
+    Args:
+        scores: f[Q, N].
+        query: The ids of rows.
+        answer: The ids of columns.
+    """
+    return {
+        # Ids are looked up, not made anew: lists of all answers would not fit into memory otherwise.
+        name: list(map(answer.__getitem__, np.argsort(-row, kind="stable").tolist()))
+        for name, row in zip(query, scores, strict=True)
+    }
+
+
+def scored_lists(lists: Mapping[int, list[int]], relevant: Mapping[int, list[int]]) -> dict[str, float]:
+    """Recall@K, R-Precision and mAP@R of a relevance set, query by query: each answer of a list is looked up."""
+    values: dict[str, list[float]] = {name: [] for name in ("r@1", "r@5", "r@10", "r_precision", "map@r")}
+    for query, answers in relevant.items():
+        right = set(answers)
+        hits = [name in right for name in lists[query]]
+        for k in (1, 5, 10):
+            values[f"r@{k}"].append(float(any(hits[:k])))
+        count, precision = 0, 0.0
+        for rank, hit in enumerate(hits[: len(answers)], 1):
+            count += hit
+            precision += hit * count / rank
+        values["r_precision"].append(count / len(answers))
+        values["map@r"].append(precision / len(answers))
+    return {name: sum(each) / len(each) for name, each in values.items()}
+
+
+def recall_in_folds(
+    lists: dict[int, list[int]], relevant: dict[int, list[int]], folds: list[tuple[set[int], set[int]]]
+) -> list[float]:
+    """Recall@1, 5, 10 averaged over folds, to whose answers every list is cut down.
+
+    Args:
+        lists: Of all answers.
+        relevant: Answers by query.
+        folds: The queries and the answers of each fold.
+    """
+    each = []
+    for queries, answers in folds:
+        cut = {query: [name for name in lists[query] if name in answers] for query in lists if query in queries}
+        scored = scored_lists(cut, {query: relevant[query] for query in cut})
+        each.append([scored[f"r@{k}"] for k in (1, 5, 10)])
+    return [sum(values) / len(values) for values in zip(*each, strict=True)]
 
 
 def overlap_by_caption(

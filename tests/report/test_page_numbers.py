@@ -24,6 +24,7 @@ from pages import (
     many_headed,
     photographs,
     read_page,
+    relevance_set,
     rounded,
     sizes_of,
 )
@@ -42,7 +43,9 @@ def made(case: str) -> tuple[Path, Path]:
         FIXTURES / "noisy.npz" if case == "alone" else many_headed(folder / "heads.npz", FIXTURES / "good.npz", HEADS)
     )
     result, page = folder / "result.json", folder / "page.html"
-    assert main(["score", str(export), "--gt", str(GT), "--items", "-o", str(result), "-q", "-f", "json"]) == 0
+    sets = relevance_set(folder, FIXTURES / "noisy.npz") if case == "alone" else []
+    scored = ["score", str(export), "--gt", str(GT), *sets, "--items", "-o", str(result), "-q", "-f", "json"]
+    assert main(scored) == 0
     others = []
     if case == "everything":
         for name in ("twin", "noisy"):

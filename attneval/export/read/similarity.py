@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.export.lint_weights import repeated_rows
 from attneval.export.read.reader import open_export
@@ -26,7 +27,7 @@ REPEATS_SOUGHT = 50
 """Rows of a matrix among which repeated ones are looked for."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Similarity:
     """Scores of I images with N captions.
 
@@ -35,6 +36,9 @@ class Similarity:
         caption_image: i8[N], the row of each caption's image.
         matrix: The scores.
         source: The files, for messages.
+        caption_index: i8[N], which of its image's captions each is; -1 if unknown.
+        named: False if images are called by the numbers of their rows, since nothing names them.
+        caption_id: The captions' ids, where anybody asked for them.
         export_row: i8[N], the row of each caption in the export that is scored beside it, -1 if it is not there; None
             without an export.
     """
@@ -43,6 +47,9 @@ class Similarity:
     caption_image: NDArray[np.int64]
     matrix: Matrix
     source: str
+    caption_index: NDArray[np.int64]
+    named: bool = True
+    caption_id: list[str] | None = None
     export_row: NDArray[np.int64] | None = None
 
     def captions_of(self, keep: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -54,12 +61,15 @@ class Similarity:
         if len(keep) == len(self.image_id):
             return self
         columns = self.captions_of(keep)
-        return Similarity(
-            [self.image_id[row] for row in keep.tolist()],
-            np.searchsorted(keep, self.caption_image[columns]),
-            _Part(self.matrix, keep, columns),
-            self.source,
-            None if self.export_row is None else self.export_row[columns],
+        names = self.caption_id
+        return replace(
+            self,
+            image_id=[self.image_id[row] for row in keep.tolist()],
+            caption_image=np.searchsorted(keep, self.caption_image[columns]),
+            matrix=_Part(self.matrix, keep, columns),
+            caption_index=self.caption_index[columns],
+            caption_id=None if names is None else [names[column] for column in columns.tolist()],
+            export_row=None if self.export_row is None else self.export_row[columns],
         )
 
 
@@ -67,8 +77,13 @@ def similarity_of(export: AttentionExport) -> Similarity | None:
     """The similarity that an export carries, if it does."""
     if export.similarity is None:
         return None
+    return _of_export(export, export.similarity, str(export.path))
+
+
+def _of_export(export: AttentionExport, matrix: Matrix, source: str) -> Similarity:
+    """Scores of the images and captions of an export."""
     rows = np.arange(len(export.caption_image))
-    return Similarity(export.image_id, export.caption_image, export.similarity, str(export.path), rows)
+    return Similarity(export.image_id, export.caption_image, matrix, source, export.caption_index, export_row=rows)
 
 
 def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tuple[Similarity, list[str]]:
@@ -101,8 +116,7 @@ def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tu
         per_image = len(first.caption_image) // len(first.image_id)
         assumed.append(f"{', '.join(bare)}: taken to have {per_image} consecutive captions per image")
     matrix = first.matrix if len(opened) == 1 else _Mean([similarity.matrix for similarity in opened])
-    source = ", ".join(map(str, paths))
-    return Similarity(first.image_id, first.caption_image, matrix, source, first.export_row), assumed
+    return replace(first, matrix=matrix, source=", ".join(map(str, paths))), assumed
 
 
 def _open(path: Path, export: AttentionExport | None) -> Similarity:
@@ -133,14 +147,14 @@ def _open(path: Path, export: AttentionExport | None) -> Similarity:
                 f"{path} has shape {array.shape}, but {export.path} has {len(export.image_id)} images and "
                 f"{len(export.caption_image)} captions"
             )
-        return Similarity(export.image_id, export.caption_image, _Whole(array), str(path), np.arange(captions))
+        return _of_export(export, _Whole(array), str(path))
     if captions % images:
         raise ExportError(
             f"{path} has {captions} captions for {images} images, which is no whole number per image",
             hint="rows are images and columns are captions; give an .npz with caption_image to say which is whose",
         )
-    names, image = [str(row) for row in range(images)], np.arange(captions) // (captions // images)
-    return Similarity(names, image, _Whole(array), str(path))
+    image, index = np.divmod(np.arange(captions), captions // images)
+    return Similarity([str(row) for row in range(images)], image, _Whole(array), str(path), index, named=False)
 
 
 def _rows_of(other: AttentionExport, export: AttentionExport) -> NDArray[np.int64]:

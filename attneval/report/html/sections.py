@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.metrics.registry import FAITHFULNESS, metrics
+from attneval.arrays.records import record
+from attneval.metrics.floors import CHANCE
+from attneval.metrics.registry import FAITHFULNESS, find_metric, metrics
 from attneval.report.html.names import SETS
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, Floor, Lift, Measure
@@ -57,7 +59,7 @@ class GroupRow:
     measures: tuple[Measure, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Breakdown:
     """Groups of one kind, as annotated."""
 
@@ -225,6 +227,7 @@ def retrieval(source: Source) -> Retrieval | None:
             median = source.number("metrics", f"{direction}_medr", "value", style="rank")
             mean = source.number("metrics", f"{direction}_meanr", "value", style="rank")
             directions.append(RetrievalDirection(title, median, mean, tuple(measures)))
+    directions += _relevance_sets(source)
     if not directions:
         return None
     images = source.number("counts", "retrieval_images", style="count")
@@ -233,6 +236,21 @@ def retrieval(source: Source) -> Retrieval | None:
     return Retrieval(
         tuple(directions), source.measure("rsum"), (*facts, "The gallery is fixed; queries are resampled.")
     )
+
+
+def _relevance_sets(source: Source) -> list[RetrievalDirection]:
+    """The metrics of each relevance set in each direction, against chance."""
+    asked = {"i2t": "image to text", "t2i": "text to image"}
+    grouped: dict[tuple[str, str], list[Measure]] = {}
+    for name in source.metric_names():
+        metric = find_metric(name)
+        measure = source.measure(name, floors=(CHANCE,)) if metric is not None and metric.relevance else None
+        if metric is not None and measure is not None:
+            grouped.setdefault((metric.relevance, metric.direction), []).append(replace(measure, title=metric.label))
+    return [
+        RetrievalDirection(f"Relevance set {name}, {asked[direction]}.", None, None, tuple(measures))
+        for (name, direction), measures in grouped.items()
+    ]
 
 
 def _chances(source: Source) -> dict[tuple[str, int], float]:
