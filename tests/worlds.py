@@ -35,6 +35,9 @@ MARKS = [",", ".", '"', "&"]
 TYPES = ["people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other"]
 
 
+CURVES = ("deletion", "deletion_random", "insertion", "insertion_random")
+
+
 @dataclass(frozen=True)
 class Phrase:
     """A marked phrase of a caption."""
@@ -70,6 +73,7 @@ class Shown:
     back: NDArray[np.float32] | None = None
     mass: NDArray[np.float32] | None = None  # [channels, tokens], what each row summed to on the image
     window: tuple[int, int] | None = None  # the first region of its image that it has maps for, and how many
+    curves: NDArray[np.float32] | None = None  # [4, K + 1], in the order of CURVES
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class World:
     def packed(self, path: Path, *, spans: bool = False) -> Path:
         """Write the maps in the packed layout, tokens as texts or as spans of the caption's text."""
         images = list(self.scenes)
-        newer = self.shown[0].mass is not None or self.shown[0].window is not None
+        newer = any(each is not None for each in (self.shown[0].mass, self.shown[0].window, self.shown[0].curves))
         header = {"format": "attneval", "version": [1, int(newer)], "kind": self.kind, "normalised_over": "none"}
         tokens = [len(own.tokens) for own in self.shown]
         members: dict[str, Any] = {
@@ -154,6 +158,7 @@ class World:
             members["token_span"] = np.array([span for own in found for span in own], np.int32)
         else:
             members["token_text"] = np.array([token for own in self.shown for token in own.tokens])
+        members |= self._curves()
         if self.similarity is not None:
             members["similarity"] = self.similarity
         if all(scene.grid for scene in self.scenes.values()):
@@ -190,6 +195,7 @@ class World:
             "boxes": boxes,
             "meta": np.array(json.dumps({"kind": self.kind})),
         }
+        members |= self._curves()
         if self.similarity is not None:
             members["similarity"] = self.similarity
         for name, blocks in (
@@ -204,6 +210,10 @@ class World:
                     members[name] = table
         np.savez(path, **members)
         return path
+
+    def _curves(self) -> dict[str, NDArray[np.float32]]:
+        curves = [own.curves for own in self.shown if own.curves is not None]
+        return {name: np.array([own[row] for own in curves]) for row, name in enumerate(CURVES) if curves}
 
     # ------------------------------------------------------------ the same in other words
 
@@ -383,9 +393,10 @@ def make_world(
                 mass = np.where(lost, 0, random.random(shape[:2]) + 0.01).astype(np.float32)
             shown.append(Shown(image, index, tokens, maps[0], _over_tokens(maps[1]) if back else None, mass, window))
     scores = random.random((images, len(shown)))
+    steps = int(random.integers(1, 5))
     return World(
         scenes,
-        shown,
+        [replace(own, curves=_curves(random, steps)) for own in shown],
         (np.round(scores * 4) / 4 if ties else scores).astype(np.float32),
         [(-1, -1)] if channels == 1 else [(a // 2, a % 2) for a in range(channels)],
         "relevance" if signed else "attention",
@@ -484,6 +495,14 @@ def _weights(random: np.random.Generator, shape: tuple[int, ...], *, ties: bool)
     weights[random.random(shape[:2]) < 0.08] = 0
     weights[random.random(shape[:2]) < 0.08] = 0.25
     return weights.astype(np.float32)
+
+
+def _curves(random: np.random.Generator, steps: int) -> NDArray[np.float32]:
+    """Scores of an image with regions removed and kept; some captions do not depend on theirs at all."""
+    curves = np.round(random.normal(size=(len(CURVES), steps + 1)) * 8) / 8
+    curves[1, [0, -1]] = curves[0, [0, -1]]
+    curves[2:, [0, -1]] = curves[0, [-1, 0]]
+    return np.zeros_like(curves, np.float32) if random.random() < 0.2 else curves.astype(np.float32)
 
 
 def _over_tokens(weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -630,6 +649,11 @@ def numbers(result: Result) -> dict[str, float | None]:
     tables = ("metrics", "baselines", "by", "by_baselines", "by_images", "curve", "per_image", "groups", "channels")
     for name in (*tables, "counts"):
         add(name, values[name])
+    images = result.scores.sums.image_id
+    for side in ("captions", "images") if "joint" in values else ():
+        view = values["joint"][side]
+        view["per_image"] = {cell: dict(zip(images, counts, strict=True)) for cell, counts in view["per_image"].items()}
+        add(f"joint/{side}", view)
     return found
 
 

@@ -29,11 +29,14 @@ LONG = 21
 @click.argument("name", required=False)
 @option("--presets", is_flag=True, help="List the presets and what each reproduces.")
 def explain(name: str | None, *, presets: bool) -> None:
-    """Say what NAME means, a metric, a field of the protocol or a preset; without NAME, list all."""
+    """Say what NAME means, a metric, a field of the protocol, a preset or a term; without NAME, list all."""
     from attneval.config.presets import PRESETS
+    from attneval.metrics.faithfulness import TERMS as OF_FAITHFULNESS
     from attneval.metrics.names import meant_by
     from attneval.metrics.registry import families, find_metric, metrics
+    from attneval.results.joint import TERMS as OF_JOINT
 
+    terms = {**OF_JOINT, **OF_FAITHFULNESS}
     table = {metric.name: metric for metric in metrics()}
     fields = {field.name: field for field in Protocol.choices()}
     if presets:
@@ -46,6 +49,7 @@ def explain(name: str | None, *, presets: bool) -> None:
             lines += [_line(example.name, example.title, LONG) for example in family.examples()]
         lines += ["", "Fields of the protocol", *(_line(field.name, field.default) for field in fields.values())]
         lines += ["", "Presets", *(_line(preset.name, preset.source) for preset in PRESETS.values())]
+        lines += ["", "Terms", *(_line(term, text.partition(". ")[0].rstrip(".")) for term, text in terms.items())]
         say("\n".join(lines) + "\n")
     elif (metric := find_metric(name)) is not None:
         say(_paragraphs(_metric(metric)) + "\n")
@@ -56,12 +60,14 @@ def explain(name: str | None, *, presets: bool) -> None:
         say("\n".join([_paragraphs([head, f"{field.metadata['help'].capitalize()}."]), *_forms(field.name)]) + "\n")
     elif name in PRESETS:
         say(_paragraphs(_preset(PRESETS[name])) + "\n")
+    elif name in terms:
+        say(_paragraphs([f"{name}: {terms[name]}"]) + "\n")
     else:
         meant = " or ".join(meant_by(name, table))
         aliases = [alias for metric in table.values() for alias in metric.aliases]
-        others = suggestion(name, [*table, *aliases, *fields, *PRESETS], "attneval explain lists all")
+        others = suggestion(name, [*table, *aliases, *fields, *PRESETS, *terms], "attneval explain lists all")
         hint = f"did you mean {meant}?" if meant else others
-        raise ProtocolError(f"there is no metric, protocol field or preset {name!r}", hint=hint)
+        raise ProtocolError(f"there is no metric, protocol field, preset or term {name!r}", hint=hint)
 
 
 def _forms(field: str) -> list[str]:
@@ -71,7 +77,13 @@ def _forms(field: str) -> list[str]:
 
 def _metric(metric: Metric) -> list[str]:
     better = "higher is better" if metric.higher_is_better else "lower is better"
-    bounds = "no upper bound" if metric.upper == float("inf") else f"{metric.lower:g} to {metric.upper:g}"
+    bounds = (
+        "no bounds"
+        if metric.lower == -float("inf")
+        else "no upper bound"
+        if metric.upper == float("inf")
+        else f"{metric.lower:g} to {metric.upper:g}"
+    )
     parts = [f"{metric.name}: {metric.title} ({bounds}, {better})", metric.definition]
     if metric.aliases:
         parts.append(f"Also found as {', '.join(metric.aliases)}.")
@@ -86,7 +98,7 @@ def _preset(preset: Preset) -> list[str]:
 
 def _line(name: str, text: object, column: int = 16) -> str:
     indent = (column + 2) * " "
-    return textwrap.fill(f"  {name:<{column}}{text}", _width(), subsequent_indent=indent, break_on_hyphens=False)
+    return textwrap.fill(f"  {name:<{column - 1}} {text}", _width(), subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _paragraphs(parts: list[str]) -> str:

@@ -44,6 +44,8 @@ OF_TRANSFORMERS = (
     "dry_run",
 )
 """Parameters that belong to one kind of model alone; the rest belong to both."""
+OF_ANNOTATIONS = ("gt", "gt_format")
+"""Those of them that checkpoints take as well where words have to be annotated."""
 
 
 def checkpoint_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
@@ -72,6 +74,28 @@ def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     group="Input",
     help="Checkpoints: which part of the data  [default: test]; else a file of image ids, one a line.",
 )
+@option(
+    "--gt",
+    type=FILE,
+    multiple=True,
+    group="Input",
+    help="Annotations, whose captions are exported; of checkpoints, whose words --perturb goes by. Repeatable.",
+)
+@option(
+    "--gt-format",
+    type=click.Choice(GT_FORMATS),
+    default="auto",
+    metavar="FORMAT",
+    group="Input",
+    help="Force a format.",
+)
+@option(
+    "--perturb",
+    type=WholeNumber(2),
+    metavar="K",
+    group="Input",
+    help="Also remove regions in K steps, the most attended first and at random, and write what the score became.",
+)
 @checkpoint_option("--data", type=FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
 @checkpoint_option("--vocab", type=FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
 @checkpoint_option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
@@ -85,10 +109,6 @@ def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     "--similarity/--no-similarity", default=True, show_default=True, help="Scores of all images x captions."
 )
 @transformers_option("--images", type=FILE, help="Folder of images, found by the ids of the annotations.")
-@transformers_option("--gt", type=FILE, multiple=True, help="Annotations, whose captions are exported; repeatable.")
-@transformers_option(
-    "--gt-format", type=click.Choice(GT_FORMATS), default="auto", metavar="FORMAT", help="Force a format."
-)
 @transformers_option("--limit", type=WholeNumber(1), help="The first so many images alone.")
 @transformers_option("--prompt", help="Text with {caption} in it, or a chat model's instruction.")
 @transformers_option(
@@ -154,7 +174,9 @@ def export(
     others = [model for model in models if is_transformers(model)]
     if others and len(models) > 1:
         raise ConfigError(f"{others[0]} is a model of transformers, which is exported alone")
-    refuse_others(OF_CHECKPOINTS if others else OF_TRANSFORMERS, models[0], transformers=bool(others))
+    taken = () if values["perturb"] is None else OF_ANNOTATIONS
+    foreign = OF_CHECKPOINTS if others else tuple(name for name in OF_TRANSFORMERS if name not in taken)
+    refuse_others(foreign, models[0], transformers=bool(others))
     if others:
         _export_transformers(models[0], output, values, quiet=quiet)
     else:
@@ -181,10 +203,11 @@ def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dic
     with extra_needed("train"):
         from attneval.extraction.checkpoints import export_models, load_trained
     from attneval.cli.progress import progress
+    from attneval.groundtruth import open_ground_truth
     from attneval.training.data.precomputed import open_split
 
     vocab, bottom_up = values["vocab"], values["bottom_up"]
-    check_outputs([output], [*checkpoints, *bottom_up, *([] if vocab is None else [vocab])])
+    check_outputs([output], [*checkpoints, *bottom_up, *values["gt"], *([] if vocab is None else [vocab])])
     trained = [
         load_trained(path, vocabulary=vocab, name=values["model"] or "", device=values["device"])
         for path in checkpoints
@@ -196,9 +219,15 @@ def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dic
     opened = open_split(
         folder, values["split"] or "test", bottom_up=bottom_up or [Path(path) for path in first.bottom_up]
     )
+    source = open_ground_truth(list(values["gt"]), values["gt_format"]) if values["gt"] else None
     with progress("exported captions", quiet=quiet) as on_progress:
         export_models(
-            trained, opened, output, maps=values["maps"], similarity=values["similarity"], on_progress=on_progress
+            trained,
+            opened,
+            output,
+            **{name: values[name] for name in ("maps", "similarity", "perturb")},
+            gt=source,
+            on_progress=on_progress,
         )
 
 
@@ -246,6 +275,7 @@ def _export_transformers(name: Path, output: Path, values: dict[str, Any], *, qu
                     "weights",
                     "adapter",
                     "batch_size",
+                    "perturb",
                     "shard_images",
                     "errors",
                     "check",

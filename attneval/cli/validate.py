@@ -48,9 +48,12 @@ def validate(export: Path, gt: AnnotationFiles | None, boxes: Path | None, split
         if opened.maps:
             tokens, channels = int(opened.token_offset[-1]), len(opened.channel)
             maps = f"{tokens} tokens, {channels} channel{'s' * (channels > 1)}, maps {' and '.join(opened.maps)}"
+        steps = next((scores.shape[1] - 1 for scores in opened.curves.values()), 0)
+        removed = f", {' and '.join(opened.curves)} in {steps} step{'s' * (steps > 1)}" if opened.curves else ""
         say(
             f"{safe(str(export))}: {len(opened.image_id)} images, {len(opened.caption_image)} captions, {maps}, "
-            f"similarity {'none' if opened.similarity is None else 'x'.join(map(str, opened.similarity.shape))}\n"
+            f"similarity {'none' if opened.similarity is None else 'x'.join(map(str, opened.similarity.shape))}"
+            f"{removed}\n"
         )
     say(f"{len(problems)} problems\n" if len(problems) != 1 else "1 problem\n")
     return EXIT_CANNOT_EVALUATE if problems else EXIT_OK

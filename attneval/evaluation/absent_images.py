@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
+from attneval.evaluation.caption_lifts import CaptionLifts
 from attneval.evaluation.constant_attention import constant_attention
 from attneval.evaluation.entity_pixels import maps_of_absent
 from attneval.evaluation.read_annotations import as_scored
@@ -59,7 +60,7 @@ def score_absent(
     sets = IndexSets(np.zeros(len(truth.box_offset), np.int64), nothing, np.zeros(0))
     statistics: dict[tuple[int, str], Statistics] = {}
     by_channel: dict[str, Table] = {}
-    table = None
+    table, lifts = None, CaptionLifts()
     for direction in protocol.directions:
         items = word_items(
             truth,
@@ -81,10 +82,15 @@ def score_absent(
             images=len(image_id),
             types=truth.types,
             constant=constant_attention(items, protocol, center),
+            keep_columns=direction == protocol.directions[0],
         )
         if protocol.function_words != "none" and direction == "t2i":
             zeros.per_image.update({name: np.zeros(len(image_id)) for name in (FUNCTION, FUNCTION_N)})
         statistics |= {(channel, direction): zeros for channel in channels_to_score(export)}
+        if direction == protocol.directions[0]:
+            lifts = CaptionLifts.from_items(items, zeros.per_item, truth.caption_offset, row)
+            # Numbers of items need not travel between processes.
+            statistics |= {(channel, direction): replace(zeros, per_item={}) for channel in channels_to_score(export)}
         if channel_metrics:
             from attneval.evaluation.sum_channels import sum_absent
 
@@ -95,4 +101,7 @@ def score_absent(
             regions = BlockRegions.none(len(image_id))
             table = tabulate_items(truth, alignment, phrases, items, NoWeights(), protocol=protocol, regions=regions)
     counts = {"images": len(image_id), "captions": 0, "phrases": len(phrases.phrase), "words": len(phrases.word)}
-    return BlockSums(truth.image_id, truth.digests, statistics, counts, Mismatches(), table, by_channel=by_channel)
+    nobody = Mismatches()
+    return BlockSums(
+        truth.image_id, truth.digests, statistics, counts, nobody, table, by_channel=by_channel, lifts=lifts
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.records import record
+from attneval.evaluation.caption_lifts import CaptionLifts
 from attneval.evaluation.targetless import Targetless
 from attneval.matching.mismatches import Mismatches
 from attneval.metrics.totals import add_totals
@@ -56,6 +57,7 @@ class RunSums:
         regions: The fingerprint of each image's regions, by its id; images that the export lacks have none.
         targetless: What expressions without a target have.
         sizes: Widths and heights of images whose size the annotations say and the export does not, by id.
+        lifts: The lifts of their annotated captions, image by image.
     """
 
     image_id: list[str] = field(default_factory=list)
@@ -69,6 +71,7 @@ class RunSums:
     regions: dict[str, str] = field(default_factory=dict)
     targetless: Targetless = field(default_factory=Targetless)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    lifts: CaptionLifts = field(default_factory=CaptionLifts)
 
 
 def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int, int], None] | None = None) -> RunSums:
@@ -105,6 +108,7 @@ def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int,
         regions={name: value for block in done for name, value in block.regions.items()},
         targetless=sum((block.targetless for block in done), Targetless()),
         sizes={name: size for block in done for name, size in block.sizes.items()},
+        lifts=CaptionLifts.joined([block.lifts for block in done], [len(block.image_id) for block in done]),
     )
 
 

@@ -10,10 +10,12 @@ import numpy as np
 from attneval.arrays.records import record
 from attneval.errors import NothingToScoreError
 from attneval.evaluation.lint_export import lint_notes
+from attneval.evaluation.pair_captions import pair_captions
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MANY, MEAN
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
+from attneval.results.joint import joint_view
 from attneval.results.notes import REACHING, Note, computed_notes, mean_of_many, only_first, targetless
 from attneval.results.result import Result
 from attneval.results.scores import Scores
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.evaluation.add_up import ChannelSums, RunSums
     from attneval.evaluation.manifest import Manifest
+    from attneval.evaluation.measure_faithfulness import PerturbedImages
+    from attneval.evaluation.pair_captions import PairedCaptions
     from attneval.evaluation.rank_queries import RankedQueries
     from attneval.evaluation.select_images import Selection
     from attneval.export.read.content import AttentionExport
@@ -44,6 +48,7 @@ class Parts:
         selection: The images whose maps were scored.
         sums: Their sums.
         ranked: What retrieval gave.
+        perturbed: What faithfulness gave.
         ground_truth: The annotations' format; empty without any.
         annotations_sha256: The digest of the annotation files read; None without any.
         auto: The fields of the protocol that were settled from `auto`.
@@ -54,6 +59,7 @@ class Parts:
     selection: Selection
     sums: RunSums
     ranked: RankedQueries
+    perturbed: PerturbedImages
     ground_truth: str
     annotations_sha256: str | None
     auto: tuple[str, ...] = ()
@@ -67,19 +73,18 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         NothingToScoreError: There is nothing to put together.
         AlignmentError: Captions or words are missing, and the protocol does not allow for that.
     """
-    sums, ranked = parts.sums, parts.ranked
+    sums, ranked, perturbed = parts.sums, parts.ranked, parts.perturbed
     notes = notes_of(parts, protocol)
     headline = sums.channels.get((MEAN, protocol.directions[0]))
-    _refuse_nothing(headline, ranked, protocol, notes)
-    partial = parts.selection.partial or ranked.partial
+    _refuse_nothing(headline, [*ranked.image_id, *perturbed.image_id], protocol, notes)
+    partial = parts.selection.partial or ranked.partial or perturbed.partial
     if partial:
         notes.append(only_first(options.limit or 0))
-    scores = _scores(sums, headline, ranked, protocol, options)
+    scores = _scores(parts, headline, protocol, options)
     channels = {}
     if len(sums.channels) > 1:
-        nothing = dataclasses.replace(ranked, image_id=[], columns={}, ranks={})
         channels = {
-            _channel_name(parts.export, *key): _scores(sums, channel, nothing, protocol, options)
+            _channel_name(parts.export, *key): _scores(parts, channel, protocol, options, alone=True)
             for key, channel in sums.channels.items()
         }
     kept = stored_channels(sums, parts.export)
@@ -91,9 +96,15 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
             key: Scores(table, {}, {}, None, ImageSums([], {})) for key, table in kept_of_channels(kept).items()
         }
         notes.append(mean_of_many(len(parts.export.channel)))
+    paired = None if headline is None else pair_captions(sums, ranked, scores.sums)
+    joint = None
+    if paired is not None:
+        joint = joint_view(paired.pairing, scores.sums, resamples=options.resamples, seed=options.seed)
     counts = dict(sums.counts)
     if ranked.image_id:
         counts |= {"retrieval_images": len(ranked.image_id), "retrieval_captions": ranked.captions}
+    if perturbed.image_id:
+        counts["perturbed_captions"] = perturbed.captions
     if headline is not None:
         items, reached = (int(scores.sums.columns[name].sum()) for name in ("items", "reached"))
         counts |= {"items": items, "unreachable": items - reached}
@@ -111,7 +122,8 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         ground_truth=parts.ground_truth,
         resamples=options.resamples,
         seed=options.seed,
-        items=_joined(sums.items),
+        items=_joined(sums.items, paired),
+        joint=joint,
         regions=dict(sorted(sums.regions.items())),
         region_kind=parts.region_kind,
         auto=parts.auto,
@@ -130,7 +142,7 @@ def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
     notes += lint_notes(export, sums) if export is not None else []
     notes += [shortfall.note(protocol.missing) for shortfall in selection.shortfalls]
     notes += [selection.reason] if selection.reason is not None else []
-    notes += parts.ranked.notes
+    notes += [*parts.ranked.notes, *parts.perturbed.notes]
     seen = sums.targetless
     notes += targetless(seen.expressions, seen.rows, seen.entropy, seen.largest)
     if export is not None:
@@ -146,7 +158,8 @@ def shortfalls_of(export: AttentionExport, sums: RunSums) -> list[Shortfall]:
     return [Shortfall(text, hint) for text, hint in missing]
 
 
-def _refuse_nothing(headline: ChannelSums | None, ranked: RankedQueries, protocol: Protocol, notes: list[Note]) -> None:
+def _refuse_nothing(headline: ChannelSums | None, others: list[str], protocol: Protocol, notes: list[Note]) -> None:
+    """Refuse to put nothing together, of attention or of the other images that were scored."""
     if headline is not None and not headline.columns["items"].sum():
         if protocol.directions[0] == "i2t":
             raise NothingToScoreError(
@@ -154,24 +167,33 @@ def _refuse_nothing(headline: ChannelSums | None, ranked: RankedQueries, protoco
                 hint=REACHING,
             )
         raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
-    if headline is None and not ranked.image_id:
+    if headline is None and not others:
         raise NothingToScoreError(f"there is nothing to score: {'; '.join(notes)}")
 
 
-def _joined(items: list[ItemTable]) -> ItemTable | None:
+def _joined(items: list[ItemTable], paired: PairedCaptions | None) -> ItemTable | None:
     if not items:
         return None
     from attneval.results.items import ItemTable
 
-    return ItemTable.joined(items)
+    table = ItemTable.joined(items)
+    if paired is None:
+        return table
+    lift, rank = paired.lift.astype(np.float32), paired.rank.astype(np.float32)
+    return dataclasses.replace(table, caption_lift=lift, caption_rank=rank)
 
 
 def _scores(
-    sums: RunSums, channel: ChannelSums | None, ranked: RankedQueries, protocol: Protocol, options: Options
+    parts: Parts, channel: ChannelSums | None, protocol: Protocol, options: Options, *, alone: bool = False
 ) -> Scores:
-    """Scores from the sums of a channel, of retrieval or of both, the images in the order of their ids."""
+    """Scores from the sums of a channel and, unless it stands alone, of retrieval and faithfulness.
+
+    The images stand in the order of their ids.
+    """
+    sums, ranked = parts.sums, None if alone or not parts.ranked.image_id else parts.ranked
     sources = [] if channel is None else [(sums.image_id, channel.columns)]
-    sources += [(ranked.image_id, ranked.columns)] if ranked.image_id else []
+    if not alone:
+        sources += [(part.image_id, part.columns) for part in (parts.ranked, parts.perturbed) if part.image_id]
     image_id = sorted({name for names, _ in sources for name in names})
     row = {name: i for i, name in enumerate(image_id)}
     columns: dict[str, NDArray[np.float64]] = {}
@@ -185,7 +207,7 @@ def _scores(
         place = np.array([row[name] for name in sums.image_id], np.int64)
         by = {kind: {name: rows.moved(place) for name, rows in named.items()} for kind, named in channel.by.items()}
     ranks: dict[str, RankTable] = {}
-    if ranked.image_id:
+    if ranked is not None:
         place = np.array([row[name] for name in ranked.image_id], np.int64)
         ranks = {d: dataclasses.replace(table, image=place[table.image]) for d, table in ranked.ranks.items()}
     return summarise(

@@ -43,6 +43,8 @@ class RankedQueries:
         partial: Whether images were left out only to be done sooner.
         notes: What a reader has to know.
         relevance: A digest of each relevance set's contents, by its name.
+        export_row: i8[q], the row in the export of each caption of direction t2i, -1 if it is not there; in the order
+            of the ranks. None without an export.
     """
 
     image_id: list[str]
@@ -52,6 +54,7 @@ class RankedQueries:
     partial: bool
     notes: tuple[Note, ...]
     relevance: dict[str, str] = field(default_factory=dict)
+    export_row: NDArray[np.int64] | None = None
 
 
 def rank_queries(
@@ -108,6 +111,7 @@ def rank_queries(
         {direction: RankTable(r.image, r.rank(), r.fold) for direction, r in ranks.items()},
         partial,
         (*map(Note, assumed), *_lint(chosen, ranks[TEXT_TO_IMAGE], folds=protocol.folds)),
+        export_row=None if chosen.export_row is None else chosen.export_row[ranks[TEXT_TO_IMAGE].query],
     )
     return _with_sets(ranked, scores, chosen, manifest, protocol) if manifest.gallery.relevance else ranked
 

@@ -122,11 +122,13 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
     with engine(options.engine, jobs)(blocks, scorer, jobs) as pending:
         # What is done while other processes score the maps is imported then, too.
         from attneval.evaluation.assemble import Parts, assemble
+        from attneval.evaluation.measure_faithfulness import measure_faithfulness
         from attneval.evaluation.rank_queries import rank_queries
 
         manifest.begin_digests()
         whole = options.similarity and not options.half
         ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit, wanted=whole)
+        perturbed = measure_faithfulness(export, split=ids, limit=options.limit, wanted=whole)
         sums = add_up(pending, images=sum(map(len, blocks)), progress=options.progress)
     sha256 = digest_and_keep(annotations, sums.digests, sums.truth)
     parts = Parts(
@@ -134,6 +136,7 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
         selection,
         sums,
         ranked,
+        perturbed,
         source.format if source is not None else "",
         sha256,
         auto=("overlap",) if protocol != asked else (),

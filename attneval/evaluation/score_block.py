@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from attneval.arrays.records import record
 from attneval.evaluation.caption_block import read_captions
+from attneval.evaluation.caption_lifts import CaptionLifts, rows_in_export
 from attneval.evaluation.constant_attention import constant_attention
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
@@ -14,7 +15,7 @@ from attneval.evaluation.read_regions import center_regions, sizes_of_images
 from attneval.evaluation.region_prints import regions_of_images
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.targetless import Targetless, look_at_targetless
-from attneval.evaluation.weight_reader import WeightReader, channels_to_score, read_maps
+from attneval.evaluation.weight_reader import MEAN, WeightReader, channels_to_score, read_maps
 from attneval.matching.mismatches import Mismatches, find_mismatches
 from attneval.matching.phrases import ScoredPhrases
 
@@ -47,6 +48,7 @@ class BlockSums:
         targetless: What its expressions without a target have.
         by_channel: The sums of every channel alone, see `sum_channels`, by direction; empty unless they were asked for.
         sizes: Widths and heights of images whose size the annotations say and the export does not, by id.
+        lifts: The lifts of its annotated captions.
     """
 
     image_id: list[str]
@@ -60,6 +62,7 @@ class BlockSums:
     targetless: Targetless = field(default_factory=Targetless)
     by_channel: dict[str, Table] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    lifts: CaptionLifts = field(default_factory=CaptionLifts)
 
 
 def score_block(
@@ -94,6 +97,7 @@ def score_block(
     phrases = ScoredPhrases.from_annotations(truth, captions.alignment, protocol.min_area)
     center = center_regions(captions.regions, truth.image_size[captions.groups.image])
     statistics, by_channel, table = {}, {}, None
+    lifts, headline = CaptionLifts(), (MEAN, protocol.directions[0])
     for direction in protocol.directions:
         sets, maps = direction_sets(direction, captions, protocol), read_maps(export, block.captions, direction)
         items = direction_items(direction, captions, phrases, sets, protocol)
@@ -112,13 +116,19 @@ def score_block(
                 images=len(block.images),
                 types=truth.types,
                 constant=constant,
-                keep_columns=keep_columns,
+                keep_columns=keep_columns or (channel, direction) == headline,
             )
             if protocol.function_words != "none" and direction == "t2i":
                 from attneval.evaluation.sum_function_words import sum_function_words
 
                 beside = sum_function_words(captions, items, maps, protocol, channel=channel)
                 statistics[channel, direction].per_image.update(beside)
+            if (channel, direction) == headline:
+                rows = rows_in_export(captions.alignment.row, block.captions)
+                made = statistics[headline]
+                lifts = CaptionLifts.from_items(items, made.per_item, truth.caption_offset, rows)
+                # Numbers of items need not travel between processes.
+                statistics[headline] = made if keep_columns else replace(made, per_item={})
         if channel_metrics:
             # What few need is imported for them alone.
             from attneval.evaluation.sum_channels import sum_channels
@@ -151,4 +161,5 @@ def score_block(
         look_at_targetless(captions, protocol),
         by_channel,
         {} if export.image_size is not None else sizes_of_images(truth),
+        lifts,
     )

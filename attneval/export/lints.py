@@ -12,6 +12,7 @@ import numpy as np
 from attneval.export.image_ids import lint_ids
 from attneval.export.lint import Lint
 from attneval.export.lint_boxes import lint_boxes
+from attneval.export.lint_curves import lint_curves
 from attneval.export.lint_weights import lint_regions, lint_similarity, lint_tokens, lint_weights
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def cheap_lints(export: AttentionExport, image_size: NDArray[np.int64] | None = 
         *lint_boxes(export, image_size),
         *lint_weights(export),
         *lint_tokens(export),
+        *lint_curves(export),
     ]
 
 

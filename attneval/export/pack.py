@@ -12,6 +12,7 @@ from attneval.export.checks import check_images, check_maps, check_spans
 from attneval.export.lint_weights import grid_hint
 from attneval.export.problems import FileProblems
 from attneval.export.read.containers import open_members_of
+from attneval.export.read.perturbations import check_faithfulness
 from attneval.export.read.reader import blocks_of_captions, open_members
 from attneval.export.read.shards import join_shards
 from attneval.export.write.writer import ExportWriter
@@ -55,6 +56,7 @@ def pack(paths: Sequence[Path], target: Path) -> list[str]:
     for shard in shards:
         report = FileProblems(shard.path)
         check_images(report, shard)
+        check_faithfulness(report, shard)
         report.stop_if_broken()
     export = join_shards(shards)
     if export.maps and not export.regions.known:
@@ -92,8 +94,9 @@ def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.i
     names = [export.image_id[i] for i in export.caption_image[rows].tolist()]
     indices = export.caption_index[rows].tolist()
     texts = None if export.caption_text is None else list(export.caption_text.take(rows))
+    curves = {name: scores[rows] for name, scores in export.curves.items()} or None
     if not export.maps:
-        out.add_captions(names, None, indices=indices, texts=texts)
+        out.add_captions(names, None, indices=indices, texts=texts, perturbed=curves)
         return
     report = FileProblems(export.path)
     tokens = export.tokens(rows)
@@ -123,6 +126,7 @@ def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.i
         attention_i2t=padded.get("i2t"),
         mass=mass,
         windows=None if export.caption_region is None else export.caption_region[rows],
+        perturbed=curves,
     )
 
 

@@ -15,6 +15,8 @@ from attneval.errors import ConfigError, DataError
 from attneval.export.checks import check_boxes
 from attneval.export.problems import FileProblems
 from attneval.export.write.writer import ExportWriter
+from attneval.extraction.perturbed_pairs import REMOVED, PerturbedPairs
+from attneval.extraction.removals import check_steps, described
 from attneval.storage.digests import sha256_of
 from attneval.training.data.captions import EncodedCaptions
 from attneval.training.data.vocabulary import Vocabulary
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attneval.groundtruth import Source
     from attneval.training.data.precomputed import Split
     from attneval.training.models.matching import MatchingModel
     from attneval.training.run.checkpoint import Checkpoint
 
 PREPROCESS = "captions in lower case, split as nltk does, between <start> and <end>; precomputed region features"
+SCORE = "similarity of the caption and its own image"
 SEVERAL = " + "
 """Between the names, files and digests of models that are averaged."""
 
@@ -112,6 +116,8 @@ def export_models(
     *,
     maps: bool = True,
     similarity: bool = True,
+    perturb: int | None = None,
+    gt: Source | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write what models do on a split; several are averaged, as SGRAF averages SGR and SAF.
@@ -124,14 +130,20 @@ def export_models(
         path: The `.npz` to write, whole or not at all.
         maps: Write the attention of captions and their own images.
         similarity: Write the scores of all images and captions.
+        perturb: Also remove the regions of each caption's image in so many steps, and write what its score became.
+        gt: Annotations: regions are then removed in the order of the mean map of a caption's annotated words, else of
+            all its words.
         on_progress: Called with how much of how much is done.
 
     Raises:
-        DataError: The models do not fit the data or each other.
+        DataError: The models do not fit the data or each other, or captions are not annotated.
         ExportError: The file cannot be written.
+        ConfigError: There is nothing to export, or nothing to remove regions by.
     """
     if not maps and not similarity:
         raise ConfigError("without maps and without similarity there is nothing to export")
+    if perturb is not None and not maps:
+        raise ConfigError("regions are removed in the order of the maps", hint="leave --no-maps or --perturb out")
     if maps and len({one.directions for one in models}) > 1:
         have = ", ".join(f"{one.about['checkpoint']} has {' and '.join(one.directions)}" for one in models)
         raise DataError(
@@ -152,6 +164,13 @@ def export_models(
         total /= len(models)
         return total
 
+    about, curves = _about(models), None
+    if perturb is not None:
+        about["perturbed"] = described(check_steps(perturb), annotated=gt is not None, removed=REMOVED, score=SCORE)
+        names = [_image_ids(split)[image] for image in split.caption_image.tolist()]
+        bare = [one.model for one in models]
+        numbers = caption_numbers(split.caption_image)
+        curves = PerturbedPairs.of_captions(bare, split, captions, perturb, names=names, numbers=numbers, gt=gt).curves
     every = [MatchedMaps(one.model, split, words) for one, words in zip(models, captions, strict=True)]
     write_export(
         path,
@@ -159,7 +178,8 @@ def export_models(
         _counted(mean_maps(*every), partial(advance, 0)) if maps else None,
         scores if similarity else None,
         directions=models[0].directions,
-        about=_about(models),
+        about=about,
+        curves=curves,
     )
 
 
@@ -171,6 +191,7 @@ def write_export(
     *,
     directions: Sequence[str],
     about: dict[str, Any],
+    curves: Callable[[CaptionMap], dict[str, NDArray[np.float32]]] | None = None,
 ) -> None:
     """Write maps of a split's captions, in their order, and scores.
 
@@ -184,20 +205,20 @@ def write_export(
             to a folder that cannot be written or to images without boxes.
         directions: `t2i`, `i2t` or both: what the maps have.
         about: What else the header says.
+        curves: Makes the scores of perturbed images of a caption, or None.
 
     Raises:
         DataError: The split has no image ids, maps have no boxes to stand on, or boxes lie outside their images.
         ExportError: The file cannot be written.
     """
-    if split.image_ids is None:
-        raise DataError(f"{split.source}: has no image ids", hint="put them into {split}_ids.txt, one a line")
-    boxes, sizes = _regions(split, split.image_ids, needed=maps is not None)
+    image_ids = _image_ids(split)
+    boxes, sizes = _regions(split, image_ids, needed=maps is not None)
     both = set(directions) == {"t2i", "i2t"}
     over = "regions" if "t2i" in directions else "tokens"
     with ExportWriter(path, normalised_over=over, **about) as out:
-        out.add_images(split.image_ids, size=sizes, boxes=boxes)
+        out.add_images(image_ids, size=sizes, boxes=boxes)
         numbers = caption_numbers(split.caption_image)
-        names = [split.image_ids[image] for image in split.caption_image.tolist()]
+        names = [image_ids[image] for image in split.caption_image.tolist()]
         if maps is None:
             out.add_captions(names, None, indices=numbers, texts=split.captions)
         else:
@@ -210,9 +231,16 @@ def write_export(
                     text=split.captions[at],
                     tokens=each.tokens,
                     attention_i2t=each.i2t if both else None,
+                    perturbed=None if curves is None else curves(each),
                 )
         if similarity is not None:
             out.set_similarity(similarity())
+
+
+def _image_ids(split: Split) -> Sequence[str]:
+    if split.image_ids is None:
+        raise DataError(f"{split.source}: has no image ids", hint="put them into {split}_ids.txt, one a line")
+    return split.image_ids
 
 
 def even_maps(split: Split, captions: EncodedCaptions) -> Iterator[CaptionMap]:

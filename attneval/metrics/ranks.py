@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -61,6 +62,7 @@ class Ranks:
         relevant: i8[q], right answers that score the same, the best one included.
         fold: i8[q], the fold whose answers the query was ranked among.
         ties: `expected`, `worst` or `best`.
+        query: i8[q], the row or column of the matrix that each query is; none if that is not known.
     """
 
     image: NDArray[np.int64]
@@ -69,6 +71,7 @@ class Ranks:
     relevant: NDArray[np.int64]
     fold: NDArray[np.int64]
     ties: str
+    query: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def rank(self) -> NDArray[np.float64]:
         """Rank the best right answers, from 1: f8[q]."""
@@ -134,10 +137,10 @@ def retrieval_ranks(
     parts = [_rank_fold(scores, caption_image, fold_of_image, fold) for fold in range(folds)]
     joined = {}
     for direction in (IMAGE_TO_TEXT, TEXT_TO_IMAGE):
-        image, ahead, others, relevant = (
+        image, ahead, others, relevant, query = (
             np.concatenate(column) for column in zip(*(part[direction] for part in parts), strict=True)
         )
-        joined[direction] = Ranks(image, ahead, others, relevant, fold_of_image[image], ties)
+        joined[direction] = Ranks(image, ahead, others, relevant, fold_of_image[image], ties, query)
     return joined
 
 
@@ -182,8 +185,8 @@ def _rank_fold(
                 same[row] = reached - ahead[row]
         higher += above
     return {
-        IMAGE_TO_TEXT: (rows[asked], ahead[asked], (same - right)[asked], right[asked]),
-        TEXT_TO_IMAGE: (caption_image[columns], higher, equal, np.ones_like(equal)),
+        IMAGE_TO_TEXT: (rows[asked], ahead[asked], (same - right)[asked], right[asked], rows[asked]),
+        TEXT_TO_IMAGE: (caption_image[columns], higher, equal, np.ones_like(equal), columns),
     }
 
 

@@ -36,26 +36,30 @@ ATTENTION = ("attention", "companion", "ceiling")
 """The groups that are measured on attention maps."""
 RETRIEVAL, RELEVANCE = SIMILARITY = ("retrieval", "relevance")
 """The groups that are measured on similarities: over what belongs together, and with relevance sets."""
-GROUPS = (*ATTENTION, *SIMILARITY)
+FAITHFULNESS = "faithfulness"
+"""The group that is measured on the scores of perturbed images."""
+GROUPS = (*ATTENTION, *SIMILARITY, FAITHFULNESS)
 """The groups of metrics, in the order of tables, which draw a line between two of them."""
 TABLES = ("breakdown", "channels", "heads")
 """Tables that show some metrics only: by group of items, by channel and direction, and by head, where there are many
 channels and these metrics alone are kept of each."""
 RANKED_BY = "f1_lift"
 """The metric that channels are ranked by unless another is named."""
-_MODULES = ("attention", "class_means", "spatial", "heat_maps", "retrieval", "relevance")
+_MODULES = ("attention", "class_means", "spatial", "heat_maps", "retrieval", "relevance", "faithfulness")
 PIXELS, BOX = "pixels", "box"
 """What columns may need beside ranked weights: the pixels of enlarged maps, and boxes taken from them."""
 
 
 @record
 class Column:
-    """A number for each item, or for each query of retrieval.
+    """A number for each item, for each query of retrieval, or for each perturbed caption.
 
     Attributes:
         values: From the `Hits` of p items to f8[p]; for retrieval from the `Ranks` of q queries to f8[q], with
-            relevance sets from their `RankedAnswers`.
-        over: The population it is summed over, `scored` or `items`; for retrieval the column that counts queries.
+            relevance sets from their `RankedAnswers`; for faithfulness from the curves f[N, K+1] of N captions by name
+            to f8[N].
+        over: The population it is summed over, `scored` or `items`; for the others the column that counts queries or
+            captions.
         against: The sets of keys that items are held against: `relevant`, or `pointing` for what the protocol's
             pointing game accepts.
         at_most: The columns that its sums cannot exceed; the one it is summed over by default.
@@ -92,7 +96,8 @@ class Metric:
     Attributes:
         name: The name in results and on the command line.
         title: The name in the table of all metrics.
-        group: `attention`, `companion`, `ceiling`, `retrieval` or `relevance`; tables keep groups together.
+        group: `attention`, `companion`, `ceiling`, `retrieval`, `relevance` or `faithfulness`; tables keep groups
+            together.
         higher_is_better: The direction of what is good.
         definition: A paragraph of what it is, with its edge cases.
         value: From summed columns to the metric; NaN where it is undefined.
@@ -126,6 +131,7 @@ class Metric:
         baseline: True if it says something about attention that is the same for all items.
         oracle: The fields of the protocol, with their values, under which it says something about attention to exactly
             the relevant keys; None for never.
+        perturbed: Of faithfulness, the curve that it is of, `deletion` or `insertion`.
     """
 
     name: str
@@ -161,6 +167,7 @@ class Metric:
     median_of: str = ""
     baseline: bool = True
     oracle: Mapping[str, str] | None = field(default_factory=dict)
+    perturbed: str = ""
 
     def __post_init__(self) -> None:
         if self.group not in GROUPS or not set(self.tables) <= set(TABLES):
@@ -265,7 +272,7 @@ def list_metrics(*groups: str) -> list[str]:
     Those of relevance sets, which are named after sets of any name, are not among them.
 
     Args:
-        groups: Any of `attention`, `companion`, `ceiling` and `retrieval`; none for all of them.
+        groups: Any of `attention`, `companion`, `ceiling`, `retrieval` and `faithfulness`; none for all of them.
     """
     return [metric.name for metric in metrics(*groups) if metric.name in REGISTRY]
 

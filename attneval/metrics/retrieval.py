@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.metrics.ranks import DIRECTIONS, IMAGE_TO_TEXT, TEXT_TO_IMAGE, Ranks
-from attneval.metrics.registry import Column, Metric, Sums, median_column, metrics, ratio, register
+from attneval.metrics.registry import RETRIEVAL, Column, Metric, Sums, median_column, metrics, ratio, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ def retrieval_columns(
         f8[I] by column.
     """
     table: dict[str, NDArray[np.float64]] = {}
-    for metric in metrics("retrieval"):
+    for metric in metrics(RETRIEVAL):
         known = metric.direction in ranks and (depth is None or 0 < metric.k <= depth[metric.direction])
         for name, column in metric.columns.items():
             if known and name not in table:
@@ -78,7 +78,7 @@ def _recall(direction: str, k: int) -> Metric:
         title=f"{title} R@{k}",
         short=f"R@{k}",
         paper=f"{direction.upper()} R@{k}",
-        group="retrieval",
+        group=RETRIEVAL,
         higher_is_better=True,
         definition=f"The share of {query} queries for which {answer} is among the {k} best scores. {_TIES}",
         citation=_FAGHRI,
@@ -100,7 +100,7 @@ def _rank(direction: str, short: str, long: str, value: Callable[[Sums], NDArray
         title=f"{title} {long} rank",
         short=f"{long} rank",
         paper=f"{direction.upper()} {long} rank",
-        group="retrieval",
+        group=RETRIEVAL,
         higher_is_better=False,
         definition=f"The {long} over {query} queries of the rank of {answer}, counted from 1. {_TIES}",
         citation=_FAGHRI,
@@ -143,7 +143,7 @@ register(
     Metric(
         name="rsum",
         title="rSum",
-        group="retrieval",
+        group=RETRIEVAL,
         higher_is_better=True,
         definition="The sum of the six Recall@K, K = 1, 5, 10, in both directions; as shares, so at most 6.",
         citation=_FAGHRI,

@@ -8,6 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from attneval.report.table import safe
+from attneval.results.joint import RHO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,8 +25,11 @@ FORMULAS = frozenset("=+-@")
 
 
 def result_lines(result: Result) -> Lines:
-    """Every number of a result: the headline (channel empty), baselines, breakdowns and channels."""
+    """Every number of a result: the headline (channel empty), baselines, breakdowns, joint view and channels."""
     lines = [*_lines(result.name, "", result.scores)]
+    for side, view in ({} if result.joint is None else result.joint.sides).items():
+        for name, m in {RHO: view.rho, **view.table}.items():
+            lines.append((result.name, "", f"joint:{side}", name, m.value, *(m.ci or (None, None)), m.n))
     for channel, scores in result.channels.items():
         lines += _lines(result.name, channel, scores)
     return HEADER, lines

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from attneval.config.breakdowns import BREAKDOWNS
 from attneval.metrics.floors import FLOORS
 from attneval.metrics.populations import ITEMS
-from attneval.metrics.registry import ATTENTION, RETRIEVAL, find_metric, in_table, metrics
+from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL, find_metric, in_table, metrics
+from attneval.report.joint import joint_table
 from attneval.report.relevance import relevance_tables
 from attneval.report.table import (
     FEW_IMAGES,
@@ -46,6 +47,10 @@ def score_page(result: Result, digits: int = 1) -> Page:
     if result.scores.has_retrieval:
         tables.append(_retrieval(result, digits))
         tables += relevance_tables(result, digits)
+    if result.joint is not None:
+        tables.append(joint_table(result.joint, digits))
+    if result.scores.has_faithfulness:
+        tables.append(_faithfulness(result, digits))
     if result.channels:
         tables.append(_channels(result, digits))
     if named:
@@ -120,6 +125,20 @@ def _retrieval(result: Result, digits: int) -> Table:
     # Ranks are the first to go where space is short.
     ranks = [place for place, label in enumerate(columns, 1) if all(m.unit == "rank" for m in had if m.label == label)]
     return Table("Retrieval, Recall@K in %", ["", *columns], rows, notes, optional=tuple(reversed(ranks)))
+
+
+def _faithfulness(result: Result, digits: int) -> Table:
+    rows = []
+    for metric in metrics(FAITHFULNESS):
+        if (measured := result.metrics.get(metric.name)) is not None:
+            cells = [
+                metric.title,
+                number(measured.value, metric.unit, digits),
+                interval(measured.ci, metric.unit, digits),
+            ]
+            rows.append(Row([*map(Cell, cells), Cell(str(measured.n))]))
+    notes = ["of the difference between the model's scores with all regions and with none; random order scores 0"]
+    return Table("Faithfulness, in %", ["", "value", "95 % interval", "captions"], rows, notes)
 
 
 def _channels(result: Result, digits: int) -> Table:

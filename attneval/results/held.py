@@ -112,7 +112,7 @@ class _Held:
         kept = {}
         for name, measured in table.items():
             if name in again:
-                _same(f"{self.where}{place} {name}", measured, again[name], intervals=self.intervals)
+                same_measured(f"{self.where}{place} {name}", measured, again[name], intervals=self.intervals)
             elif find_metric(name) is not None:
                 self.left_out.append(f"{self.where}{place} {name}")
                 continue
@@ -120,8 +120,18 @@ class _Held:
         return kept
 
 
-def _same(place: str, measured: Measured, again: Measured, *, intervals: bool) -> None:
-    """Refuse a value, a count or an interval that is not what the sums give; an interval may be missing."""
+def same_measured(place: str, measured: Measured, again: Measured, *, intervals: bool = True) -> None:
+    """Refuse a value, a count or an interval that is not what the sums give; an interval may be missing.
+
+    Args:
+        place: Where it stands in the file.
+        measured: What the file has.
+        again: What the sums give.
+        intervals: False to leave intervals as they are.
+
+    Raises:
+        ValueError: They differ.
+    """
     _same_numbers(f"{place} value", (measured.value,), (again.value,))
     if measured.n != again.n:
         raise ValueError(f"{place} n is {measured.n}, but the sums give {again.n}")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.errors import MismatchError, NothingToScoreError, ProtocolError, suggestion
+from attneval.errors import MismatchError, NothingToScoreError, ProtocolError, ResultError, suggestion
 from attneval.metrics.populations import SCORED
 from attneval.metrics.ranks import TEXT_TO_IMAGE
 from attneval.metrics.set_scores import F1
 from attneval.results.items import KINDS
+from attneval.results.joint import attends_right, retrieves_right
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,6 +94,54 @@ def choose(
         ProtocolError: There is no such type or kind.
         NothingToScoreError: No item is left.
     """
+    keep = passing(table, type_name=type_name, word=word, image=image, kind=kind)
+    f1 = table.score(F1)
+    if other is None and kind is None:
+        # What no attention could have got right is no example of bad attention.
+        keep &= table.scored
+    order = f1 if other is None else f1 - other.score(F1)
+    rows_kept = np.flatnonzero(keep)
+    if not len(rows_kept):
+        raise NothingToScoreError("no item is left by these filters", hint="leave out one of them")
+    return [int(row) for row in rows_kept[np.argsort(order[rows_kept], kind="stable")][:count]]
+
+
+def choose_captions(table: ItemTable, **filters: str | None) -> list[int]:
+    """Choose rows of captions that are retrieved right but attended wrong, the smallest lift first; perhaps none.
+
+    Args:
+        table: The items, with the lifts and ranks of their captions.
+        filters: As of `passing`: only captions with such an item.
+
+    Raises:
+        ResultError: There are no ranks.
+        ProtocolError: There is no such type or kind.
+    """
+    if table.caption_lift is None or table.caption_rank is None:
+        raise ResultError(
+            "the items know no ranks of captions, which need maps and similarities",
+            hint="score an export that has both, or pass --similarity, with --items",
+        )
+    wrong = np.isfinite(table.caption_lift) & ~attends_right(table.caption_lift)
+    keep = wrong & retrieves_right(table.caption_rank)
+    keep &= np.bincount(table.item_caption[passing(table, **filters)], minlength=len(keep)) > 0
+    rows = np.flatnonzero(keep)
+    return [int(row) for row in rows[np.argsort(table.caption_lift[rows], kind="stable")]]
+
+
+def passing(
+    table: ItemTable,
+    *,
+    type_name: str | None = None,
+    word: str | None = None,
+    image: str | None = None,
+    kind: str | None = None,
+) -> NDArray[np.bool_]:
+    """Mark the items that filters let through: b[m]; see `choose`.
+
+    Raises:
+        ProtocolError: There is no such type or kind.
+    """
     keep = np.ones(len(table), np.bool_)
     if kind is not None:
         keep &= table.item_kind == _number(kind, KINDS, "kind")
@@ -103,15 +152,7 @@ def choose(
         keep &= np.isin(table.caption_image[table.item_caption], rows)
     if word is not None:
         keep &= _has_word(table, word)
-    f1 = table.score(F1)
-    if other is None and kind is None:
-        # What no attention could have got right is no example of bad attention.
-        keep &= table.scored
-    order = f1 if other is None else f1 - other.score(F1)
-    rows_kept = np.flatnonzero(keep)
-    if not len(rows_kept):
-        raise NothingToScoreError("no item is left by these filters", hint="leave out one of them")
-    return [int(row) for row in rows_kept[np.argsort(order[rows_kept], kind="stable")][:count]]
+    return keep
 
 
 def _number(name: str, known: tuple[str, ...], what: str) -> int:

@@ -29,6 +29,8 @@ KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed
 """The kinds of items, as `attneval.evaluation.examine_items` defines them."""
 RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
 _TEXT = ("image_id", "caption_text", "types")
+_JOINT = ("caption_lift", "caption_rank")
+"""Columns of the joint view, which are there where ranks are known."""
 _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_image": ("i4", "caption", ()),
     "caption_index": ("i2", "caption", ()),
@@ -44,6 +46,8 @@ _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "region_box": ("f4", "region", (4,)),
     "attended": ("u1", "byte", ()),
     "relevant": ("u1", "byte", ()),
+    "caption_lift": ("f4", "caption", ()),
+    "caption_rank": ("f4", "caption", ()),
 }
 """By column: its type, the thing it has an entry for, and the shape of an entry."""
 
@@ -71,6 +75,9 @@ class ItemTable:
         attended: u1, for each item one bit per region of its image, padded to bytes.
         relevant: u1, as `attended`.
         scored: b[m], true for items that count in precision, recall and F1.
+        caption_lift: f4[C], the mean lift of each caption's scored items, NaN without any; None where no ranks are
+            known.
+        caption_rank: f4[C], the rank of its image among all for the caption, from 1, NaN where it is not known.
     """
 
     image_id: Strings
@@ -90,6 +97,8 @@ class ItemTable:
     attended: NDArray[np.uint8]
     relevant: NDArray[np.uint8]
     scored: NDArray[np.bool_]
+    caption_lift: NDArray[np.float32] | None = None
+    caption_rank: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.item_kind)
@@ -159,6 +168,8 @@ class ItemTable:
         members: dict[str, NDArray[Any]] = {}
         for field in fields(self):
             value = getattr(self, field.name)
+            if value is None:
+                continue
             if isinstance(value, Strings):
                 members[field.name], members[f"{field.name}_offset"] = value.to_utf8()
             else:
@@ -180,6 +191,8 @@ class ItemTable:
         names = set(archive.names)
         values: dict[str, Any] = {}
         for field in fields(cls):
+            if field.name in _JOINT and field.name not in names:
+                continue
             needed = [field.name, f"{field.name}_offset"] if field.name in _TEXT else [field.name]
             missing = [name for name in needed if name not in names]
             if missing:
@@ -209,7 +222,8 @@ class ItemTable:
             "region": len(self.region_box),
             "byte": len(self.attended),
         }
-        for name, (kind, per, shape) in _COLUMNS.items():
+        present = {name: spec for name, spec in _COLUMNS.items() if getattr(self, name) is not None}
+        for name, (kind, per, shape) in present.items():
             column = getattr(self, name)
             if column.dtype != kind or column.shape != (counts[per], *shape):
                 yield f"{name} is {column.dtype}{list(column.shape)}, expected {kind}{[counts[per], *shape]}"
@@ -221,6 +235,8 @@ class ItemTable:
                 yield f"{name} names rows beyond the {count} that there are"
         if self._bytes[-1] != len(self.attended):
             yield f"attended and relevant have {len(self.attended)} bytes each, expected {self._bytes[-1]}"
+        if (self.caption_lift is None) != (self.caption_rank is None):
+            yield "caption_lift and caption_rank stand without one another"
         length = np.diff(self.caption_text.offset)[self.item_caption]
         for name in ("item_span", "item_other"):
             start, stop = getattr(self, name).T
@@ -243,6 +259,8 @@ class ItemTable:
                 values["types"] = Strings.from_texts(names)
             elif field.name in _TEXT:
                 values[field.name] = Strings.from_texts([text for part in parts for text in part])
+            elif field.name in _JOINT:
+                values[field.name] = None if any(part is None for part in parts) else np.concatenate(parts)
             elif field.name == "region_offset":
                 shifted = [part[:-1] + shift for part, shift in zip(parts, boxes[:-1], strict=True)]
                 values["region_offset"] = np.concatenate([*shifted, boxes[-1:]])

@@ -26,6 +26,7 @@ from attneval.results.fields import (
     check_whole,
 )
 from attneval.results.held import held_against_sums, notes_on_left_out
+from attneval.results.joint_form import joint_to_dict
 from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
 from attneval.results.scores import Input, Scores
 from attneval.results.scores_form import scores_from_dict, scores_to_dict, table_from_dict, table_to_dict
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from attneval.results.joint import Joint
+
 SCHEMA = 1
 """Raised when those who read files have to change; a new metric or column is no such change."""
 WRITING = "a result is written by attneval score -o result.json"
+JOINT = "joint"
 CHANNEL_SUMS = "channel_sums"
 """What a file says of the sums beside it."""
 
@@ -76,7 +80,8 @@ def result_to_dict(result: Any) -> dict[str, Any]:
         for name, scores in result.channels.items()
     }
     kept = {} if result.channel_sums is None else {CHANNEL_SUMS: {"sha256": result.channel_sums.sha256}}
-    return head | scores_to_dict(result.scores) | {"channels": channels} | kept
+    joint = {} if result.joint is None else {JOINT: joint_to_dict(result.joint)}
+    return head | scores_to_dict(result.scores) | joint | {"channels": channels} | kept
 
 
 def _items_of(result: Any) -> dict[str, Any]:
@@ -177,10 +182,20 @@ def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[s
         "version": str(values["attneval"]),
         "regions": check_regions(values.get("regions", {}), scores),
         "region_kind": check_choice("region_kind", values.get("region_kind", ""), REGION_KINDS),
+        "joint": _joint(values, scores, resamples=resamples, seed=seed) if protocol.definitions > 1 else None,
         "items_sha256": check_digest(values["items_sha256"]) if "items_sha256" in values else None,
         "relevance": check_digests("relevance", values.get("relevance", {})),
         "auto": tuple(check_choice("auto", name, AUTO_FIELDS) for name in values.get("auto", ())),
     }
+
+
+def _joint(values: dict[str, Any], scores: Scores, *, resamples: int, seed: int) -> Joint | None:
+    if JOINT not in values:
+        return None
+    # What few files have is imported for them alone.
+    from attneval.results.joint_form import joint_from_dict
+
+    return joint_from_dict(values[JOINT], scores.sums, resamples=resamples, seed=seed)
 
 
 def _channel_sums(values: dict[str, Any] | None, path: Path | None) -> StoredChannels | None:

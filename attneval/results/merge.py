@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.metrics.floors import FLOORS, floor_bounds
-from attneval.metrics.populations import COUNTED, ITEMS
-from attneval.metrics.registry import ATTENTION, SIMILARITY, beside_bounds
+from attneval.metrics.registry import SIMILARITY
 from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
 from attneval.results.channel_sums import ChannelTable, StoredChannels
+from attneval.results.common_columns import (
+    common_columns,
+    common_faithfulness,
+    rows_perturbed,
+    rows_scored,
+    with_columns,
+)
 from attneval.results.comparability import check_protocols
 from attneval.results.heads import kept_of_channels
 from attneval.results.notes import COMPUTED, NO_ATTENTION, NO_RETRIEVAL, UNKNOWN_METRICS, Note, computed_notes
 from attneval.results.result import Result
 from attneval.results.scores import Scores
 from attneval.results.summary import summarise
-from attneval.statistics.image_sums import ImageSums, joined_groups, shared_names
+from attneval.statistics.image_sums import ImageSums, joined_groups
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
 COUNTS = (
     *("images", "captions", "phrases", "phrases_without_box", "words", "regions"),
     *("no_target", "category_level", "singular_of_several"),
-    *("retrieval_images", "retrieval_captions", "items", "unreachable"),
+    *("retrieval_images", "retrieval_captions", "perturbed_captions", "items", "unreachable"),
 )
 """The names of counts, in the order in which scoring has them."""
 MIXED = "mixed"
@@ -185,6 +190,10 @@ def _notes(parts: Sequence[Result], scores: Scores) -> list[Note]:
     lost = [
         name for name in dict.fromkeys(name for part in parts for name in part.metrics) if name not in scores.metrics
     ]
+    if any(part.joint is not None for part in parts):
+        notes[
+            Note("left out of the whole: the joint view of parts, which follows from the lifts of single captions")
+        ] = None
     if not lost:
         return list(notes)
     text = (
@@ -223,21 +232,18 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
             "several parts have retrieval, each ranked among its own images only",
             hint="score the parts from exports without similarity, and the whole similarity by itself",
         )
-    attention = [(part.sums, _rows_scored(part.sums, images)) for part, images in parts if part.has_attention]
-    everything = Counter(sums.image_id[i] for sums, rows in attention for i in rows.tolist())
-    twice = sorted(image_id for image_id, count in everything.items() if count > 1)
-    if twice:
-        raise MismatchError(
-            f"{len(twice)} images are in several parts (first: {first_of(twice)})",
-            hint="score every image in one part only, as with --split",
-        )
+    attention = [(part.sums, rows_scored(part.sums, images)) for part, images in parts if part.has_attention]
+    perturbed = [(part.sums, rows_perturbed(part.sums)) for part, _ in parts if part.has_faithfulness]
+    for scored in (attention, perturbed):
+        _refuse_twice(sums.image_id[i] for sums, rows in scored for i in rows.tolist())
     image_ids = sorted({image_id for part, _ in parts for image_id in part.sums.image_id})
     row = {image_id: i for i, image_id in enumerate(image_ids)}
     columns: dict[str, NDArray[np.float64]] = {}
     ranks: dict[str, RankTable] = {}
-    summed = _common_columns([sums for sums, _ in attention])
+    summed = common_columns([sums for sums, _ in attention])
     ranked = [(sums, np.arange(len(sums.image_id))) for sums in retrieval]
-    for names, group in ((summed, attention), (registered(*SIMILARITY), ranked)):
+    faithful = common_faithfulness([part for part, _ in parts])
+    for names, group in ((summed, attention), (registered(*SIMILARITY), ranked), (faithful, perturbed)):
         for sums, rows in group:
             place = np.array([row[sums.image_id[i]] for i in rows.tolist()], np.int64)
             for name in names:
@@ -258,39 +264,22 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
         totals = add_totals(totals, part.totals)
     return summarise(
         ImageSums(image_ids, columns, ranks, by),
-        _with_columns(totals, summed),
+        with_columns(totals, summed),
         first.protocol,
         resamples=first.resamples,
         seed=first.seed,
     )
 
 
-def _common_columns(parts: Sequence[ImageSums]) -> list[str]:
-    """The columns of attention that all parts have and metrics declare, in the order of the first."""
-    known = {*registered(*ATTENTION), *beside_bounds(), *COUNTED, *floor_bounds()}
-    return [name for name in shared_names(sums.columns for sums in parts) if name in known] if parts else []
+def _refuse_twice(image_ids: Iterable[str]) -> None:
+    """Refuse images that were scored in several parts.
 
-
-def _with_columns(totals: Totals, names: Sequence[str]) -> Totals:
-    """Totals without the columns of floors and groups that not all parts have."""
-    by: Any = totals.get("by", {})
-    kept: Any = dict(totals)
-    kept |= {base: _chosen(totals[base], names) for base in FLOORS if base in totals}
-    if by:
-        kept["by"] = {
-            kind: {group: _chosen(table, names) for group, table in groups.items()} for kind, groups in by.items()
-        }
-    return dict(kept)
-
-
-def _chosen(table: Any, names: Sequence[str]) -> Any:
-    return {name: value for name, value in table.items() if name in names}
-
-
-def _rows_scored(sums: ImageSums, images: int) -> NDArray[np.int64]:
-    """The rows of the images whose attention was scored, of which there are so many.
-
-    Where these are not all, the others have retrieval alone and zeros for attention. So has an image without items,
-    which adds nothing wherever it is.
+    Raises:
+        MismatchError: There are some.
     """
-    return np.arange(images) if images == len(sums.image_id) else np.flatnonzero(sums.columns[ITEMS])
+    twice = sorted(image_id for image_id, count in Counter(image_ids).items() if count > 1)
+    if twice:
+        raise MismatchError(
+            f"{len(twice)} images are in several parts (first: {first_of(twice)})",
+            hint="score every image in one part only, as with --split",
+        )

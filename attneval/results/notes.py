@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attneval.metrics.registry import find_metric
+from attneval.metrics.registry import FAITHFULNESS, find_metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,6 +40,8 @@ CATEGORY = "category-level"
 """Phrases name a category, of which all instances count."""
 NO_TARGETS = "no target"
 """Expressions are about nothing in their image."""
+NO_GAPS = "no gaps"
+"""Captions whose score is the same with all regions and with none."""
 UNKNOWN_METRICS = "unknown metrics"
 """A file holds metrics that this attneval does not know; said by whoever reads it, and not kept in the file."""
 
@@ -181,12 +183,30 @@ def targetless(expressions: int, rows: int, entropy: float, largest: float) -> l
     return [Note(text, NO_TARGETS)]
 
 
+def without_gaps(metrics: Mapping[str, Measured], counts: Mapping[str, int]) -> list[Note]:
+    """Note captions with scores of perturbed images that have no gap, since nothing depends on the regions."""
+    captions = counts.get("perturbed_captions", 0)
+    lacking = {
+        metric.perturbed: captions - measured.n
+        for name, measured in metrics.items()
+        if (metric := find_metric(name)) and metric.group == FAITHFULNESS and measured.n < captions
+    }
+    reason = "their score is the same with all regions and with none"
+    return [Note(f"{n} of {captions} captions have no {name} gap: {reason}", NO_GAPS) for name, n in lacking.items()]
+
+
 def computed_notes(metrics: Mapping[str, Measured], counts: Mapping[str, int], protocol: Protocol) -> list[Note]:
     """Make the notes that follow from the numbers of a result, whoever made it."""
-    return [*category_level(counts), *unreached(counts, protocol), *low_coverage(counts), *below_floor(metrics)]
+    return [
+        *category_level(counts),
+        *unreached(counts, protocol),
+        *low_coverage(counts),
+        *below_floor(metrics),
+        *without_gaps(metrics, counts),
+    ]
 
 
-COMPUTED = {CATEGORY, UNREACHED, COVERAGE, FLOOR}
+COMPUTED = {CATEGORY, UNREACHED, COVERAGE, FLOOR, NO_GAPS}
 """The kinds of notes that follow from the numbers."""
 
 

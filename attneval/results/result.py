@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.results.channel_sums import StoredChannels
     from attneval.results.items import ItemTable
+    from attneval.results.joint import Joint
     from attneval.results.scores import Curve, Input, Measured, Scores
 
 ITEMS_SUFFIX = ".items.npz"
@@ -67,6 +68,7 @@ class Result(Drawn):
         auto: The fields of the protocol that were settled from `auto`.
         relevance: A digest of each relevance set's contents, by its name.
         items: The items one by one, if they were asked for; kept in a file of their own, not in the JSON.
+        joint: Whether attending right goes with retrieving right; None without both.
         items_sha256: The digest of the items that a file was written with; empty for none, None where it does not say.
     """
 
@@ -96,6 +98,7 @@ class Result(Drawn):
     relevance: dict[str, str] = field(default_factory=dict)
     items: ItemTable | None = None
     items_sha256: str | None = ""
+    joint: Joint | None = None
 
     def __post_init__(self) -> None:
         """Make notes of texts."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attneval.arrays.records import record
+from attneval.metrics.faithfulness import has_faithfulness
 from attneval.metrics.populations import has_attention
 from attneval.metrics.retrieval import has_retrieval
 
@@ -142,3 +143,8 @@ class Scores:
     def has_retrieval(self) -> bool:
         """True if similarities were scored."""
         return has_retrieval(self.sums.columns)
+
+    @property
+    def has_faithfulness(self) -> bool:
+        """True if scores of perturbed images were measured."""
+        return has_faithfulness(self.sums.columns)

@@ -96,7 +96,9 @@ def table_from_dict(table: dict[str, Any]) -> dict[str, Measured]:
     """Metrics by name; what stands in an older file under an alias, too, is left out."""
     known = {name: find_metric(name) for name in table}
     return {
-        name: _measured(values) if known[name] else replace(_measured(values), higher_is_better=_direction(values))
+        name: measured_from_dict(values)
+        if known[name]
+        else replace(measured_from_dict(values), higher_is_better=_direction(values))
         for name, values in table.items()
         if not ((metric := known[name]) and metric.name != name and metric.name in table)
     }
@@ -106,7 +108,8 @@ def _direction(values: dict[str, Any]) -> bool:
     return bool(values["higher_is_better"])
 
 
-def _measured(values: dict[str, Any]) -> Measured:
+def measured_from_dict(values: dict[str, Any]) -> Measured:
+    """Make a measured value from JSON values."""
     value, ci = values["value"], values["ci"]
     if value is not None:
         value = _finite(value)

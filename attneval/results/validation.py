@@ -16,7 +16,7 @@ from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
 from attneval.metrics.ranks import DIRECTIONS
-from attneval.metrics.registry import ATTENTION, beside_bounds, columns, find_metric
+from attneval.metrics.registry import ATTENTION, FAITHFULNESS, SIMILARITY, beside_bounds, columns, find_metric
 from attneval.metrics.retrieval import query_column, rank_column
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
@@ -91,8 +91,9 @@ class Holdings:
         if scores.totals or scores.has_attention:
             declared = (name for metric in self.known if metric.group in ATTENTION for name in metric.columns)
             needed |= dict.fromkeys((*declared, *COUNTED))
-        if scores.has_retrieval:
-            needed |= dict.fromkeys(name for m in self.known if m.group not in ATTENTION for name in m.columns)
+        ranked = SIMILARITY if scores.has_retrieval else ()
+        others = [metric for metric in self.known if metric.group in {FAITHFULNESS, *ranked}]
+        needed |= dict.fromkeys(name for metric in others for name in metric.columns)
         return needed
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from attneval.arrays.records import record
 from attneval.config.options import RESAMPLES
+from attneval.metrics.faithfulness import ORDERED, count_column
 from attneval.metrics.populations import ITEMS
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import median_column
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from attneval.metrics.registry import Sums
 
-COUNTS = (ITEMS, *map(query_column, DIRECTIONS))
+COUNTS = (ITEMS, *map(query_column, DIRECTIONS), *map(count_column, ORDERED))
 """The columns that count what an image has; the first that there is, says how many images count."""
 
 

@@ -73,7 +73,10 @@ def test_every_metric_says_what_it_is(metric: Metric) -> None:
         assert re.search(r"(19|20)\d\d|scikit-learn", metric.citation)
     else:
         assert metric.name in {"best_f1", "entropy", "coverage", "specificity", "f1_lift", "ap_lift"}
-    assert (metric.lower, metric.name in {"specificity", "f1_lift", "ap_lift"}) in {(0, False), (-1, True)}
+    if metric.group == "faithfulness":
+        assert (metric.lower, metric.upper) == (-math.inf, math.inf)
+    else:
+        assert (metric.lower, metric.name in {"specificity", "f1_lift", "ap_lift"}) in {(0, False), (-1, True)}
     assert metric.upper > 0
     assert metric.unit in {"share", "rank", "nats"}
 
@@ -89,7 +92,7 @@ def test_the_names_are_those_of_the_documents() -> None:
         "class_precision class_recall class_f1 class_pointing "
         "map_iou map_precision map_recall box_accuracy function_specificity map_function_f1 "
         "i2t_r@1 i2t_r@5 i2t_r@10 i2t_medr i2t_meanr t2i_r@1 t2i_r@5 "
-        "t2i_r@10 t2i_medr t2i_meanr rsum"
+        "t2i_r@10 t2i_medr t2i_meanr rsum deletion_gap insertion_gap"
     )
     assert set(named.split()) == set(REGISTRY)
 

@@ -15,7 +15,7 @@ from worlds import UNASKED, make_world, scored
 
 from attneval import Options, Protocol, Result, __version__, score
 from attneval.errors import DataError, ResultError
-from attneval.metrics.registry import REGISTRY, metrics
+from attneval.metrics.registry import ATTENTION, REGISTRY, RETRIEVAL, metrics
 from attneval.results.json_form import SCHEMA, fields_from_dict
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_the_names_of_the_documents(good: dict[str, Any]) -> None:
     assert documented <= set(good)
     assert good["schema"] == SCHEMA == 1
     assert good["attneval"] == __version__
-    assert set(good["metrics"]) == {metric.name for metric in metrics()} - UNASKED
+    assert set(good["metrics"]) == {metric.name for metric in metrics(*ATTENTION, RETRIEVAL)} - UNASKED
     assert {"images", "captions", "phrases", "items", "unreachable"} <= set(good["counts"])
     assert {"uniform", "center", "shuffled", "oracle"} == set(good["baselines"])
     assert {"type", "area", "length"} == set(good["by"])
@@ -180,7 +180,8 @@ def test_undefined_is_null() -> None:
     assert values["metrics"]["coverage"]["value"] == 0
     assert values["curve"] is None
     for table in (values["metrics"], *values["baselines"].values()):
-        assert all(entry["value"] is None or entry["value"] >= 0 for entry in table.values())
+        values_of = {name: entry["value"] for name, entry in table.items()}
+        assert all(value is None or value >= min(REGISTRY[name].lower, 0) for name, value in values_of.items())
     assert Result(**fields_from_dict(values)).to_json() == result.to_json()
 
 

@@ -173,6 +173,8 @@ class AttentionExport:
             caption in the order of its rows; None if that is not known.
         caption_region: i8[N, 2], each caption's window of its image's regions, as first region and number; None if
             every caption has all of them.
+        curves: f[N, K+1] by name, what the model's score became as regions were removed, see
+            `attneval.metrics.faithfulness`; none where the file says nothing of it.
         averaged: The channels whose mean is the headline; None for all.
         files: The shards, if there are several.
         file_bound: i8[F+1], first caption of each shard.
@@ -198,6 +200,7 @@ class AttentionExport:
     channel_name: tuple[str, ...] | None = None
     mass: MapSource | None = None
     caption_region: NDArray[np.int64] | None = None
+    curves: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     averaged: tuple[int, ...] | None = None
     files: tuple[Path, ...] = ()
     file_bound: NDArray[np.int64] | None = None

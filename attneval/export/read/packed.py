@@ -13,6 +13,7 @@ from attneval.export.read.caption_ids import check_captions
 from attneval.export.read.content import AttentionExport, caption_name
 from attneval.export.read.header import read_header, with_dtype
 from attneval.export.read.maps import Maps, Scores
+from attneval.export.read.perturbations import KINDS_OF_CURVES, read_curves
 from attneval.export.read.regions import Regions
 from attneval.geometry.grids import cell_offset
 
@@ -54,6 +55,7 @@ KINDS_OF_MEMBERS = {
     "attention": "f",
     "attention_i2t": "f",
     "similarity": "f",
+    **KINDS_OF_CURVES,
 }
 
 
@@ -128,6 +130,7 @@ def load_packed(columns: Columns) -> AttentionExport:
         channel_name=channel_name,
         mass=mass,
         caption_region=windows,
+        curves=read_curves(columns, captions),
     )
 
 

@@ -15,6 +15,7 @@ from attneval.export.read.caption_ids import check_captions, split_id
 from attneval.export.read.content import AttentionExport, Header, caption_name
 from attneval.export.read.header import read_header, with_dtype
 from attneval.export.read.maps import Maps, Scores
+from attneval.export.read.perturbations import KINDS_OF_CURVES, read_curves
 from attneval.export.read.regions import Regions
 from attneval.geometry.grids import cell_offset
 
@@ -40,6 +41,7 @@ KINDS_OF_MEMBERS = {
     "boxes": "fi",
     "similarity": "f",
     "meta": "U",
+    **KINDS_OF_CURVES,
 }
 
 
@@ -104,6 +106,7 @@ def load_padded(columns: Columns) -> AttentionExport:
         maps=maps,
         similarity=Scores(members, "similarity") if "similarity" in columns else None,
         warnings=tuple(report.warnings),
+        curves=read_curves(columns, captions),
     )
 
 

@@ -15,6 +15,7 @@ from attneval.export.problems import FileProblems
 from attneval.export.read.columns import Columns
 from attneval.export.read.layouts import is_packed
 from attneval.export.read.other_files import refuse_other_files
+from attneval.export.read.perturbations import check_faithfulness
 from attneval.export.read.strings import StringColumn
 from attneval.storage.archive import Archive
 
@@ -92,6 +93,7 @@ def find_problems(path: Path) -> tuple[list[str], AttentionExport | None]:
 
 def _look_at_everything(report: FileProblems, export: AttentionExport) -> None:
     check_images(report, export)
+    check_faithfulness(report, export)
     columns = [column for column in (export.caption_text, export.token_text) if isinstance(column, StringColumn)]
     unreadable = sum(column.check(report) for column in columns)
     for rows in blocks_of_captions(export) if export.maps else ():

@@ -78,13 +78,14 @@ def join_shards(shards: Sequence[AttentionExport]) -> AttentionExport:
         if first.caption_region is None
         else np.concatenate([shard.caption_region for shard in shards if shard.caption_region is not None]),
         similarity=None,
+        curves={name: np.concatenate([shard.curves[name] for shard in shards]) for name in first.curves},
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
 _TRAITS = (
     *("kind", "normalised_over", "channels", "channel_name", "row_mass", "caption_region", "maps"),
-    *("image_size", "grid", "grid_affine", "token_text"),
+    *("image_size", "grid", "grid_affine", "token_text", "perturbations and their steps"),
 )
 
 
@@ -102,6 +103,7 @@ def _traits(shard: AttentionExport) -> tuple[Any, ...]:
         "grid" if regions.grid_shape is not None else regions.known,
         regions.grid_affine is None,
         shard.token_text is None,
+        {name: scores.shape[1] for name, scores in shard.curves.items()},
     )
 
 

@@ -39,6 +39,8 @@ class Similarity:
         caption_index: i8[N], which of its image's captions each is; -1 if unknown.
         named: False if images are called by the numbers of their rows, since nothing names them.
         caption_id: The captions' ids, where anybody asked for them.
+        export_row: i8[N], the row of each caption in the export that is scored beside it, -1 if it is not there; None
+            without an export.
     """
 
     image_id: list[str]
@@ -48,6 +50,7 @@ class Similarity:
     caption_index: NDArray[np.int64]
     named: bool = True
     caption_id: list[str] | None = None
+    export_row: NDArray[np.int64] | None = None
 
     def captions_of(self, keep: NDArray[np.int64]) -> NDArray[np.int64]:
         """The columns i8[c] of the captions of images i8[k]."""
@@ -66,6 +69,7 @@ class Similarity:
             matrix=_Part(self.matrix, keep, columns),
             caption_index=self.caption_index[columns],
             caption_id=None if names is None else [names[column] for column in columns.tolist()],
+            export_row=None if self.export_row is None else self.export_row[columns],
         )
 
 
@@ -78,7 +82,8 @@ def similarity_of(export: AttentionExport) -> Similarity | None:
 
 def _of_export(export: AttentionExport, matrix: Matrix, source: str) -> Similarity:
     """Scores of the images and captions of an export."""
-    return Similarity(export.image_id, export.caption_image, matrix, source, export.caption_index)
+    rows = np.arange(len(export.caption_image))
+    return Similarity(export.image_id, export.caption_image, matrix, source, export.caption_index, export_row=rows)
 
 
 def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tuple[Similarity, list[str]]:
@@ -116,12 +121,13 @@ def open_similarity(paths: Sequence[Path], export: AttentionExport | None) -> tu
 
 def _open(path: Path, export: AttentionExport | None) -> Similarity:
     if path.suffix != ".npy":
-        carried = similarity_of(open_export(path))
+        other = open_export(path)
+        carried = similarity_of(other)
         if carried is None:
             raise ExportError(
                 f"{path} has no similarity", hint="--similarity takes files with an image x caption matrix"
             )
-        return carried
+        return replace(carried, export_row=None if export is None else _rows_of(other, export))
     array = map_npy(path)
     if array.ndim != 2 or array.dtype.kind != "f" or not array.size:
         raise ExportError(
@@ -149,6 +155,19 @@ def _open(path: Path, export: AttentionExport | None) -> Similarity:
         )
     image, index = np.divmod(np.arange(captions), captions // images)
     return Similarity([str(row) for row in range(images)], image, _Whole(array), str(path), index, named=False)
+
+
+def _rows_of(other: AttentionExport, export: AttentionExport) -> NDArray[np.int64]:
+    """The rows i8[N] in an export of another one's captions, by image and number; -1 for those that it lacks."""
+    row_of = {name: row for row, name in enumerate(export.image_id)}
+    image = np.array([row_of.get(name, -1) for name in other.image_id], np.int64)[other.caption_image]
+    numbered = other.caption_index >= 0
+    row = {
+        key: place
+        for place, key in enumerate(zip(export.caption_image.tolist(), export.caption_index.tolist(), strict=True))
+    }
+    pairs = zip(image.tolist(), other.caption_index.tolist(), numbered.tolist(), strict=True)
+    return np.array([row.get((i, k), -1) if known else -1 for i, k, known in pairs], np.int64)
 
 
 class _Whole:

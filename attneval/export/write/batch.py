@@ -16,9 +16,10 @@ from attneval.export.weight_checks import WeightRules
 from attneval.export.write.captions import Captions, caption_name
 from attneval.export.write.maps import MapBatch, normalised
 from attneval.export.write.numbers import dtype_of, id_texts, numbers
+from attneval.export.write.perturbations import given_curves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -84,7 +85,8 @@ class GivenCaptions:
     attention_i2t: ArrayLike | None
     mass: Mass | None
     windows: ArrayLike | None
-    exact: bool
+    perturbed: Mapping[str, ArrayLike] | None
+    exact: bool = False
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -108,14 +110,22 @@ class GivenCaptions:
             unknown = next(name for name in ids if not isinstance(name, str) or name not in images.row_of)
             raise ExportError(f"{path}: image {unknown} is unknown", hint="call add_image first") from None
         window = self._window(images, rows, path)
+
+        def called(row: int) -> str:
+            return f"{path}: caption {self.name(row)}"
+
+        curves = None
+        if self.perturbed is not None:
+            curves = given_curves(self.perturbed, len(rows), called, single=self.exact)
         captions = Captions.from_arguments(
             rows,
-            lambda row: f"{path}: caption {self.name(row)}",
+            called,
             indices=self.indices,
             texts=self.texts,
             spans=self.spans,
             tokens=self.tokens,
             window=window,
+            curves=curves,
         )
         if self.attention is None:
             return Batch(captions, {}, ())
@@ -217,7 +227,8 @@ class GivenCaptions:
             raise ExportError(f"{path}: mass and windows of {self.image_ids[0]}, ... stand without attention")
 
 
-_DESCRIBING = ("attention", "indices", "texts", "spans", "tokens", "attention_i2t", "mass", "windows")
+_DESCRIBING = ("attention", "indices", "texts", "spans", "tokens", "attention_i2t", "mass", "windows", "perturbed")
+"""Arguments that captions of one export have alike."""
 
 
 def _special_tokens(captions: Captions) -> NDArray[np.bool_]:

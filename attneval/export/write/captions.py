@@ -38,6 +38,7 @@ class Captions:
         token: All tokens' texts, or None.
         span: i4[sum T, 2], all tokens' spans, or None.
         window: i8[B, 2], (first, count) of the regions of its image that each one's map is over, or None.
+        curves: f4[B, K+1] by name, the scores of their perturbed images, or None.
     """
 
     image: NDArray[np.int64]
@@ -47,6 +48,7 @@ class Captions:
     token: Text | None
     span: NDArray[np.int32] | None
     window: NDArray[np.int64] | None = None
+    curves: dict[str, NDArray[np.float32]] | None = None
 
     @classmethod
     def from_arguments(
@@ -59,6 +61,7 @@ class Captions:
         spans: Sequence[ArrayLike] | None,
         tokens: Sequence[Sequence[str]] | None,
         window: NDArray[np.int64] | None = None,
+        curves: dict[str, NDArray[np.float32]] | None = None,
     ) -> Captions:
         """Check captions as `ExportWriter.add_captions` takes them.
 
@@ -70,6 +73,7 @@ class Captions:
             spans: Per caption i[T_c, 2].
             tokens: Per caption the texts of its T_c tokens.
             window: i8[B, 2], the window of its image's regions that each one's map is over.
+            curves: f4[B, K+1] by name, the scores of their perturbed images, see `given_curves`.
 
         Raises:
             ExportError: A number, a text or a span cannot be stored, or would be refused when it is read.
@@ -94,7 +98,12 @@ class Captions:
             pairs, length = _pairs(spans, called)
             _refuse_outside(pairs, length, text, called)
             span = pairs.astype(np.int32, copy=False)
-        return cls(image, index, length, text, token, span, window)
+        return cls(image, index, length, text, token, span, window, curves)
+
+    @property
+    def steps(self) -> dict[str, int]:
+        """By curve, how many scores a caption has."""
+        return {name: scores.shape[1] for name, scores in (self.curves or {}).items()}
 
     def keys_beside(self, known: set[int], called: Callable[[int], str]) -> set[int]:
         """A key for each caption that has a number within its image.
@@ -117,7 +126,11 @@ class Captions:
     def members(self) -> dict[str, NDArray[Any]]:
         """The members that describe the captions."""
         text = {} if self.text is None else self.text.members("caption_text")
-        return {"caption_image": self.image.astype(np.int32), "caption_index": self.index.astype(np.int16), **text}
+        described: dict[str, NDArray[Any]] = {
+            "caption_image": self.image.astype(np.int32),
+            "caption_index": self.index.astype(np.int16),
+        }
+        return {**described, **text, **(self.curves or {})}
 
     def token_members(self) -> dict[str, NDArray[Any]]:
         """The members that describe their tokens, and the windows that their maps are over."""
@@ -138,6 +151,7 @@ class Captions:
         tokens = [part.token for part in parts if part.token is not None]
         spans = [part.span for part in parts if part.span is not None]
         windows = [part.window for part in parts if part.window is not None]
+        curves = [part.curves for part in parts if part.curves is not None]
         return cls(
             np.concatenate([none, *(part.image for part in parts)]),
             np.concatenate([none, *(part.index for part in parts)]),
@@ -146,6 +160,7 @@ class Captions:
             Text.joined(tokens) if tokens else None,
             np.concatenate(spans) if spans else None,
             np.concatenate(windows) if windows else None,
+            {name: np.concatenate([each[name] for each in curves]) for name in curves[0]} if curves else None,
         )
 
 

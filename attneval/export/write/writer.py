@@ -161,6 +161,7 @@ class ExportWriter:
         attention_i2t: ArrayLike | None = None,
         mass: Mass | None = None,
         window: tuple[int, int] | None = None,
+        perturbed: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         """Add a caption and its map: arrays, or tensors on any device.
 
@@ -177,6 +178,8 @@ class ExportWriter:
                 mass 0 is undefined. With `"sum"`, `attention` is given as it was before, and normalised here.
             window: (first, count): the regions of its image, counted from its first one, that the map is over, for
                 detectors whose boxes depend on the text; by default all of them.
+            perturbed: f[K+1] by `deletion`, `deletion_random`, `insertion`, `insertion_random`: the model's score of
+                the pair with k/K of the regions removed, or kept, the most attended first, and in random order.
 
         Raises:
             ExportError: As for `add_captions`, or the shape is not exact; then it is not added.
@@ -186,12 +189,13 @@ class ExportWriter:
                 [image_id],
                 attention,
                 [index],
-                texts=None if text is None else [text],
-                spans=None if spans is None else [spans],
-                tokens=None if tokens is None else [tokens],
-                attention_i2t=attention_i2t,
-                mass=mass,
-                windows=None if window is None else [window],
+                None if text is None else [text],
+                None if spans is None else [spans],
+                None if tokens is None else [tokens],
+                attention_i2t,
+                mass,
+                None if window is None else [window],
+                perturbed,
                 exact=True,
             )
         )
@@ -208,6 +212,7 @@ class ExportWriter:
         attention_i2t: ArrayLike | None = None,
         mass: Mass | None = None,
         windows: ArrayLike | None = None,
+        perturbed: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         """Add a batch of captions as a model gives them, padded.
 
@@ -222,6 +227,7 @@ class ExportWriter:
             attention_i2t: As `attention`.
             mass: f[B, T], or f[B, A, T], or `"sum"`; see `add_caption`.
             windows: i[B, 2], see `add_caption`.
+            perturbed: f[B, K+1] by name, see `add_caption`.
 
         Raises:
             ExportError: An image is unknown, a caption is there already, what is given of them does not fit together or
@@ -229,24 +235,23 @@ class ExportWriter:
             DataError: The disk is full; it may show only when more is added, or in the end. Or this process was forked.
         """
         self._add(
-            GivenCaptions(
-                image_ids, attention, indices, texts, spans, tokens, attention_i2t, mass, windows, exact=False
-            )
+            GivenCaptions(image_ids, attention, indices, texts, spans, tokens, attention_i2t, mass, windows, perturbed)
         )
 
     def _add(self, given: GivenCaptions) -> None:
         if not len(given.image_ids):
             return
         given.refuse_unfit(self.path)
-        if self._captions and self._given != given.names:
+        alike = self._given == given.names
+        batch = given.prepared(self._images, self._form) if alike or not self._captions else None
+        if batch is None or (self._captions and self._captions[0].steps != batch.captions.steps):
             raise ExportError(f"{self.path}: caption {given.image_ids[0]}, ... is not described like those before it")
-        batch = given.prepared(self._images, self._form)
         keys = batch.captions.keys_beside(self._keys, lambda row: f"{self.path}: caption {given.name(row)}")
         # Nothing is kept of a batch before all of it has been looked at.
         self._file.append(batch.columns)
         for dtype in batch.dtypes:
             self._description.note_dtype(dtype)
-        if given.mass is not None or given.windows is not None:
+        if given.mass is not None or given.windows is not None or given.perturbed:
             self._description.use_version_1_1()
         self._given = given.names
         self._keys |= keys

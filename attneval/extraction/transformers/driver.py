@@ -13,6 +13,7 @@ from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.header import header_of
 from attneval.extraction.transformers.loops import evaluating
 from attneval.extraction.transformers.pairs import Pair, Pairs
+from attneval.extraction.transformers.perturb import Perturbation
 from attneval.extraction.transformers.plan import LIMIT, Plan, bytes_text
 from attneval.extraction.transformers.regions import Grid
 from attneval.extraction.transformers.shards import Shards, maps_of, refuse, skipped_of, write_shard
@@ -61,6 +62,7 @@ def export(
     boxes: Any = None,
     adapter: Any = None,
     batch_size: int = 8,
+    perturb: int | None = None,
     shard_images: int = 50,
     errors: str = "stop",
     check: bool = True,
@@ -89,6 +91,7 @@ def export(
         boxes: Region boxes and features by image id, for models that are given regions.
         adapter: A class, an instance or `module:Class`; looked for by default.
         batch_size: Captions of an image that the model sees at a time.
+        perturb: Also remove the cells of each caption's image in so many steps, and write what its score became.
         shard_images: Images of a shard.
         errors: `stop` at what cannot be exported, or `skip` it and list it.
         check: Run the self-check on the first image.
@@ -115,6 +118,7 @@ def export(
         prompt=prompt, rows=rows, layers=layers, heads=heads, over_layers=over_layers, weights=weights
     )
     serving, reason = choose_adapter(model, processor, choices, adapter=adapter, boxes=boxes)
+    removing = None if perturb is None else Perturbation.checked(serving, perturb, batch_size)
     given = pairs if isinstance(pairs, Pairs) else Pairs(pairs)
     if serving.asks_phrases:
         serving.phrases = given.phrases()
@@ -122,7 +126,7 @@ def export(
         items, sizes, skipped = _usable(given, serving, skip=skip)
         first, image, maps = _first_of(serving, items, batch_size, skip=skip)
         plan = Plan.from_first(serving, reason, items, first, maps)
-        for line in plan.lines():
+        for line in (*plan.lines(), *([] if removing is None else [removing.line()])):
             speak(line)
         if dry_run:
             return Exported(None, plan, tuple(skipped))
@@ -133,6 +137,8 @@ def export(
             )
         checked = _self_check(serving, image, first, speak) if check else {}
         described = {**header_of(serving, reason), **(about or {})}
+        if removing is not None:
+            described |= removing.about(items)
         # Shards need not have these in common: the check's last digits may differ, and the captions are compared.
         header = {**described, "captions_from": given.source, "self_check": checked or "not run"}
         as_grid = _all_grids(serving, items, sizes, maps[0].regions)
@@ -158,7 +164,15 @@ def export(
                     finished(pair)
                 continue
             skipped += write_shard(
-                place, serving, chosen, header, batch_size=batch_size, as_grid=as_grid, skip=skip, done=finished
+                place,
+                serving,
+                chosen,
+                header,
+                batch_size=batch_size,
+                as_grid=as_grid,
+                skip=skip,
+                done=finished,
+                perturbation=removing,
             )
         if resumed:
             speak(f"{resumed} of {len(shards)} shards were there already")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attneval.errors import AttnevalError, first_of
+from attneval.extraction.removals import annotated_words
 from attneval.groundtruth import open_ground_truth
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Pair:
         captions: Number within the image, and text, of each caption.
         size: Width and height by the annotations; None if unknown.
         phrases: The spans of annotated phrases of each caption, half-open code points; empty if unknown.
+        words: The annotated words by number of the caption, half-open code points; empty if unknown.
     """
 
     image_id: str
@@ -39,6 +41,7 @@ class Pair:
     captions: tuple[tuple[int, str], ...]
     size: tuple[int, int] | None = None
     phrases: tuple[tuple[tuple[int, int], ...], ...] = ()
+    words: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
     def open(self) -> Image:
         """Read the image as RGB, as it is stored: annotations are made on pixels as they stand, without EXIF turns.
@@ -78,6 +81,10 @@ class Pair:
                 return width, height
         except (OSError, SyntaxError, ValueError, Pictures.DecompressionBombError) as error:
             raise AttnevalError(f"image {self.image_id}: {self.source} cannot be read ({error})") from error
+
+    def named(self, error: AttnevalError, number: int) -> AttnevalError:
+        """Say which caption an error is about."""
+        return AttnevalError(f"{self.image_id}#{number}: {error.message}", hint=error.hint)
 
     def _check_size(self, size: tuple[int, int]) -> None:
         if self.size is not None and tuple(size) != self.size:
@@ -175,7 +182,9 @@ def pairs(
         captions = tuple((int(truth.caption_index[k]), str(truth.text[k])) for k in range(first, last))
         width, height = truth.image_size[row].tolist()
         size = (width, height) if width > 0 and height > 0 else None
-        made.append(Pair(name, files[name][0], captions, size, tuple(_spans(truth, k) for k in range(first, last))))
+        spans = tuple(_spans(truth, k) for k in range(first, last))
+        words = {int(truth.caption_index[k]): annotated_words(truth, k) for k in range(first, last)}
+        made.append(Pair(name, files[name][0], captions, size, spans, words))
     return Pairs([pair for pair in made if pair.captions], names)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from attneval.extraction.transformers.families.base import Adapter, CaptionMap
     from attneval.extraction.transformers.pairs import Pair
+    from attneval.extraction.transformers.perturb import Perturbation
 
 NumberedMap = tuple[int, str, "CaptionMap"]
 """A caption's number within its image, its text and its map."""
@@ -44,7 +45,7 @@ def maps_of(
             made += [(index, text, one) for (index, text), one in zip(batch, maps, strict=True)]
         except AttnevalError as error:
             if len(batch) == 1:
-                wrong.append(_named(error, pair, batch[0][0]))
+                wrong.append(pair.named(error, batch[0][0]))
                 continue
             # One of them is to blame: each is tried alone.
             for caption in batch:
@@ -52,10 +53,6 @@ def maps_of(
                 made += alone
                 wrong += of_caption
     return made, wrong
-
-
-def _named(error: AttnevalError, pair: Pair, index: int) -> AttnevalError:
-    return AttnevalError(f"{pair.image_id}#{index}: {error.message}", hint=error.hint)
 
 
 def add_to(
@@ -102,7 +99,16 @@ def write_caption(
 ) -> None:
     """Write one caption's map, with the mass of its rows and its own regions."""
     index, text, one = numbered
-    out.add_caption(image_id, one.weights, index=index, text=text, spans=one.span, mass=one.mass, window=window)
+    out.add_caption(
+        image_id,
+        one.weights,
+        index=index,
+        text=text,
+        spans=one.span,
+        mass=one.mass,
+        window=window,
+        perturbed=one.curves,
+    )
 
 
 class Shards:
@@ -201,6 +207,7 @@ def write_shard(
     as_grid: bool,
     skip: bool,
     done: Callable[[Pair], None],
+    perturbation: Perturbation | None = None,
 ) -> list[str]:
     """Write one shard, whole or not at all.
 
@@ -213,6 +220,7 @@ def write_shard(
         as_grid: The regions are written as one grid an image, else as boxes.
         skip: Leave out what cannot be exported.
         done: Called after each image.
+        perturbation: What removes cells of images, if that is asked for.
 
     Returns:
         What was left out, and why.
@@ -237,6 +245,9 @@ def write_shard(
             try:
                 image = pair.open()
                 maps, wrong = maps_of(adapter, pair, image, batch_size)
+                if perturbation is not None:
+                    maps, unscored = perturbation.added_to(pair, image, maps)
+                    wrong += unscored
             except AttnevalError as error:
                 maps, wrong = [], [error]
             if wrong and not skip:

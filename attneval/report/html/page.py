@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.arrays.records import record
 from attneval.errors import ConfigError
+from attneval.report.html.joint import joint
 from attneval.report.html.model import Source
-from attneval.report.html.sections import breakdowns, errors, heads, retrieval
+from attneval.report.html.sections import breakdowns, errors, faithfulness, heads, retrieval
 from attneval.report.html.systems import systems
 from attneval.report.html.verdict import parameter_name, verdict
 
 if TYPE_CHECKING:
     from attneval.report.html.gallery import Gallery
+    from attneval.report.html.joint import JointRow
     from attneval.report.html.number import Number, Sentence
     from attneval.report.html.sections import Breakdown, Errors, Heads, Retrieval
     from attneval.report.html.systems import Systems
     from attneval.report.html.verdict import Verdict
-    from attneval.report.html.view import CurveView
+    from attneval.report.html.view import CurveView, Measure
     from attneval.results.items import ItemTable
     from attneval.results.result import Result
 
@@ -64,6 +66,8 @@ class Page:
     heads: Heads | None = None
     systems: Systems | None = None
     retrieval: Retrieval | None = None
+    joint: tuple[JointRow, ...] = ()
+    faithfulness: tuple[tuple[Measure, Number], ...] = ()
     gallery: Gallery | None = None
 
 
@@ -117,6 +121,8 @@ def page_of(
         heads=heads(source),
         systems=None if comparison is None else systems(comparison),
         retrieval=retrieval(source),
+        joint=joint(source),
+        faithfulness=faithfulness(source),
         gallery=gallery,
     )
 

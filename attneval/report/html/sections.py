@@ -10,7 +10,7 @@ import numpy as np
 
 from attneval.arrays.records import record
 from attneval.metrics.floors import CHANCE
-from attneval.metrics.registry import find_metric
+from attneval.metrics.registry import FAITHFULNESS, find_metric, metrics
 from attneval.report.html.names import SETS
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, Floor, Lift, Measure
@@ -137,6 +137,17 @@ class Retrieval:
     directions: tuple[RetrievalDirection, ...]
     rsum: Measure | None
     facts: Sentence
+
+
+def faithfulness(source: Source) -> tuple[tuple[Measure, Number], ...]:
+    """The gaps that scores of perturbed images leave, each with the number of captions behind it."""
+    measures = []
+    for metric in metrics(FAITHFULNESS):
+        measure = source.measure(metric.name)
+        count = source.number("metrics", metric.name, "n", style="count")
+        if measure is not None and count is not None:
+            measures.append((measure, count))
+    return tuple(measures)
 
 
 def breakdowns(source: Source) -> tuple[Breakdown, ...]:

@@ -43,12 +43,14 @@ class CaptionMap:
             are not normalised.
         span: int64[T, 2], half-open code points in the caption.
         regions: What the R columns stand for.
+        curves: float32[K+1] by name, the scores of perturbed images; None where none were asked for.
     """
 
     weights: NDArray[np.float32]
     mass: NDArray[np.float32] | None
     span: NDArray[np.int64]
     regions: Regions
+    curves: Mapping[str, NDArray[np.float32]] | None = None
 
 
 @record
@@ -84,6 +86,7 @@ class Adapter:
         weights_known: Kinds of weights that the family has, the default first.
         asks_phrases: The family looks for the phrases of the annotations.
         phrases: Spans of the annotated phrases by image id and caption, where they are known.
+        score: What the model's own score of an image and a caption is; empty where it has none that is known.
 
     Args:
         model: The model.
@@ -101,6 +104,7 @@ class Adapter:
     prompt: str | None = None
     weights_known: tuple[str, ...] = ("attention",)
     asks_phrases: bool = False
+    score: str = ""
 
     def __init__(self, model: Any, processor: Any, choices: Choices | None = None, boxes: Any = None) -> None:
         self.model, self.processor, self.boxes = model, processor, boxes
@@ -212,6 +216,19 @@ class Adapter:
         # A row without any mass is undefined: zeros, which normalising would make NaN.
         share = np.where(mass[..., None] > 0, rows, 0) / np.where(mass > 0, mass, 1)[..., None]
         return CaptionMap(share.astype(np.float32), mass, tokens.span, regions)
+
+    def scores(self, images: Sequence[Image], caption: str, image_id: str = "") -> list[float]:
+        """Score a caption with each of several images of one size, higher where they fit.
+
+        Args:
+            images: The images.
+            caption: The caption.
+            image_id: The image that they were made of.
+
+        Raises:
+            AttnevalError: The model cannot score them.
+        """
+        raise NotImplementedError
 
     def about(self) -> dict[str, Any]:
         """Say what the header says of the family's own choices."""

@@ -10,7 +10,7 @@ import torch
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.capture import capture, positions
 from attneval.extraction.transformers.decoders import attention_modules
-from attneval.extraction.transformers.families.base import Adapter, Prepared, Trait
+from attneval.extraction.transformers.families.base import Adapter, Prepared, Trait, memory_enough
 from attneval.extraction.transformers.families.inputs import (
     on_device,
     rows_of,
@@ -46,6 +46,7 @@ class Causal(Adapter):
     """
 
     family = "causal vision-language model"
+    score = "mean log-likelihood of the caption's tokens"
 
     @classmethod
     def traits(cls, model: Any, processor: Any) -> list[Trait]:
@@ -211,17 +212,42 @@ class Causal(Adapter):
         """Run the model once and keep the captions' rows on the cells."""
         inputs, columns = prepared.inputs, self.cells(prepared)
         rows = rows_of(prepared.tokens, shift=1 if self.choices.rows == "predict" else 0)
-        named: dict[str, Any] = {}
-        parameters = inspect.signature(self.model.forward).parameters
-        if "logits_to_keep" in parameters:
-            named["logits_to_keep"] = 1
-        if "use_cache" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            named["use_cache"] = False
         with capture(
             self.model, rows=rows, columns=columns, layers=self.choices.wanted_layers, keep=self.reduced, stop=True
         ) as maps:
-            self.model(**inputs, **named)
+            self.model(**inputs, **self._once(1))
         return self.joined(maps)
+
+    def _once(self, last: int) -> dict[str, Any]:
+        """Name what keeps one forward pass small: logits of the last positions alone, and no cache."""
+        parameters = inspect.signature(self.model.forward).parameters
+        named: dict[str, Any] = {}
+        if "logits_to_keep" in parameters:
+            named["logits_to_keep"] = last
+        if "use_cache" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            named["use_cache"] = False
+        return named
+
+    def scores(self, images: Sequence[Image], caption: str, image_id: str = "") -> list[float]:
+        """Average the log-likelihood of the caption's tokens after each image, in single precision."""
+        return [self._log_likelihood(self.prepare(image, [caption], image_id)) for image in images]
+
+    def _log_likelihood(self, prepared: Prepared) -> float:
+        ids, position = prepared.inputs["input_ids"][0], torch.from_numpy(prepared.tokens[0].position)
+        # A token is predicted at the position before it.
+        before = rows_of(prepared.tokens, shift=1)[0]
+        last = len(ids) - int(before[0])
+        with torch.inference_mode(), memory_enough(1):
+            logits = self.model(**prepared.inputs, **self._once(last)).logits[0]
+        if len(logits) not in {len(ids), last}:
+            raise AttnevalError(
+                f"image {prepared.image_id}: {type(self.model).__name__} gives logits of {len(logits)} positions, and "
+                f"there are {len(ids)}",
+                hint="scores() of an adapter can say what the model's score is",
+            )
+        places = (before - (len(ids) - len(logits))).to(logits.device)
+        chances = logits[places].float().log_softmax(-1)
+        return float(chances.gather(-1, ids[position.to(ids.device)].to(logits.device)[:, None]).mean())
 
 
 def _positions(columns: Any) -> Tensor:

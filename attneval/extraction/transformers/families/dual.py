@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attneval.extraction.transformers.families.base import Adapter, Prepared, Trait
+from attneval.errors import AttnevalError
+from attneval.extraction.transformers.families.base import Adapter, Prepared, Trait, memory_enough
 from attneval.extraction.transformers.families.inputs import (
     encode_captions,
     encode_image,
@@ -35,6 +36,7 @@ class Dual(Adapter):
     normalised_over = "none"
     dtype = "float32"
     weights_known = ("similarity",)
+    score = "similarity of the whole image and the whole caption, as the model scales it"
 
     @classmethod
     def traits(cls, model: Any, processor: Any) -> list[Trait]:
@@ -85,6 +87,18 @@ class Dual(Adapter):
             maps[sample, 0, : len(of_sample)] = cosines[sample, torch.from_numpy(of_sample.position).to(cosines.device)]
         self._channels = [(-1, -1)]
         return maps
+
+    def scores(self, images: Sequence[Image], caption: str, image_id: str = "") -> list[float]:
+        """Compare the caption as a whole with each image as a whole."""
+        encoded, _ = encode_captions(self.processor, [caption], self._template(), longest=longest_text(self.model))
+        parts = [encode_image(self.processor, image) for image in images]
+        together = {name: torch.cat([torch.as_tensor(part[name]) for part in parts]) for name in parts[0]}
+        with torch.inference_mode(), memory_enough(1):
+            compared = self.model(**on_device(self.model, {**encoded, **together})).logits_per_text
+        if compared.shape != (1, len(images)):
+            raise AttnevalError(f"image {image_id}: one caption and {len(images)} images have {compared.shape} scores")
+        scores: list[float] = compared[0].float().tolist()
+        return scores
 
     def _patches(self, inputs: Mapping[str, Any]) -> Any:
         tower = self.model.vision_model

@@ -1,0 +1,168 @@
+"""Spearman's rank correlation of two numbers, with images as the unit of resampling and of permutation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attneval.config.options import SEED, TRIALS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+NUMBERS_AT_ONCE = 2**20
+"""Numbers of resamples or trials that are held together."""
+EQUAL = 1e-9
+"""The share of the largest possible sum by which sums of products of ranks may differ and still be equal."""
+
+
+@dataclass(frozen=True, eq=False)
+class RankCorrelation:
+    """Two numbers of each of n things, several of which may belong to one image.
+
+    Tied numbers have the mean of their ranks.
+
+    Attributes:
+        x: f8[n].
+        y: f8[n].
+        image: i8[n], the row of each one's image.
+
+    Source:
+        Spearman, The proof and measurement of association between two things, 1904.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    image: NDArray[np.int64]
+
+    @cached_property
+    def _groups(self) -> tuple[_Groups, _Groups]:
+        return _Groups.from_values(self.x), _Groups.from_values(self.y)
+
+    def value(self) -> float:
+        """Compute the correlation; NaN where all numbers of a kind are the same."""
+        images = int(self.image.max(initial=-1)) + 1
+        return float(self.resampled(np.ones((1, images)))[0])
+
+    def resampled(self, repeats: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute the correlation of resampled images: f8[b].
+
+        Args:
+            repeats: f8[b, I], how often each image counts, in whole numbers.
+        """
+        rows = max(NUMBERS_AT_ONCE // max(len(self.x), 1), 1)
+        parts = [self._correlations(repeats[first : first + rows]) for first in range(0, len(repeats), rows)]
+        return np.concatenate([*parts, np.zeros(0)])
+
+    def _correlations(self, repeats: NDArray[np.float64]) -> NDArray[np.float64]:
+        weight = repeats[:, self.image]
+        total = weight.sum(axis=1)
+        x, y = (groups.ranks(weight) for groups in self._groups)
+        # Ranks are whole and half numbers, and so small that all of this is exact: what does not vary, varies by 0.
+        mean = total / 2
+        covered = np.einsum("bn,bn,bn->b", weight, x, y) - total * mean**2
+        spread = [np.einsum("bn,bn,bn->b", weight, ranks, ranks) - total * mean**2 for ranks in (x, y)]
+        scale = np.sqrt(spread[0]) * np.sqrt(spread[1])
+        return np.asarray(np.divide(covered, scale, out=np.full(len(scale), np.nan), where=scale > 0))
+
+    def p_value(self, *, trials: int = TRIALS, seed: int = SEED) -> float | None:
+        """Test whether there is any correlation, two-sided; None where it is undefined.
+
+        Images with equally many things exchange all their `y` at once, in their order: what belongs to one image is
+        not independent, and may depend on how many there are.
+
+        Args:
+            trials: How many random permutations.
+            seed: Of the permutations.
+
+        Returns:
+            (1 + permutations with a correlation at least as far from 0) / (1 + trials).
+
+        Source:
+            Good, Permutation, Parametric and Bootstrap Tests of Hypotheses, 2005; Phipson and Smyth, Permutation
+            p-values should never be zero, 2010.
+        """
+        if not np.isfinite(self.value()):
+            return None
+        one = np.ones((1, len(self.x)))
+        x, y = (groups.ranks(one)[0] - len(self.x) / 2 for groups in self._groups)
+        strata = [_Exchanged.from_ranks(x[rows], y[rows]) for rows in self._strata()]
+        limit = abs(float(x @ y)) - EQUAL * float(np.abs(x) @ np.abs(y))
+        random, larger = np.random.default_rng(seed), 0
+        at_once = max(NUMBERS_AT_ONCE // len(x), 1)
+        for first in range(0, trials, at_once):
+            count = min(at_once, trials - first)
+            sums = np.sum([stratum.sums(random, count) for stratum in strata], axis=0)
+            larger += int((np.abs(sums) >= limit).sum())
+        return (1 + larger) / (1 + trials)
+
+    def _strata(self) -> Iterator[NDArray[np.int64]]:
+        """Yield the things of all images with equally many: i8[images, things of each]."""
+        order = np.argsort(self.image, kind="stable")
+        _, first, count = np.unique(self.image[order], return_index=True, return_counts=True)
+        for number in np.unique(count).tolist():
+            yield order[first[count == number][:, None] + np.arange(number)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Exchanged:
+    """The ranks f8[k, m] of k images with m things each, whose `y` are exchanged between images.
+
+    Attributes:
+        x: Of one number.
+        y: Of the other.
+        products: f8[k, k], sums of products of each image's `x` with each image's `y`; None where that takes too much
+            memory. With them a permutation is k look-ups in place of k * m products.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    products: NDArray[np.float64] | None
+
+    @classmethod
+    def from_ranks(cls, x: NDArray[np.float64], y: NDArray[np.float64]) -> _Exchanged:
+        return cls(x, y, x @ y.T if len(x) ** 2 <= 2 * NUMBERS_AT_ONCE else None)
+
+    def sums(self, random: np.random.Generator, count: int) -> NDArray[np.float64]:
+        """Exchange at random so many times, and sum the products: f8[count]."""
+        images = np.arange(len(self.y))
+        order = random.permuted(np.tile(images, (count, 1)), axis=1)
+        if self.products is not None:
+            return np.asarray(self.products[images, order].sum(axis=1))
+        return np.asarray(np.einsum("ik,bik->b", self.x, self.y[order]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Equal numbers, in ascending order of the numbers.
+
+    Attributes:
+        group: i8[n], the group of each thing.
+        order: i8[n], the things group by group.
+        last: i8[g], the last of each group in that order.
+    """
+
+    group: NDArray[np.int64]
+    order: NDArray[np.int64]
+    last: NDArray[np.int64]
+
+    @classmethod
+    def from_values(cls, values: NDArray[np.float64]) -> _Groups:
+        group = np.unique(values, return_inverse=True)[1].ravel()
+        order = np.argsort(group, kind="stable")
+        return cls(group, order, np.flatnonzero(np.diff(group[order], append=-1)))
+
+    def ranks(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mean ranks f8[b, n], less one half, of things that count f8[b, n] times each."""
+        if not len(self.group):
+            return weight
+        # Sums up to the end of each group, which take half the time of sums of each group.
+        up_to = np.cumsum(weight[:, self.order], axis=1)[:, self.last]
+        before = np.zeros_like(up_to)
+        before[:, 1:] = up_to[:, :-1]
+        return np.asarray(((up_to + before) / 2)[:, self.group])
