@@ -26,12 +26,20 @@ WIDEST = 88
 @click.command(cls=Command, context_settings=SETTINGS, examples=("attneval explain f1", "attneval explain threshold"))
 @click.argument("name", required=False)
 @option("--presets", is_flag=True, help="List the presets and what each reproduces.")
-def explain(name: str | None, *, presets: bool) -> None:
+@option("--schema", is_flag=True, help="Print the JSON Schema of result files.")
+def explain(name: str | None, *, presets: bool, schema: bool) -> None:
     """Say what NAME means, a metric, a field of the protocol or a preset; without NAME, list all."""
     from attneval.config.presets import PRESETS
     from attneval.metrics.names import meant_by
     from attneval.metrics.registry import find_metric, metrics
 
+    if schema:
+        import json
+
+        from attneval.results.schema import result_schema
+
+        say(json.dumps(result_schema(), indent=2) + "\n")
+        return
     table = {metric.name: metric for metric in metrics()}
     fields = {field.name: field for field in Protocol.choices()}
     if presets:

@@ -16,7 +16,15 @@ from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, ResultError
 from attneval.metrics.registry import find_metric
 from attneval.results.channel_sums import StoredChannels, channels_path
-from attneval.results.fields import AUTO_FIELDS, REGION_KINDS, check_choice, check_digest, check_regions, check_whole
+from attneval.results.fields import (
+    AUTO_FIELDS,
+    REGION_KINDS,
+    check_choice,
+    check_digest,
+    check_regions,
+    check_whole,
+    lacking,
+)
 from attneval.results.held import held_against_sums, notes_on_left_out
 from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
 from attneval.results.scores import Input, Scores
@@ -124,6 +132,8 @@ def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[s
         ValueError: They contradict one another or what they say they hold; other errors of reading plain values are
             left to the caller.
     """
+    if missing := lacking(values):
+        raise ValueError(f"it has no {', '.join(missing)}")
     protocol = Protocol.parse(values["signature"])
     if replace(Protocol.from_dict(values["protocol"]), definitions=protocol.definitions) != protocol:
         raise ValueError("signature and protocol differ")
