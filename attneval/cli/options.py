@@ -14,7 +14,7 @@ import click
 from attneval.cli.command import option
 from attneval.cli.github import append_summary, is_appended
 from attneval.cli.streams import say, stdout_written
-from attneval.cli.values import FILE, BoxesType, FieldType, PresetType, RuleType, WholeNumber
+from attneval.cli.values import FILE, BoxesType, ChannelType, FieldType, PresetType, RuleType, WholeNumber
 from attneval.config.options import MOST_RESAMPLES, RESAMPLES, SEED
 from attneval.config.presets import preset
 from attneval.config.protocol import Protocol
@@ -171,7 +171,7 @@ boxes_file_option = option(
 
 def channel_option(*, rare: bool = False) -> Callable[[Command], Command]:
     """`--channel`: the maps of a channel, or the mean of several, in place of the mean of all."""
-    return option("--channel", metavar="NAME", group="Input", rare=rare, help=CHANNEL_HELP)
+    return option("--channel", type=ChannelType(), metavar="NAME", group="Input", rare=rare, help=CHANNEL_HELP)
 
 
 CHANNEL_HELP = (

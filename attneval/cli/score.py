@@ -134,7 +134,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     verdict = gate(result, rules)
     for outcome in verdict.outcomes:
         if not (output.quiet and outcome.passed):
-            tell(str(outcome))
+            tell(str(outcome), passed=outcome.passed)
     tell_github(verdict, values["github"], output)
     return verdict.exit_code
 

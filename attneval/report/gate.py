@@ -9,22 +9,33 @@ from xml.sax.saxutils import quoteattr
 from attneval.config.options import ALPHA
 from attneval.report.compare import p_text
 from attneval.report.table import Cell, Page, Row, Table, safe
+from attneval.report.tones import OF_RULES, of_rule
 
 if TYPE_CHECKING:
     from attneval.results.gate import Outcome, Verdict
 
 
+HEADER = ("rule", "value", "baseline", "p", "verdict")
+VERDICT = HEADER.index("verdict")
+
+
 def gate_page(verdict: Verdict) -> Page:
     """Show the rules and their outcomes, with as many digits as it takes to see why."""
     texts = [_texts(outcome) for outcome in verdict.outcomes]
-    names = ["rule", "value", "baseline", "p", "verdict"]
+    names = list(HEADER)
     shown = [i for i in range(len(names)) if any(row[i] for row in texts)]
     rows = [
-        Row([Cell(row[i], strong=not outcome.passed) for i in shown])
+        Row(
+            [
+                Cell(row[i], strong=not outcome.passed, tone=of_rule(passed=outcome.passed) if i == VERDICT else "")
+                for i in shown
+            ]
+        )
         for row, outcome in zip(texts, verdict.outcomes, strict=True)
     ]
     title = f"Gate of {verdict.name}: {'passed' if verdict.passed else 'FAILED'}"
-    return Page([Table(title, [names[i] for i in shown], rows)], [f"note: {note}" for note in verdict.notes])
+    table = Table(title, [names[i] for i in shown], rows)
+    return Page([table], [f"note: {note}" for note in verdict.notes], tones=OF_RULES)
 
 
 def _texts(outcome: Outcome) -> list[str]:

@@ -20,6 +20,7 @@ from attneval.report.table import (
     interval,
     number,
 )
+from attneval.report.tones import ABOVE_FLOORS, beside_floors
 from attneval.results.summary import BASELINES
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def score_page(result: Result, digits: int = 1) -> Page:
         tables.append(_channels(result, digits))
     if named:
         tables += [_breakdown(result.scores, kind, digits) for kind, groups in result.scores.by.items() if groups]
-    return Page(tables, lines_under(result))
+    return Page(tables, lines_under(result), tones=ABOVE_FLOORS)
 
 
 def lines_under(result: Result) -> list[str]:
@@ -75,7 +76,7 @@ def _attention(result: Result, digits: int) -> Table:
         strong = metric.headline == result.protocol.average
         cells = [
             Cell(_title(metric, scores), strong=strong),
-            Cell(number(measured.value, metric.unit, digits), strong=strong),
+            _cell(metric, measured, digits, strong=strong),
             Cell(interval(measured.ci, metric.unit, digits)),
         ]
         for base in bases:
@@ -236,4 +237,5 @@ def _optional(chosen: Sequence[Metric], *, after: int) -> tuple[int, ...]:
 
 
 def _cell(metric: Metric, measured: Measured | None, digits: int, *, strong: bool = False) -> Cell:
-    return Cell(UNDEFINED if measured is None else number(measured.value, metric.unit, digits), strong=strong)
+    text = UNDEFINED if measured is None else number(measured.value, metric.unit, digits)
+    return Cell(text, strong=strong, tone=beside_floors(metric, measured))

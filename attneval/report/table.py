@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 UNDEFINED = "-"
 """The sign for a value that is undefined."""
+
+GOOD, UNSURE, BAD = "good", "unsure", "bad"
+"""Tones: what colours stand for where a format has some."""
 
 FEW_IMAGES = 30
 """Images with fewer of which intervals are said to mislead."""
@@ -29,11 +32,13 @@ class Cell:
         text: What it says, not yet made safe.
         strong: The best or the headline value.
         mark: A superscript.
+        tone: `good`, `unsure`, `bad`, or empty: what it says besides, for formats that have colours.
     """
 
     text: str
     strong: bool = False
     mark: str = ""
+    tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,21 @@ class Page:
     Attributes:
         tables: Tables and entries.
         lines: The lines under them.
-        drawing: What is drawn of characters above them, for formats whose characters are equally wide; it is safe.
+        drawing: What draws with characters above them, within so many columns, for formats whose characters are
+            equally wide; what it makes is safe.
+        tones: What the tones of cells mean.
     """
 
     tables: Sequence[Table | Entries]
     lines: list[str] = field(default_factory=list)
-    drawing: str = ""
+    drawing: Callable[[int], str] | None = None
+    tones: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tones_used(self) -> list[str]:
+        """The tones that some cells have, in the order in which their meaning is given."""
+        used = {cell.tone for part in self.tables if isinstance(part, Table) for row in part.rows for cell in row.cells}
+        return [tone for tone in self.tones if tone in used]
 
 
 def safe(text: str) -> str:

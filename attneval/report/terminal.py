@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from attneval.report.table import Entries, safe
+from attneval.report.table import BAD, GOOD, UNSURE, Entries, safe
 
 if TYPE_CHECKING:
     from attneval.report.table import Cell, Page, Table
@@ -29,9 +29,9 @@ def print_terminal(page: Page, stream: IO[str], *, color: bool | None = None) ->
         color: Whether to use colours and weights; by default as the terminal and `NO_COLOR` say.
     """
     console = make_console(stream, color=color)
-    if page.drawing:
-        drawing = f"{page.drawing}\n".encode(console.encoding, "backslashreplace")
-        stream.write(drawing.decode(console.encoding))
+    drawn = page.drawing(console.width) if page.drawing is not None else ""
+    if drawn:
+        stream.write(f"{drawn}\n".encode(console.encoding, "backslashreplace").decode(console.encoding))
     for part in page.tables:
         if isinstance(part, Entries):
             _print_entries(part, console)
@@ -45,8 +45,20 @@ def print_terminal(page: Page, stream: IO[str], *, color: bool | None = None) ->
         for note in part.notes_on_bold_too:
             console.print(_text(note, console), style="dim")
         console.print()
+    if page.tones_used and console.color_system is not None and not console.no_color:
+        console.print(_key(page))
     for line in page.lines:
         console.print(_folded(_text(line, console), console.width), style="dim", highlight=False)
+
+
+STYLES = {GOOD: "green", UNSURE: "yellow", BAD: "red"}
+"""The colours of tones."""
+
+
+def _key(page: Page) -> Text:
+    """What the colours mean that are used."""
+    parts = [(f"{STYLES[tone]}: {page.tones[tone]}", STYLES[tone]) for tone in page.tones_used]
+    return Text("; ").join(Text(text, style=style) for text, style in parts)
 
 
 def _folded(text: Text, width: int) -> Text:
@@ -114,6 +126,8 @@ def _cell(cell: Cell, mark_width: int, console: Console) -> Text:
     text = _text(cell.text, console)
     if cell.strong:
         text.stylize("bold")
+    if cell.tone:
+        text.stylize(STYLES[cell.tone])
     if mark_width:
         text.append(f" {cell.mark:{mark_width}}", style="dim")
     return text

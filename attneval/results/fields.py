@@ -71,9 +71,7 @@ _SHA256 = {"type": "string", "pattern": f"^{_DIGEST}$"}
 FLOOR_GAP = (
     ResultField("floor", _TEXT, "The name of the highest floor."),
     ResultField("difference", _NUMBER, "The value minus that floor's, over the items that have it."),
-    ResultField(
-        "ci", _of("interval"), "The 95 % interval of the difference, paired by image."
-    ),
+    ResultField("ci", _of("interval"), "The 95 % interval of the difference, paired by image."),
 )
 MEASURED = (
     ResultField("value", {"type": ["number", "null"]}, "Unrounded; shares from 0 to 1; null where it is undefined."),

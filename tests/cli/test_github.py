@@ -1,4 +1,4 @@
-"""GitHub's runner: `score` tells it of a verdict as `gate` does, and every command's tables go into a step's summary."""
+"""GitHub's runner: `score` tells it of a verdict as `gate` does, and all tables can go into a step's summary."""
 
 from __future__ import annotations
 
