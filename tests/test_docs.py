@@ -292,9 +292,3 @@ def test_the_other_examples_write_what_is_sound(
     exec(compile(block, "export-format.md", "exec"), {})  # noqa: S102
     done = attneval("validate", tmp_path / name)
     assert done.code == 0, done.out
-
-
-def test_links_between_documents_lead_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -4,7 +4,7 @@ A batch is judged by the code that judges an export file, so the values are thos
 States are whole numbers that add up exactly: however a split is spread over batches and processes, the value is the
 same to the last bit.
 
-Needs torchmetrics: `pip install 'attneval[torchmetrics]'`.
+Needs torchmetrics: the extra `torchmetrics`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from attneval.config.protocol import Protocol
-from attneval.errors import AlignmentError, ProtocolError, first_of
+from attneval.errors import AlignmentError, ProtocolError, first_of, to_install
 from attneval.evaluation.plan_blocks import Block
 from attneval.evaluation.score_block import score_block
 from attneval.evaluation.settle_overlap import settle_overlap
@@ -35,7 +35,7 @@ try:
     import torch
     from torchmetrics import Metric, MetricCollection
 except ImportError as error:
-    raise ImportError(f"{error}; pip install 'attneval[torchmetrics]'") from error
+    raise ImportError(f"{error}; {to_install('torchmetrics')}") from error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -121,7 +121,7 @@ GLOSSARY = {
     "name": "What was looked at.",
     "attneval": "This program: its version, and the Python and the system that it runs on.",
     "core": "Packages that are always needed.",
-    "extra": "Packages that some commands need: pip install '.[EXTRA]' from a clone.",
+    "extra": "Packages that some commands need: pip install '.[EXTRA]' in a clone.",
     "device": "What models can run on.",
     "cache": "Where annotations are kept parsed, so that they are read once.",
     "terminal": "What stdout is, and what it can show.",

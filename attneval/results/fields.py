@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attneval.metrics.sweep import CURVES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -83,9 +85,7 @@ MEASURED = (
 CURVE = (
     ResultField("rule", _TEXT, "The threshold rule that is swept."),
     ResultField("parameter", _listed(_NUMBER), "The thresholds, ascending."),
-    ResultField("precision", _listed(_NUMBER), "The mean over items at each threshold."),
-    ResultField("recall", _listed(_NUMBER), "The mean over items at each threshold."),
-    ResultField("f1", _listed(_NUMBER), "The mean over items at each threshold."),
+    *(ResultField(name, _listed(_NUMBER), "The mean over items at each threshold.") for name in CURVES),
 )
 INPUT = (
     ResultField("role", _TEXT, "What it was: attn, gt, similarity, boxes, split, ..."),
