@@ -93,8 +93,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("good", "noisy"):
         scored = ("score", f"fixtures/{name}.npz", "--gt", "fixtures/entities", "--resamples", "50", "-q")
         assert attneval(*scored, "-o", folder / f"{name}.json").code == 0
-    scored = ("score", "fixtures/good.npz", "--gt", "fixtures/entities", "--iou", "0.3", "--resamples", "0", "-q")
-    assert attneval(*scored, "-o", folder / "other.json").code == 0
+    again = ("score", "fixtures/good.npz", "--gt", "fixtures/entities", "--iou", "0.3", "--resamples", "0", "-q")
+    assert attneval(*again, "-o", folder / "other.json").code == 0
     return folder
 
 
