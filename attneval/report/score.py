@@ -153,7 +153,7 @@ def _best_channels(result: Result, digits: int) -> Table:
     rows = [Row([Cell(key), *(_cell(metric, many[key].get(metric.name), digits) for metric in chosen)]) for key in best]
     name = f" of {result.name}" if result.name else ""
     notes = [
-        f"The best {len(best)} of {len(many)} channels by {first.label} on the very images they are shown on, so too",
+        f"The best {len(best)} of {len(many)} channels by {first.label} on the very images they are shown on, so too "
         "high for new ones: attneval heads chooses on one half of the images and reports on the other.",
     ]
     header = ["Channel", *(metric.label for metric in chosen)]
