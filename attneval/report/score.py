@@ -152,12 +152,14 @@ def _best_channels(result: Result, digits: int) -> Table:
     best = sorted(many, key=place)[:BEST]
     rows = [Row([Cell(key), *(_cell(metric, many[key].get(metric.name), digits) for metric in chosen)]) for key in best]
     name = f" of {result.name}" if result.name else ""
-    notes = [
+    note = (
         f"The best {len(best)} of {len(many)} channels by {first.label} on the very images they are shown on, so too "
-        "high for new ones: attneval heads chooses on one half of the images and reports on the other.",
-    ]
+        "high for new ones: attneval heads chooses on one half of the images and reports on the other."
+    )
     header = ["Channel", *(metric.label for metric in chosen)]
-    return Table(f"Attention{name}, channel by channel, in %", header, rows, notes, optional=_optional(chosen, after=1))
+    return Table(
+        f"Attention{name}, channel by channel, in %", header, rows, [note], optional=_optional(chosen, after=1)
+    )
 
 
 def _best(metric: Metric, result: Result) -> float:
