@@ -5,7 +5,9 @@ One table that matching, evaluation, results and reports read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from attneval.arrays.records import record
 
 TYPES = ("people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other")
 """The phrase types of Flickr30k Entities, in the order of its paper; annotations may have others."""
@@ -26,7 +28,9 @@ THINGS = ("things", "stuff")
 """What panoptic annotations tell apart."""
 
 NUMBERS = ("singular", "plural")
-"""The number of a phrase's words."""
+"""The numfrom attneval.arrays.records import record
+
+ber of a phrase's words."""
 
 INSTANCES = ("1", "several")
 """Shapes of a phrase's entity."""
@@ -35,7 +39,7 @@ ALWAYS = ("type", "area", "length")
 """Breakdowns that every result has; the others are those of annotations with categories."""
 
 
-@dataclass(frozen=True)
+@record
 class Breakdown:
     """One way to tell items apart.
 

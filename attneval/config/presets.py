@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from attneval.arrays.records import record
 from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError, suggestion
 
 
-@dataclass(frozen=True)
+@record
 class Preset:
     """A named protocol.
 

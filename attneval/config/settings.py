@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attneval.arrays.records import record
 from attneval.config.protocol import Protocol
 from attneval.errors import ConfigError, suggestion
 
@@ -30,7 +30,7 @@ TOP = (
 """Settings of the file itself."""
 
 
-@dataclass(frozen=True)
+@record
 class Config:
     """The settings of one file.
 

@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attneval.arrays.records import record
 from attneval.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _equal_ratios(step: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(10.0 ** (step / 25 - 2), np.float64)
 
 
-@dataclass(frozen=True)
+@record
 class ThresholdRule:
     """A row of the table.
 

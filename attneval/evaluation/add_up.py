@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.evaluation.targetless import Targetless
 from attneval.matching.mismatches import Mismatches
 from attneval.metrics.totals import add_totals
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from attneval.statistics.image_sums import GroupSums
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class ChannelSums:
     """The sums of one channel and direction.
 
@@ -38,7 +39,7 @@ class ChannelSums:
     by: GroupSums
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RunSums:
     """The sums of all blocks of I images.
 

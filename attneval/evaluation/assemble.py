@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import NothingToScoreError
 from attneval.evaluation.lint_export import lint_notes
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MANY, MEAN
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
-from attneval.results.heads import kept_of_channels
 from attneval.results.notes import REACHING, Note, computed_notes, mean_of_many, only_first, targetless
 from attneval.results.result import Result
 from attneval.results.scores import Scores
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from attneval.statistics.ranks import RankTable
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Parts:
     """Everything that a result is put together from.
 
@@ -85,6 +84,9 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         }
     kept = stored_channels(sums, parts.export)
     if kept is not None and parts.export is not None and len(parts.export.channel) > MANY:
+        # What few need is imported for them alone.
+        from attneval.results.heads import kept_of_channels
+
         channels |= {
             key: Scores(table, {}, {}, None, ImageSums([], {})) for key, table in kept_of_channels(kept).items()
         }

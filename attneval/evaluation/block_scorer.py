@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attneval.arrays.records import record
 from attneval.evaluation.score_block import score_block
 from attneval.groundtruth.index import Cached, Index
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.columns import Reader
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class BlockScorer:
     """Scores blocks of one export against one source of annotations.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.evaluation.read_annotations import as_scored
 from attneval.evaluation.read_regions import read_regions
 from attneval.evaluation.read_tokens import read_tokens
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from attneval.matching.alignment import Alignment
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class CaptionBlock:
     """Exported captions of a block of images, aligned with the annotations.
 

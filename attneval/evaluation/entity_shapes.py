@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.geometry.inside import shares_inside
 from attneval.geometry.overlap import relevant_regions
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from attneval.geometry.mask_overlap import MaskOverlap
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class BoxShapes:
     """The boxes of each instance of an entity.
 

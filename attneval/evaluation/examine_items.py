@@ -14,12 +14,12 @@ time tells what it costs:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import ranges
+from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.errors import ProtocolError
 from attneval.evaluation.item_hits import item_chunks
@@ -173,7 +173,7 @@ def _spans(truth: GroundTruth, alignment: Alignment, items: Items) -> NDArray[np
     return phrase.astype(np.int32)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class _Context:
     """What else a caption and an image are about."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attneval.metrics.totals import Table
 
 
-CHUNK = 2**17
+CHUNK = 2**16
 """Weights that are ranked together, so that they stay in the cache."""
 
 

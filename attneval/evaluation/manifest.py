@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.errors import DataError
 from attneval.export.read.reader import open_export
 from attneval.groundtruth.annotation_files import AnnotationFiles
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.annotation_files import GivenFiles
 
 
-@dataclass(frozen=True)
+@record
 class Paths:
     """The files that maps are scored from: enough to open them again in another process.
 
@@ -67,7 +68,7 @@ def open_exports(paths: tuple[Path, ...], boxes: Path | None = None) -> Attentio
     return export
 
 
-@dataclass(frozen=True)
+@record
 class Manifest:
     """All files of a scoring, with their digests.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.direction_items import direction_items, direction_sets
@@ -39,7 +40,7 @@ MASK_CELLS = 160
 """Cells of a mask's picture along the longer side, at most."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Pictures:
     """The items of I images with all that is needed to draw them.
 

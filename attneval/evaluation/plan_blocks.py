@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.export.read.reader import BLOCK_BYTES
 
 if TYPE_CHECKING:
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 IMAGES_AT_ONCE = 1024
 """Images of a block, at most."""
+FIRST_SHARE = 0.65
+"""The size of the first block of this process, in those of others: beside it, it ranks the queries and imports."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Block:
     """Images that are scored together.
 
@@ -57,8 +59,10 @@ def plan_blocks(export: AttentionExport | None, selection: Selection, jobs: int 
     bound = np.searchsorted(export.caption_image[order], np.arange(len(export.image_id) + 1))
     sums = np.concatenate(([0], np.cumsum(_bytes_of_maps(export)[order])))
     size = sums[bound[images + 1]] - sums[bound[images]]
-    blocks = max(-(-len(images) // (jobs * IMAGES_AT_ONCE)), 1) * jobs  # as many for each process
-    by_number = np.arange(len(images)) * blocks // len(images)
+    rounds = max(-(-len(images) // (jobs * IMAGES_AT_ONCE)), 1)
+    share = np.ones((rounds, jobs))  # a block for each process in every round
+    share[0, -1] = FIRST_SHARE if jobs > 1 else 1
+    by_number = np.searchsorted(np.cumsum(share)[:-1] / share.sum(), np.arange(len(images)) / len(images), "right")
     number = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, by_number)
     pieces = np.split(images, np.flatnonzero(np.diff(number)) + 1)
     captions = (np.concatenate([order[bound[i] : bound[i + 1]] for i in piece.tolist()]) for piece in pieces)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.evaluation.select_images import choose_images
 from attneval.export.lint_weights import lint_distance, lint_repeats
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from attneval.metrics.ranks import Ranks
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RankedQueries:
     """The ranks of retrieval, with what is said of them.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.export.checks import check_boxes
 from attneval.export.lint_weights import grid_hint
@@ -26,7 +26,7 @@ CENTER_ROUNDING = 1e-6
 """Regions whose distance from the centre differs by less than this share of the image's diagonal are equally near."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class BlockRegions:
     """The regions of G groups that have an area; the others are padding.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.constant_attention import constant_attention
 from attneval.evaluation.count_block import count_block
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from attneval.results.items import ItemTable
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class BlockSums:
     """The sums of a block, and what is said of it.
 
@@ -70,6 +71,7 @@ def score_block(
     keep_items: bool = False,
     keep_truth: bool = False,
     channel_metrics: Sequence[str] = (),
+    keep_columns: bool = False,
 ) -> BlockSums:
     """Score some images.
 
@@ -81,6 +83,7 @@ def score_block(
         keep_items: Whether to look at the items of direction t2i one by one.
         keep_truth: Whether the annotations are wanted back, for an index.
         channel_metrics: The metrics whose sums of every channel alone are wanted.
+        keep_columns: Whether the numbers of each item are wanted beside their sums.
 
     Raises:
         ExportError: Weights, boxes or spans of the block break the format.
@@ -109,6 +112,7 @@ def score_block(
                 images=len(block.images),
                 types=truth.types,
                 constant=constant,
+                keep_columns=keep_columns,
             )
         if channel_metrics:
             # What few need is imported for them alone.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
 from attneval.export.image_ids import did_you_mean
 from attneval.results.notes import NO_ANNOTATIONS, NO_MAPS, Note, left_out, scored_zero
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth.annotation_files import AnnotationFiles
 
 
-@dataclass(frozen=True)
+@record
 class Shortfall:
     """Something that is missing, which `missing` of the protocol decides about.
 
@@ -54,7 +54,7 @@ class Shortfall:
         return left_out(self.text) if missing == "skip" else scored_zero(self.text)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Selection:
     """The images whose maps are scored.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import ranges
+from attneval.arrays.records import record
 from attneval.evaluation.constant_attention import constant_totals
 from attneval.evaluation.group_sums import sums_of_groups
 from attneval.evaluation.item_hits import counted_columns, evaluated, hits_of, item_chunks, sums_by_image, zero_columns
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from attneval.statistics.image_sums import GroupSums
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Statistics:
     """The sums of I images.
 
@@ -53,7 +54,7 @@ class Statistics:
         totals: Sums over all images: `sweep`, the curves; `uniform`, `center` and `shuffled`, the columns of the
             baselines; `by`, the columns by kind and name of a group of items.
         by: By kind and name of a group, the sums of the images that have items of it.
-        per_item: f8[m] by column.
+        per_item: f8[m] by column; empty unless asked for.
     """
 
     per_image: Table
@@ -62,7 +63,7 @@ class Statistics:
     per_item: Table = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Scored:
     """Columns of m items, of the model's rows and of the same rows held against other entities.
 
@@ -88,6 +89,7 @@ def sum_items(
     types: Sequence[str],
     channel: int = MEAN,
     constant: dict[str, Table],
+    keep_columns: bool = False,
 ) -> Statistics:
     """Score the items of a block of images.
 
@@ -99,6 +101,7 @@ def sum_items(
         types: The names of the bits of `items.types`.
         channel: Which channel, or `MEAN`.
         constant: What attention scores that is the same for all items of an image, see `constant_attention`.
+        keep_columns: Whether the numbers of each item are wanted, too.
     """
     specs = columns(*ATTENTION)
     reachable = items.sets["relevant"].size[items.target] > 0
@@ -124,7 +127,7 @@ def sum_items(
         {name: sums_by_image(items, values, images) for name, values in full.items()},
         totals,
         by,
-        full,
+        full if keep_columns else {},
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
+from attneval.arrays.records import record
 from attneval.evaluation.item_hits import item_chunks
 from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
 from attneval.groundtruth.columns import NO_TARGET
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from attneval.evaluation.caption_block import CaptionBlock
 
 
-@dataclass(frozen=True)
+@record
 class Targetless:
     """Sums over the words or phrases, as the protocol has them, of expressions without a target.
 

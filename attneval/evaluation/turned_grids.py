@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of
+from attneval.arrays.records import record
 from attneval.export.read.regions import Regions
 from attneval.geometry.grids import orientations
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from attneval.export.read.content import AttentionExport
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class TurnedRegions(Regions):
     """The cells of grids whose weights are stored in another order than row by row.
 

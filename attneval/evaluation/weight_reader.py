@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
@@ -10,6 +9,7 @@ from typing import Protocol as TypingProtocol
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.errors import ExportError, ProtocolError
 from attneval.export.checks import check_maps
 from attneval.export.problems import FileProblems
@@ -62,7 +62,7 @@ class NoWeights:
         return np.zeros((len(chosen), 0))
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class WeightReader:
     """Rows of weights of the items of one direction.
 

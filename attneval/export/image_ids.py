@@ -17,7 +17,7 @@ LEAST_IDS = 5
 
 def lint_ids(image_id: Sequence[str]) -> list[Lint]:
     """Look for ids of images that are names of files, or that differ by their form alone."""
-    if len(image_id) < LEAST_IDS:
+    if len(image_id) < LEAST_IDS or _are_plain(image_id):
         return []
     changed = [name for name in image_id if _FILE.search(name)]
     if len(changed) == len(image_id):
@@ -65,6 +65,15 @@ def did_you_mean(missing: Iterable[str], known: Iterable[str]) -> str:
     return f"; {len(twins)} of them differ by their form alone: did you mean {twin!r} for {name!r}?"
 
 
+def _are_plain(image_id: Sequence[str]) -> bool:
+    """Whether ids show in one pass that none is the name of a file and no two are alike: numbers, or plain words."""
+    same_length = len({len(name) for name in image_id}) == 1
+    joined = "".join(image_id)
+    if same_length and joined.isascii() and joined.isdecimal():
+        return True
+    return _PLAIN_LINES.fullmatch("\n".join([*image_id, ""])) is not None
+
+
 def _plain_id(name: str) -> str:
     """An image id without the marks of a file name."""
     name = name.strip("\ufeff \t\r\n").replace("\\", "/").rpartition("/")[2]
@@ -76,5 +85,7 @@ def _plain_id(name: str) -> str:
 
 
 _EXTENSION = re.compile(r"\.(jpe?g|png|webp|bmp|tiff?|gif|npy|npz|txt|xml)\Z", re.IGNORECASE)
+_PLAIN_LINES = re.compile(r"(?:[1-9a-z_][0-9a-z_]*\n)*")
+"""Ids, a line each, that are their plain forms as they stand."""
 _COCO = re.compile(r"COCO_(train|val|test)20[0-9]{2}_[0-9]+\Z")
 _FILE = re.compile(rf"[/\\\ufeff]|^\s|\s\Z|{_EXTENSION.pattern}|^{_COCO.pattern}", re.IGNORECASE)

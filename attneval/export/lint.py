@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from attneval.arrays.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Lint:
     """Something that looks wrong although it is well-formed.
 

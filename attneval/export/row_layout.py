@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from attneval.export.read.content import AttentionExport, MapBlock
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RowLayout:
     """The rows of weights of k captions: one per caption, channel and token, A channels each.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +28,7 @@ def coarsest(dtypes: Iterable[str]) -> str:
     return max(dtypes, key=lambda dtype: (dtype in SUM_TOLERANCE, dtype == "bfloat16", dtype))
 
 
-@dataclass(frozen=True)
+@record
 class WeightRules:
     """Rules for the weights of a direction.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ PAIRS_AT_ONCE = 2**16
 """Box-region pairs that are worked on together, so that the intermediate arrays stay in the cache."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class BoxGroup:
     """Some entities whose images have equally many regions.
 

@@ -14,6 +14,7 @@ PER_PIXEL = 100
 """Boxes are rounded to this fraction of a pixel, so that single precision and clipping do not tell them apart."""
 DIGITS = 16
 """Hexadecimal digits of a digest that are kept."""
+_BOX = 4 * 8
 
 
 def fingerprints(
@@ -37,16 +38,14 @@ def fingerprints(
     image = group_image[np.repeat(np.arange(len(group_image)), np.diff(offset))]
     limit = np.tile(image_size[image], 2)
     corner = np.rint(np.clip(box, 0, limit) * PER_PIXEL).astype("<i8") + 0  # no negative zeros
+    data, bounds = corner.tobytes(), offset.tolist()
     groups: list[dict[bytes, int]] = [{} for _ in image_size]
-    for row, place in enumerate(group_image.tolist()):
-        start, stop = int(offset[row]), int(offset[row + 1])
+    for place, start, stop in zip(group_image.tolist(), bounds[:-1], bounds[1:], strict=True):
         if stop > start:
-            groups[place].setdefault(corner[start:stop].tobytes(), stop - start)
+            groups[place].setdefault(data[start * _BOX : stop * _BOX], stop - start)
     return [_fingerprint(group) for group in groups]
 
 
 def _fingerprint(groups: dict[bytes, int]) -> str:
-    digest = hashlib.sha256()
-    for boxes, count in groups.items():
-        digest.update(count.to_bytes(8, "little") + boxes)
-    return f"{sum(groups.values())}:{digest.hexdigest()[:DIGITS]}"
+    parts = [part for boxes, count in groups.items() for part in (count.to_bytes(8, "little"), boxes)]
+    return f"{sum(groups.values())}:{hashlib.sha256(b''.join(parts)).hexdigest()[:DIGITS]}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import offsets_of
+from attneval.arrays.records import record
 from attneval.geometry.masks import union
 from attneval.geometry.strips import Regions, Strips
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class MaskOverlap:
     """The share of each region of its image that an entity's masks cover.
 

@@ -6,12 +6,12 @@ of (shared width) x (shared height). A region may end within a pixel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def mask_areas(mask: NDArray[np.uint8], mask_at: NDArray[np.int64]) -> NDArray[n
     return np.asarray(np.diff(np.append(0, np.cumsum(runs * inside))[run_at]), np.int64)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Strips:
     """Masks as boxes one pixel wide that do not overlap within a mask.
 
@@ -147,7 +147,7 @@ class Strips:
         return np.asarray(((self.column == column) & (self.top <= row) & (row < self.bottom)).any(axis=1))
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Regions:
     """The regions of an image, and the rows and columns that they form.
 

@@ -7,12 +7,12 @@ around are as large. Looking at the pixels next to centres and at the borders of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import distinct_values, offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.geometry.boxes import disjoint, enclosing
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ROUNDING = 1e-12
 """Pixels whose values differ from the largest by this share or less are as large."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class PixelAxis:
     """The pixels along one side of an image, in k steps that matter and the stretches between them.
 
@@ -92,7 +92,7 @@ def _with_stretches(step: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
     return np.moveaxis(part, -1, axis)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class GridOnImage:
     """The places of the keys of G maps: those cells of a grid that are more than padding.
 
@@ -113,7 +113,7 @@ class GridOnImage:
         return PixelAxis.along(height, sy, ty, down), PixelAxis.along(width, sx, tx, across)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class PixelSets:
     """The pixels of E entities.
 

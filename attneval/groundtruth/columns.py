@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from attneval.arrays.bits import moved_bits
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.config.breakdowns import TYPES
 from attneval.errors import GroundTruthError
@@ -38,7 +39,7 @@ def _no_bytes() -> NDArray[np.uint8]:
     return np.zeros(0, np.uint8)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class GroundTruth:
     """The annotations of I images: C captions, P phrases, E entities.
 

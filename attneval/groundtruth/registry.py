@@ -6,12 +6,13 @@ The table is read by the command line, so nothing heavy is imported here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.errors import GroundTruthError, ProtocolError, suggestion
 from attneval.groundtruth import recognition as is_
 from attneval.groundtruth.reading import Reading
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Detect = Callable[[Candidate], bool]
 
 
-@dataclass(frozen=True)
+@record
 class Format:
     """An annotation format: the tests that recognise its files, and the reader of them.
 

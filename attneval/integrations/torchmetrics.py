@@ -158,7 +158,11 @@ class _AttentionMetric(Metric):
             raise AlignmentError(f"{len(strangers)} images are not in {self._gt} (first: {first_of(strangers)})")
         order = np.argsort(export.caption_image, kind="stable")
         sums = score_block(
-            Block(np.arange(len(export.image_id)), order), export, source, settle_overlap(self.protocol, export)
+            Block(np.arange(len(export.image_id)), order),
+            export,
+            source,
+            settle_overlap(self.protocol, export),
+            keep_columns=True,
         )
         if self.protocol.missing == "error":
             # That an image's other captions are absent means nothing: they are in other batches.

@@ -11,12 +11,13 @@ agree, a token belongs to the words whose characters it covers, whatever tokenis
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.arrays.strings import text_of
 from attneval.matching.folding import fold
 from attneval.matching.word_parts import WordParts, cut_words, tokens_of_parts
@@ -32,7 +33,7 @@ ABSENT = -1
 """In `Alignment.row`: the export does not have this caption."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Alignment:
     """Tokens of each annotated word, for C captions of the ground truth and k captions of an export.
 

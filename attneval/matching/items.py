@@ -6,13 +6,14 @@ an item is a region that covers a phrase, and its keys are the tokens of the cap
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.ragged import distinct_values, offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.matching.phrase_classes import Classes, phrase_classes
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from attneval.matching.phrases import ScoredPhrases
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Items:
     """m items of a block of images.
 

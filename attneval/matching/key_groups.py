@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.matching.alignment import ABSENT
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from attneval.matching.alignment import Alignment
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class KeyGroups:
     """G groups of regions. Entities are held against each group of their image, as *instances*.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import distinct_values
+from attneval.arrays.records import record
 from attneval.errors import first_of
 from attneval.matching.alignment import ABSENT
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from attneval.matching.phrases import ScoredPhrases
 
 
-@dataclass(frozen=True)
+@record
 class Mismatches:
     """The things that could not be aligned, by name.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.config.breakdowns import INSTANCES, NUMBERS, THINGS
 from attneval.groundtruth.columns import PLURAL, SINGULAR
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth import GroundTruth
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Classes:
     """One way to tell phrases or items apart.
 

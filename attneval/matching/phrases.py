@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import distinct_values, offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.config.breakdowns import AREA_EDGES, LENGTHS
 from attneval.geometry.boxes import areas, enclosing
 from attneval.matching.word_parts import touched_words
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from attneval.matching.alignment import Alignment
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class ScoredPhrases:
     """The annotated words that are scored, phrase by phrase.
 

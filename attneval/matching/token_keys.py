@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from attneval.export.read.content import TokenBlock
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class TokenKeys:
     """The keys of k captions.
 

@@ -6,12 +6,12 @@ of that part alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.matching.folding import fold
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NOTHING = -1
 """In `WordParts.part`: the span has no letter or digit of the word."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class WordParts:
     """V parts of words, and the k spans that have them.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of
+from attneval.arrays.records import record
 from attneval.matching.folding import fold
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attneval.arrays.strings import Strings
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Words:
     """The words of C captions that hold a letter or a digit, as W rows, and the captions' streams.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from attneval.arrays.quotients import quotient
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.metrics.ties import first_within
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NEARLY_ALL = 1e-9
 """How near to 1 a share of weight is looked at closely."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Hits:
     """p pairs of a row and a set of keys that are relevant to it.
 
@@ -130,8 +130,7 @@ class Hits:
         """Weigh each key by its set's value and divide by the weight of all keys: f8[p], 0 where there is no weight."""
         if self.sets.value is None:
             raise ValueError("the sets have no values")
-        value = self.sets.value[ranges(self.sets.offset[self.set_of_pair], self.relevant)]
-        return quotient(self.sum(self.weight * value), self.rows.total[self.row])
+        return quotient(self.sum(self.weight * self.sets.value[self._place]), self.rows.total[self.row])
 
     def area_under_roc(self) -> NDArray[np.float64]:
         """Compute the probability that a relevant key weighs more than another one, ties half: f8[p].
@@ -207,5 +206,9 @@ class Hits:
 
     @cached_property
     def _entry(self) -> NDArray[np.int64]:
-        member = self.sets.member[ranges(self.sets.offset[self.set_of_pair], self.relevant)]
-        return np.repeat(self.row * self.keys, self.relevant) + member
+        return np.repeat(self.row * self.keys, self.relevant) + self.sets.member[self._place]
+
+    @cached_property
+    def _place(self) -> NDArray[np.int64]:
+        """Where the relevant keys of each pair stand in the sets."""
+        return ranges(self.sets.offset[self.set_of_pair], self.relevant)

@@ -8,13 +8,13 @@ they would.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.quotients import quotient
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def normalised(weight: NDArray[np.float64], method: str) -> NDArray[np.float64]:
     return weight
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Rows:
     """m rows of n weights, ranked.
 

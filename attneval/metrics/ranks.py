@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.metrics.ties import expected_rank, first_within
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class NonFiniteScoreError(ValueError):
         self.image, self.caption, self.value = image, caption, value
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Ranks:
     """The ranks of the right answers of q queries among all.
 

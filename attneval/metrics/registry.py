@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import ProtocolError, suggestion
 from attneval.metrics.populations import REACHED, SCORED
 
@@ -39,7 +40,7 @@ RANKED_BY = "f1_lift"
 _MODULES = ("attention", "class_means", "spatial", "retrieval")
 
 
-@dataclass(frozen=True)
+@record
 class Column:
     """A number for each item, or for each query of retrieval.
 
@@ -73,7 +74,7 @@ class Column:
         return (self.over,) if self.at_most is None else self.at_most
 
 
-@dataclass(frozen=True)
+@record
 class Metric:
     """A metric, declared.
 

@@ -53,14 +53,16 @@ def sweep(items: Hits, rule: Threshold, group: NDArray[np.int64], groups: int) -
     attended, relevant = np.arange(1.0, items.keys + 1), items.relevant[:, None]
     gain = items.gain_by_rank()
     hits = np.cumsum(gain, axis=1)
+    relevant_key = np.flatnonzero(gain)
+    gained = set_recall(gain.ravel()[relevant_key], items.relevant[relevant_key // max(items.keys, 1)])
     steps = (
-        _steps(set_precision(hits, attended)),
-        set_recall(gain, relevant),  # a sum of gains divided is the sum of gains divided
-        _steps(set_f1(hits, attended, relevant)),
+        (key, _steps(set_precision(hits, attended))),
+        (key[relevant_key], gained),  # a sum of gains divided is the sum of gains divided
+        (key, _steps(set_f1(hits, attended, relevant))),
     )
     sums = np.empty((len(CURVES), groups, len(cutoffs)))
-    for curve, values in enumerate(steps):
-        summed = np.bincount(key, values.ravel(), groups * (len(cutoffs) + 1)).reshape(groups, -1)
+    for curve, (place, values) in enumerate(steps):
+        summed = np.bincount(place, values.ravel(), groups * (len(cutoffs) + 1)).reshape(groups, -1)
         from_strictest = np.cumsum(summed[:, :0:-1], axis=1)[:, ::-1]
         sums[curve][:, strictest_last] = from_strictest
     return sums

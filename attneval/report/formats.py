@@ -13,8 +13,9 @@ The command line reads this table before anything heavy is loaded.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ PIPE = "plain"
 """The format of a stdout that is no terminal."""
 
 
-@dataclass(frozen=True)
+@record
 class ReportFormat:
     """A line of the table.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from attneval.arrays.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +26,7 @@ def images_with_items(counted: int, images: int) -> str:
     return f"{counted} images" if counted == images else f"{counted} of {images} images have items, which"
 
 
-@dataclass(frozen=True)
+@record
 class Cell:
     """A cell.
 
@@ -41,7 +43,7 @@ class Cell:
     tone: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Row:
     """A row of cells; `rule` draws a line above it."""
 
@@ -49,7 +51,7 @@ class Row:
     rule: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Table:
     """A table.
 
@@ -81,7 +83,7 @@ class Table:
         return [max((len(row.cells[n].mark) for row in self.rows), default=0) for n in range(len(self.header))]
 
 
-@dataclass(frozen=True)
+@record
 class Entries:
     """Things that are described in a few lines each, for which a table would be too wide.
 
@@ -94,7 +96,7 @@ class Entries:
     entries: list[list[str]]
 
 
-@dataclass(frozen=True)
+@record
 class Page:
     """A page of a report.
 
@@ -124,7 +126,9 @@ def safe(text: str) -> str:
     Control, format and private characters are spelled out, and so is the beginning of what a CI server that reads the
     output would take as a command: `::` at the start of a line, `##[` anywhere.
     """
-    shown = "".join(c if is_visible(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+    shown = text
+    if not (text.isascii() and text.isprintable()):
+        shown = "".join(c if is_visible(c) else c.encode("unicode_escape").decode("ascii") for c in text)
     if shown.lstrip(" ").startswith("::"):
         shown = shown.replace("::", r"\x3a:", 1)
     return shown.replace("##[", r"\x23#[")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.errors import DataError, ResultError
 from attneval.metrics.populations import COUNTED, ITEMS
@@ -50,7 +50,7 @@ def key_of(name: str, direction: str) -> str:
     return f"{name}/{direction}"
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class ChannelTable:
     """The sums of A channels on I images, in one or more directions.
 
@@ -209,7 +209,7 @@ def _damaged(path: Path, damage: str) -> ResultError:
     return ResultError(f"{path} is a damaged file of channels: {damage}", hint="score the export again with -o")
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class StoredChannels:
     """The sums of a result's channels, in memory or in the file beside it, which is read when it is needed.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.config.options import ALPHA, RESAMPLES, SEED, TRIALS
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
 from attneval.metrics.registry import ATTENTION, find_metric, metrics
@@ -164,7 +165,7 @@ def _notes_on_trials(trials: int, tests: int, alpha: float, *, asked: bool, side
     return [f"{trials} trials in place of {TRIALS}, since p-values of {tests} tests are adjusted together"]
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class _Evidence:
     """Values, resamples and p-values of all systems and metrics."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from attneval.arrays.bits import moved_bits
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.errors import ResultError
 from attneval.metrics.set_scores import SET_SCORES
@@ -47,7 +48,7 @@ _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
 """By column: its type, the thing it has an entry for, and the shape of an entry."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class ItemTable:
     """m items of C captions of I images.
 

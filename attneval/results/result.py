@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from attneval._version import __version__
+from attneval.arrays.records import record
 from attneval.config.options import RESAMPLES, SEED
 from attneval.errors import MetricError, first_of, suggestion
 from attneval.metrics.registry import find_metric
@@ -34,7 +35,7 @@ def items_path(path: Path) -> Path:
     return path if path.name.endswith(ITEMS_SUFFIX) else path.with_name(path.stem + ITEMS_SUFFIX)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record
 class Result:
     """The scores of one system, with what they were made from.
 

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from attneval.arrays.records import record
 from attneval.metrics.populations import has_attention
 from attneval.metrics.retrieval import has_retrieval
 
@@ -103,7 +104,7 @@ class Curve:
         return self.f1.index(max(self.f1))
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Scores:
     """Everything measured in one direction and channel.
 

@@ -20,7 +20,7 @@ from attneval.metrics.registry import ATTENTION, columns, is_computable, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
-from attneval.statistics.bootstrap import draw, draw_groups, intervals, percentile_bounds
+from attneval.statistics.bootstrap import draw_with_groups, intervals, percentile_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,13 +51,12 @@ def summarise(
     # Nothing may depend on which block met which group first.
     by = {kind: {name: sums.by[kind][name] for name in _ordered(kind, sums.by[kind])} for kind in sums.by}
     sums = replace(sums, by=by)
-    groups = draw_groups(sums, resamples=resamples, seed=seed) if with_intervals else {}
+    drawn, groups = draw_with_groups(sums, resamples=resamples, seed=seed) if with_intervals else (None, {})
     total = _totalled(sums, totals)
     if protocol.average == "class":
         total = {**total, **class_sums(_class_totals(totals))}
     values = measure_all(metrics(), total)
     wanted = [metric for metric in metrics() if metric.name in values]
-    drawn = draw(sums, resamples=resamples, seed=seed) if with_intervals else None
     if drawn is not None and protocol.average == "class":
         drawn = {**drawn, **class_sums(group for (kind, _), group in groups.items() if kind == "category")}
         wanted = [metric for metric in wanted if metric.per in drawn]
@@ -140,13 +139,16 @@ def _baselines(total: Sums, totals: Totals, protocol: Protocol) -> dict[str, dic
 
 def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[str, dict[str, dict[str, Measured]]]:
     """The metrics of each group, with intervals where its columns were resampled."""
-    by: Any = totals.get("by", {})
     chosen = [metric for metric in metrics(*ATTENTION) if metric.resampled]
     shown: dict[str, dict[str, dict[str, Measured]]] = {}
-    for kind, groups in by.items():
-        shown[kind] = {}
-        for name, table in groups.items():
-            values, sums = _measured(chosen, table), drawn.get((kind, name), {})
+    for kind, tables in _groups(totals).items():
+        shown[kind] = {name: {} for name in tables}
+        for names, stacked in _stacked(tables):
+            for metric in chosen:
+                for name, value in _measured_each(metric, names, stacked):
+                    shown[kind][name][metric.name] = value
+        for name, values in shown[kind].items():
+            sums = drawn.get((kind, name), {})
             bounds = intervals((m for m in chosen if m.name in values and is_computable(m, sums)), sums)
             shown[kind][name] = {key: replace(value, ci=bounds.get(key)) for key, value in values.items()}
     return shown
@@ -154,20 +156,46 @@ def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[st
 
 def _floors_of_groups(totals: Totals) -> dict[str, dict[str, dict[str, dict[str, Measured]]]]:
     """What floors score on the items of each group."""
-    by: Any = totals.get("by", {})
     chosen = [metric for metric in metrics(*ATTENTION) if metric.floored]
     floors: dict[str, dict[str, dict[str, dict[str, Measured]]]] = {}
-    for kind, groups in by.items():
-        floors[kind] = {}
-        for name, table in groups.items():
-            sums = {column: np.asarray(value / UNIT) for column, value in table.items()}
-            pairs = {floor: [(m, floor_sums(m, floor, sums)) for m in chosen] for floor in FLOORS}
-            floors[kind][name] = {
-                floor: {m.name: measure_all([m], pair[1])[m.name] for m, pair in paired if pair is not None}
-                for floor, paired in pairs.items()
-                if any(pair is not None for _, pair in paired)
-            }
+    for kind, tables in _groups(totals).items():
+        floors[kind] = {name: {} for name in tables}
+        for names, stacked in _stacked(tables):
+            pairs = [(floor, metric, floor_sums(metric, floor, stacked)) for floor in FLOORS for metric in chosen]
+            for floor, metric, pair in pairs:
+                for name, value in () if pair is None else _measured_each(metric, names, pair[1]):
+                    floors[kind][name].setdefault(floor, {})[metric.name] = value
     return floors
+
+
+def _groups(totals: Totals) -> dict[str, dict[str, dict[str, int]]]:
+    """The totals of columns over the items of each group, by kind and name."""
+    by: Any = totals.get("by", {})
+    groups: dict[str, dict[str, dict[str, int]]] = by
+    return groups
+
+
+def _stacked(tables: dict[str, dict[str, int]]) -> list[tuple[list[str], Sums]]:
+    """Groups that have the same columns, and these, f8[g] by name: a metric is computed of all of them together."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, table in tables.items():
+        alike.setdefault(tuple(table), []).append(name)
+    return [
+        (names, {column: np.array([tables[name][column] / UNIT for name in names]) for column in columns_of})
+        for columns_of, names in alike.items()
+    ]
+
+
+def _measured_each(metric: Metric, names: Sequence[str], sums: Sums) -> list[tuple[str, Measured]]:
+    """A metric of groups, each with its name; nothing where its columns are not among the sums."""
+    try:
+        values, counts = metric.value(sums).tolist(), sums[metric.per].tolist()
+    except KeyError:
+        return []
+    return [
+        (name, Measured(value if math.isfinite(value) else None, round(count)))
+        for name, value, count in zip(names, values, counts, strict=True)
+    ]
 
 
 def _in_order(totals: Totals) -> Totals:

@@ -6,12 +6,12 @@ A file is held against what it says it holds, not against what this attneval wou
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
@@ -38,7 +38,7 @@ _FLOORS = ("uniform", "shuffled")
 """The floors that totals always have."""
 
 
-@dataclass(frozen=True)
+@record
 class Holdings:
     """The metrics and columns that scores have to have, and may have.
 

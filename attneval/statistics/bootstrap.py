@@ -6,14 +6,16 @@ function of sums over images; a resample only changes how often each image's sum
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import default_rng
 
 from attneval.config.options import RESAMPLES, SEED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from attneval.statistics.image_sums import ImageSums
 
 CONFIDENCE = 0.95
-DRAWN_AT_ONCE = 2**19
+DRAWN_AT_ONCE = 2**17
 """Images that are drawn together: few enough to bound memory, enough for matrix products that are worth their start."""
 
 
@@ -32,7 +34,7 @@ def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED)
 
 def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """Yield the rows of `bootstrap_repeats`, some at a time: f8[b, images]."""
-    random = np.random.default_rng(seed)
+    random = default_rng(seed)
     at_once = max(DRAWN_AT_ONCE // images, 1)
     for first in range(0, resamples, at_once):
         rows = min(at_once, resamples - first)
@@ -70,17 +72,34 @@ def intervals(metrics: Iterable[Metric], drawn: Sums | None) -> dict[str, tuple[
     return {metric.name: bounds for metric in wanted if (bounds := percentile_bounds(metric.value(drawn))) is not None}
 
 
-def draw_groups(sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[tuple[str, str], Sums]:
-    """Sum the columns of groups over the same resamples of all images: f8[resamples] by kind, group and name."""
-    if len(sums.image_id) < 2 or resamples < 1 or not sums.by:
-        return {}
-    groups = {(kind, name): rows for kind, named in sums.by.items() for name, rows in named.items()}
-    tables = {key: np.array([*rows.columns.values()]).T for key, rows in groups.items()}
-    parts: dict[tuple[str, str], list[NDArray[np.float64]]] = {key: [] for key in groups}
-    for block in repeats_in_blocks(len(sums.image_id), resamples, seed):
-        for key, rows in groups.items():
-            parts[key].append(block[:, rows.row] @ tables[key])
-    return {key: dict(zip(groups[key].columns, np.concatenate(blocks).T, strict=True)) for key, blocks in parts.items()}
+def draw_with_groups(
+    sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> tuple[Sums | None, Mapping[tuple[str, str], Sums]]:
+    """Sum the columns over resampled images, see `draw`, and those of groups over the same resamples.
+
+    Returns:
+        f8[resamples] by name, and by kind and group of items, then by name; None and nothing where there is nothing to
+        resample.
+    """
+    if len(sums.image_id) < 2 or resamples < 1:
+        return None, {}
+    by = sums.by
+    places = [(kind, group, name) for kind in by for group, rows in by[kind].items() for name in rows.columns]
+    spread = {str(number): _spread(sums, *place) for number, place in enumerate(places)}
+    together = replace(sums, columns={**sums.columns, **spread}, by={})
+    drawn = dict(together.resampled_in_blocks(repeats_in_blocks(len(sums.image_id), resamples, seed)))
+    groups: dict[tuple[str, str], dict[str, NDArray[np.float64]]] = {}
+    for number, (kind, group, name) in enumerate(places):
+        groups.setdefault((kind, group), {})[name] = drawn.pop(str(number))
+    return drawn, groups
+
+
+def _spread(sums: ImageSums, kind: str, group: str, name: str) -> NDArray[np.float64]:
+    """A column of a group, f8[I], 0 where an image has no item of it."""
+    rows = sums.by[kind][group]
+    column = np.zeros(len(sums.image_id))
+    column[rows.row] = rows.columns[name]
+    return column
 
 
 def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.config.options import RESAMPLES
 from attneval.metrics.populations import ITEMS
 from attneval.metrics.ranks import DIRECTIONS
@@ -25,7 +26,7 @@ COUNTS = (ITEMS, *map(query_column, DIRECTIONS))
 """The columns that count what an image has; the first that there is, says how many images count."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class ImageRows:
     """Sums of some images.
 
@@ -65,7 +66,7 @@ def _joined_rows(parts: Sequence[ImageRows]) -> ImageRows:
     return ImageRows(row[order], {n: np.concatenate([part.columns[n] for part in parts])[order] for n in names})
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class ImageSums:
     """Per-image sums of I images, in the order of their ids.
 

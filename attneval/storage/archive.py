@@ -12,11 +12,11 @@ import os
 import struct
 import weakref
 import zipfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.storage.npy import Layout, read_layout
 from attneval.storage.read_files import open_to_read
@@ -59,7 +59,7 @@ class Members(Protocol):
         """The entries [start, stop) of a member's first axis, valid for as long as they are held."""
 
 
-@dataclass(frozen=True)
+@record
 class _Entry:
     info: zipfile.ZipInfo
     layout: Layout

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+import re
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.storage.read_files import open_to_read, reading
 
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
 
 LARGEST = np.iinfo(np.intp).max
 """Bytes beyond which numpy makes no array, counting an axis of length 0 as 1."""
+USUAL_BYTES = 128
+"""Bytes of the header of nearly every array."""
+_USUAL = re.compile(
+    rb"\x93NUMPY\x01\x00(?P<size>..)(?P<text>\{'descr': '(?P<descr>[<|][biuf][1248]|<U[0-9]{1,9})', 'fortran_order': "
+    rb"(?P<order>False|True), 'shape': \((?P<shape>|[0-9]{1,18},|[0-9]{1,18}(, [0-9]{1,18})+)\), \} *\n)",
+    re.DOTALL,
+)
 
 
-@dataclass(frozen=True)
+@record
 class Layout:
     """Declarations of an array's header.
 
@@ -91,6 +99,14 @@ def map_npy(path: Path) -> NDArray[Any]:
 
 
 def _parsed(stream: IO[bytes]) -> Layout:
+    start = stream.tell()
+    usual = _USUAL.match(stream.read(USUAL_BYTES))
+    # What numpy itself writes is told by its pattern, at a tenth of the time that evaluating the header takes.
+    if usual is not None and int.from_bytes(usual["size"], "little") == len(usual["text"]):
+        descr, order, shape = usual["descr"].decode(), usual["order"], usual["shape"]
+        lengths = tuple(int(length) for length in shape.split(b",") if length.strip())
+        return Layout(np.dtype(descr), lengths, "F" if order == b"True" else "C", start + usual.end())
+    stream.seek(start)
     version = npy.read_magic(stream)
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in readers:

@@ -1,7 +1,7 @@
 """The engine that shares blocks with other processes of this machine; their sums come in the order of the blocks.
 
-Blocks are dealt out in turn before anything begins, and this process takes its share. Another process hands a result
-over when it is asked for, so that none is ever more than one result ahead, whatever there is to do.
+Blocks are dealt out in turn before anything begins, and this process, which has more to do, comes last. Another process
+hands a result over when it is asked for, so that none is ever more than one result ahead, whatever there is to do.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ Result = TypeVar("Result")
 
 SHARED_BYTES = 2**21
 """Maps from which a second process saves more time than it takes to start: some 200 images with 36 regions."""
+
+
+PIPE_BYTES = 2**20
+"""Bytes that a pipe may hold for anybody; the sums of a thousand images are about half of that."""
 
 
 def can_fork() -> bool:
@@ -59,7 +63,7 @@ class SharedWork(Generic[Task, Result]):
         self._others: list[_Other[Task, Result]] = []
         jobs = min(jobs, len(tasks))
         try:
-            for turn in range(1, jobs):
+            for turn in range(jobs - 1):
                 self._others.append(_Other(scorer, tasks[turn::jobs], self._others))
         except OSError:  # the system has no more processes or no memory for one
             self.stop()
@@ -78,9 +82,16 @@ class SharedWork(Generic[Task, Result]):
         Raises:
             AttnevalError: A process is killed; and whatever a task raises, as if it had been raised here.
         """
-        for number, task in enumerate(self._tasks):
-            turn = number % (len(self._others) + 1)
-            yield self._others[turn - 1].result() if turn else self._scorer(task)
+        size = len(self._others) + 1
+        for first in range(0, len(self._tasks), size):
+            # This process does its task before it waits for the others; whichever task fails first is told, though.
+            mine = [_attempt(self._scorer, task) for task in self._tasks[first + size - 1 : first + size]]
+            for other, _ in zip(self._others, self._tasks[first:], strict=False):
+                yield other.result()
+            for result, error in mine:
+                if error is not None:
+                    raise error
+                yield result
 
     def stop(self) -> None:
         """End the other processes, whatever they are doing."""
@@ -110,6 +121,7 @@ class _Other(Generic[Task, Result]):
         forked = can_fork()
         context = get_context("fork") if forked else get_context("spawn")
         self._results, remote = context.Pipe(duplex=False)
+        _widen(remote)
         # A forked process gets this one's ends of all pipes too. Where it did not close them it would not be told that
         # nobody listens any more, and would wait for ever.
         ours = [self._results, *(other._results for other in earlier)] if forked else []  # noqa: SLF001 - the same class
@@ -134,6 +146,23 @@ class _Other(Generic[Task, Result]):
         """End the process, whatever it is doing."""
         self._results.close()
         self._process.terminate()
+
+
+def _attempt(scorer: Callable[[Task], Result], task: Task) -> tuple[Any, Exception | None]:
+    """Do a task; gives its result, or what it raised."""
+    try:
+        return scorer(task), None
+    except Exception as error:  # noqa: BLE001 - raised when its turn comes
+        return None, error
+
+
+def _widen(pipe: Connection) -> None:
+    """Let a pipe hold the sums of a block, so that who writes them need not wait until they are read."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class _ElsewhereError(Exception):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.export.read.byte_level import is_byte_level
 from attneval.export.read.tokens import spans_of_tokens
 
@@ -26,7 +27,7 @@ KINDS = ("attention", "similarity", "relevance", "logit")
 NORMALISED_OVER = ("regions", "tokens", "none")
 
 
-@dataclass(frozen=True)
+@record
 class Header:
     """Statements of a model's owner about the maps.
 
@@ -69,7 +70,7 @@ class MapSource(Protocol):
         """The blocks of captions i8[k]."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class MapBlock:
     """The maps of some captions.
 
@@ -97,7 +98,7 @@ class StoredMatrix(Protocol):
         """f[stop - start, N], the scores of some images."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class TokenBlock:
     """The tokens of some captions, as spans of a text.
 
@@ -129,7 +130,7 @@ def caption_name(
     return f"{image_id[int(caption_image[row])]}#{'?' if index == -1 else index}"
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class AttentionExport:
     """An opened attention export of I images, N captions and A channels.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of
+from attneval.arrays.records import record
 from attneval.export.read.content import MapBlock
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from attneval.storage.archive import Members
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Maps:
     """The maps of all captions in one direction.
 
@@ -54,7 +54,7 @@ class Maps:
         return self.members.window(self.name, start // width, -(-stop // width)).reshape(-1)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Scores:
     """A stored matrix that is read by rows; each reading maps its rows alone.
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import ranges
+from attneval.arrays.records import record
 from attneval.geometry.grids import cell_boxes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Regions:
     """The regions of I images.
 

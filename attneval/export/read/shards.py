@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.errors import ExportError
 from attneval.export.read.content import MapBlock
@@ -178,7 +179,7 @@ def _texts(columns: Sequence[TextSource | None], bound: NDArray[np.int64]) -> An
     return _JoinedStrings(present, bound) if len(present) == len(columns) else None
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class _JoinedStrings:
     """Columns of strings, one after the other."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.export.lint_weights import repeated_rows
 from attneval.export.read.reader import open_export
@@ -26,7 +26,7 @@ REPEATS_SOUGHT = 50
 """Rows of a matrix among which repeated ones are looked for."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Similarity:
     """Scores of I images with N captions.
 

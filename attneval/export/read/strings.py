@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.export.problems import FileProblems
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STRINGS_AT_ONCE = 2**16
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class StringColumn:
     """A column of strings that is decoded piece by piece.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of
+from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.errors import ExportError
 from attneval.export.read.tokens import spans_of_tokens
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Mass = ArrayLike | Literal["sum"]
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class MapFormat:
     """Storage of the maps of an export, and the rules for them.
 
@@ -56,7 +56,7 @@ class MapFormat:
         return str(self.dtype.name)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Batch:
     """A batch that is fit to be written.
 
@@ -71,7 +71,7 @@ class Batch:
     dtypes: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class GivenCaptions:
     """Arguments of `ExportWriter.add_captions`, or of `add_caption`, whose maps are `exact`: of one caption alone."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of
+from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.export.checks import spans_outside
 from attneval.export.read.caption_ids import LAST_INDEX
@@ -26,7 +26,7 @@ def caption_name(image_ids: Sequence[Any], indices: Sequence[int] | None, row: i
     return f"{image_ids[row]}#{'?' if number == -1 else number}"
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Captions:
     """B captions as they are stored, but for their maps.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.export.problems import FileProblems
 from attneval.export.row_layout import RowLayout
@@ -22,7 +22,7 @@ NEARLY = 0.9
 """Share of the tolerance within which a quickly computed sum settles that the exact one is near enough to 1."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class MapBatch:
     """B captions whose maps are given together, padded.
 

@@ -8,12 +8,12 @@ token changes by at the other places is taken off, and the majority decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from attneval.arrays.records import record
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.regions import Regions, edges
 
@@ -49,7 +49,7 @@ SMALLEST = 2
 """Shortest side of the changed square in pixels."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Located:
     """Changed places of an image, and the tokens that reacted.
 

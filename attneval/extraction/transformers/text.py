@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import AttnevalError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Prompt:
         return self.start + len(self.caption)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Tokens:
     """The tokens of a caption in a sequence.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from attneval.arrays.records import record
 from attneval.errors import ConfigError
 from attneval.report.html.model import Source
 from attneval.report.html.sections import breakdowns, errors, heads, retrieval
@@ -29,7 +29,7 @@ FORMATS = {"entities": "Flickr30k Entities", "mdetr": "grounding JSON (MDETR, GL
 COUNTED = ("images", "captions", "phrases", "items", "unreachable")
 
 
-@dataclass(frozen=True)
+@record
 class Page:
     """The whole page; a section that has no data is None and left out.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.report.html.names import SETS
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, Floor, Lift, Measure
@@ -56,7 +57,7 @@ class GroupRow:
     measures: tuple[Measure, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Breakdown:
     """Groups of one kind, as annotated."""
 

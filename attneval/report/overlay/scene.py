@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.report.overlay.outline import outline
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Span = tuple[int, int]
 """Half-open code points into a caption."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Scene:
     """One item over its image.
 

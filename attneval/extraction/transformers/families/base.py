@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
+from attneval.arrays.records import record
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.geometry import CellFinder
@@ -33,7 +33,7 @@ class Trait(NamedTuple):
     present: bool
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class CaptionMap:
     """The map of one caption.
 
@@ -51,7 +51,7 @@ class CaptionMap:
     regions: Regions
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Prepared:
     """Captions of one image as a model takes them.
 
