@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attneval._version import __version__
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -88,15 +86,6 @@ class MetricError(AttnevalError, KeyError):
 
 class NothingToScoreError(AttnevalError):
     """The input is valid but holds nothing that can be scored."""
-
-
-def to_install(extra: str) -> str:
-    """Say how an extra of the package is installed: from a clone, or from a wheel by its path.
-
-    attneval is in no index of packages, so that its name alone would install nothing, or something else.
-    """
-    wheel = f"attneval-{__version__}-py3-none-any.whl"
-    return f"pip install '.[{extra}]' in a clone, or pip install './{wheel}[{extra}]' with a wheel"
 
 
 def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from attneval.cli.doctor import EXTRA_PACKAGES
-from attneval.errors import to_install
+from attneval.config.extras import to_install
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -13,7 +13,8 @@ from attneval._version import __version__
 from attneval.cli import process
 from attneval.cli.command import show_help
 from attneval.cli.streams import say
-from attneval.errors import EXIT_CANNOT_EVALUATE, ConfigError, suggestion, to_install
+from attneval.config.extras import to_install
+from attneval.errors import EXIT_CANNOT_EVALUATE, ConfigError, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

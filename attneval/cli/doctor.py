@@ -15,7 +15,7 @@ import click
 from attneval._version import __version__
 from attneval.cli.command import Command
 from attneval.cli.options import SETTINGS, Output, output_options
-from attneval.errors import to_install
+from attneval.config.extras import to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from attneval.config.extras import to_install
 from attneval.config.protocol import Protocol
-from attneval.errors import AlignmentError, ProtocolError, first_of, to_install
+from attneval.errors import AlignmentError, ProtocolError, first_of
 from attneval.evaluation.plan_blocks import Block
 from attneval.evaluation.score_block import score_block
 from attneval.evaluation.settle_overlap import settle_overlap

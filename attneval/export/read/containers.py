@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.errors import ExportError, first_of, to_install
+from attneval.config.extras import to_install
+from attneval.errors import ExportError, first_of
 from attneval.export.read.other_files import refuse_other_files
 from attneval.storage.archive import Archive, Arrays
 from attneval.storage.read_files import open_to_read, read_bytes

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from attneval.errors import AttnevalError, to_install
+from attneval.config.extras import to_install
+from attneval.errors import AttnevalError
 
 try:
     import torch  # noqa: F401 - looked for

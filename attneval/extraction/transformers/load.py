@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attneval.errors import AttnevalError, to_install
+from attneval.config.extras import to_install
+from attneval.errors import AttnevalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
