@@ -18,7 +18,9 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+import yaml
 from commands import attneval, environment, on_terminal
+from runner import path_with
 
 from attneval.cli import COMMANDS
 
@@ -134,7 +136,7 @@ LINES = {
 @pytest.mark.parametrize("server", LINES)
 def test_the_shell_lines_of_the_workflows_run_as_they_are_written(tmp_path: Path, server: str) -> None:
     section = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8").partition(f"## {server}\n")[2]
-    (workflow, *_) = WORKFLOWS.findall(section)
+    workflow = next(text for text in WORKFLOWS.findall(section) if LINES[server].search(text))
     lines = LINES[server].findall(workflow)
     assert [line.split()[0] for line in lines] == ["pip", "attneval", "attneval"]
     (tmp_path / "bin").mkdir()
@@ -152,7 +154,7 @@ def test_the_shell_lines_of_the_workflows_run_as_they_are_written(tmp_path: Path
         done = subprocess.run(
             ["bash", "-e", "-c", line],  # noqa: S607 - whichever bash there is
             cwd=tmp_path,
-            env=environment(PATH=path),
+            env=environment(PATH=path, GITHUB_STEP_SUMMARY=str(tmp_path / "step_summary")),
             capture_output=True,
             text=True,
             check=False,
@@ -164,6 +166,78 @@ def test_the_shell_lines_of_the_workflows_run_as_they_are_written(tmp_path: Path
     assert "report.xml" in kept
     for name in kept:
         assert (tmp_path / name).is_file(), name
+
+
+def test_gitlab_compares_with_the_default_branch_where_it_has_a_result(tmp_path: Path) -> None:
+    """The last item of the script, with a `curl` that has an artefact or none."""
+    section = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8").partition("## GitLab CI\n")[2]
+    *_, script = yaml.safe_load(WORKFLOWS.findall(section)[0])["attention"]["script"]
+    fetch = 'while [ "$1" != --output ]; do shift; done; [ -f main.json ] && cp main.json "$2"'
+    attneval_here = f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m attneval "$@"'
+    path = path_with(tmp_path / "bin", {"curl": fetch, "attneval": attneval_here})
+    scored = ("--gt", ROOT / "fixtures" / "entities", "-q", "--resamples", "0")
+    assert attneval("score", ROOT / "fixtures" / "noisy.npz", *scored, "-o", tmp_path / "result.json").code == 0
+    variables = {"CI_JOB_TOKEN": "x", "CI_API_V4_URL": "y", "CI_PROJECT_ID": "1", "CI_DEFAULT_BRANCH": "main"}
+    for code in (0, 1):
+        done = subprocess.run(
+            ["bash", "-e", "-c", script],  # noqa: S607
+            cwd=tmp_path,
+            env=environment(PATH=path, **variables),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert (tmp_path / "compare.md").is_file() == bool(code)
+        assert attneval("score", ROOT / "fixtures" / "good.npz", *scored, "-o", tmp_path / "main.json").code == 0
+
+
+def test_the_workflow_of_the_documents_is_the_repository_s_own() -> None:
+    section = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8").partition("## GitHub Actions\n")[2]
+    own = (ROOT / ".github" / "workflows" / "attention.yml").read_text(encoding="utf-8")
+    assert own.partition("\n")[2] == WORKFLOWS.findall(section)[0]
+
+
+def test_the_documents_name_every_input_and_output_of_the_action() -> None:
+    section = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8").partition("## GitHub Actions\n")[2]
+    action = yaml.safe_load((ROOT / ".github/actions/attneval/action.yml").read_text(encoding="utf-8"))
+    assert all(f"`{name}`" in section for name in (*action["inputs"], *action["outputs"]))
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("./"):
+                    assert set(step["with"]) <= set(action["inputs"])
+
+
+def test_the_hooks_of_pre_commit_run(tmp_path: Path) -> None:
+    hooks = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))}
+    path = path_with(tmp_path / "bin", {"attneval": f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m attneval "$@"'})
+    (tmp_path / "broken.npz").write_bytes(b"no export")
+    good = str(ROOT / "fixtures" / "good.npz")
+    assert attneval("score", good, "--gt", ROOT / "fixtures/entities", "-q", "-o", tmp_path / "r.json").code == 0
+    calls = [
+        ("attneval-validate", [good, good], 0),
+        ("attneval-validate", ["broken.npz", good], 2),
+        ("attneval-gate", ["r.json", "--min", "f1=0.5"], 0),
+        ("attneval-gate", ["r.json", "--min", "f1=0.9"], 1),
+    ]
+    for name, arguments, code in calls:
+        command = [*shlex.split(hooks[name]["entry"]), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment(PATH=path), capture_output=True, check=False)
+        assert done.returncode == code, done.stderr
+    assert re.search(hooks["attneval-validate"]["files"], "maps.npz")
+    assert re.search(hooks["attneval-validate"]["exclude"], "result.items.npz")
+
+
+def test_forms_of_issues_are_sound() -> None:
+    for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stem == "config":
+            continue
+        assert {"name", "description", "body"} == set(form), path.name
+        for part in form["body"]:
+            assert part["type"] in {"textarea", "input", "dropdown", "markdown"}
+            assert part["attributes"]["label"]
 
 
 def test_the_five_lines_of_the_readme_write_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,9 +292,3 @@ def test_the_other_examples_write_what_is_sound(
     exec(compile(block, "export-format.md", "exec"), {})  # noqa: S102
     done = attneval("validate", tmp_path / name)
     assert done.code == 0, done.out
-
-
-def test_links_between_documents_lead_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"

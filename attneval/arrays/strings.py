@@ -48,7 +48,9 @@ class Strings:
         """
         width = max(array.dtype.itemsize // 4, 1)
         table = np.ascontiguousarray(array.astype(f"=U{width}")).view(np.uint32).reshape(len(array), width)
-        lengths = np.strings.str_len(array).astype(np.int64)
+        used = table != 0
+        # Zeros fill a text up; those before its last character are characters.
+        lengths = np.where(used.any(axis=1), width - used[:, ::-1].argmax(axis=1), 0).astype(np.int64)
         code = table[np.arange(width) < lengths[:, None]]
         if code.max(initial=0) > sys.maxunicode:
             raise ValueError(f"code point {code.max():#x} does not exist")

@@ -13,6 +13,7 @@ from attneval._version import __version__
 from attneval.cli import process
 from attneval.cli.command import show_help
 from attneval.cli.streams import say
+from attneval.config.extras import to_install
 from attneval.errors import EXIT_CANNOT_EVALUATE, ConfigError, suggestion
 
 if TYPE_CHECKING:
@@ -148,8 +149,7 @@ def extra_needed(extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
-        hint = f"pip install 'attneval[{extra}]'"
-        raise ConfigError(f"this needs {name}, which is not installed", hint=hint) from error
+        raise ConfigError(f"this needs {name}, which is not installed", hint=to_install(extra)) from error
 
 
 def run(arguments: Sequence[str] | None = None) -> Any:

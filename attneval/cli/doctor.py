@@ -15,6 +15,7 @@ import click
 from attneval._version import __version__
 from attneval.cli.command import Command
 from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.config.extras import to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +85,7 @@ def _extras() -> Iterable[Finding]:
         versions = {name: _version(name) for name in packages}
         lacking = [name for name, version in versions.items() if version is None]
         text = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
-        yield Finding("extra", extra, text, f"pip install '.[{extra}]' from a clone" if lacking else "")
+        yield Finding("extra", extra, text, to_install(extra) if lacking else "")
 
 
 def _devices() -> Iterable[Finding]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from attneval.cli.channels import of_channel
 from attneval.cli.command import Command, option
+from attneval.cli.github import github_option, tell_github
 from attneval.cli.options import (
     SETTINGS,
     Output,
@@ -19,11 +18,13 @@ from attneval.cli.options import (
     rule_option,
 )
 from attneval.cli.settings import config_option
-from attneval.cli.streams import command_runner, tell
+from attneval.cli.streams import tell
 from attneval.cli.values import FILE
-from attneval.errors import EXIT_OK, ConfigError, DataError
+from attneval.errors import EXIT_OK, ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from attneval.results.gate import Verdict
     from attneval.results.result import Result
 
@@ -46,13 +47,7 @@ if TYPE_CHECKING:
 @option("--only-significant", is_flag=True, group="Protocol", help="Drops within chance do not fail.")
 @option("--update-baseline", is_flag=True, group="Output", help="Make RESULT the baseline; no rule is applied.")
 @option("--exit-zero", is_flag=True, group="Output", help="Exit with 0 even if a rule is broken.")
-@option(
-    "--github",
-    type=click.Choice(("auto", "on", "off")),
-    default="auto",
-    group="Output",
-    help="Step summary and annotations; auto: where GITHUB_ACTIONS is set.",
-)
+@github_option()
 @output_options("gate")
 @config_option
 def gate(result: Path, **values: Any) -> int:
@@ -83,8 +78,7 @@ def gate(result: Path, **values: Any) -> int:
     if not output.quiet:
         for note in verdict.notes:
             tell(f"note: {note}")
-    if values["github"] == "on" or (values["github"] == "auto" and os.environ.get("GITHUB_ACTIONS") == "true"):
-        _tell_github(verdict)
+    tell_github(verdict, values["github"], output)
     _emit(verdict, output)
     return EXIT_OK if values["exit_zero"] else verdict.exit_code
 
@@ -110,22 +104,3 @@ def _emit(verdict: Verdict, output: Output) -> None:
     from attneval.report.gate import gate_dict, gate_page
 
     output.emit({"page": lambda: gate_page(verdict), "values": lambda: gate_dict(verdict), "verdict": lambda: verdict})
-
-
-def _tell_github(verdict: Verdict) -> None:
-    from attneval.report.gate import gate_page, github_annotations, github_summary
-    from attneval.report.markdown import render_markdown
-
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        try:
-            with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(github_summary(render_markdown(gate_page(verdict))))
-        except OSError as error:
-            raise DataError(
-                f"GITHUB_STEP_SUMMARY names {summary}, which cannot be written ({error.strerror})",
-                hint="pass --github off to leave the summary out",
-            ) from error
-    # The runner reads commands from both streams; stdout is for data.
-    for line in github_annotations(verdict):
-        command_runner(line)

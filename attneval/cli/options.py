@@ -13,8 +13,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import click
 
 from attneval.cli.command import option
+from attneval.cli.github import append_summary, is_appended
 from attneval.cli.streams import say, stdout_written
-from attneval.cli.values import FILE, BoxesType, FieldType, PresetType, RuleType, WholeNumber
+from attneval.cli.values import FILE, BoxesType, ChannelType, FieldType, PresetType, RuleType, WholeNumber
 from attneval.config.options import MOST_RESAMPLES, RESAMPLES, SEED
 from attneval.config.presets import preset
 from attneval.config.protocol import Protocol
@@ -179,7 +180,7 @@ detections_option = option(
 
 def channel_option(*, rare: bool = False) -> Callable[[Command], Command]:
     """`--channel`: the maps of a channel, or the mean of several, in place of the mean of all."""
-    return option("--channel", metavar="NAME", group="Input", rare=rare, help=CHANNEL_HELP)
+    return option("--channel", type=ChannelType(), metavar="NAME", group="Input", rare=rare, help=CHANNEL_HELP)
 
 
 CHANNEL_HELP = (
@@ -342,8 +343,12 @@ def _write(data: bytes, file: IO[bytes]) -> None:
     file.write(data)
 
 
+SUMMARIES = ".md"
+"""The suffix whose format step summaries have."""
+
+
 class Output:
-    """A command's output: stdout in one format, files in others.
+    """A command's output: stdout in one format, files in others, step summaries growing.
 
     Args:
         values: The command's parameters; those of `output_options` are taken out.
@@ -360,9 +365,14 @@ class Output:
         self.color = {"auto": None, "always": True, "never": False}[values.pop("color")]
         self.quiet: bool = values.pop("quiet")
         values.pop("verbose")
+        self.command = command
         self._files: list[tuple[Path, ReportFormat]] = []
+        self._appended: list[Path] = []
         outputs, known = values.pop("output"), by_suffix(command)
         for path in outputs:
+            if is_appended(path) and SUMMARIES in known:
+                self._appended.append(path)
+                continue
             if path.suffix not in known:
                 hint = f"use {', '.join(known)}"
                 raise AttnevalError(f"-o {path}: no format has the suffix {path.suffix!r}", hint=hint)
@@ -382,10 +392,15 @@ class Output:
         """The files of one format."""
         return [path for path, line in self._files if line.name == style]
 
+    def appends_to(self, path: Path) -> bool:
+        """Tell whether a file is among those that Markdown is appended to."""
+        return os.path.realpath(path) in map(os.path.realpath, self._appended)
+
     def emit(self, sources: Sources, beside: Iterable[tuple[Path, Callable[[IO[bytes]], object]]] = ()) -> None:
         """Write the files, then stdout.
 
-        All files are written before the first one takes its place. JSON comes last, which others belong to.
+        All files are written before the first one takes its place. JSON comes last, which others belong to; what is
+        appended to step summaries comes after all of them.
 
         Args:
             sources: What the command can show, by kind; made when a format asks for it.
@@ -400,7 +415,10 @@ class Output:
         # What cannot be said in one format is found out before another is written.
         ordered = sorted(self._files, key=lambda file: file[1].name == "json")
         contents = [(path, partial(_write, line.data(sources))) for path, line in ordered]
+        summary = by_suffix(self.command)[SUMMARIES].text(sources) if self._appended else ""
         write_together([*beside, *contents])
+        for path in self._appended:
+            append_summary(path, summary)
         line = FORMATS[self.style]
         if self.style == TERMINAL:
             page = sources[line.shows]()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import option
+from attneval.cli.github import is_summary
 from attneval.cli.options import gt_options
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE
@@ -65,13 +66,13 @@ def overlay_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def folders_of(values: dict[str, Any]) -> list[Path]:
-    """Take the folders out of the outputs of a command: what has no suffix, or is a folder already.
+    """Take the folders out of the outputs of a command: what has no suffix and is no file, or is a folder already.
 
     Raises:
         ConfigError: Flags do not go together.
     """
     outputs = values["output"]
-    folders = [path for path in outputs if path.is_dir() or not path.suffix]
+    folders = [path for path in outputs if path.is_dir() or not (path.suffix or path.is_file() or is_summary(path))]
     values["output"] = tuple(path for path in outputs if path not in folders)
     if values["images"] is not None and not folders:
         raise ConfigError("--images needs a folder to draw into", hint="add -o overlays/")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
+from attneval.cli.github import github_option, tell_github
 from attneval.cli.options import (
     SETTINGS,
     Output,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 @option("--name", group="Output", help="How the system is called in tables.")
 @rule_option("min", "Exit with 1 if metric M is below V.")
 @rule_option("max", "Exit with 1 if metric M is above V.")
+@github_option(rare=True)
 @option(
     "--jobs",
     type=WholeNumber(1),
@@ -153,7 +155,8 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     verdict = gate(result, rules)
     for outcome in verdict.outcomes:
         if not (output.quiet and outcome.passed):
-            tell(str(outcome))
+            tell(str(outcome), passed=outcome.passed)
+    tell_github(verdict, values["github"], output)
     return verdict.exit_code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -41,11 +42,18 @@ def say(text: str) -> None:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def tell(text: str) -> None:
-    """Write a line for people to stderr, in which names of files and systems can do no harm."""
+def tell(text: str, *, passed: bool | None = None) -> None:
+    """Write a line for people to stderr, in which names of files and systems can do no harm.
+
+    Args:
+        text: The line.
+        passed: Of a rule, whether it was kept; on a terminal with colours the line is green or red.
+    """
     from attneval.report.table import safe
 
-    click.echo(safe(text), err=True)
+    colour = None if passed is None or os.environ.get("NO_COLOR") else "green" if passed else "red"
+    # On what is no terminal click leaves colours out.
+    click.echo(click.style(safe(text), fg=colour) if colour else safe(text), err=True)
 
 
 def command_runner(line: str) -> None:

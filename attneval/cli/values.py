@@ -14,6 +14,7 @@ from attneval.errors import ProtocolError
 
 if TYPE_CHECKING:
     import dataclasses
+    from collections.abc import Iterable
 
     from click.shell_completion import CompletionItem
 
@@ -83,6 +84,23 @@ class MetricType(click.ParamType):  # type: ignore[type-arg]
         checked_metric("--metric", value, "-m {}")
         return str(value)
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The metrics whose names begin so."""
+        return completions(metric_names(), incomplete)
+
+
+class WordType(click.ParamType):  # type: ignore[type-arg]
+    """Whatever `attneval explain` explains."""
+
+    name = "name"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The metrics, fields, presets and words that begin so; words of several are left out."""
+        from attneval.report.glossary import GLOSSARY
+
+        fields = [field.name for field in Protocol.choices()]
+        return completions([*metric_names(), *fields, *PRESETS, *GLOSSARY], incomplete)
+
 
 class FieldType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
     """The value of a field of the protocol, which says itself what it may be.
@@ -111,9 +129,7 @@ class PresetType(click.ParamType):  # type: ignore[type-arg]
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
         """The presets whose names begin so."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
+        return completions(PRESETS, incomplete)
 
 
 class RuleType(click.ParamType):  # type: ignore[type-arg]
@@ -135,6 +151,10 @@ class RuleType(click.ParamType):  # type: ignore[type-arg]
             checked_metric(f"--{self.name}", metric, f"--{self.name} {{}}={bound.replace('{', '').replace('}', '')}")
         return value if isinstance(value, Rule) else Rule.parse(self.name, value)
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The metrics whose names begin so, with the sign that a bound follows."""
+        return completions([f"{name}=" for name in metric_names()], incomplete)
+
 
 class BoxesType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
     """`--boxes` names the protocol's rule for phrases with several boxes, or a file of region boxes."""
@@ -144,3 +164,46 @@ class BoxesType(click.ParamType):  # type: ignore[type-arg]  # generic only from
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:  # noqa: ARG002
         """A rule stays a word; anything else is a path."""
         return value if value in BOX_RULES else Path(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The rules that begin so, else files."""
+        return completions(BOX_RULES, incomplete) or FILE.shell_complete(ctx, param, incomplete)
+
+
+class ChannelType(click.ParamType):  # type: ignore[type-arg]
+    """A channel of what was typed before, or several."""
+
+    name = "channel"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The channels of the results on the line whose names begin so, and those that every export with layers has."""
+        return completions([*_channels_of(ctx), "all", "top:10@half"], incomplete)
+
+
+def _channels_of(ctx: click.Context) -> list[str]:
+    """Names of channels of the results on an unfinished line; of files that cannot be read, none."""
+    import json
+    from contextlib import suppress
+
+    names: dict[str, None] = {}
+    # Arguments are not read yet while an option is completed.
+    typed = [*ctx.args, *(one for value in ctx.params.values() if isinstance(value, tuple) for one in value)]
+    for path in (Path(one) for one in typed if str(one).endswith(".json")):
+        with suppress(OSError, ValueError, AttributeError):
+            listed = json.loads(path.read_bytes()).get("channels", {})
+            names |= {key.partition("/")[0]: None for key in listed}
+    return list(names)
+
+
+def metric_names() -> list[str]:
+    """The names of all metrics."""
+    from attneval.metrics.registry import list_metrics
+
+    return list_metrics()
+
+
+def completions(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    """The names that begin with what was typed, as the shell takes them: a space would end the word."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete) and " " not in name]

@@ -1,7 +1,7 @@
 """Models to exports: checkpoints of the base models, and models of the transformers library.
 
-Nothing is imported before it is used: checkpoints need torch (`attneval[train]`), `attneval.extraction.transformers`
-needs the transformers library as well (`attneval[hf]`).
+Nothing is imported before it is used: checkpoints need torch (the extra `train`), `attneval.extraction.transformers`
+needs the transformers library as well (the extra `hf`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A batch is judged by the code that judges an export file, so the values are thos
 States are whole numbers that add up exactly: however a split is spread over batches and processes, the value is the
 same to the last bit.
 
-Needs torchmetrics: `pip install 'attneval[torchmetrics]'`.
+Needs torchmetrics: the extra `torchmetrics`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from attneval.config.extras import to_install
 from attneval.config.protocol import Protocol
 from attneval.errors import ProtocolError
 from attneval.evaluation.plan_blocks import Block
@@ -37,7 +38,7 @@ try:
 
     from attneval.integrations.channels import AttentionChannels, logged
 except ImportError as error:
-    raise ImportError(f"{error}; pip install 'attneval[torchmetrics]'") from error
+    raise ImportError(f"{error}; {to_install('torchmetrics')}") from error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,6 +17,7 @@ from attneval.report.table import (
     interval,
     number,
 )
+from attneval.report.tones import OF_DIFFERENCES, of_difference
 
 if TYPE_CHECKING:
     from attneval.metrics.registry import Metric
@@ -33,7 +34,7 @@ def compare_page(comparison: Comparison, digits: int = 1) -> Page:
         few = images_with_items(comparison.images_with_items, comparison.images)
         lines.append(f"note: {few} are few; intervals and p-values may mislead")
     lines += [f"note: {note}" for note in comparison.notes]
-    return Page(tables, [*lines, *_signatures(comparison)])
+    return Page(tables, [*lines, *_signatures(comparison)], tones=OF_DIFFERENCES)
 
 
 def _counts(comparison: Comparison) -> list[str]:
@@ -82,12 +83,12 @@ def _overview(comparison: Comparison, digits: int) -> Table:
 
 def _against_base(comparison: Comparison, system: int, digits: int) -> Table:
     base, name = comparison.names[0], comparison.names[system]
-    rows = [_row(line, system, digits) for line in comparison.lines]
+    rows = [_row(line, system, digits, comparison.alpha) for line in comparison.lines]
     header = ["", letter(0), letter(system), "change", "95 % interval", "p", "p (Holm)", "win/tie/loss"]
     return Table(f"{letter(system)} {name} against {letter(0)} {base}", header, rows, optional=(7, 5, 2, 1))
 
 
-def _row(line: Line, system: int, digits: int) -> Row:
+def _row(line: Line, system: int, digits: int, alpha: float) -> Row:
     metric = metric_named(line.metric)
     values = [
         Cell(number(line.values[s], metric.unit, digits), strong=s in line.best and len(line.best) < len(line.values))
@@ -96,14 +97,15 @@ def _row(line: Line, system: int, digits: int) -> Row:
     name, difference = Cell(line.metric, paper=metric.in_papers), line.differences[system]
     if difference is None:
         return Row([name, *values, *([Cell("")] * 5)])
-    return Row([name, *values, *_difference(difference, metric, digits)])
+    return Row([name, *values, *_difference(difference, metric, digits, alpha)])
 
 
-def _difference(difference: Difference, metric: Metric, digits: int) -> list[Cell]:
+def _difference(difference: Difference, metric: Metric, digits: int, alpha: float) -> list[Cell]:
     delta = number(difference.delta, metric.unit, digits)
     counts = f"{difference.wins}/{difference.ties}/{difference.losses}" if metric.by_image else ""
+    tone = of_difference(difference, metric, alpha)
     return [
-        Cell(delta if delta.startswith("-") or float(delta) == 0 else f"+{delta}"),
+        Cell(delta if delta.startswith("-") or float(delta) == 0 else f"+{delta}", tone=tone),
         Cell(interval(difference.ci, metric.unit, digits)),
         Cell(p_text(difference.p)),
         Cell("" if difference.p_holm is None else p_text(difference.p_holm)),

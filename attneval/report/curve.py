@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import string
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attneval.config.thresholds import RULES
@@ -18,28 +19,35 @@ if TYPE_CHECKING:
     from attneval.results.result import Result
     from attneval.results.scores import Curve
 
-HEIGHT, WIDTH = 16, 66
-LINE = 80
+HEIGHT, NARROWEST, USUAL = 16, 16, 66
+"""Lines of a plot, and columns between its edges: they follow the terminal up to a column a threshold."""
+COLUMNS = 80
+"""Columns of a terminal, or of what is none."""
+MARGIN = 14
+"""Columns that are left beside the plot."""
 
 MARKS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 """One character for each of several systems, in the plot and in the table below it."""
 
 
-def curve_text(results: list[Result]) -> str:
-    """Plot what reads well at 80 columns: precision, recall and F1 of one result, or F1 of several."""
+def curve_text(results: list[Result], columns: int = COLUMNS) -> str:
+    """Plot precision, recall and F1 of one result, or F1 of several, within so many columns."""
     curves = curves_of(results)
     if len(curves) == 1:
         (curve,) = curves.values()
         drawn = drawn_metrics()
         series = {metric.mark: getattr(curve, metric.name) for metric in drawn}
-        legend = "   ".join(f"{metric.mark} {metric.label}" for metric in drawn)
+        legend = _packed("", [f"{metric.mark} {metric.label}" for metric in drawn], columns)
     else:
         marks = _marks(results)
         series = {mark: curve.f1 for mark, curve in zip(marks, curves.values(), strict=True)}
-        legend = _packed("F1 of ", [f"{mark} {safe(name)}" for mark, name in zip(marks, curves, strict=True)])
+        entries = [f"{mark} {safe(name)}" for mark, name in zip(marks, curves, strict=True)]
+        legend = _packed("F1 of ", entries, columns)
     first = next(iter(curves.values()))
-    lines = _plot(series, first, results[0].protocol.rule.value)
-    return "\n".join([*lines, "", legend, "* where curves meet; | the protocol's threshold", ""])
+    width = min(max(columns - MARGIN, NARROWEST), max(len(first.parameter), USUAL))
+    lines = _plot(series, first, results[0].protocol.rule.value, width)
+    signs = _packed("", ["* where curves meet;", "| the protocol's threshold"], columns, between=" ")
+    return "\n".join([*lines, "", legend, signs, ""])
 
 
 def curve_page(results: list[Result], digits: int = 1) -> Page:
@@ -54,7 +62,7 @@ def curve_page(results: list[Result], digits: int = 1) -> Page:
     header = ["", "area under P/R", "best F1", "at", "protocol's F1", "at"]
     notes = ["Best F1 is tuned on the data it is reported on."]
     table = Table("Curves, in %", header, rows, notes, optional=(5, 1))
-    return Page([table], [f"signature: {results[0].signature}"], curve_text(results))
+    return Page([table], [f"signature: {results[0].signature}"], partial(curve_text, results))
 
 
 def curve_lines(results: list[Result]) -> Lines:
@@ -111,23 +119,23 @@ def _marks(results: list[Result]) -> str:
     return MARKS[: len(results)]
 
 
-def _packed(head: str, entries: list[str]) -> str:
+def _packed(head: str, entries: list[str], columns: int, between: str = "   ") -> str:
     """As many entries on each line as fit."""
     lines = [head + entries[0]]
     for entry in entries[1:]:
-        longer = f"{lines[-1]}   {entry}"
-        if len(longer) <= LINE:
+        longer = f"{lines[-1]}{between}{entry}"
+        if len(longer) <= columns:
             lines[-1] = longer
         else:
             lines.append(" " * len(head) + entry)
     return "\n".join(lines)
 
 
-def _plot(series: dict[str, list[float]], curve: Curve, threshold: float) -> list[str]:
+def _plot(series: dict[str, list[float]], curve: Curve, threshold: float, width: int) -> list[str]:
     """Marks on a grid; x is the threshold, evenly or in equal ratios as it is swept, y the value in percent."""
     count = len(curve.parameter)
-    columns = [round(i * (WIDTH - 1) / max(count - 1, 1)) for i in range(count)]
-    grid = [[" "] * WIDTH for _ in range(HEIGHT)]
+    columns = [round(i * (width - 1) / max(count - 1, 1)) for i in range(count)]
+    grid = [[" "] * width for _ in range(HEIGHT)]
     marker = columns[curve.parameter.index(threshold)]
     for line in grid:
         line[marker] = "|"
@@ -138,5 +146,8 @@ def _plot(series: dict[str, list[float]], curve: Curve, threshold: float) -> lis
     lines = [f"{100 * (HEIGHT - 1 - r) / (HEIGHT - 1):5.0f} |{''.join(line).rstrip()}" for r, line in enumerate(grid)]
     low, high = f"{curve.parameter[0]:.3g}", f"{curve.parameter[-1]:.3g}"
     middle = f"threshold {curve.rule}:c{RULES[curve.rule].scale}"
-    axis = low + middle.center(WIDTH - len(low) - len(high)) + high
-    return ["    %", *lines, f"      +{'-' * WIDTH}", f"       {axis}"]
+    room = width - len(low) - len(high)
+    below = [low + (middle.center(room) if len(middle) + 2 <= room else " " * room) + high]
+    # Where the axis has no room for its name, that stands below it.
+    below += [] if middle in below[0] else [middle]
+    return ["    %", *lines, f"      +{'-' * width}", *(f"       {line}" for line in below)]

@@ -1,4 +1,4 @@
-"""A verdict for people, for CI servers and for GitHub."""
+"""A verdict for people and for CI servers."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ from xml.sax.saxutils import quoteattr
 from attneval.config.options import ALPHA
 from attneval.report.compare import p_text
 from attneval.report.table import Cell, Page, Row, Table, safe
+from attneval.report.tones import OF_RULES, of_rule
 
 if TYPE_CHECKING:
     from attneval.report.delimited import Lines
     from attneval.results.gate import Outcome, Verdict
 
-ANNOTATIONS = 10
-"""GitHub shows ten annotations of a kind per step and drops the rest."""
-SUMMARY_BYTES = 900 * 1024
-"""GitHub drops a step's summary whole when it is over 1024 KiB."""
+
+HEADER = ("rule", "value", "baseline", "p", "verdict")
+VERDICT = HEADER.index("verdict")
 
 
 def gate_page(verdict: Verdict) -> Page:
     """Show the rules and their outcomes, with as many digits as it takes to see why."""
     texts = [_texts(outcome) for outcome in verdict.outcomes]
-    names = ["rule", "value", "baseline", "p", "verdict"]
+    names = list(HEADER)
     shown = [i for i in range(len(names)) if any(row[i] for row in texts)]
     rows = [
-        Row([Cell(row[i], strong=not outcome.passed) for i in shown])
+        Row(
+            [
+                Cell(row[i], strong=not outcome.passed, tone=of_rule(passed=outcome.passed) if i == VERDICT else "")
+                for i in shown
+            ]
+        )
         for row, outcome in zip(texts, verdict.outcomes, strict=True)
     ]
     title = f"Gate of {verdict.name}: {'passed' if verdict.passed else 'FAILED'}"
-    return Page([Table(title, [names[i] for i in shown], rows)], [f"note: {note}" for note in verdict.notes])
+    table = Table(title, [names[i] for i in shown], rows)
+    return Page([table], [f"note: {note}" for note in verdict.notes], tones=OF_RULES)
 
 
 def _texts(outcome: Outcome) -> list[str]:
@@ -106,25 +112,3 @@ def gate_junit(verdict: Verdict) -> str:
 
 def _quoted(text: str) -> str:
     return quoteattr(safe(text))
-
-
-def github_annotations(verdict: Verdict) -> list[str]:
-    """Write workflow commands that mark failed rules; the last one says how many are left out."""
-    failed = [outcome for outcome in verdict.outcomes if not outcome.passed]
-    texts = [str(outcome) for outcome in failed]
-    if len(texts) > ANNOTATIONS:
-        rest = len(texts) - ANNOTATIONS + 1
-        texts = [*texts[: ANNOTATIONS - 1], f"{rest} more rules failed"]
-    return [f"::error title=attneval gate::{_command_text(text)}" for text in texts]
-
-
-def _command_text(text: str) -> str:
-    return safe(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def github_summary(markdown: str) -> str:
-    """Cut a step summary so that it is never too long to be shown."""
-    data = markdown.encode("utf-8")
-    if len(data) <= SUMMARY_BYTES:
-        return markdown
-    return data[:SUMMARY_BYTES].decode("utf-8", "ignore").rpartition("\n")[0] + "\n\n(cut: the summary is too long)\n"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attneval.metrics.registry import in_table, metric_named
 from attneval.metrics.spatial import SPATIAL
 from attneval.report.table import UNDEFINED, Cell, Page, Row, Table, interval, number
+from attneval.report.tones import ABOVE_FLOORS, beside_floors
 
 if TYPE_CHECKING:
     from attneval.metrics.registry import Metric
@@ -37,7 +39,8 @@ def heads_page(ranking: HeadRanking, digits: int = 1) -> Page:
         lines.append("note: a half of less than 30 images is small; intervals may be too narrow")
     lines += [f"note: {note}" for note in _notes(result)]
     lines += ["all channels are in -f csv and -f json"] if len(ranking.heads) > SHOWN else []
-    return Page([_table(ranking, digits)], [*lines, f"signature: {result.signature}"], _map(ranking, digits))
+    lines.append(f"signature: {result.signature}")
+    return Page([_table(ranking, digits)], lines, partial(_map, ranking, digits), ABOVE_FLOORS)
 
 
 def heads_lines(ranking: HeadRanking) -> Lines:
@@ -156,10 +159,11 @@ def _cells(
 def _cell(metric: Metric, measured: Measured | None, digits: int, *, strong: bool = False) -> Cell:
     # Nats are few: two more digits than percent have.
     places = digits + 1 if metric.unit == "nats" else digits
-    return Cell(UNDEFINED if measured is None else number(measured.value, metric.unit, places), strong=strong)
+    text = UNDEFINED if measured is None else number(measured.value, metric.unit, places)
+    return Cell(text, strong=strong, tone=beside_floors(metric, measured))
 
 
-def _map(ranking: HeadRanking, digits: int) -> str:
+def _map(ranking: HeadRanking, digits: int, columns: int) -> str:
     """Layers below and heads beside each other; nothing where channels are no layers and heads."""
     placed = placed_heads(ranking)
     if not placed:
@@ -170,9 +174,12 @@ def _map(ranking: HeadRanking, digits: int) -> str:
     layers, heads = sorted({layer for layer, _ in placed}), sorted({number for _, number in placed})
     unit = " %" if metric.unit == "share" else ""
     lines = [f"{metric.label} of layers (down) and heads (across) on the odd half"]
-    width, between = len(str(layers[-1])) + 1, " " if len(heads) <= SPACED else ""
-    for start in range(0, len(heads), ACROSS):
-        part = heads[start : start + ACROSS]
+    width = len(str(layers[-1])) + 1
+    room = max(columns - width - 2, 1)
+    between = " " if len(heads) <= SPACED and 2 * len(heads) <= room else ""
+    across = min(ACROSS, room)
+    for start in range(0, len(heads), across):
+        part = heads[start : start + across]
         if len(heads) > 1:
             ends = f"H{part[0]}" if len(part) == 1 else f"H{part[0]} to H{part[-1]}"
             lines.append(f"{'':{width}}  {ends}")

@@ -10,9 +10,14 @@ if TYPE_CHECKING:
     from attneval.report.table import Page, Row, Table
 
 
+COLUMNS = 80
+"""Columns that drawings have."""
+
+
 def render_plain(page: Page) -> str:
     """Render a page as text: columns padded with spaces, a rule under the header."""
-    above = f"{page.drawing}\n" if page.drawing else ""
+    drawn = page.drawing(COLUMNS) if page.drawing is not None else ""
+    above = f"{drawn}\n" if drawn else ""
     parts = ["\n".join(_entries(part) if isinstance(part, Entries) else _lines(part)) for part in page.tables]
     parts.append("\n".join(safe(line) for line in page.lines))
     return above + "\n\n".join(part for part in parts if part) + "\n"

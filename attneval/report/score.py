@@ -22,6 +22,7 @@ from attneval.report.table import (
     interval,
     number,
 )
+from attneval.report.tones import ABOVE_FLOORS, beside_floors
 from attneval.results.summary import BASELINES
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def score_page(result: Result, digits: int = 1) -> Page:
         tables.append(_channels(result, digits))
     if named:
         tables += [_breakdown(result.scores, kind, digits) for kind, groups in result.scores.by.items() if groups]
-    return Page(tables, lines_under(result))
+    return Page(tables, lines_under(result), tones=ABOVE_FLOORS)
 
 
 def lines_under(result: Result) -> list[str]:
@@ -82,7 +83,7 @@ def _attention(result: Result, digits: int) -> Table:
         strong = metric.headline == result.protocol.average
         cells = [
             Cell(_title(metric, scores), strong=strong),
-            Cell(number(measured.value, metric.unit, digits), strong=strong),
+            _cell(metric, measured, digits, strong=strong),
             Cell(interval(measured.ci, metric.unit, digits)),
         ]
         for base in bases:
@@ -172,13 +173,13 @@ def _best_channels(result: Result, digits: int) -> Table:
     best = sorted(many, key=place)[:BEST]
     rows = [Row([Cell(key), *(_cell(metric, many[key].get(metric.name), digits) for metric in chosen)]) for key in best]
     name = f" of {result.name}" if result.name else ""
-    notes = [
-        f"The best {len(best)} of {len(many)} channels by {first.label} on the very images they are shown on, so too",
-        "high for new ones: attneval heads chooses on one half of the images and reports on the other.",
-    ]
+    note = (
+        f"The best {len(best)} of {len(many)} channels by {first.label} on the very images they are shown on, so too "
+        "high for new ones: attneval heads chooses on one half of the images and reports on the other."
+    )
     header, paper = _names("Channel", chosen)
     title = f"Attention{name}, channel by channel, in %"
-    return Table(title, header, rows, notes, optional=_optional(chosen, after=1), paper=paper)
+    return Table(title, header, rows, [note], optional=_optional(chosen, after=1), paper=paper)
 
 
 def _names(first: str, chosen: Sequence[Metric]) -> tuple[list[str], list[str]]:
@@ -265,4 +266,5 @@ def _optional(chosen: Sequence[Metric], *, after: int) -> tuple[int, ...]:
 
 
 def _cell(metric: Metric, measured: Measured | None, digits: int, *, strong: bool = False) -> Cell:
-    return Cell(UNDEFINED if measured is None else number(measured.value, metric.unit, digits), strong=strong)
+    text = UNDEFINED if measured is None else number(measured.value, metric.unit, digits)
+    return Cell(text, strong=strong, tone=beside_floors(metric, measured))

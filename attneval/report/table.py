@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from attneval.arrays.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 UNDEFINED = "-"
 """The sign for a value that is undefined."""
 
 MINUS = "\u2212"
 """The minus sign, as wide as a plus, which print has in place of the hyphen."""
+GOOD, UNSURE, BAD = "good", "unsure", "bad"
+"""Tones: what colours stand for where a format has some."""
 
 FEW_IMAGES = 30
 """Images with fewer of which intervals are said to mislead."""
@@ -36,12 +38,14 @@ class Cell:
         strong: The best or the headline value.
         mark: A superscript.
         paper: What papers write in its place; empty for the same.
+        tone: `good`, `unsure`, `bad`, or empty: what it says besides, for formats that have colours.
     """
 
     text: str
     strong: bool = False
     mark: str = ""
     paper: str = ""
+    tone: str = ""
 
 
 @record
@@ -106,16 +110,25 @@ class Page:
     Attributes:
         tables: Tables and entries.
         lines: The lines under them.
-        drawing: What is drawn of characters above them, for formats whose characters are equally wide; it is safe.
+        drawing: What draws with characters above them, within so many columns, for formats whose characters are
+            equally wide; what it makes is safe.
+        tones: What the tones of cells mean.
         caption: What stands in place of the first table's title, in formats for papers.
         label: What papers refer to the first table by.
     """
 
     tables: Sequence[Table | Entries]
     lines: list[str] = field(default_factory=list)
-    drawing: str = ""
+    drawing: Callable[[int], str] | None = None
+    tones: Mapping[str, str] = field(default_factory=dict)
     caption: str = ""
     label: str = ""
+
+    @property
+    def tones_used(self) -> list[str]:
+        """The tones that some cells have, in the order in which their meaning is given."""
+        used = {cell.tone for part in self.tables if isinstance(part, Table) for row in part.rows for cell in row.cells}
+        return [tone for tone in self.tones if tone in used]
 
 
 def safe(text: str) -> str:

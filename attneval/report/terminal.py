@@ -7,11 +7,10 @@ from typing import IO, TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from attneval.report.table import Entries, safe
+from attneval.report.table import BAD, GOOD, UNSURE, Entries, safe
 
 if TYPE_CHECKING:
     from attneval.report.table import Cell, Page, Table
@@ -29,24 +28,44 @@ def print_terminal(page: Page, stream: IO[str], *, color: bool | None = None) ->
         color: Whether to use colours and weights; by default as the terminal and `NO_COLOR` say.
     """
     console = make_console(stream, color=color)
-    if page.drawing:
-        drawing = f"{page.drawing}\n".encode(console.encoding, "backslashreplace")
-        stream.write(drawing.decode(console.encoding))
+    drawn = page.drawing(console.width) if page.drawing is not None else ""
+    if drawn:
+        stream.write(f"{drawn}\n".encode(console.encoding, "backslashreplace").decode(console.encoding))
     for part in page.tables:
         if isinstance(part, Entries):
             _print_entries(part, console)
             continue
-        console.print(_text(part.title, console), style="bold")
+        _print_line(part.title, console, style="bold")
         made, left_out = _fitted(part, console)
         console.print(made, highlight=False)
         if left_out:
-            names = ", ".join(part.header[column] for column in sorted(left_out))
-            console.print(_folded(_text(f"no room for: {names}", console), console.width), style="dim", highlight=False)
+            _print_line(f"no room for: {', '.join(part.header[column] for column in sorted(left_out))}", console)
         for note in part.notes_on_bold_too:
-            console.print(_text(note, console), style="dim")
+            _print_line(note, console)
         console.print()
+    if page.tones_used and console.color_system is not None and not console.no_color:
+        console.print(_key(page))
     for line in page.lines:
-        console.print(_folded(_text(line, console), console.width), style="dim", highlight=False)
+        _print_line(line, console)
+
+
+ASCII_HEAD = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+"""A rule below the head and nothing else, as where there are more characters."""
+STYLES = {GOOD: "green", UNSURE: "yellow", BAD: "red"}
+"""The colours of tones."""
+
+
+def _key(page: Page) -> Text:
+    """What the colours mean that are used."""
+    parts = [(f"{STYLES[tone]}: {page.tones[tone]}", STYLES[tone]) for tone in page.tones_used]
+    return Text("; ").join(Text(text, style=style) for text, style in parts)
+
+
+def _print_line(line: str, console: Console, *, style: str = "dim", indent: int = 0) -> None:
+    """Print a line of text, broken where words end."""
+    text = _folded(_text(line, console), console.width - indent)
+    for part in text.split("\n"):
+        console.print(Text(" " * indent) + part, style=style, highlight=False)
 
 
 def _folded(text: Text, width: int) -> Text:
@@ -71,12 +90,12 @@ def make_console(stream: IO[str], *, color: bool | None = None) -> Console:
 
 
 def _print_entries(entries: Entries, console: Console) -> None:
-    console.print(_text(entries.title, console), style="bold")
+    _print_line(entries.title, console, style="bold")
     console.print()
     for head, *rest in entries.entries:
-        console.print(_text(head, console), style="bold")
+        _print_line(head, console, style="bold")
         for line in rest:
-            console.print(Padding(_text(line, console), (0, 0, 0, 2), expand=False), highlight=False)
+            _print_line(line, console, style="", indent=2)
     console.print()
 
 
@@ -96,7 +115,7 @@ def _fitted(table: Table, console: Console) -> tuple[RichTable, set[int]]:
 def _build(table: Table, console: Console, hidden: set[int]) -> RichTable:
     unicode = console.encoding.lower().startswith("utf")
     made = RichTable(
-        box=box.SIMPLE_HEAD if unicode else box.ASCII2, show_edge=False, pad_edge=False, collapse_padding=True
+        box=box.SIMPLE_HEAD if unicode else ASCII_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
     )
     marks = table.mark_widths()
     for number, name in enumerate(table.header):
@@ -114,6 +133,8 @@ def _cell(cell: Cell, mark_width: int, console: Console) -> Text:
     text = _text(cell.text, console)
     if cell.strong:
         text.stylize("bold")
+    if cell.tone:
+        text.stylize(STYLES[cell.tone])
     if mark_width:
         text.append(f" {cell.mark:{mark_width}}", style="dim")
     return text

@@ -24,10 +24,11 @@ from attneval.results.fields import (
     check_digests,
     check_regions,
     check_whole,
+    lacking,
 )
 from attneval.results.held import held_against_sums, notes_on_left_out
 from attneval.results.joint_form import joint_to_dict
-from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
+from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, mean_of_many, note_of
 from attneval.results.scores import Input, Scores
 from attneval.results.scores_form import scores_from_dict, scores_to_dict, table_from_dict, table_to_dict
 from attneval.results.validation import Holdings, check_counts, check_scores
@@ -138,6 +139,8 @@ def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[s
         ValueError: They contradict one another or what they say they hold; other errors of reading plain values are
             left to the caller.
     """
+    if missing := lacking(values):
+        raise ValueError(f"it has no {', '.join(missing)}")
     protocol = Protocol.parse(values["signature"])
     if replace(Protocol.from_dict(values["protocol"]), definitions=protocol.definitions) != protocol:
         raise ValueError("signature and protocol differ")
@@ -161,6 +164,7 @@ def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[s
         channels[str(name)], _ = held_against_sums(
             read, protocol, resamples=resamples, seed=seed, intervals=False, where=where
         )
+    computed.append(mean_of_many(len({key.rpartition("/")[0] for key in channels})))
     notes = [note_of(str(text), computed) for text in values["notes"]]
     notes += _unknown(scores.metrics) + notes_on_left_out(left_out, protocol)
     return {

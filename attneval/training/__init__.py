@@ -1,6 +1,6 @@
 """The training side: CCR and CCS for any attention model, four base models, and what it takes to train them.
 
-Needs torch: `pip install 'attneval[train]'`. Nothing else in the package imports torch, and this module imports it only
+Needs torch: the extra `train`. Nothing else in the package imports torch, and this module imports it only
 when something is used, so that the command line can list its choices without.
 """
 

@@ -16,14 +16,8 @@ from here import Here
 from results import image_sums, made, of_f1
 
 from attneval import Protocol
-from attneval.report.gate import (
-    ANNOTATIONS,
-    SUMMARY_BYTES,
-    gate_dict,
-    gate_junit,
-    github_annotations,
-    github_summary,
-)
+from attneval.report.gate import gate_dict, gate_junit
+from attneval.report.github import ANNOTATIONS, SUMMARY_BYTES, github_annotations, github_summary
 from attneval.results.gate import Outcome, Rule, Verdict
 from attneval.results.result import Result
 

@@ -390,7 +390,7 @@ def test_nothing_else_needs_it() -> None:
 def test_without_torchmetrics_it_says_how_to_get_it() -> None:
     script = "import sys; sys.modules['torchmetrics'] = None; import attneval.integrations.torchmetrics"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert "pip install 'attneval[torchmetrics]'" in done.stderr
+    assert "pip install '.[torchmetrics]' in a clone" in done.stderr
 
 
 def test_the_loop_of_the_documents_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from results import FIXTURES, image_sums, made, scored
 
 from attneval import Options, Protocol, score
 from attneval.errors import NothingToScoreError
-from attneval.report.curve import HEIGHT, WIDTH, curve_dict, curve_lines, curve_page, curve_text
+from attneval.report.curve import HEIGHT, USUAL, curve_dict, curve_lines, curve_page, curve_text
 from attneval.report.delimited import render_csv
 from attneval.results.scores import Curve
 
@@ -84,7 +84,7 @@ def grid(text: str) -> list[str]:
     """The plot's lines from 100 % down to 0, each as wide as the plot."""
     rows = re.findall(r"^ *\d+ \|(.*)$", text, re.MULTILINE)
     assert len(rows) == HEIGHT == 16
-    return [row.ljust(WIDTH) for row in rows]
+    return [row.ljust(USUAL) for row in rows]
 
 
 def marks(text: str, mark: str) -> list[tuple[int, int]]:
@@ -112,9 +112,9 @@ def test_the_plot_mark_by_mark() -> None:
     assert lines[0] == "    %"
     assert lines[1].startswith("  100 |")
     assert lines[16].startswith("    0 |")
-    assert lines[17] == "      +" + "-" * WIDTH
+    assert lines[17] == "      +" + "-" * USUAL
     assert lines[18].split() == ["1", "threshold", "top:c", "3"]
-    assert len(lines[18]) == 7 + WIDTH
+    assert len(lines[18]) == 7 + USUAL
     assert "P precision   R recall   F F1" in text
     assert "| the protocol's threshold" in text
 
@@ -140,7 +140,7 @@ def test_the_marker_stands_where_the_threshold_is(threshold: str) -> None:
     assert curve is not None
     place = curve.parameter.index(result.protocol.rule.value) / (len(curve.parameter) - 1)
     columns = {column for column, _ in marks(curve_text([result]), "|")}
-    assert columns == {round(place * (WIDTH - 1))}
+    assert columns == {round(place * (USUAL - 1))}
 
 
 def test_a_curve_of_one_threshold() -> None:
@@ -162,7 +162,7 @@ def test_no_line_is_longer_than_80_with_many_systems() -> None:
 def test_every_mark_is_one_character_wide() -> None:
     results = [result_of(curve_of([1] * 3, [1] * 3, [k / 30] * 3), f"m{k}") for k in range(28)]
     rows = re.findall(r"^ *\d+ \|(.*)$", curve_text(results), re.MULTILINE)
-    assert max(map(len, rows)) <= WIDTH
+    assert max(map(len, rows)) <= USUAL
 
 
 def test_marks_beyond_the_alphabet_and_more_curves_than_marks() -> None:
@@ -270,7 +270,7 @@ def test_on_a_terminal_nothing_is_wider_than_it(files: Path, columns: int) -> No
     assert (done.code, done.err) == (0, "")
     lines = re.sub(r"\x1b\[[0-9;]*m", "", done.out).splitlines()
     plot = lines[: next(k for k, line in enumerate(lines) if "Curves" in line)]
-    assert max(map(len, plot)) <= 80
+    assert max(map(len, plot)) <= columns
     assert max(map(len, lines)) <= columns
 
 
@@ -290,3 +290,20 @@ def test_what_has_no_curve_exits_with_2(here: Here, arguments: tuple[str, ...], 
 
 def test_the_way_out_of_another_protocol_exists(here: Here) -> None:
     assert "--allow-mismatch" not in here.refused("curve", "good.json", "other.json")
+
+
+@pytest.mark.parametrize("columns", [1, 30, 47, 60, 80, 200, 1000])
+def test_the_plot_fits_whatever_terminal_there_is(columns: int) -> None:
+    good, noisy = scored("good"), scored("noisy")
+    for results in ([good], [good, noisy]):
+        lines = curve_text(results, columns).splitlines()
+        # Below 30 columns the plot keeps 16, and its axis the name.
+        assert max(map(len, lines)) <= max(columns, 37)
+        (axis,) = (line for line in lines if line.startswith("      +"))
+        width = len(axis) - 7
+        assert width == min(max(columns - 14, 16), len(good.scores.curve.parameter if good.scores.curve else []))
+        text = " ".join(lines)
+        assert "threshold uniform:c, log scale" in text
+        assert "| the protocol's threshold" in text
+        marks = "PRF" if len(results) == 1 else "ab"
+        assert all(mark in "".join(lines[1:17]) for mark in marks)

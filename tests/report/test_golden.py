@@ -82,8 +82,7 @@ def test_decisions_on_a_terminal(results: Path, name: str, columns: int) -> None
     done = on_terminal(*DECISIONS[name], columns=columns, cwd=results)
     assert (done.code, done.err) == (int(name == "gate"), "")
     lines = re.sub(r"\x1b\[[0-9;]*m", "", done.out).splitlines()
-    # The plot is made for 80 columns; everything else fits whatever there is.
-    assert max(map(len, lines)) <= max(columns, 80 if name == "curve" else 0)
+    assert max(map(len, lines)) <= columns
     check(f"{name}-{columns}.txt", done.out)
 
 

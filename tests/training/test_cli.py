@@ -380,7 +380,8 @@ def test_without_torch_the_way_out_is_named(command: list[str], tmp_path: Path) 
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: this needs PyTorch, which is not installed; pip install 'attneval[train]'\n"
+    hint = "pip install '.[train]' in a clone, or pip install './attneval-0.1.0-py3-none-any.whl[train]' with a wheel"
+    assert done.stderr == f"error: this needs PyTorch, which is not installed; {hint}\n"
 
 
 @pytest.mark.parametrize("command", ["train", "export"])

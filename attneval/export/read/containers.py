@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.config.extras import to_install
 from attneval.errors import ExportError, first_of
 from attneval.export.read.other_files import refuse_other_files
 from attneval.storage.archive import Archive, Arrays
@@ -71,7 +72,7 @@ def _torch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
     try:
         import torch
     except ImportError as error:
-        raise ExportError(f"{path} needs PyTorch", hint="pip install 'attneval[train]'") from error
+        raise ExportError(f"{path} needs PyTorch", hint=to_install("train")) from error
     import pickle
 
     open_to_read(path, error=ExportError).close()

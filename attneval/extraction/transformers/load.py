@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attneval.config.extras import to_install
 from attneval.errors import AttnevalError
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ def load(
     try:
         import transformers
     except ModuleNotFoundError as error:
-        raise AttnevalError(
-            "this needs transformers, which is not installed", hint="pip install 'attneval[hf]'"
-        ) from error
+        raise AttnevalError("this needs transformers, which is not installed", hint=to_install("hf")) from error
     if dtype not in DTYPES:
         raise AttnevalError(f"dtype {dtype!r} does not exist", hint=f"use {', '.join(DTYPES)}")
     place = _device(device)
