@@ -130,7 +130,7 @@ def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block
     spans = np.stack(
         (truth.span[truth.span_offset[phrase], 0], truth.span[truth.span_offset[phrase + 1] - 1, 1]), axis=1
     )
-    entities = items.target[kept].tolist()
+    entities = captions.groups.entity[items.target[kept]].tolist()
     # Only what is scored is drawn: boxes, unless masks take their place.
     masks = mask_pictures(truth, entities) if getattr(protocol, "geometry", "box") == "mask" else {}
     return Pictures(

@@ -73,4 +73,6 @@ def reading_zip(what: object, *, error: type[DataError] = DataError, hint: str =
 
 def inflates_beyond_reason(info: zipfile.ZipInfo) -> bool:
     """Test whether a member inflates to so much that it was made to fill memory."""
-    return info.compress_type != zipfile.ZIP_STORED and info.file_size > max(INFLATE_FREELY, INFLATE_RATIO * info.compress_size)
+    return info.compress_type != zipfile.ZIP_STORED and info.file_size > max(
+        INFLATE_FREELY, INFLATE_RATIO * info.compress_size
+    )

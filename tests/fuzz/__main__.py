@@ -62,7 +62,11 @@ def show(broken: list[Broken], seed: int) -> None:
     for (target, breach), count in kinds.most_common():
         print(f"\n{target}: {breach} ({count})")
         for each in [each for each in broken if (each.target, each.breach) == (target, breach)][:SHOWN]:
-            print(f"  --target {target} --seed {seed} --case {each.case}: attneval {each.line}".encode("ascii", "backslashreplace").decode())
+            print(
+                f"  --target {target} --seed {seed} --case {each.case}: attneval {each.line}".encode(
+                    "ascii", "backslashreplace"
+                ).decode()
+            )
             print(f"    {each.text[:300]}\n    {each.said}".encode("ascii", "backslashreplace").decode())
 
 

@@ -361,8 +361,6 @@ def to_zip(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STOR
     return out.getvalue()
 
 
-
-
 @functools.cache
 def _bomb() -> bytes:
     """A `.npy` of 2 GB of zeros, deflated: the raw stream, its checksum and its size."""

@@ -366,9 +366,7 @@ TARGETS: dict[str, Target] = {
         of_files("entities/Annotations/*.xml", "entities/Sentences/*.txt"),
         commands(*(text.format("entities") for text in SCORES)),
     ),
-    "entities-zip": Target(
-        zipped, of_files("release.zip"), commands(*(text.format("release.zip") for text in SCORES))
-    ),
+    "entities-zip": Target(zipped, of_files("release.zip"), commands(*(text.format("release.zip") for text in SCORES))),
     **{name: annotation_target(name) for name in FORMATS},
     "lists": Target(
         lists,
