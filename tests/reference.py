@@ -529,7 +529,10 @@ ALL = ("r@1", "r@5", "r@10", "area_mass")
 SUMMED = ("tp", "attended", "relevant")
 SOMETIMES = ("entropy", "auc")
 LIFTS = {"f1_lift": "f1", "ap_lift": "ap"}
-FLOORED = ("precision", "recall", "f1", "ap", "pointing", "mass")
+FLOORED = (
+    *("precision", "recall", "f1", "ap", "pointing", "mass"),
+    *("micro_precision", "micro_recall", "micro_f1"),
+)
 
 
 def absent(target: Target) -> dict[str, float]:

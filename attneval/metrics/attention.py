@@ -107,6 +107,7 @@ register(
 register(
     Metric(
         name="micro_precision",
+        floored=True,
         title="micro Precision",
         headline="micro",
         group="attention",
@@ -121,6 +122,7 @@ register(
 register(
     Metric(
         name="micro_recall",
+        floored=True,
         title="micro Recall",
         headline="micro",
         group="attention",
@@ -134,6 +136,8 @@ register(
 register(
     Metric(
         name="micro_f1",
+        floored=True,
+        floor_noted=True,
         title="micro F1",
         headline="micro",
         group="attention",

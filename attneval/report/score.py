@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from attneval.config.breakdowns import BREAKDOWNS
-from attneval.metrics.floors import FLOORS
+from attneval.metrics.floors import CENTER, FLOORS, UNIFORM
 from attneval.metrics.populations import ITEMS
 from attneval.metrics.registry import find_metric, in_table, metrics
 from attneval.report.table import (
@@ -133,6 +133,7 @@ def _channels(result: Result, digits: int) -> Table:
             measured = scores.metrics.get(metric.name)
             cells.append(_cell(metric, measured, digits, strong=strong and metric.main))
         rows.append(Row(cells))
+    rows += _floor_rows(result, chosen, digits)
     header = ["Channel", *(metric.label for metric in chosen)]
     return Table("By channel and direction, in %", header, rows, optional=_optional(chosen, after=1))
 
@@ -150,6 +151,7 @@ def _best_channels(result: Result, digits: int) -> Table:
 
     best = sorted(many, key=place)[:BEST]
     rows = [Row([Cell(key), *(_cell(metric, many[key].get(metric.name), digits) for metric in chosen)]) for key in best]
+    rows += _floor_rows(result, chosen, digits)
     name = f" of {result.name}" if result.name else ""
     notes = [
         f"The best {len(best)} of {len(many)} channels by {first.label} on the very images they are shown on, so too",
@@ -157,6 +159,27 @@ def _best_channels(result: Result, digits: int) -> Table:
     ]
     header = ["Channel", *(metric.label for metric in chosen)]
     return Table(f"Attention{name}, channel by channel, in %", header, rows, notes, optional=_optional(chosen, after=1))
+
+
+def _floor_rows(result: Result, chosen: Sequence[Metric], digits: int) -> list[Row]:
+    """What attention scores that is the same for all channels, in each direction: a number says little without it."""
+    rows: list[Row] = []
+    directions = result.protocol.directions
+    for direction in directions:
+        of_direction = [scores for key, scores in result.channels.items() if key.endswith(direction)]
+        baselines = next((scores.baselines for scores in of_direction if scores.baselines), None)
+        if baselines is None:
+            baselines = result.scores.baselines if direction == directions[0] else {}
+        for floor in (UNIFORM, CENTER):
+            if floor not in baselines:
+                continue
+            name = f"{floor} attention {direction}" if len(directions) > 1 else f"{floor} attention"
+            cells = [
+                _cell(metric, baselines[floor][metric.name], digits) if metric.name in baselines[floor] else Cell("")
+                for metric in chosen
+            ]
+            rows.append(Row([Cell(name), *cells], rule=not rows))
+    return rows
 
 
 def _best(metric: Metric, result: Result) -> float:

@@ -116,16 +116,19 @@ def unreached(counts: Mapping[str, int], protocol: Protocol) -> list[Note]:
     return [Note(f"{text} under {under}: {REACHING}", UNREACHED)]
 
 
-def below_floor(metrics: Mapping[str, Measured]) -> list[Note]:
+def below_floor(metrics: Mapping[str, Measured], average: str) -> list[Note]:
     """Note the headline metrics that are not significantly above their highest floor.
 
     Args:
         metrics: Measured values by name.
+        average: The protocol's, which says what else is a headline.
     """
     notes = []
     for name, measured in metrics.items():
         metric, gap = find_metric(name), measured.above_floor
-        if metric is None or not metric.family or measured.value is None or gap is None or gap.ci is None:
+        if metric is None or measured.value is None or gap is None or gap.ci is None:
+            continue
+        if not metric.family and not (metric.floor_noted and metric.headline == average):
             continue
         low, high = gap.ci if metric.higher_is_better else (-gap.ci[1], -gap.ci[0])
         if low > 0:
@@ -183,7 +186,12 @@ def targetless(expressions: int, rows: int, entropy: float, largest: float) -> l
 
 def computed_notes(metrics: Mapping[str, Measured], counts: Mapping[str, int], protocol: Protocol) -> list[Note]:
     """Make the notes that follow from the numbers of a result, whoever made it."""
-    return [*category_level(counts), *unreached(counts, protocol), *low_coverage(counts), *below_floor(metrics)]
+    return [
+        *category_level(counts),
+        *unreached(counts, protocol),
+        *low_coverage(counts),
+        *below_floor(metrics, protocol.average),
+    ]
 
 
 COMPUTED = {CATEGORY, UNREACHED, COVERAGE, FLOOR}

@@ -38,8 +38,8 @@ def main() -> int:
     chosen = parser.parse_args()
     cases = range(chosen.cases) if chosen.case is None else range(chosen.case, chosen.case + 1)
     broken: list[Broken] = []
-    print(f"seed {chosen.seed}, {len(cases)} cases a target", flush=True)
-    print("  ".join(f"{name:>12}" for name in ("target", "seconds", *OUTCOMES)), flush=True)
+    say(f"seed {chosen.seed}, {len(cases)} cases a target")
+    say("  ".join(f"{name:>12}" for name in ("target", "seconds", *OUTCOMES)))
     with Campaign(chosen.seed, root=chosen.root.resolve(), keep=chosen.keep) as campaign:
         for name in chosen.target or NAMES:
             start = time.monotonic()
@@ -47,11 +47,11 @@ def main() -> int:
                 counts = campaign.run(name, cases)
             except (AssertionError, IndexError, KeyError) as error:
                 # Another attneval may not do what the files are made with.
-                print(f"{name:>12}  cannot be run: {str(error).strip()[:100]}", flush=True)
+                say(f"{name:>12}  cannot be run: {str(error).strip()[:100]}")
                 continue
             broken += counts.broken
             cells = [name, f"{time.monotonic() - start:.0f}", *(str(counts.outcomes[each]) for each in OUTCOMES)]
-            print("  ".join(f"{cell:>12}" for cell in cells), flush=True)
+            say("  ".join(f"{cell:>12}" for cell in cells))
     show(broken, chosen.seed)
     return 1 if broken else 0
 
@@ -60,14 +60,19 @@ def show(broken: list[Broken], seed: int) -> None:
     """Show what was broken, the same kind of breach together, and how to repeat it."""
     kinds = Counter((each.target, each.breach) for each in broken)
     for (target, breach), count in kinds.most_common():
-        print(f"\n{target}: {breach} ({count})")
+        say("")
+        say(f"{target}: {breach} ({count})")
         for each in [each for each in broken if (each.target, each.breach) == (target, breach)][:SHOWN]:
-            print(
-                f"  --target {target} --seed {seed} --case {each.case}: attneval {each.line}".encode(
-                    "ascii", "backslashreplace"
-                ).decode()
-            )
-            print(f"    {each.text[:300]}\n    {each.said}".encode("ascii", "backslashreplace").decode())
+            say(f"  --target {target} --seed {seed} --case {each.case}: attneval {each.line}")
+            say(f"    {each.text[:300]}")
+            say(f"    {each.said}")
+
+
+def say(line: str) -> None:
+    """Write a line to stdout, in which what damaged files hold can do no harm."""
+    shown = line.encode("ascii", "backslashreplace").decode()
+    sys.stdout.write("".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

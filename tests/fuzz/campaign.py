@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from typing_extensions import Self
+
     from .server import Outcome
     from .targets import Target
 
@@ -71,7 +73,7 @@ class Campaign:
         self._servers: dict[bool, Server] = {}
         self._meant: dict[tuple[str, tuple[str, ...]], Any] = {}
 
-    def __enter__(self) -> Campaign:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

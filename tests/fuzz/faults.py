@@ -121,7 +121,7 @@ def kill(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
     found = []
     if done.code not in {0, -9, -14}:
         found.append(f"exits with {done.code}: {done.err[-200:]}")
-    drafts = {name for name in listing(folder) if os.path.basename(name).startswith(".")}  # noqa: PTH119 - a text
+    drafts = {name for name in listing(folder) if name.startswith(".")}
     found += [each for each in _left(folder, before, expected) if each.removeprefix("leaves ") not in drafts]
     found += _fits(server, folder)
     again = server(folder, arguments)

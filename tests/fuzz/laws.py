@@ -37,7 +37,7 @@ def listing(folder: Path) -> Listing:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_symlink() or not path.is_file() or name.split("/")[0] in KEPT:
+        if path.is_symlink() or not path.is_file() or name.split("/", maxsplit=1)[0] in KEPT:
             continue
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found

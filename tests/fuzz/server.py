@@ -53,7 +53,7 @@ class Server:
         answers, end = os.pipe()
         dropped = ("ATTNEVAL_", "GITHUB_", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "COMP_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("worker.py")), str(end), "heavy" if heavy else "light"],
             stdin=subprocess.PIPE,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from annotations import write_zip
 from format_worlds import World
+from worlds import make_world
+
 from . import inputs
 from .damage import (
     CANARY,
@@ -209,6 +211,12 @@ def format_world(name: str, folder: Path, _: Run) -> None:
     (folder / "files").write_text(" ".join(f"--gt {path.name}" for path in files), "utf-8")
 
 
+def grounding(folder: Path, _: Run) -> None:
+    """Write grounding JSON as MDETR's converter does for Flickr30k Entities, and maps for it."""
+    make_world(8, images=3).grounding(folder / "flickr.json")
+    inputs.write_export(folder / "maps.npz", inputs.truth_of(folder / "flickr.json"))
+
+
 FORMATS = {
     "coco": "captions.json instances.json",
     "lvis": "captions.json instances.json",
@@ -367,6 +375,7 @@ TARGETS: dict[str, Target] = {
         commands(*(text.format("entities") for text in SCORES)),
     ),
     "entities-zip": Target(zipped, of_files("release.zip"), commands(*(text.format("release.zip") for text in SCORES))),
+    "grounding": Target(grounding, of_files("flickr.json"), commands(*(text.format("flickr.json") for text in SCORES))),
     **{name: annotation_target(name) for name in FORMATS},
     "lists": Target(
         lists,

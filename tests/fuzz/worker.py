@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -75,6 +76,21 @@ def run(request: dict[str, Any]) -> None:
     entry()
 
 
+def be(request: dict[str, Any]) -> None:
+    """Be the command, and end as Python does where it does not end by itself."""
+    code = 70
+    try:
+        run(request)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 0
+    except BaseException:  # noqa: BLE001 - as Python would show it
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 def _kill_at(number: int) -> None:
     """End this process without a word before the call of some number that changes files."""
     left = [number]
@@ -124,10 +140,7 @@ def main(answers: int, *, heavy: bool) -> None:
             child = os.fork()
             if child == 0:
                 os.close(answers)
-                try:
-                    run(request)
-                finally:
-                    os._exit(99)
+                be(request)
             code, slow, memory = wait(child, request["seconds"])
             answer = {"code": code, "slow": slow, "memory": memory, "seconds": time.monotonic() - start}
             print(json.dumps(answer), file=out, flush=True)

@@ -177,7 +177,8 @@ def test_every_floored_column_is_kept_by_image(result: Result) -> None:
             assert floor_column(base, name) in columns
     assert set(floor_bounds()) <= set(columns)
     assert {metric.name for metric in metrics() if metric.floored} == {
-        *("precision", "recall", "f1", "ap", "pointing", "mass")
+        *("precision", "recall", "f1", "ap", "pointing", "mass"),
+        *("micro_precision", "micro_recall", "micro_f1"),
     }
 
 

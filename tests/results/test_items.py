@@ -32,7 +32,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> ItemTable:
 def assert_equal(mine: ItemTable, theirs: ItemTable) -> None:
     for field in dataclasses.fields(ItemTable):
         a, b = getattr(mine, field.name), getattr(theirs, field.name)
-        if isinstance(a, Strings):
+        if a is None or b is None:
+            assert a is b, field.name
+        elif isinstance(a, Strings):
             assert list(a) == list(b), field.name
         else:
             np.testing.assert_array_equal(a, b, err_msg=field.name)
@@ -160,7 +162,9 @@ def test_no_such_file(tmp_path: Path) -> None:
         ItemTable.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ItemTable)])
+@pytest.mark.parametrize(
+    "name", [field.name for field in dataclasses.fields(ItemTable) if field.name != "caption_group"]
+)
 def test_every_column_must_be_there(saved: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(ResultError, match=f"{name} is missing"):
         ItemTable.load(changed(saved, tmp_path / "less.npz", **{name: None}))
