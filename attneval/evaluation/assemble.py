@@ -132,7 +132,9 @@ def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
     notes += targetless(seen.expressions, seen.rows, seen.entropy, seen.largest)
     if export is not None:
         notes += map(Note, dict.fromkeys(sums.mismatches.warnings))  # an index tells every block of all of them
-        notes += map(Note, sums.mismatches.disagreements(export.path, len(export.caption_image)))
+        captions = len(export.caption_image)
+        notes += map(Note, sums.mismatches.disagreements(export.path, captions))
+        notes += map(Note, sums.mismatches.repetitions(export.path, captions))
         notes += [shortfall.note(protocol.missing) for shortfall in shortfalls_of(export, sums)]
     return notes
 
