@@ -93,7 +93,7 @@ def test_a_threshold_counts_the_keys_of_the_window() -> None:
 
 
 def test_regions_of_a_window_attend_to_the_words_of_its_caption() -> None:
-    """Of two captions `a man` the first has regions 0 and 1 to choose among, the second 2 and 3; 0 and 3 are the man."""
+    """Captions `a man`: one chooses among regions 0 and 1, one among 2 and 3; regions 0 and 3 are the man."""
     scene = Scene(30, 10, {"1": [(1, 1, 10, 10)]}, [["a", MAN]] * 2, REGIONS)
     to_words = ([[0.9, 0.5], [0.1, 0.5]], [[0.5, 0.2], [0.5, 0.8]])  # by token, then by region of the window
     shown = [
