@@ -15,7 +15,7 @@ from attneval.evaluation.weight_reader import MANY, MEAN
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
 from attneval.results.heads import kept_of_channels
-from attneval.results.notes import REACHING, Note, computed_notes, mean_of_many, only_first, targetless
+from attneval.results.notes import REACHING, UNMATCHED, Note, computed_notes, mean_of_many, only_first, targetless
 from attneval.results.result import Result
 from attneval.results.scores import Scores
 from attneval.results.summary import summarise
@@ -71,7 +71,8 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
     sums, ranked = parts.sums, parts.ranked
     notes = notes_of(parts, protocol)
     headline = sums.channels.get((MEAN, protocol.directions[0]))
-    _refuse_nothing(headline, ranked, protocol, notes)
+    path = "the export" if parts.export is None else parts.export.path
+    _refuse_nothing(path, headline, ranked, protocol, notes)
     partial = parts.selection.partial or ranked.partial
     if partial:
         notes.append(only_first(options.limit or 0))
@@ -145,14 +146,16 @@ def shortfalls_of(export: AttentionExport, sums: RunSums) -> list[Shortfall]:
     return [Shortfall(text, hint) for text, hint in missing]
 
 
-def _refuse_nothing(headline: ChannelSums | None, ranked: RankedQueries, protocol: Protocol, notes: list[Note]) -> None:
+def _refuse_nothing(
+    path: object, headline: ChannelSums | None, ranked: RankedQueries, protocol: Protocol, notes: list[Note]
+) -> None:
     if headline is not None and not headline.columns["items"].sum():
         if protocol.directions[0] == "i2t":
             raise NothingToScoreError(
                 "no region covers an annotated phrase, so that direction i2t has no items",
                 hint=REACHING,
             )
-        raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
+        raise NothingToScoreError(f"no annotated phrase with a box has attention in {path}", hint=UNMATCHED)
     if headline is None and not ranked.image_id:
         raise NothingToScoreError(f"there is nothing to score: {'; '.join(notes)}")
 

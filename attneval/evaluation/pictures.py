@@ -23,6 +23,7 @@ from attneval.metrics.hits import Hits
 from attneval.metrics.populations import counted
 from attneval.metrics.rankings import Rows, normalised
 from attneval.results.items import ItemTable
+from attneval.results.notes import UNMATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ def read_pictures(
     chosen = np.array(sorted(rows[name] for name in wanted), np.int64)
     parts = [_pictures(export, source, protocol, block) for block in plan_blocks(export, Selection(chosen))]
     if not sum(len(part.table) for part in parts):
-        raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
+        raise NothingToScoreError(f"no annotated phrase with a box has attention in {export.path}", hint=UNMATCHED)
     return _joined(parts)
 
 

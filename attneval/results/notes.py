@@ -48,6 +48,7 @@ LEFT_OUT_OF_FILE = "left out of a file"
 SAID_BY_READERS = {UNKNOWN_METRICS, LEFT_OUT_OF_FILE}
 """The kinds of notes that say something of reading a file, and are not kept in it."""
 
+UNMATCHED = "check the image ids, and lists of words for categories"
 REACHING = "boxes must be in pixels of the original image, and small patches need --overlap iof"
 """A hint for where no region reaches a phrase."""
 

@@ -78,7 +78,25 @@ TEXTS = [
     "x" * 300,
     "\\input{x}$_^%&",
 ]
-NUMBERS: list[Any] = [-1, 0, 1, 0.5, -0.0, 1e20, -1e20, 2**31, -(2**31), 2**63, 2**64, 10**19, 10**400, 1e-320, 1.7e308]
+NUMBERS: list[Any] = [
+    -1,
+    0,
+    1,
+    0.5,
+    -0.0,
+    40000,
+    10**12,
+    1e20,
+    -1e20,
+    2**31,
+    -(2**31),
+    2**63,
+    2**64,
+    10**19,
+    10**400,
+    1e-320,
+    1.7e308,
+]
 ODD: list[Any] = [
     None,
     True,
@@ -113,6 +131,21 @@ def places(value: Any, path: str = "") -> Iterator[tuple[Any, Any, str]]:
         yield from places(inner, here)
 
 
+def draw_place(data: Any, draw: Random) -> tuple[Any, Any, str] | None:
+    """A container and a key within a value: any of all, or one that is come upon from the top, where there are few."""
+    if draw.random() < 0.5:
+        spots = list(places(data))
+        return draw.choice(spots) if spots else None
+    found, value, path = None, data, ""
+    while isinstance(value, (dict, list)) and value:
+        name = draw.choice(list(value)) if isinstance(value, dict) else draw.randrange(len(value))
+        path = f"{path}/{name}"
+        found, value = (value, name, path), value[name]
+        if draw.random() < 0.15:
+            break
+    return found
+
+
 def damage_json(data: Any, draw: Random, *, nudge: bool = False) -> tuple[Any, Change]:
     """Change a value in one to three places, or in one where what stands there afterwards can mean nothing.
 
@@ -122,20 +155,20 @@ def damage_json(data: Any, draw: Random, *, nudge: bool = False) -> tuple[Any, C
         nudge: Whether any other number can mean nothing either, since it is stored twice.
     """
     data = copy.deepcopy(data)
-    spots = list(places(data))
-    numbers = [spot for spot in spots if type(spot[0][spot[1]]) in {int, float}]
+    drawn = [place for _ in range(8) if (place := draw_place(data, draw)) is not None]
+    numbers = [place for place in drawn if type(place[0][place[1]]) in {int, float}]
     if numbers and draw.random() < 0.3:
-        holder, name, path = draw.choice(numbers)
+        holder, name, path = numbers[0]
         old = holder[name]
         new = _senseless(old, path, draw, nudge=nudge)
         holder[name] = new
         return data, Change(f"{path}: {old!r} becomes {new!r}", senseless=True)
     texts = []
     for _ in range(draw.randint(1, 3)):
-        spots = list(places(data))
-        if not spots:
+        place = draw_place(data, draw)
+        if place is None:
             break
-        texts.append(_change(*draw.choice(spots), draw))
+        texts.append(_change(*place, draw))
     return data, Change("; ".join(texts))
 
 
@@ -200,6 +233,10 @@ def damage_text(text: str, draw: Random) -> tuple[str, Change]:
         depth = draw.choice([100, 5000])
         return text.replace(">", ">" + "<a>" * depth + "</a>" * depth, 1), Change(f"elements {depth} deep")
     lines = text.splitlines(keepends=True)
+    if "[/EN#" in text and draw.random() < 0.15:
+        many = draw.choice([24, 40, 80])
+        marks = (re.sub(r"(\[/EN#\d+)(?:/\w+)+", lambda mark, k=k: f"{mark[1]}/kind{k}", lines[0]) for k in range(many))
+        return "".join(marks), Change(f"{many} types")
     if kind < 0.8 and lines:
         place = draw.randrange(len(lines))
         what = draw.choice(["gone", "twice", "moved", "a hostile line"])
@@ -266,7 +303,16 @@ def damage_array(array: NDArray[Any], draw: Random) -> tuple[Any, Change]:
         changed, place, new = array.copy(), draw.randrange(array.size), draw.choice(NOT_FINITE)
         changed.reshape(-1)[place] = new
         return changed, Change(f"[{place}] becomes {new}", senseless=True)
-    kind = draw.choice(["numbers", "numbers", "numbers", "type", "shape", "length", "pickle"])
+    kind = draw.choice(["numbers", "numbers", "numbers", "wrapping", "row", "type", "shape", "length", "pickle"])
+    if kind == "wrapping" and array.dtype.kind == "i" and array.size > 1:
+        changed, place = array.copy(), draw.randrange(array.size - 1)
+        most = np.iinfo(array.dtype).max
+        changed.reshape(-1)[place : place + 2] = draw.choice([(most, -2), (most, most), (-2, most), (2**20, 2**20)])
+        return changed, Change(f"[{place}] and the next become {changed.reshape(-1)[place : place + 2].tolist()}")
+    if kind == "row" and array.ndim and len(array) > 1:
+        changed, (one, other) = array.copy(), draw.sample(range(len(array)), 2)
+        changed[one] = changed[other]
+        return changed, Change(f"row {one} is row {other}")
     if kind == "numbers" and array.size:
         return _other_numbers(array, draw)
     if kind == "type":
@@ -458,7 +504,9 @@ def damage_npz(data: bytes, draw: Random) -> tuple[bytes, Change]:
             holding = [each for each in members if each in {"format.npy", "meta.npy"}]
             name = holding[0] if holding else name
         members[name], change = _damage_member(members[name], kind, draw)
-        changes.append(Change(f"{name}: {change.text}", change.senseless and name not in {"format.npy", "meta.npy"}))
+        same = name == "channel.npy" and " is row " in change.text
+        senseless = (change.senseless or same) and name not in {"format.npy", "meta.npy"}
+        changes.append(Change(f"{name}: {change.text}", senseless))
     text = "; ".join(change.text for change in changes)
     return to_zip(list(members.items())), Change(text, len(changes) == 1 and changes[0].senseless)
 

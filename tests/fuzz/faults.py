@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,13 @@ WRITERS: dict[str, tuple[str, ...]] = {
 def written(folder: Path, run: Run) -> None:
     """Write what the commands read, and what they are going to replace."""
     inputs.results(folder, run)
+    # What stands there is of another export, so that files of two runs can be told apart.
+    for name in ("json", "items.npz", "channels.npz"):
+        new, old = folder / f"r.{name}", folder / f"base.{name}"
+        if new.exists():
+            new.rename(folder / "between")
+            old.rename(new)
+            (folder / "between").rename(old)
     for name in ("packed.npz", "merged.json", "x.html", "x.csv", "x.svg", "x.png", "r.md"):
         (folder / name).write_bytes(b"old")
 
@@ -123,7 +131,7 @@ def kill(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
         found.append(f"exits with {done.code}: {done.err[-200:]}")
     drafts = {name for name in listing(folder) if name.startswith(".")}
     found += [each for each in _left(folder, before, expected) if each.removeprefix("leaves ") not in drafts]
-    found += _fits(server, folder)
+    found += _fits(server, folder, before, expected)
     again = server(folder, arguments)
     if again.code:
         found.append(f"cannot be run again: {again.err[-200:]}")
@@ -135,14 +143,17 @@ def kill(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
     return _outcome(done), line, text, found
 
 
-def _fits(server: Server, folder: Path) -> list[str]:
-    """A result and what stands beside it belong together, or that is refused."""
-    done = server(folder, ("inspect", "r.json", "-f", "json"))
+def _fits(server: Server, folder: Path, before: Listing, expected: Listing) -> list[str]:
+    """A result and what stands beside it are of one run, or that is refused."""
+    done, after = server(folder, ("inspect", "r.json", "-f", "json")), listing(folder)
     if done.code not in {0, 2}:
         return [f"inspect exits with {done.code}"]
-    held = json.loads((folder / "r.json").read_bytes())
-    if done.code == 0 and held.get("items_sha256", "") is None:
-        return ["items of another result are shown"]
+    both = [after.get(name) for name in ("r.json", "r.items.npz")]
+    of_one_run = any(both == [run.get(name) for name in ("r.json", "r.items.npz")] for run in (before, expected))
+    if done.code == 0 and not of_one_run:
+        return ["shows the items of another run"]
+    if "r.items.npz" in before and "r.items.npz" not in after and after["r.json"] == before["r.json"]:
+        return ["has lost the items of the old result"]
     return []
 
 
@@ -187,11 +198,16 @@ def memory(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
 
 def index(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
     """Change annotations behind the index, within the file system's clock or under its own files."""
-    line = "score maps.npz --gt entities -q --resamples 0 -f json"
-    first = server(folder, line.split())
+    line = "score maps.npz --gt entities -q --resamples 0 --overlap iof -f json"
     boxes = folder / "entities" / "Annotations" / f"{draw.choice(list(inputs.IMAGES))}.xml"
     text = boxes.read_text("utf-8")
-    kind = draw.choice(["size", "index", "older"])
+    kind = draw.choice(["clock", "clock", "size", "index", "older"])
+    coarse = kind == "clock"
+    if coarse:
+        # Everything happens within a second that has just begun, and the file system has no finer times.
+        time.sleep(max(1.02 - time.time() % 1, 0))
+        boxes.write_text(text, "utf-8")
+    first = server(folder, line.split(), whole_seconds=coarse)
     if kind == "index":
         held = [path for path in (folder / "cache").rglob("*") if path.is_file()]
         if held:
@@ -208,7 +224,8 @@ def index(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
         boxes.write_text(text.replace("<xmax>40<", f"<xmax>{draw.randrange(10, 39)}<", 1), "utf-8")
         if kind == "size":
             os.utime(boxes, ns=(state.st_atime_ns, state.st_mtime_ns if draw.random() < 0.5 else second))
-    cached, plain = server(folder, line.split()), server(folder, (*line.split(), "--no-cache"))
+    cached = server(folder, line.split(), whole_seconds=coarse)
+    plain = server(folder, (*line.split(), "--no-cache"))
     found = []
     if (first.code, cached.code, plain.code) != (0, 0, 0):
         found.append(f"exits with {first.code}, {cached.code}, {plain.code}: {cached.err[-200:]}")

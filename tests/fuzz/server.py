@@ -82,6 +82,7 @@ class Server:
         kill_at: int | None = None,
         kill_after: float | None = None,
         environment: Mapping[str, str] | None = None,
+        whole_seconds: bool = False,
     ) -> Outcome:
         """Run a command in a folder.
 
@@ -92,6 +93,7 @@ class Server:
             kill_at: The number of the call that makes, renames or removes a file before which it is killed.
             kill_after: The seconds after which it is killed.
             environment: Variables.
+            whole_seconds: Whether times of files have no fractions, as on some file systems.
         """
         request = {
             "folder": str(folder),
@@ -102,6 +104,7 @@ class Server:
             "limits": {"RLIMIT_AS": MEMORY, "RLIMIT_CORE": 0, **(limits or {})},
             "kill_at": kill_at,
             "kill_after": kill_after,
+            "whole_seconds": whole_seconds,
             "environment": {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), **(environment or {})},
         }
         assert self._process.stdin is not None

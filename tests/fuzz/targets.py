@@ -330,6 +330,8 @@ HEADS = commands(
 )
 READ_RESULT = commands(
     "gate r.json --min f1=0.0001 --max precision=0.9999 -f json",
+    "gate r.json --min f1=0.1 --min recall=0.1 --min ap=0.1 --min pointing=0.1 --min mass=0.1 --max entropy=1 "
+    "--min micro_f1=0.1 --min best_f1=0.1 --min r@1=0.1 --min i2t_r@1=0 --min t2i_r@5=0 --min rsum=0.1 -f json",
     "gate r.json --baseline base.json --max-drop f1=50% --across-regions -f json",
     "gate r.json --min f1=0.1 --channel L1H1 -f json",
     "compare base.json r.json -f json --resamples 20 --trials 50",

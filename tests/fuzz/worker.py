@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import traceback
+import types
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -64,6 +65,8 @@ def run(request: dict[str, Any]) -> None:
     for name, size in request["limits"].items():
         kind = getattr(resource, name)
         resource.setrlimit(kind, (size + resident() if name == "RLIMIT_AS" else size, resource.RLIM_INFINITY))
+    if request["whole_seconds"]:
+        os.stat = _whole_seconds(os.stat)
     if request["kill_at"] is not None:
         _kill_at(int(request["kill_at"]))
     if request["kill_after"] is not None:
@@ -74,6 +77,20 @@ def run(request: dict[str, Any]) -> None:
     from attneval.__main__ import entry
 
     entry()
+
+
+def _whole_seconds(stat: Any) -> Any:
+    """What gives the state of files, with times as of a file system whose clock has whole seconds."""
+
+    def coarse(*arguments: Any, **named: Any) -> Any:
+        held = stat(*arguments, **named)
+        values = {name: getattr(held, name) for name in dir(held) if name.startswith("st_")}
+        for name in ("st_mtime_ns", "st_ctime_ns"):
+            values[name] = values[name] // 10**9 * 10**9
+            values[name[:-3]] = values[name] / 10**9
+        return types.SimpleNamespace(**values)
+
+    return coarse
 
 
 def be(request: dict[str, Any]) -> None:
