@@ -141,8 +141,8 @@ def gallery(
             captions[caption] = len(listed)
             name, index = scenes.image_id[int(table.caption_image[caption])], int(table.caption_index[caption])
             rank = None if ranks is None else ranks.get((name, index))
-            own = [] if table.caption_group is None else [boxes_of(table.regions(item))]
-            listed.append([places[name], index, table.caption_text[caption], rank, *own])
+            boxes = [] if table.caption_group is None else [boxes_of(table.regions(item))]
+            listed.append([places[name], index, table.caption_text[caption], rank, *boxes])
         entries[item]["c"] = captions[caption]
     data = {
         "kinds": list(KINDS),
