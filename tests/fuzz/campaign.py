@@ -145,7 +145,9 @@ class Campaign:
     def _case(self, name: str, target: Target, case: int, whole: Path, counts: Counts) -> None:
         draw, folder = self.draw(name, case), self.fresh(name, whole)
         damage = target.damage(folder, draw)
-        line = damage.line or draw.choice(target.lines)
+        # What can mean nothing is seen in numbers, where these are printed in full.
+        told = [line for line in target.lines if "json" in line] if damage.senseless else []
+        line = damage.line or draw.choice(told or target.lines)
         meant = self._meaning(name, target, line, whole) if damage.senseless else None
         before = listing(folder)
         server = self.server(heavy=target.heavy)

@@ -51,8 +51,15 @@ class Change:
     senseless: bool = False
 
 
-DEEP: Any = functools.reduce(lambda inner, _: [inner], range(60), 0)
-DEEPER: Any = functools.reduce(lambda inner, _: {"a": inner}, range(200), 0)
+def nested(depth: int, *, named: bool) -> Any:
+    """Lists or objects in each other."""
+    inner: Any = 0
+    for _ in range(depth):
+        inner = {"a": inner} if named else [inner]
+    return inner
+
+
+DEEP, DEEPER = nested(60, named=False), nested(200, named=True)
 NOT_FINITE = [float("nan"), float("inf"), float("-inf")]
 TEXTS = [
     "",
@@ -131,9 +138,9 @@ def places(value: Any, path: str = "") -> Iterator[tuple[Any, Any, str]]:
         yield from places(inner, here)
 
 
-def draw_place(data: Any, draw: Random) -> tuple[Any, Any, str] | None:
-    """A container and a key within a value: any of all, or one that is come upon from the top, where there are few."""
-    if draw.random() < 0.5:
+def draw_place(data: Any, draw: Random, *, deep: bool = True) -> tuple[Any, Any, str] | None:
+    """A container and a key within a value: any of all if `deep`, or one that is come upon from the top."""
+    if deep and draw.random() < 0.5:
         spots = list(places(data))
         return draw.choice(spots) if spots else None
     found, value, path = None, data, ""
@@ -155,7 +162,7 @@ def damage_json(data: Any, draw: Random, *, nudge: bool = False) -> tuple[Any, C
         nudge: Whether any other number can mean nothing either, since it is stored twice.
     """
     data = copy.deepcopy(data)
-    drawn = [place for _ in range(8) if (place := draw_place(data, draw)) is not None]
+    drawn = [place for _ in range(8) if (place := draw_place(data, draw, deep=not nudge)) is not None]
     numbers = [place for place in drawn if type(place[0][place[1]]) in {int, float}]
     if numbers and draw.random() < 0.3:
         holder, name, path = numbers[0]
@@ -235,8 +242,8 @@ def damage_text(text: str, draw: Random) -> tuple[str, Change]:
     lines = text.splitlines(keepends=True)
     if "[/EN#" in text and draw.random() < 0.15:
         many = draw.choice([24, 40, 80])
-        marks = (re.sub(r"(\[/EN#\d+)(?:/\w+)+", lambda mark, k=k: f"{mark[1]}/kind{k}", lines[0]) for k in range(many))
-        return "".join(marks), Change(f"{many} types")
+        kinds = (re.sub(r"(\[/EN#\d+)(?:/\w+)+", rf"\g<1>/kind{k}", lines[0]) for k in range(many))
+        return "".join(kinds), Change(f"{many} types")
     if kind < 0.8 and lines:
         place = draw.randrange(len(lines))
         what = draw.choice(["gone", "twice", "moved", "a hostile line"])

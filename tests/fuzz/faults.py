@@ -199,7 +199,7 @@ def memory(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
 def index(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
     """Change annotations behind the index, within the file system's clock or under its own files."""
     line = "score maps.npz --gt entities -q --resamples 0 --overlap iof -f json"
-    boxes = folder / "entities" / "Annotations" / f"{draw.choice(list(inputs.IMAGES))}.xml"
+    boxes = folder / "entities" / "Annotations" / f"{draw.choice(list(inputs.MANY))}.xml"
     text = boxes.read_text("utf-8")
     kind = draw.choice(["clock", "clock", "size", "index", "older"])
     coarse = kind == "clock"
@@ -208,6 +208,8 @@ def index(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
         time.sleep(max(1.02 - time.time() % 1, 0))
         boxes.write_text(text, "utf-8")
     first = server(folder, line.split(), whole_seconds=coarse)
+    if kind == "index" and not list((folder / "cache").rglob("*.npz")):
+        return "broken", line, kind, ["keeps no index"]
     if kind == "index":
         held = [path for path in (folder / "cache").rglob("*") if path.is_file()]
         if held:
@@ -250,6 +252,6 @@ FAULTS = {
     "kill": Fault("written", written, kill),
     "full": Fault("written", written, full),
     "memory": Fault("written", written, memory),
-    "index": Fault("indexed", lambda folder, _: inputs.world(folder), index),
+    "index": Fault("indexed", lambda folder, _: inputs.world(folder, inputs.MANY, similarity=False), index),
 }
 """Faults by name."""

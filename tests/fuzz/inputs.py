@@ -13,7 +13,7 @@ from attneval.export.write.writer import ExportWriter
 from attneval.groundtruth import open_ground_truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from attneval.groundtruth import GroundTruth
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
 IMAGES = {"36979": (120, 90), "4711": (100, 80), "20": (64, 48)}
 """Ids and sizes of images."""
+MANY = {str(number): (64, 48) for number in range(210)}
+"""Images of which an index is kept."""
 CELLS = (3, 4)
 
 
-def write_entities(folder: Path) -> Path:
-    """Write three images in the layout of Flickr30k Entities."""
+def write_entities(folder: Path, images: Mapping[str, tuple[int, int]] = IMAGES) -> Path:
+    """Write images, by default three, in the layout of Flickr30k Entities."""
     for name in ("Annotations", "Sentences"):
         (folder / name).mkdir(parents=True)
-    for image, (width, height) in IMAGES.items():
+    for image, (width, height) in images.items():
         boxes = [(1, 1, width // 2, height // 2), (width // 2 + 1, 1, width, height), (5, height // 2, 40, height)]
         things = "".join(
             f"<object><name>{k}</name><bndbox><xmin>{a}</xmin><ymin>{b}</ymin><xmax>{c}</xmax><ymax>{d}</ymax></bndbox>"
@@ -102,9 +104,9 @@ def truth_of(*files: Path) -> GroundTruth:
     return source.read(source.image_ids())
 
 
-def world(folder: Path, **kind: Any) -> None:
+def world(folder: Path, images: Mapping[str, tuple[int, int]] = IMAGES, **kind: Any) -> None:
     """Write `entities/` and `maps.npz`."""
-    write_export(folder / "maps.npz", truth_of(write_entities(folder / "entities")), **kind)
+    write_export(folder / "maps.npz", truth_of(write_entities(folder / "entities", images)), **kind)
 
 
 def padded(folder: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="drafts are lock
 
 KILLED = """
 import os, pathlib, signal, sys
+import os
+
 from attneval.storage import whole_files
 
 path, system = pathlib.Path(sys.argv[1]), sys.argv[2]
@@ -81,14 +84,14 @@ def test_drafts_of_those_who_live_stay(tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setattr(whole_files, "_open_nameless", lambda _: None)
     slow = Draft(path)
     slow.file.write(b"slow")
-    replace = whole_files.os.replace
+    replace = os.replace
 
-    def while_others_write(*names: object) -> None:
-        monkeypatch.setattr(whole_files.os, "replace", replace)
+    def while_others_write(*names: Any) -> None:
+        monkeypatch.setattr(os, "replace", replace)
         write_text(path, "quick")
-        replace(*names)  # type: ignore[arg-type]
+        replace(*names)
 
-    monkeypatch.setattr(whole_files.os, "replace", while_others_write)
+    monkeypatch.setattr(os, "replace", while_others_write)
     slow.publish()
     slow.discard()
     assert path.read_text() == "slow"
