@@ -23,7 +23,10 @@ LONGEST_ERROR = 500
 LONGEST_MESSAGE, LONGEST_WORD = 1500, 200
 """Characters that are shown of a refusal, and of a word in it, which may be a value of a file."""
 _MEMORY = ("there is not enough memory", "fewer --jobs need less")
-SHORT_OF_MEMORY = ("can't start new thread", "failed to map segment", "cannot allocate memory", "can't allocate memory")
+SHORT_OF_MEMORY = (
+    *("can't start new thread", "failed to map segment", "cannot allocate memory", "can't allocate memory"),
+    *("not enough memory", "returned null without setting an exception", "error return without exception set"),
+)
 """What libraries say of it that raise no MemoryError: threads, extension modules, torch."""
 
 
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RecursionError:
         _complain("something in the input is nested too deeply to be read")
     except Exception as error:  # noqa: BLE001 - what nobody thought of has an exit code, too
-        if any(text in str(error).lower() for text in SHORT_OF_MEMORY):
+        if _lacks_memory(error):
             _complain(*_MEMORY)
         elif "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
             import traceback  # 3 ms that hardly anyone needs
@@ -114,6 +117,15 @@ def _complain(message: str, hint: str = "") -> None:
     encoding = sys.stderr.encoding or "ascii"
     with suppress(OSError):  # the exit code says it, too
         print(f"error: {text}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)  # noqa: T201
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Tell whether an error comes of memory that is short; libraries turn one error into another."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(text in str(error).lower() for text in SHORT_OF_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _shortened(text: str) -> str:

@@ -283,6 +283,8 @@ class ItemTable:
 
 
 def _damages_of_offsets(name: str, offset: NDArray[Any], end: int) -> Iterator[str]:
+    if offset.dtype.kind not in "iu":
+        yield f"{name} is {offset.dtype}, expected whole numbers"
     if offset.ndim != 1 or not len(offset) or offset[0] != 0 or offset[-1] != end or (np.diff(offset) < 0).any():
         yield f"{name} does not ascend from 0 to {end}"
 

@@ -49,7 +49,7 @@ def alone(world: World, place: int) -> World:
     first, count = shown.window
     scene = world.scenes[shown.image]
     scene = replace(scene, regions=scene.regions[first : first + count])
-    return replace(world, scenes=world.scenes | {shown.image: scene}, shown=[replace(shown, window=None)])
+    return replace(world, scenes={**world.scenes, shown.image: scene}, shown=[replace(shown, window=None)])
 
 
 @pytest.mark.parametrize("seed", WINDOWED)

@@ -227,7 +227,9 @@ def damage_text(text: str, draw: Random) -> tuple[str, Change]:
     if numbers and kind < 0.25:
         found = draw.choice(numbers)
         new = draw.choice(["nan", "NaN", "inf", "Infinity", "-inf", "1e999"])
-        return _replaced(text, found, new), Change(f"{found[0]} at {found.start()} becomes {new}", senseless=True)
+        # A chain's name is no number, although it is written with digits.
+        named = text[: found.start()].endswith("<name>")
+        return _replaced(text, found, new), Change(f"{found[0]} at {found.start()} becomes {new}", senseless=not named)
     if numbers and kind < 0.5:
         found = draw.choice(numbers)
         new = str(draw.choice([*NUMBERS, *TEXTS, f"\n {found[0]}\n", "10" * 40, f"{found[0]}.5"]))

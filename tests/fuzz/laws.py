@@ -16,7 +16,7 @@ import numpy as np
 from .damage import CANARY, HARM, SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from .server import Outcome
@@ -71,7 +71,7 @@ def breaches(done: Outcome, damage: Damage, folder: Path, before: Listing, meant
     yield from _texts(done)
     after = listing(folder)
     if done.code == 2:
-        yield from _refusal(done, damage)
+        yield from _refusal(done, damage, (name.split("/")[-1] for name in before))
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         if changed:
             yield f"refuses, and changes {', '.join(changed[:3])}"
@@ -98,7 +98,7 @@ def _texts(done: Outcome) -> Iterator[str]:
         yield "stdout holds markup"
 
 
-def _refusal(done: Outcome, damage: Damage) -> Iterator[str]:
+def _refusal(done: Outcome, damage: Damage, files: Iterable[str]) -> Iterator[str]:
     """A refusal is one line that says where."""
     if "validate" in done.arguments:
         return
@@ -107,7 +107,7 @@ def _refusal(done: Outcome, damage: Damage) -> Iterator[str]:
     errors = [line for line in done.err.splitlines() if not line.startswith("note: ")]
     if len(errors) != 1 or not errors[0].startswith("error: "):
         yield f"refuses in {len(errors)} lines"
-    if damage.files and not any(name in done.err for name in _names(done, damage)):
+    if damage.files and not any(name in done.err for name in {*_names(done, damage), *files}):
         yield "refuses, and does not name a file"
 
 
@@ -172,8 +172,3 @@ def _numbers(values: Any) -> Iterator[float]:
             yield from _numbers(value)
     elif isinstance(values, (int, float)) and not isinstance(values, bool):
         yield float(values) if math.isfinite(values) else 0.0
-
-
-def summary(found: Sequence[str]) -> str:
-    """The breaches of a command in one line."""
-    return "; ".join(found)

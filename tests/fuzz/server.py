@@ -49,7 +49,7 @@ class Server:
     """
 
     def __init__(self, scratch: Path, *, root: Path = ROOT, heavy: bool = False) -> None:
-        self._out, self._err = scratch / "stdout", scratch / "stderr"
+        self._out, self._err, self._heavy = scratch / "stdout", scratch / "stderr", heavy
         answers, end = os.pipe()
         dropped = ("ATTNEVAL_", "GITHUB_", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "COMP_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
@@ -100,7 +100,7 @@ class Server:
             "arguments": list(arguments),
             "out": str(self._out),
             "err": str(self._err),
-            "seconds": SECONDS,
+            "seconds": 3 * SECONDS if self._heavy else SECONDS,
             "limits": {"RLIMIT_AS": MEMORY, "RLIMIT_CORE": 0, **(limits or {})},
             "kill_at": kill_at,
             "kill_after": kill_after,

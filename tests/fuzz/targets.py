@@ -100,10 +100,8 @@ def as_json(data: bytes, draw: Random, *, nudge: bool = False) -> tuple[bytes, C
         changed, change = damage_json(json.loads(text), draw, nudge=nudge)
         return to_json(changed, draw), change
     except json.JSONDecodeError:
-        changed, change = damage_json([json.loads(line) for line in text.splitlines()], draw)
-        if not isinstance(changed, list):
-            changed = [changed]
-        return b"\n".join(to_json(line, draw) for line in changed), change
+        listed, change = damage_json([json.loads(line) for line in text.splitlines()], draw)
+        return b"\n".join(to_json(line, draw) for line in (listed if isinstance(listed, list) else [listed])), change
 
 
 def as_text(data: bytes, draw: Random) -> tuple[bytes, Change]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pickle
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .campaign import NAMES, TARGETS, Broken, Campaign
+from .campaign import NAMES, Broken, Campaign
 from .damage import CANARY, HARM, Maker
 from .laws import breaches, listing
 from .server import Outcome
-from .targets import Damage
+from .targets import TARGETS, Damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,9 +70,9 @@ def test_cases_follow_from_the_seed(campaign: Campaign, tmp_path: Path) -> None:
 DAMAGE = Damage(("a.json",), "")
 
 
-def broken(folder: Path, *, damage: Damage = DAMAGE, before: dict[str, str] | None = None, **done: object) -> list[str]:
+def broken(folder: Path, *, damage: Damage = DAMAGE, before: dict[str, str] | None = None, **done: Any) -> list[str]:
     values = {"arguments": ("gate", "a.json", "-f", "json"), "code": 0, "out": "", "err": "", "slow": False}
-    outcome = Outcome(**{**values, "memory": 0, "seconds": 0.0, **done})  # type: ignore[arg-type]
+    outcome = Outcome(**{**values, "memory": 0, "seconds": 0.0, **done})
     return list(breaches(outcome, damage, folder, listing(folder) if before is None else before, [1.0]))
 
 
@@ -94,7 +94,7 @@ def broken(folder: Path, *, damage: Damage = DAMAGE, before: dict[str, str] | No
         ({"err": "x" * 5000}, "stderr has 5000 characters"),
     ],
 )
-def test_laws_see_their_breach(tmp_path: Path, done: dict[str, object], breach: str) -> None:
+def test_laws_see_their_breach(tmp_path: Path, done: dict[str, Any], breach: str) -> None:
     assert any(breach in each for each in broken(tmp_path, **done))
 
 
