@@ -15,6 +15,7 @@ from results import FIXTURES
 from attneval import Options, score
 from attneval.export.read.reader import open_export
 from attneval.report.score import score_page
+from attneval.report.table import Table
 from attneval.statistics.halves import EVEN, in_half
 
 if TYPE_CHECKING:
@@ -83,12 +84,13 @@ def test_floors_stand_beside_what_heads_score(folder: Path) -> None:
     (row,) = (line for line in lines if line.lstrip().startswith("uniform attention"))
     assert f"{100 * floors['uniform']['pointing']['value']:.1f}" in row
     whole = score(EXPORT, GT, options=Options(resamples=0, cache=False))
-    (shown,) = (table for table in score_page(whole).tables if "channel by channel" in getattr(table, "title", ""))
+    (shown,) = (t for t in score_page(whole).tables if isinstance(t, Table) and "channel by channel" in t.title)
     row_of = {row.cells[0].text: dict(zip(shown.header, row.cells, strict=True)) for row in shown.rows}
     for floor in ("uniform", "center"):
         for label, name in (("pointing", "pointing"), ("mass", "mass"), ("precision", "precision")):
-            text = f"{100 * whole.scores.baselines[floor][name].value:.1f}"
-            assert row_of[f"{floor} attention"][label].text == text
+            value = whole.scores.baselines[floor][name].value
+            assert value is not None
+            assert row_of[f"{floor} attention"][label].text == f"{100 * value:.1f}"
 
 
 def test_a_result_ranks_as_its_export_does(here: Here, folder: Path) -> None:

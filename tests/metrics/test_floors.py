@@ -231,7 +231,9 @@ def test_micro_scores_are_held_against_their_floors_by_image(average: str, noted
         gap = result.metrics[name].above_floor
         assert gap is not None
         floors = [table[name].value for floor, table in result.scores.baselines.items() if floor in FLOORS]
-        assert result[name] - gap.difference == pytest.approx(max(v for v in floors if v is not None), abs=1e-9)
+        value = result[name]
+        assert value is not None
+        assert value - gap.difference == pytest.approx(max(v for v in floors if v is not None), abs=1e-9)
         assert gap.ci is not None
         assert gap.ci[0] <= gap.difference <= gap.ci[1]
     assert {str(note).split()[0] for note in result.notes if note.kind == FLOOR} == noted

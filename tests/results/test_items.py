@@ -247,3 +247,12 @@ def test_old_items_are_not_taken_for_those_of_a_new_result(here: Here) -> None:
     assert here(*GOOD, "--items", "-o", "r.json").code == 0
     assert here(*GOOD, "--threshold", "top:1", "-o", "r.json").code == 0
     assert_says(here.refused("inspect", "r.json"), "r.items.npz does not exist")
+
+
+@pytest.mark.parametrize("name", ["types_offset", "image_id_offset", "caption_text_offset", "region_offset"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_offsets_are_whole_numbers(saved: Path, tmp_path: Path, name: str, dtype: str) -> None:
+    with np.load(saved) as held:
+        wrong = held[name].astype(dtype)
+    with pytest.raises(ResultError, match=f"damaged items file: .*{name.removesuffix('_offset')}"):
+        ItemTable.load(changed(saved, tmp_path / "bad.npz", **{name: wrong}))
