@@ -315,8 +315,9 @@ def damage_array(array: NDArray[Any], draw: Random) -> tuple[Any, Change]:
     kind = draw.choice(["numbers", "numbers", "numbers", "wrapping", "row", "type", "shape", "length", "pickle"])
     if kind == "wrapping" and array.dtype.kind == "i" and array.size > 1:
         changed, place = array.copy(), draw.randrange(array.size - 1)
-        most = np.iinfo(array.dtype).max
-        changed.reshape(-1)[place : place + 2] = draw.choice([(most, -2), (most, most), (-2, most), (2**20, 2**20)])
+        most = int(np.iinfo(array.dtype).max)
+        wide = min(2**20, most)
+        changed.reshape(-1)[place : place + 2] = draw.choice([(most, -2), (most, most), (-2, most), (wide, wide)])
         return changed, Change(f"[{place}] and the next become {changed.reshape(-1)[place : place + 2].tolist()}")
     if kind == "row" and array.ndim and len(array) > 1:
         changed, (one, other) = array.copy(), draw.sample(range(len(array)), 2)

@@ -114,6 +114,7 @@ def _refusal(done: Outcome, damage: Damage, files: Iterable[str]) -> Iterator[st
 def _names(done: Outcome, damage: Damage) -> list[str]:
     """What names where something is wrong: what is damaged, or another file of the command that it does not fit."""
     files = [name for file in damage.files for name in (file, file.split(".")[0])]
+    files += [part for part in done.arguments[1:] if not part.startswith("-") and len(part) > 3]
     return files + [part for part in done.arguments if part.endswith((".json", ".npz", ".npy", ".p", ".tar", ".txt"))]
 
 
