@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
 
 LONGEST_ERROR = 500
 """Characters that are shown of an internal error."""
+LONGEST_MESSAGE, LONGEST_WORD = 1500, 200
+"""Characters that are shown of a refusal, and of a word in it, which may be a value of a file."""
+_MEMORY = ("there is not enough memory", "fewer --jobs need less")
+SHORT_OF_MEMORY = (
+    *("can't start new thread", "failed to map segment", "cannot allocate memory", "can't allocate memory"),
+    *("not enough memory", "returned null without setting an exception", "error return without exception set"),
+)
+"""What libraries say of it that raise no MemoryError: threads, extension modules, torch."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,13 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         process.drop_unread_output()
         return EXIT_BROKEN_PIPE
     except OSError as error:
-        _complain(_system_error(error))
+        _complain(*_MEMORY if error.errno == errno.ENOMEM else (_system_error(error),))
     except MemoryError:
-        _complain("there is not enough memory", "fewer --jobs need less")
+        _complain(*_MEMORY)
     except RecursionError:
         _complain("something in the input is nested too deeply to be read")
     except Exception as error:  # noqa: BLE001 - what nobody thought of has an exit code, too
-        if "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
+        if _lacks_memory(error):
+            _complain(*_MEMORY)
+        elif "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
             import traceback  # 3 ms that hardly anyone needs
 
             traceback.print_exc()
@@ -101,10 +113,25 @@ def _usage_hint(error: click.ClickException) -> str:
 def _complain(message: str, hint: str = "") -> None:
     from attneval.report.table import safe
 
-    text = safe(f"{message.rstrip('.')}; {hint}" if hint else message)
+    text = safe(_shortened(f"{message.rstrip('.')}; {hint}" if hint else message))
     encoding = sys.stderr.encoding or "ascii"
     with suppress(OSError):  # the exit code says it, too
         print(f"error: {text}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)  # noqa: T201
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Tell whether an error comes of memory that is short; libraries turn one error into another."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(text in str(error).lower() for text in SHORT_OF_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _shortened(text: str) -> str:
+    """A text without the middle of what is too long, which some file made so."""
+    text = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:80]} ... {word[0][-40:]}", text)
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 400]} ... {text[-400:]}"
 
 
 def _brief(error: Exception) -> str:

@@ -625,9 +625,9 @@ def i2t_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> 
             for phrase, words, _ in scored_phrases(image, caption, p):
                 topics.setdefault(phrase.entity, set()).update(keys.index(t) for w in words for t in found[w])
                 types.setdefault(phrase.entity, set()).update(phrase.types)
-            for r, box in enumerate(export.boxes[image_id]):
-                if area(box) <= 0:
-                    continue
+            first = own.window[0] if own and own.window else 0
+            for r in keys_of(export, image_id, own):
+                box = export.boxes[image_id][r]
                 covered = [e for e in topics if reaching([box], image.entities[e], p["overlap"], p)]
                 if not covered:
                     continue
@@ -635,7 +635,7 @@ def i2t_items(truth: Truth, export: Export, p: Choices, channel: int | None) -> 
                 items.append(
                     Item(
                         image=image_id,
-                        row=normalise([weights[t][r] for t in keys], p["normalize"]) if keys else None,
+                        row=normalise([weights[t][r - first] for t in keys], p["normalize"]) if keys else None,
                         undefined=False,
                         target=keys_alone(relevant, len(keys)),
                         others=[keys_alone(topics[e], len(keys)) for e in topics if e not in covered],
@@ -690,7 +690,10 @@ MAPS = ("map_iou", "map_precision", "map_recall")
 MAP_N, BOX = "map_n", "box_accuracy"
 SOMETIMES = ("entropy", "auc")
 LIFTS = {"f1_lift": "f1", "ap_lift": "ap"}
-FLOORED = ("precision", "recall", "f1", "ap", "pointing", "mass")
+FLOORED = (
+    *("precision", "recall", "f1", "ap", "pointing", "mass"),
+    *("micro_precision", "micro_recall", "micro_f1"),
+)
 
 
 def absent(target: Target) -> dict[str, float]:
@@ -790,7 +793,7 @@ def model(items: list[Item], table: dict[str, Values], p: Choices) -> Values:
 def gaps(items: list[Item], values: Values, table: dict[str, Values], p: Choices) -> dict[str, dict[str, float]]:
     """By metric and floor, the difference over the items that have that floor."""
     compared = [item for item in items if any(is_target_scored(other, p) for other in item.others)]
-    paired = means([[(i.row, i.target)] for i in compared if i.row is not None and is_scored(i, p)], p)
+    paired = means([[(i.row, i.target)] for i in compared if i.row and is_scored(i, p)], p)
     found: dict[str, dict[str, float]] = {}
     for name in FLOORED:
         found[name] = {}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,9 +14,11 @@ from attneval.cli.options import gt_options
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError, DataError, first_of
+from attneval.storage.whole_files import replacing_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from attneval.report.overlay.photos import Photos
     from attneval.report.overlay.scenes import Scenes
@@ -118,8 +117,7 @@ def write_overlays(
     photos = None if values["images"] is None else Photos(values["images"])
     scenes, rows = _scenes(table, items, result, photos, values)
     for folder in folders:
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", dir=folder.parent))
-        try:
+        with replacing_folder(folder) as draft:
             lacking = set()
             for number, row in enumerate(rows, 1):
                 scene = scenes.scene(row)
@@ -131,12 +129,6 @@ def write_overlays(
             if photos is not None and lacking and not values["quiet"]:
                 text = f"note: {photos.folder} has no file of {len(lacking)} images ({first_of(sorted(lacking))})"
                 tell(text)
-            draft.chmod(0o755)
-            if folder.is_dir():
-                shutil.rmtree(folder)
-            draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _scenes(

@@ -16,7 +16,7 @@ from attneval.evaluation.weight_reader import MANY, MEAN
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
 from attneval.results.joint import joint_view
-from attneval.results.notes import REACHING, Note, computed_notes, mean_of_many, only_first, targetless
+from attneval.results.notes import REACHING, UNMATCHED, Note, computed_notes, mean_of_many, only_first, targetless
 from attneval.results.result import Result
 from attneval.results.scores import Scores
 from attneval.results.summary import summarise
@@ -76,7 +76,8 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
     sums, ranked, perturbed = parts.sums, parts.ranked, parts.perturbed
     notes = notes_of(parts, protocol)
     headline = sums.channels.get((MEAN, protocol.directions[0]))
-    _refuse_nothing(headline, [*ranked.image_id, *perturbed.image_id], protocol, notes)
+    path = "the export" if parts.export is None else parts.export.path
+    _refuse_nothing(path, headline, [*ranked.image_id, *perturbed.image_id], protocol, notes)
     partial = parts.selection.partial or ranked.partial or perturbed.partial
     if partial:
         notes.append(only_first(options.limit or 0))
@@ -147,7 +148,9 @@ def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
     notes += targetless(seen.expressions, seen.rows, seen.entropy, seen.largest)
     if export is not None:
         notes += map(Note, dict.fromkeys(sums.mismatches.warnings))  # an index tells every block of all of them
-        notes += map(Note, sums.mismatches.disagreements(export.path, len(export.caption_image)))
+        captions = len(export.caption_image)
+        notes += map(Note, sums.mismatches.disagreements(export.path, captions))
+        notes += map(Note, sums.mismatches.repetitions(export.path, captions))
         notes += [shortfall.note(protocol.missing) for shortfall in shortfalls_of(export, sums)]
     return notes
 
@@ -158,7 +161,9 @@ def shortfalls_of(export: AttentionExport, sums: RunSums) -> list[Shortfall]:
     return [Shortfall(text, hint) for text, hint in missing]
 
 
-def _refuse_nothing(headline: ChannelSums | None, others: list[str], protocol: Protocol, notes: list[Note]) -> None:
+def _refuse_nothing(
+    path: object, headline: ChannelSums | None, others: list[str], protocol: Protocol, notes: list[Note]
+) -> None:
     """Refuse to put nothing together, of attention or of the other images that were scored."""
     if headline is not None and not headline.columns["items"].sum():
         if protocol.directions[0] == "i2t":
@@ -166,7 +171,7 @@ def _refuse_nothing(headline: ChannelSums | None, others: list[str], protocol: P
                 "no region covers an annotated phrase, so that direction i2t has no items",
                 hint=REACHING,
             )
-        raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
+        raise NothingToScoreError(f"no annotated phrase with a box has attention in {path}", hint=UNMATCHED)
     if headline is None and not others:
         raise NothingToScoreError(f"there is nothing to score: {'; '.join(notes)}")
 

@@ -27,18 +27,10 @@ def direction_sets(direction: str, captions: CaptionBlock, protocol: Protocol) -
         direction: See `direction_items`.
         captions: The captions.
         protocol: What is relevant.
-
-    Raises:
-        ProtocolError: The direction has no meaning for these regions.
     """
     shapes = entity_shapes(captions, protocol)
     relevant = shapes.relevant(protocol.overlap, protocol.iou)
     if direction == "i2t":
-        if captions.export.caption_region is not None:
-            raise ProtocolError(
-                f"{captions.export.path} has regions of its own for each caption, of which words are no keys",
-                hint="score direction t2i",
-            )
         return {"relevant": relevant}
     pointing = shapes.relevant("center", 1.0) if protocol.pointing == "center" else relevant
     return {"relevant": relevant, "pointing": pointing, "area": shapes.inside()}
@@ -73,6 +65,7 @@ def direction_items(
             captions.alignment,
             phrases,
             covering=sets["relevant"],
+            groups=captions.groups,
             key_count=np.append(np.diff(keys.offset), 0)[captions.alignment.row],
             key_of_token=keys.number,
         )

@@ -21,9 +21,9 @@ import numpy as np
 from attneval.arrays.ragged import ranges
 from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
-from attneval.errors import ProtocolError
 from attneval.evaluation.item_hits import item_chunks
 from attneval.evaluation.weight_reader import MEAN
+from attneval.matching.key_groups import KeyGroups
 from attneval.metrics.hits import Hits
 from attneval.metrics.populations import counted, scored
 from attneval.metrics.rankings import Rows, normalised
@@ -56,18 +56,16 @@ if TYPE_CHECKING:
 def examine_items(
     captions: CaptionBlock, phrases: ScoredPhrases, items: Items, weights: Weights, protocol: Protocol
 ) -> ItemTable:
-    """Look at the items of a block in direction t2i, one by one, under the mean of all channels.
-
-    Raises:
-        ProtocolError: Captions have regions of their own, of which a table of images has no place.
-    """
-    if captions.export.caption_region is not None:
-        raise ProtocolError(
-            f"{captions.export.path} has regions of its own for each caption, and items are kept by image",
-            hint="score without --items",
-        )
+    """Look at the items of a block in direction t2i, one by one, under the mean of all channels."""
     return tabulate_items(
-        captions.truth, captions.alignment, phrases, items, weights, protocol=protocol, regions=captions.regions
+        captions.truth,
+        captions.alignment,
+        phrases,
+        items,
+        weights,
+        protocol=protocol,
+        regions=captions.regions,
+        groups=captions.groups,
     )
 
 
@@ -80,6 +78,7 @@ def tabulate_items(
     *,
     protocol: Protocol,
     regions: BlockRegions,
+    groups: KeyGroups | None = None,
 ) -> ItemTable:
     """Look at items one by one.
 
@@ -91,8 +90,10 @@ def tabulate_items(
         weights: Their weights.
         protocol: How they are scored.
         regions: The regions that count.
+        groups: What they are grouped by; by images if None.
     """
-    context = _Context.from_phrases(truth, phrases)
+    groups = KeyGroups.from_images(truth) if groups is None else groups
+    context = _Context.from_phrases(truth, phrases, groups)
     m = len(items.target)
     kind = np.full(m, MISSED, np.uint8)
     scores, top = np.zeros((m, 3), np.float32), np.tile(np.array([-1, 0], np.float32), (m, 1))
@@ -131,6 +132,8 @@ def tabulate_items(
         caption_index=truth.caption_index.astype(np.int16),
         caption_text=truth.text,
         types=Strings.from_texts(truth.types),
+        # Where groups are images, their row is that of the caption's image.
+        caption_group=None if len(groups.image) == len(truth.image_id) else groups.of_caption.astype(np.int32),
         region_offset=regions.offset,
         region_box=regions.box.astype(np.float32),
         item_caption=items.caption[kept].astype(np.int32),
@@ -180,16 +183,17 @@ class _Context:
     entity_types: NDArray[np.int64]  # the types of all phrases that mean the entity, as bits
     pair: NDArray[np.int64]  # caption * entities + entity, ascending, each once
     pair_span: NDArray[np.int64]  # the first span of the entity's first phrase in the caption
+    entity: NDArray[np.int64]  # the entity of each instance
 
     @classmethod
-    def from_phrases(cls, truth: GroundTruth, phrases: ScoredPhrases) -> _Context:
+    def from_phrases(cls, truth: GroundTruth, phrases: ScoredPhrases, groups: KeyGroups) -> _Context:
         entities = len(truth.box_offset) - 1
         types = np.zeros(entities, np.int64)
         known = truth.phrase_entity >= 0
         np.bitwise_or.at(types, truth.phrase_entity[known], truth.phrase_types[known])
         keys = phrases.caption * max(entities, 1) + truth.phrase_entity[phrases.phrase]
         pair, first = np.unique(keys, return_index=True)
-        return cls(types, pair, truth.span[truth.span_offset[phrases.phrase[first]]])
+        return cls(types, pair, truth.span[truth.span_offset[phrases.phrase[first]]], groups.entity)
 
     def mistaken(
         self, items: Items, rows: Rows, chunk: NDArray[np.int64], wrong: NDArray[np.int64]
@@ -200,6 +204,7 @@ class _Context:
         place = np.repeat(np.arange(len(wrong)), count)
         row = np.searchsorted(chunk, wrong)[place]
         hits = Hits(rows, row, items.sets["relevant"], other).true_positives
+        other = self.entity[other]
         keys = items.caption[wrong][place] * max(len(self.entity_types), 1) + other
         where = np.minimum(np.searchsorted(self.pair, keys), max(len(self.pair) - 1, 0))
         mentioned = self.pair[where] == keys if len(self.pair) else np.zeros(len(keys), np.bool_)

@@ -24,6 +24,7 @@ from attneval.metrics.hits import Hits
 from attneval.metrics.populations import counted
 from attneval.metrics.rankings import Rows, normalised
 from attneval.results.items import ItemTable
+from attneval.results.notes import UNMATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +105,7 @@ def read_pictures(
     chosen = np.array(sorted(rows[name] for name in wanted), np.int64)
     parts = [_pictures(export, source, protocol, block) for block in plan_blocks(export, Selection(chosen))]
     if not sum(len(part.table) for part in parts):
-        raise NothingToScoreError("no annotated phrase with a box has attention", hint="check the image ids")
+        raise NothingToScoreError(f"no annotated phrase with a box has attention in {export.path}", hint=UNMATCHED)
     return _joined(parts)
 
 
@@ -131,7 +132,7 @@ def _pictures(export: AttentionExport, source: Source, protocol: Protocol, block
     spans = np.stack(
         (truth.span[truth.span_offset[phrase], 0], truth.span[truth.span_offset[phrase + 1] - 1, 1]), axis=1
     )
-    entities = items.target[kept].tolist()
+    entities = captions.groups.entity[items.target[kept]].tolist()
     # Only what is scored is drawn: boxes, unless masks take their place.
     masks = mask_pictures(truth, entities) if getattr(protocol, "geometry", "box") == "mask" else {}
     return Pictures(

@@ -170,7 +170,7 @@ class WeightReader:
         token = keys.token[keys.offset[row][:, None] + np.arange(n)]
         starts = (self._row_start(a, row[:, None], token - tokens.offset[row][:, None]) for a in channels)
         region = items.entry[items.entry_offset[chosen]]
-        column = regions.column[regions.offset[items.image[chosen]] + region]
+        column = regions.column[regions.offset[items.group[chosen]] + region]
         rows = _added([np.asarray(self.maps.flat[start + column[:, None]], np.float64) for start in starts])
         return rows if len(channels) == 1 else rows / len(channels)
 

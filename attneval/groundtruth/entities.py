@@ -17,7 +17,7 @@ from attneval.errors import GroundTruthError
 from attneval.groundtruth.columns import GroundTruth
 from attneval.groundtruth.entity_sentences import Sentences
 from attneval.groundtruth.entry import LARGEST_SIZE
-from attneval.groundtruth.folders import UNREADABLE, Directory, Zip
+from attneval.groundtruth.folders import NEEDED, Directory, Zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -156,11 +156,8 @@ class Entities:
     def _read(self, name: str, digests: dict[str, bytes]) -> bytes:
         try:
             data = self._files.read(name)
-        except UNREADABLE as error:
-            raise GroundTruthError(
-                f"{self._files.path} has no readable {name}",
-                hint="each image needs Annotations/<id>.xml and Sentences/<id>.txt",
-            ) from error
+        except OSError as error:
+            raise GroundTruthError(f"{self._files.path} has no readable {name}", hint=NEEDED) from error
         digests[name] = hashlib.sha256(data).digest()
         return data
 

@@ -59,7 +59,7 @@ class Sentences:
         self.caption_offset = offsets_of(count)
         self.caption_index = np.arange(len(line_end)) - np.repeat(self.caption_offset[:-1], count)
         self.image = np.searchsorted(self.caption_offset, caption, side="right") - 1
-        self.type_names, self.types = _types(self.kinds)
+        self.type_names, self.types = _types(path, self.kinds)
 
     def entities(self, entity: list[dict[str, int]]) -> NDArray[np.int64]:
         """The entity of each phrase, -1 where its chain has no box or the phrase names nothing to be seen."""
@@ -115,13 +115,13 @@ def _without_broken_marks(
     return "\n".join(lines), tuple(warnings)
 
 
-def _types(kinds: list[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+def _types(path: Path, kinds: list[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """The names of all types, and each phrase's types as bits; `notvisual` is not a type but the lack of one."""
     parts = {kind: [name for name in kind.split("/") if name and name != NOT_VISUAL] for kind in set(kinds)}
     others = sorted({name for names in parts.values() for name in names} - set(TYPES))
     names = (*TYPES, *others)
     if len(names) > MOST_TYPES:
-        raise GroundTruthError(f"the annotations have {len(names)} phrase types, and at most {MOST_TYPES} can be told")
+        raise GroundTruthError(f"{path} has {len(names)} phrase types, and at most {MOST_TYPES} can be told apart")
     bit = {name: 1 << k for k, name in enumerate(names)}
     bits = {kind: sum(bit[name] for name in set(names_of)) for kind, names_of in parts.items()}
     return names, np.fromiter(map(bits.__getitem__, kinds), np.int64, len(kinds))

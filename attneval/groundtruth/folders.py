@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Protocol
 
 from attneval.errors import GroundTruthError
-from attneval.storage.zip_files import ZipReader
+from attneval.storage.zip_files import ZipReader, reading_zip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-UNREADABLE = (OSError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-"""A file or member is not there, damaged, cut off, or encrypted and packed in ways that are not supported."""
+NEEDED = "each image needs Annotations/<id>.xml and Sentences/<id>.txt"
 
 
 class Files(Protocol):
@@ -77,20 +74,17 @@ class Zip:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.changed_ns = 0  # checksums are of the content
-        try:
+        hint = "it may be cut off or damaged; fetch it again"
+        with reading_zip(f"{path} is no zip file with Annotations/ and Sentences/", error=GroundTruthError, hint=hint):
             self._zip = ZipReader(path)
-        except zipfile.BadZipFile as error:
-            raise GroundTruthError(
-                f"{path} is no zip file with Annotations/ and Sentences/ ({error})",
-                hint="it may be cut off or damaged; fetch it again",
-            ) from error
         self._names = [name for name in self._zip.namelist() if not name.startswith("__MACOSX/")]
         first = next((name for name in self._names if re.search(r"(^|/)Annotations/[^/]+\.xml$", name)), "")
         self._prefix = first.rpartition("Annotations/")[0]
 
     def read(self, name: str) -> bytes:
         """The bytes of one member."""
-        return self._zip.read(self._prefix + name)
+        with reading_zip(f"{self.path} has no readable {name}", error=GroundTruthError, hint=NEEDED):
+            return self._zip.read(self._prefix + name)
 
     def state(self, image_ids: Sequence[str]) -> str:  # noqa: ARG002 - the directory of a zip says it of all
         """Names, sizes and checksums of all members."""

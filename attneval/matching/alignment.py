@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ABSENT = -1
 """In `Alignment.row`: the export does not have this caption."""
+PIECE = "##"
+"""What a word piece begins with that goes on with a word."""
 
 
 @record
@@ -45,6 +47,7 @@ class Alignment:
         unaligned: Positions of export captions whose text is no caption of their image.
         disagreeing: Positions of export captions whose text is another caption than their index says.
         parts: The parts of words that phrases have which begin or end inside a word.
+        repeated: Positions of export captions that hold their annotated caption several times.
     """
 
     words: Words
@@ -54,6 +57,7 @@ class Alignment:
     unaligned: list[int]
     disagreeing: list[int]
     parts: WordParts = field(default_factory=WordParts.none)
+    repeated: list[int] = field(default_factory=list)
 
     @property
     def word_count(self) -> int:
@@ -74,7 +78,7 @@ def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], inde
     matcher = _Matcher(words, tokens)
     claimed = _claimed(truth, image, index)
     caption = np.where(matcher.same_beginning(claimed), claimed, ABSENT)
-    unaligned, disagreeing = [], []
+    unaligned, disagreeing, repeated = [], [], []
     taken = set(caption.tolist())
     for row in np.flatnonzero(caption == ABSENT).tolist():
         candidates = range(*truth.caption_offset[image[row] : image[row] + 2].tolist())
@@ -88,6 +92,8 @@ def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], inde
         taken.add(meant)
         if claimed[row] != meant and index[row] >= 0:
             disagreeing.append(row)
+        if row in matcher.repeated:
+            repeated.append(row)
     of_caption = np.full(len(truth.text), ABSENT, np.int64)
     # Should two rows be the same caption, the first one counts.
     aligned = np.flatnonzero(caption != ABSENT)[::-1]
@@ -95,14 +101,16 @@ def align(truth: GroundTruth, tokens: TokenBlock, image: NDArray[np.int64], inde
     token_offset, token = matcher.tokens_of_words(caption, of_caption)
     parts = cut_words(truth, words)
     token_offset, token = tokens_of_parts(parts, token_offset, token, matcher.start, matcher.stop)
-    return Alignment(words.with_parts(parts.span), of_caption, token_offset, token, unaligned, disagreeing, parts)
+    return Alignment(
+        words.with_parts(parts.span), of_caption, token_offset, token, unaligned, disagreeing, parts, repeated
+    )
 
 
 class _Matcher:
     """Compares the streams of exported captions with those of annotated ones.
 
     `start` and `stop` hold, for each token, its part of its own caption's stream, and then, once its caption has been
-    matched, of the annotated caption's.
+    matched, of the annotated caption's. `repeated` has the captions that hold their annotated caption several times.
     """
 
     def __init__(self, words: Words, tokens: TokenBlock) -> None:
@@ -116,6 +124,8 @@ class _Matcher:
         span = np.where(self.special[:, None], 0, tokens.span) + base[:, None]
         self.start = before[span[:, 0]] - self.bound[self.row]
         self.stop = before[span[:, 1]] - self.bound[self.row]
+        self.before = before
+        self.repeated: set[int] = set()
 
     def same_beginning(self, claimed: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell for each export caption whether it is its claimed annotated caption, or a beginning of it.
@@ -147,14 +157,43 @@ class _Matcher:
         first = next(itertools.chain(whole, beginning), None)
         if first is not None:
             return first
+        begins, ends = self._borders(row)
         for caption in captions:
-            position = mine.find(texts[caption]) if texts[caption] else -1
-            if position >= 0:
-                length = len(texts[caption])
+            length = len(texts[caption])
+            places = [p for p in _places(mine, texts[caption]) if p in begins and p + length in ends]
+            if places:
+                # What stands in front of a caption, as instructions do, may hold the same words.
+                position = places[-1]
+                if len(places) > 1:
+                    self.repeated.add(row)
                 self.start[rows] = np.clip(self.start[rows] - position, 0, length)
                 self.stop[rows] = np.clip(self.stop[rows] - position, 0, length)
                 return caption
         return None
+
+    def _borders(self, row: int) -> tuple[set[int], set[int]]:
+        """Places in a caption's stream where a caption within it may begin and end.
+
+        They are the borders of tokens, but for those within word pieces, and of words within tokens: in `Locate` there
+        is no `cat`.
+        """
+        first, last = self.tokens.offset[row : row + 2].tolist()
+        text, bound = self.tokens.text[row], int(self.bound[row])
+        offset = int(self.tokens.text.offset[row])
+        before = self.before[offset : offset + len(text) + 1] - bound
+        # Where something that is no letter stands, the stream stays where it is.
+        between = set(before[:-1][np.diff(before) == 0].tolist())
+        inner = {
+            int(self.start[token])
+            for token in range(first, last)
+            if text[slice(*self.tokens.span[token].tolist())].startswith(PIECE)
+        }
+        begins, ends = {0}, {len(self.stream[bound : int(self.bound[row + 1])])}
+        for token in range(first, last):
+            if self.stop[token] > self.start[token]:
+                begins.add(int(self.start[token]))
+                ends.add(int(self.stop[token]))
+        return (begins | between) - inner, (ends | between) - inner
 
     def _fill_unknown(self, row: int, caption: int, text: str) -> bool:
         """Give each unknown-word token the word that stands in its place; False if the known ones do not fit."""
@@ -216,6 +255,16 @@ class _Matcher:
         order = np.argsort(word, kind="stable")
         total = np.bincount(word, minlength=len(self.words.span))
         return offsets_of(total), np.repeat(token, count)[order]
+
+
+def _places(text: str, part: str) -> list[int]:
+    """All places of a part in a text, which may overlap; none of an empty one."""
+    places: list[int] = []
+    position = text.find(part) if part else -1
+    while position >= 0:
+        places.append(position)
+        position = text.find(part, position + 1)
+    return places
 
 
 def _claimed(truth: GroundTruth, image: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:

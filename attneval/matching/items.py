@@ -261,6 +261,7 @@ def region_items(
     scored: ScoredPhrases,
     *,
     covering: IndexSets,
+    groups: KeyGroups,
     key_count: NDArray[np.int64],
     key_of_token: NDArray[np.int64],
 ) -> Items:
@@ -270,7 +271,8 @@ def region_items(
         truth: The annotations of I images.
         alignment: Which tokens belong to which words.
         scored: The annotated words.
-        covering: The regions that cover each entity.
+        covering: The regions that cover each instance of an entity.
+        groups: The groups of regions, of which those of a caption's group are its items.
         key_count: i8[C], how many keys each caption has: its tokens without special ones.
         key_of_token: i8[T], which key of its caption each token is.
     """
@@ -286,8 +288,9 @@ def region_items(
     token_keys = distinct_values(np.repeat(pair_of_word, tokens_of) * width + key_of_token[token])
     pair_sets = IndexSets(np.searchsorted(token_keys // width, np.arange(len(pairs) + 1)), token_keys % width)
     # An item is a caption and a region that covers one of its entities.
-    covered = covering.size[pair_entity]
-    region = covering.member[ranges(covering.offset[:-1][pair_entity], covered)]
+    instance = groups.instances(pair_caption, pair_entity, truth)
+    covered = covering.size[instance]
+    region = covering.member[ranges(covering.offset[:-1][instance], covered)]
     pair = np.repeat(np.arange(len(pairs)), covered)
     regions = int(region.max(initial=0)) + 1
     cells, cell_of = np.unique(pair_caption[pair] * regions + region, return_inverse=True)
@@ -309,7 +312,7 @@ def region_items(
     image = np.repeat(np.arange(len(truth.image_id)), np.diff(truth.caption_offset))[caption]
     return Items(
         image=image,
-        group=image,
+        group=groups.of_caption[caption],
         caption=caption,
         phrase=unknown,
         word=unknown,

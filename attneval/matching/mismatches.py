@@ -32,6 +32,7 @@ class Mismatches:
         absent: Annotated captions without attention.
         unaligned: Exported captions whose tokens are no caption of their image, each with its text.
         disagreeing: Exported captions whose text is another caption than their index says.
+        repeated: Exported captions that hold their annotated caption several times.
         wordless: Annotated words of exported captions without a token.
         warnings: Flaws of the annotations that were read around.
     """
@@ -39,6 +40,7 @@ class Mismatches:
     absent: list[str] = field(default_factory=list)
     unaligned: list[str] = field(default_factory=list)
     disagreeing: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
     wordless: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -55,6 +57,11 @@ class Mismatches:
         """List what is noted but does no harm, of an export of so many captions."""
         others = f"captions of {path} are other captions of their image than their caption_index says; matched by text"
         return [_some(self.disagreeing, captions, others)] if self.disagreeing else []
+
+    def repetitions(self, path: Path, captions: int) -> list[str]:
+        """List the captions, of so many of an export, of which one of several places was taken."""
+        text = f"captions of {path} hold their annotated caption several times; the last place is taken"
+        return [_some(self.repeated, captions, text)] if self.repeated else []
 
     def missing(self, path: Path, captions: int, counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
         """List what is missing of an export of so many captions, each with the way out.
@@ -108,6 +115,7 @@ def find_mismatches(
             for row in alignment.unaligned
         ],
         disagreeing=[export.caption_name(int(rows[row])) for row in alignment.disagreeing],
+        repeated=[export.caption_name(int(rows[row])) for row in alignment.repeated],
         wordless=[
             f"{name_of_caption(truth, c)} {truth.text[c][slice(*alignment.words.span[w].tolist())]!r}"
             for c, w in zip(caption[wordless].tolist(), phrases.word[wordless].tolist(), strict=True)

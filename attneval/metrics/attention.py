@@ -111,6 +111,7 @@ register(
 register(
     Metric(
         name="micro_precision",
+        floored=True,
         title="micro Precision",
         headline="micro",
         group="attention",
@@ -125,6 +126,7 @@ register(
 register(
     Metric(
         name="micro_recall",
+        floored=True,
         title="micro Recall",
         headline="micro",
         group="attention",
@@ -138,6 +140,8 @@ register(
 register(
     Metric(
         name="micro_f1",
+        floored=True,
+        floor_noted=True,
         title="micro F1",
         headline="micro",
         group="attention",

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attneval.metrics.populations import COUNTED, SCORED, SHUFFLED
-from attneval.metrics.registry import ATTENTION, metrics
+from attneval.metrics.registry import ATTENTION, columns, metrics
 
 if TYPE_CHECKING:
     from attneval.metrics.registry import Metric, Sums
@@ -54,10 +54,15 @@ def breakdown_columns() -> list[str]:
 
 def floor_bounds() -> dict[str, tuple[str, ...]]:
     """List the columns of floors, each with the columns that it cannot exceed."""
+    specs = columns(*ATTENTION)
     bounds: dict[str, tuple[str, ...]] = {}
     for name in floored_columns():
-        bounds |= {floor_column(floor, name): (SCORED,) for floor in (UNIFORM, CENTER)}
-        bounds |= {floor_column(SHUFFLED_ATTENTION, name): (SHUFFLED,), paired_column(name): (SHUFFLED,)}
+        for floor in FLOORS:
+            of_floor = {most: floor_column(floor, most) for most in specs[name].bounds}
+            over = SHUFFLED if floor == SHUFFLED_ATTENTION else SCORED
+            bounds[floor_column(floor, name)] = tuple(over if m == SCORED else each for m, each in of_floor.items())
+        of_paired = {most: paired_column(most) for most in specs[name].bounds}
+        bounds[paired_column(name)] = tuple(SHUFFLED if m == SCORED else each for m, each in of_paired.items())
     return bounds
 
 

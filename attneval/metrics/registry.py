@@ -119,6 +119,8 @@ class Metric:
         compared: True if comparisons show it unless told otherwise.
         floored: True if each image keeps the sums of every floor, so that the difference to the highest has an
             interval.
+        floor_noted: True if results note that it is not significantly above its highest floor where it is a headline;
+            metrics of the family are noted everywhere.
         family: True for the headline metrics that make up the family of Holm's adjustment unless metrics are named.
         lift_of: The metric whose difference to what even attention scores on the same items it is.
         by_image: True if single images can be compared by it, and wins, ties and losses mean something.
@@ -158,6 +160,7 @@ class Metric:
     family: bool = False
     lift_of: str = ""
     floored: bool = False
+    floor_noted: bool = False
     by_image: bool = True
     resampled: bool = True
     tuned: str = ""

@@ -11,6 +11,8 @@ from attneval.report.table import UNDEFINED, Cell, Page, Row, Table, interval, n
 from attneval.report.tones import ABOVE_FLOORS, beside_floors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from attneval.metrics.registry import Metric
     from attneval.report.delimited import Lines
     from attneval.results.heads import Head, HeadRanking
@@ -93,6 +95,10 @@ def heads_dict(ranking: HeadRanking) -> dict[str, Any]:
         "reported_on": {"half": "odd", "images": ranking.reported_on},
         "bootstrap": {"resamples": result.resamples, "seed": result.seed, "confidence": 0.95},
         "notes": _notes(result),
+        "floors": {
+            floor: {name: _values(measured, name) for name, measured in table.items()}
+            for floor, table in ranking.floors.items()
+        },
         "channels": {
             head.key: {
                 "rank": rank,
@@ -130,6 +136,11 @@ def _table(ranking: HeadRanking, digits: int) -> Table:
         cells = _cells(metric, f"    mean of {ranking.top}", even, odd, digits)
         cells += [_cell(other, ranking.system.measured(other.name), digits) for other in others]
         rows.append(Row([*cells, *([Cell("")] if masses else [])], rule=True))
+    for place, (floor, of_floor) in enumerate(ranking.floors.items()):
+        # A lift is a difference to a floor, and has none.
+        ends = [Cell(""), _floor_cell(metric, of_floor, digits), Cell(""), Cell("")]
+        cells = [Cell(f"    {floor} attention"), *ends, *(_floor_cell(other, of_floor, digits) for other in others)]
+        rows.append(Row([*cells, *([Cell("")] if masses else [])], rule=not place))
     notes = [f"Mean of {ranking.top}: the mean of the maps of the best {ranking.top}."] if ranking.system else []
     notes += ["Optimism: even minus odd half; the other columns are of the odd half."]
     if len(ranking.heads) > SHOWN:
@@ -161,6 +172,10 @@ def _cell(metric: Metric, measured: Measured | None, digits: int, *, strong: boo
     places = digits + 1 if metric.unit == "nats" else digits
     text = UNDEFINED if measured is None else number(measured.value, metric.unit, places)
     return Cell(text, strong=strong, tone=beside_floors(metric, measured))
+
+
+def _floor_cell(metric: Metric, of_floor: Mapping[str, Measured], digits: int) -> Cell:
+    return _cell(metric, of_floor[metric.name], digits) if metric.name in of_floor else Cell("")
 
 
 def _map(ranking: HeadRanking, digits: int, columns: int) -> str:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from attneval.config.breakdowns import BREAKDOWNS
-from attneval.metrics.floors import FLOORS
+from attneval.metrics.floors import CENTER, FLOORS, UNIFORM
 from attneval.metrics.populations import ITEMS
 from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL, find_metric, in_table, metrics
 from attneval.report.joint import joint_table
@@ -155,6 +155,7 @@ def _channels(result: Result, digits: int) -> Table:
             measured = scores.metrics.get(metric.name)
             cells.append(_cell(metric, measured, digits, strong=strong and metric.main))
         rows.append(Row(cells))
+    rows += _floor_rows(result, chosen, digits)
     header, paper = _names("Channel", chosen)
     return Table("By channel and direction, in %", header, rows, optional=_optional(chosen, after=1), paper=paper)
 
@@ -172,6 +173,7 @@ def _best_channels(result: Result, digits: int) -> Table:
 
     best = sorted(many, key=place)[:BEST]
     rows = [Row([Cell(key), *(_cell(metric, many[key].get(metric.name), digits) for metric in chosen)]) for key in best]
+    rows += _floor_rows(result, chosen, digits)
     name = f" of {result.name}" if result.name else ""
     note = (
         f"The best {len(best)} of {len(many)} channels by {first.label} on the very images they are shown on, so too "
@@ -185,6 +187,27 @@ def _best_channels(result: Result, digits: int) -> Table:
 def _names(first: str, chosen: Sequence[Metric]) -> tuple[list[str], list[str]]:
     """The columns' names on screens and in papers."""
     return [first, *(metric.label for metric in chosen)], [first, *(metric.in_papers for metric in chosen)]
+
+
+def _floor_rows(result: Result, chosen: Sequence[Metric], digits: int) -> list[Row]:
+    """What attention scores that is the same for all channels, in each direction: a number says little without it."""
+    rows: list[Row] = []
+    directions = result.protocol.directions
+    for direction in directions:
+        of_direction = [scores for key, scores in result.channels.items() if key.endswith(direction)]
+        baselines = next((scores.baselines for scores in of_direction if scores.baselines), None)
+        if baselines is None:
+            baselines = result.scores.baselines if direction == directions[0] else {}
+        for floor in (UNIFORM, CENTER):
+            if floor not in baselines:
+                continue
+            name = f"{floor} attention {direction}" if len(directions) > 1 else f"{floor} attention"
+            cells = [
+                _cell(metric, baselines[floor][metric.name], digits) if metric.name in baselines[floor] else Cell("")
+                for metric in chosen
+            ]
+            rows.append(Row([Cell(name), *cells], rule=not rows))
+    return rows
 
 
 def _best(metric: Metric, result: Result) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MismatchError
-from attneval.metrics.floors import SHUFFLED_ATTENTION, floor_column, floored_columns, paired_column
+from attneval.metrics.floors import FLOORS, SHUFFLED_ATTENTION, floor_column, floored_columns, paired_column
 from attneval.metrics.populations import ITEMS, SCORED, SHUFFLED, SHUFFLED_F1
 from attneval.metrics.ranks import TEXT_TO_IMAGE
 from attneval.metrics.registry import ATTENTION, columns, metrics
@@ -57,6 +57,7 @@ def _unknown() -> set[str]:
     """The columns whose sums over scored items say nothing of all items."""
     names = {name for name, column in columns(*ATTENTION).items() if not column.zero_if_unreached}
     floors = {make(name) for name in floored_columns() for make in (_shuffled_column, paired_column)}
+    floors |= {floor_column(floor, name) for name in names for floor in FLOORS}
     return names | floors | {SHUFFLED, SHUFFLED_F1}
 
 

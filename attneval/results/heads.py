@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MetricError, NothingToScoreError, ResultError, first_of, suggestion
+from attneval.metrics.floors import CENTER, UNIFORM, floor_sums
 from attneval.metrics.registry import ATTENTION, RANKED_BY, columns_used, find_metric, in_table, metric_named, metrics
 from attneval.metrics.spatial import SPATIAL
 from attneval.results.channel_sums import MASS, MASS_N, TOLERANCE, ChannelTable, StoredChannels, key_of
 from attneval.results.scores import Measured
+from attneval.results.summary import measure_all
 from attneval.statistics.bootstrap import percentile_bounds, repeats_in_blocks
 from attneval.statistics.halves import EVEN, ODD, in_half
 
@@ -76,6 +78,7 @@ class HeadRanking:
         top: How many of the best were scored as one system; 0 for none.
         system: That system's result: the mean of their maps on the odd half.
         system_chosen: What that system scores on the even half.
+        floors: What attention that is the same for all channels scores on the odd half, by floor and metric.
     """
 
     result: Result
@@ -86,6 +89,7 @@ class HeadRanking:
     top: int = 0
     system: Result | None = None
     system_chosen: Measured | None = field(default=None)
+    floors: dict[str, dict[str, Measured]] = field(default_factory=dict)
 
 
 def rank_heads(result: Result, metric: str = RANKED_BY) -> HeadRanking:
@@ -124,7 +128,23 @@ def rank_heads(result: Result, metric: str = RANKED_BY) -> HeadRanking:
         }
         key = key_of(table.name[row], direction)
         heads.append(Head(key, table.name[row], layer, head, chosen[row], of_head[spec.name], of_head, mass[row]))
-    return HeadRanking(result, spec.name, heads, int(even.sum()), int((~even).sum()))
+    floors = _floors(shown, result)
+    return HeadRanking(result, spec.name, heads, int(even.sum()), int((~even).sum()), floors=floors)
+
+
+def _floors(shown: Sequence[Metric], result: Result) -> dict[str, dict[str, Measured]]:
+    """What floors that do not depend on the channel score on the half that is reported on, by floor and metric."""
+    sums = result.scores.sums
+    odd = in_half(sums.image_id, ODD)
+    totals = {name: np.asarray(column[odd].sum()) for name, column in sums.columns.items()}
+    floors: dict[str, dict[str, Measured]] = {}
+    for floor in (UNIFORM, CENTER):
+        pairs = [(metric, floor_sums(metric, floor, totals)) for metric in shown if metric.floored]
+        floors[floor] = {}
+        for metric, pair in pairs:
+            if pair is not None:
+                floors[floor] |= measure_all([metric], pair[1])
+    return {floor: table for floor, table in floors.items() if table}
 
 
 def best_channels(table: ChannelTable, direction: str, count: int, metric: str = RANKED_BY) -> list[int]:

@@ -30,6 +30,8 @@ KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed
 RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
 _TEXT = ("image_id", "caption_text", "types")
 _JOINT = ("caption_lift", "caption_rank")
+OPTIONAL = (*_JOINT, "caption_group")
+"""Columns that some tables lack."""
 """Columns of the joint view, which are there where ranks are known."""
 _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_image": ("i4", "caption", ()),
@@ -42,12 +44,13 @@ _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "item_top": ("f4", "item", (2,)),
     "item_other": ("i4", "item", (2,)),
     "scored": ("b1", "item", ()),
-    "region_offset": ("i8", "bound of an image", ()),
+    "region_offset": ("i8", "bound of a group", ()),
     "region_box": ("f4", "region", (4,)),
     "attended": ("u1", "byte", ()),
     "relevant": ("u1", "byte", ()),
     "caption_lift": ("f4", "caption", ()),
     "caption_rank": ("f4", "caption", ()),
+    "caption_group": ("i4", "caption", ()),
 }
 """By column: its type, the thing it has an entry for, and the shape of an entry."""
 
@@ -62,7 +65,7 @@ class ItemTable:
         caption_index: i2[C], which of its image's captions it is.
         caption_text: The captions.
         types: The names of the bits of `item_types`.
-        region_offset: i8[I+1], first region of each image.
+        region_offset: i8[G+1], first region of each group of regions: of each image, unless captions have their own.
         region_box: f4[sum R, 4], the regions that count.
         item_caption: i4[m], row of each item's caption.
         item_span: i4[m, 2], the word or phrase, half-open code points into the caption.
@@ -72,12 +75,13 @@ class ItemTable:
         item_top: f4[m, 2], the region with the largest weight (the first of several), and that weight; -1 and 0 where
             the model gave no weights.
         item_other: i4[m, 2], the words of the caption that were attended in its place; (-1, -1) where none were.
-        attended: u1, for each item one bit per region of its image, padded to bytes.
+        attended: u1, for each item one bit per region of its group, padded to bytes.
         relevant: u1, as `attended`.
         scored: b[m], true for items that count in precision, recall and F1.
         caption_lift: f4[C], the mean lift of each caption's scored items, NaN without any; None where no ranks are
             known.
         caption_rank: f4[C], the rank of its image among all for the caption, from 1, NaN where it is not known.
+        caption_group: i4[C], the group of regions of each caption; None where groups are images.
     """
 
     image_id: Strings
@@ -99,6 +103,7 @@ class ItemTable:
     scored: NDArray[np.bool_]
     caption_lift: NDArray[np.float32] | None = None
     caption_rank: NDArray[np.float32] | None = None
+    caption_group: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.item_kind)
@@ -111,13 +116,26 @@ class ItemTable:
         """Find the row of an item's image."""
         return int(self.caption_image[self.item_caption[item]])
 
+    @property
+    def group_of_caption(self) -> NDArray[np.int32]:
+        """The group of regions of each caption, i4[C]."""
+        return self.caption_image if self.caption_group is None else self.caption_group
+
     def regions(self, item: int) -> NDArray[np.float32]:
-        """Take the regions of an item's image: f4[R, 4]."""
-        image = self.image_of(item)
-        return self.region_box[self.region_offset[image] : self.region_offset[image + 1]]
+        """Take the regions of an item's image or caption: f4[R, 4]."""
+        return self.regions_of_group(int(self.group_of_caption[self.item_caption[item]]))
+
+    def regions_of_group(self, group: int) -> NDArray[np.float32]:
+        """Take the regions of a group: f4[R, 4]."""
+        return self.region_box[self.region_offset[group] : self.region_offset[group + 1]]
+
+    def regions_of_image(self, image: int) -> NDArray[np.float32]:
+        """Take the regions of all groups of an image: f4[R, 4]."""
+        groups = np.unique(self.group_of_caption[self.caption_image == image])
+        return np.concatenate([self.region_box[:0], *map(self.regions_of_group, groups.tolist())])
 
     def members(self, item: int, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """List the regions that an item's bits name, counted within its image: i8[k].
+        """List the regions that an item's bits name, counted within its group: i8[k].
 
         Args:
             item: The item.
@@ -129,7 +147,7 @@ class ItemTable:
 
     @cached_property
     def _bytes(self) -> NDArray[np.int64]:
-        count = np.diff(self.region_offset)[self.caption_image[self.item_caption]]
+        count = np.diff(self.region_offset)[self.group_of_caption[self.item_caption]]
         return offsets_of((count + 7) // 8)
 
     def take(self, items: NDArray[np.int64]) -> ItemTable:
@@ -191,7 +209,7 @@ class ItemTable:
         names = set(archive.names)
         values: dict[str, Any] = {}
         for field in fields(cls):
-            if field.name in _JOINT and field.name not in names:
+            if field.name in OPTIONAL and field.name not in names:
                 continue
             needed = [field.name, f"{field.name}_offset"] if field.name in _TEXT else [field.name]
             missing = [name for name in needed if name not in names]
@@ -218,7 +236,7 @@ class ItemTable:
         counts = {
             "caption": len(self.caption_text),
             "item": len(self.item_kind),
-            "bound of an image": len(self.image_id) + 1,
+            "bound of a group": len(self.image_id) + 1 if self.caption_group is None else self.region_offset.size,
             "region": len(self.region_box),
             "byte": len(self.attended),
         }
@@ -229,6 +247,8 @@ class ItemTable:
                 yield f"{name} is {column.dtype}{list(column.shape)}, expected {kind}{[counts[per], *shape]}"
         yield from _damages_of_offsets("region_offset", self.region_offset, len(self.region_box))
         rows = {"caption_image": len(self.image_id), "item_caption": len(self.caption_text), "item_kind": len(KINDS)}
+        if self.caption_group is not None:
+            rows["caption_group"] = len(self.region_offset) - 1
         for name, count in rows.items():
             column = getattr(self, name)
             if len(column) and not 0 <= column.min() <= column.max() < count:
@@ -249,6 +269,8 @@ class ItemTable:
         captions = offsets_of([len(table.caption_image) for table in tables])
         images = offsets_of([len(table.image_id) for table in tables])
         boxes = offsets_of([len(table.region_box) for table in tables])
+        groups = offsets_of([len(table.region_offset) - 1 for table in tables])
+        grouped = any(table.caption_group is not None for table in tables)
         names: list[str] = []
         for table in tables:
             names += [name for name in table.types if name not in names]
@@ -257,6 +279,9 @@ class ItemTable:
             parts = [getattr(table, field.name) for table in tables]
             if field.name == "types":
                 values["types"] = Strings.from_texts(names)
+            elif field.name == "caption_group":
+                shifted = [table.group_of_caption + shift for table, shift in zip(tables, groups, strict=False)]
+                values["caption_group"] = np.concatenate(shifted).astype(np.int32) if grouped else None
             elif field.name in _TEXT:
                 values[field.name] = Strings.from_texts([text for part in parts for text in part])
             elif field.name in _JOINT:
@@ -275,6 +300,8 @@ class ItemTable:
 
 
 def _damages_of_offsets(name: str, offset: NDArray[Any], end: int) -> Iterator[str]:
+    if offset.dtype.kind not in "iu":
+        yield f"{name} is {offset.dtype}, expected whole numbers"
     if offset.ndim != 1 or not len(offset) or offset[0] != 0 or offset[-1] != end or (np.diff(offset) < 0).any():
         yield f"{name} does not ascend from 0 to {end}"
 

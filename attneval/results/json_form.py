@@ -33,6 +33,7 @@ from attneval.results.scores import Input, Scores
 from attneval.results.scores_form import scores_from_dict, scores_to_dict, table_from_dict, table_to_dict
 from attneval.results.validation import Holdings, check_counts, check_scores
 from attneval.statistics.image_sums import ImageSums
+from attneval.storage.read_files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,9 +99,9 @@ def read_values(path: Path) -> dict[str, Any]:
         ResultError: It cannot be read, or is no result of this schema.
     """
     try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ResultError(f"{path}: {error.strerror}", hint=WRITING) from error
+        values = json.loads(read_bytes(path, error=ResultError))
+    except ResultError as error:
+        raise ResultError(error.message, hint=WRITING) from error
     except (ValueError, RecursionError) as error:
         raise ResultError(f"{path} is not JSON ({error})", hint=WRITING) from error
     if not isinstance(values, dict) or "schema" not in values or "per_image" not in values:

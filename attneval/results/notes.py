@@ -50,6 +50,7 @@ LEFT_OUT_OF_FILE = "left out of a file"
 SAID_BY_READERS = {UNKNOWN_METRICS, LEFT_OUT_OF_FILE}
 """The kinds of notes that say something of reading a file, and are not kept in it."""
 
+UNMATCHED = "check the image ids, and lists of words for categories"
 REACHING = "boxes must be in pixels of the original image, and small patches need --overlap iof"
 """A hint for where no region reaches a phrase."""
 
@@ -118,16 +119,19 @@ def unreached(counts: Mapping[str, int], protocol: Protocol) -> list[Note]:
     return [Note(f"{text} under {under}: {REACHING}", UNREACHED)]
 
 
-def below_floor(metrics: Mapping[str, Measured]) -> list[Note]:
+def below_floor(metrics: Mapping[str, Measured], average: str) -> list[Note]:
     """Note the headline metrics that are not significantly above their highest floor.
 
     Args:
         metrics: Measured values by name.
+        average: The protocol's, which says what else is a headline.
     """
     notes = []
     for name, measured in metrics.items():
         metric, gap = find_metric(name), measured.above_floor
-        if metric is None or not metric.family or measured.value is None or gap is None or gap.ci is None:
+        if metric is None or measured.value is None or gap is None or gap.ci is None:
+            continue
+        if not metric.family and not (metric.floor_noted and metric.headline == average):
             continue
         low, high = gap.ci if metric.higher_is_better else (-gap.ci[1], -gap.ci[0])
         if low > 0:
@@ -201,7 +205,7 @@ def computed_notes(metrics: Mapping[str, Measured], counts: Mapping[str, int], p
         *category_level(counts),
         *unreached(counts, protocol),
         *low_coverage(counts),
-        *below_floor(metrics),
+        *below_floor(metrics, protocol.average),
         *without_gaps(metrics, counts),
     ]
 

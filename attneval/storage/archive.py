@@ -164,6 +164,11 @@ class Archive:
             raise ExportError(
                 f"{where} is encrypted or packed in a way numpy does not write", hint="write it with np.savez"
             )
+        if inflates_beyond_reason(info):
+            raise ExportError(
+                f"{where} inflates from {info.compress_size} to {info.file_size} bytes",
+                hint="store it instead of deflating it: np.savez, not np.savez_compressed",
+            )
         with reading_zip(f"{where} is no numpy array", error=ExportError), self._zip.open(info) as stream:
             layout = read_layout(stream, info.file_size, where)
         offset = None
@@ -173,11 +178,6 @@ class Archive:
             offset = start + layout.header
             if start + info.file_size > self._size:
                 raise ExportError(f"{where} declares {info.file_size} bytes in a file of {self._size}")
-        elif inflates_beyond_reason(info):
-            raise ExportError(
-                f"{where} inflates from {info.compress_size} to {info.file_size} bytes",
-                hint="store it instead of deflating it: np.savez, not np.savez_compressed",
-            )
         return _Entry(info, layout, offset)
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:

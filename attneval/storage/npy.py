@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -111,7 +112,9 @@ def _parsed(stream: IO[bytes]) -> Layout:
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"npy version {version[0]}.{version[1]}")
-    shape, fortran, dtype = readers[version](stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a damaged header is parsed as Python, which has remarks on it
+        shape, fortran, dtype = readers[version](stream)
     # To Python, True is an integer too.
     if not all(type(length) is int for length in shape):
         raise ValueError(f"shape {shape} is not of whole numbers")

@@ -168,6 +168,7 @@ def _give_up(thread: Executor, growing: Mapping[str, _Growing], archive: zipfile
         # A zip file cannot be left before its end is written; whether that can be done is all the same.
         with suppress(AttributeError, OSError, ValueError, struct.error):
             end()
+    archive.fp = None  # else it would try again when it is collected
     draft.discard()
 
 

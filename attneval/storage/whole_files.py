@@ -5,13 +5,18 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import stat
+import sys
 import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from attneval.errors import DataError
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,9 +62,10 @@ class Draft:
     """A file that takes the place of another when it is finished, with its permissions, or is gone.
 
     A symbolic link stays, and what it leads to is replaced. Until then the file has no name where the system can do
-    that (Linux, on most disks), so that nothing remains of it however the process ends. Elsewhere it is called
-    `.NAME.*.part`, and stays behind when the process is killed. It belongs to the process that makes it: in one that is
-    forked from there it is closed.
+    that (Linux, on most disks), so that nothing remains of it however the process ends. Elsewhere, and while it takes
+    the place of a file that is there, it is called `.NAME.*.part`. It is locked for as long as its process lives: what
+    a process that was killed has left is removed when the same file is written again. It belongs to the process that
+    makes it: in one that is forked from there it is closed.
 
     Args:
         path: The file whose place it takes.
@@ -75,13 +81,13 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self._path, self._process = path, os.getpid()
         self._target = Path(os.path.realpath(path))
-        # Names have up to 255 bytes, and characters up to four.
-        self._name = self._target.with_name(f".{self._target.name[:60]}.{os.urandom(4).hex()}.part")
+        self._name = _draft_name(self._target)
         with writing(path):
             self._mode = _mode_to_keep(self._target)
             nameless = _open_nameless(self._target.parent)
             self._nameless = nameless is not None
             self.file: IO[bytes] = Unbuffered(self._name, "x+b") if nameless is None else nameless
+            _hold(self.file.fileno())
         self.discard = weakref.finalize(self, _give_up, self.file, self._name)
         _drafts.add(self)
 
@@ -108,11 +114,100 @@ class Draft:
         with writing(self._path):
             if self._mode is not None:
                 os.chmod(self.file.fileno() if os.chmod in os.supports_fd else self._name, self._mode)  # noqa: PTH101
-            if self._nameless:
-                # Without src_dir_fd, Python links the link in /proc instead of what it leads to.
-                os.link(f"{_OPEN_FILES}/{self.file.fileno()}", self._name, src_dir_fd=0)
-            self.file.close()
-            os.replace(self._name, self._target)  # noqa: PTH105 - beside link
+            _remove_abandoned(self._target)
+            if self._nameless and self._takes_empty_place():
+                return
+            with _held_beyond(self.file):
+                self.file.close()
+                os.replace(self._name, self._target)  # noqa: PTH105 - beside link
+
+    def _takes_empty_place(self) -> bool:
+        """Give the file without a name that of its target, if nothing has that, else the name of a draft."""
+        # Without src_dir_fd, Python links the link in /proc instead of what it leads to.
+        nameless = f"{_OPEN_FILES}/{self.file.fileno()}"
+        if self._mode is None:
+            with suppress(FileExistsError):
+                os.link(nameless, self._target, src_dir_fd=0)
+                self.file.close()
+                return True
+        os.link(nameless, self._name, src_dir_fd=0)
+        return False
+
+
+def _draft_name(target: Path) -> Path:
+    # Names have up to 255 bytes, and characters up to four.
+    return target.with_name(f".{target.name[:60]}.{os.urandom(4).hex()}.part")
+
+
+def _hold(descriptor: int) -> bool:
+    """Lock a draft for as long as it is open; False if somebody else has locked it, or nothing can be locked."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _held_beyond(file: IO[bytes]) -> Iterator[None]:
+    """Keep the lock of a draft beyond its file's end: without one it is taken for one that was left behind."""
+    if sys.platform == "win32":  # what is open cannot be renamed there
+        yield
+        return
+    descriptor = os.dup(file.fileno())
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove drafts of a file or folder whose processes were killed: nobody holds them."""
+    begin, end = f".{target.name[:60]}.", ".part"
+    for name in os.listdir(target.parent):  # noqa: PTH208 - names are all that is asked for
+        if not (name.startswith(begin) and name.endswith(end) and len(name) == len(begin) + 8 + len(end)):
+            continue
+        left = target.with_name(name)
+        with suppress(OSError):  # it was published meanwhile, or is somebody else's
+            descriptor = os.open(left, os.O_RDONLY)
+            try:
+                if _hold(descriptor):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder that takes the place of another one when the block ends well, and is gone when it does not.
+
+    Args:
+        folder: The folder whose place it takes; there may be none.
+
+    Raises:
+        DataError: It cannot be made, or not be put in place.
+    """
+    target = Path(os.path.realpath(folder))
+    with writing(folder):
+        _remove_abandoned(target)
+        draft = _draft_name(target)
+        draft.mkdir()
+        descriptor = os.open(draft, os.O_RDONLY)
+    try:
+        _hold(descriptor)
+        with writing(folder, reading=True):
+            yield draft
+        with writing(folder):
+            if target.is_dir():
+                # It has another name for a moment, since no system call that is everywhere replaces a full folder.
+                target.rename(_draft_name(target))
+            draft.rename(target)
+            _remove_abandoned(target)
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _mode_to_keep(path: Path) -> int | None:

@@ -22,7 +22,8 @@ INFLATE_RATIO = 200
 class ZipReader(zipfile.ZipFile):
     """A zip file to read; a forked process opens it anew, so as not to share its parent's place in the file.
 
-    Names that were written on Windows with backslashes are read with slashes.
+    Names that were written on Windows with backslashes are read with slashes. A member that was made to fill memory is
+    not opened.
 
     Args:
         file: Its path, or the file itself.
@@ -41,6 +42,11 @@ class ZipReader(zipfile.ZipFile):
         if self._process != os.getpid():
             self._process = os.getpid()
             self.fp = Path(str(self.filename)).open("rb")  # noqa: SIM115 - for as long as the process lives
+        name = args[0] if args else options.get("name")
+        info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(str(name))
+        if inflates_beyond_reason(info):
+            text = f"{info.filename} inflates from {info.compress_size} to {info.file_size} bytes, beyond reason"
+            raise zipfile.BadZipFile(text)
         return super().open(*args, **options)
 
 
@@ -67,4 +73,6 @@ def reading_zip(what: object, *, error: type[DataError] = DataError, hint: str =
 
 def inflates_beyond_reason(info: zipfile.ZipInfo) -> bool:
     """Test whether a member inflates to so much that it was made to fill memory."""
-    return info.file_size > max(INFLATE_FREELY, INFLATE_RATIO * info.compress_size)
+    return info.compress_type != zipfile.ZIP_STORED and info.file_size > max(
+        INFLATE_FREELY, INFLATE_RATIO * info.compress_size
+    )

@@ -12,6 +12,12 @@ from commands import attneval, on_terminal
 from here import Here
 from results import FIXTURES
 
+from attneval import Options, score
+from attneval.export.read.reader import open_export
+from attneval.report.score import score_page
+from attneval.report.table import Table
+from attneval.statistics.halves import EVEN, in_half
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -57,9 +63,34 @@ def test_the_files_say_the_same(folder: Path) -> None:
     assert values["top"]["channels"] == list(values["channels"])[:3]
     assert (rows[-1]["channel"], float(rows[-1]["odd"])) == ("top:3", values["top"]["odd"]["value"])
     latex = (folder / "h.tex").read_text()
-    assert latex.count(r"\\") == 12
+    assert latex.count(r"\\") == 14
     assert r"\textbf{" in latex
     assert "The best 10 of 20 channels" in (folder / "h.md").read_text()
+
+
+def test_floors_stand_beside_what_heads_score(folder: Path) -> None:
+    """Of attention that is the same for all heads, on the very images that heads are reported on."""
+    floors = json.loads((folder / "h.json").read_text())["floors"]
+    assert set(floors) == {"uniform", "center"}
+    export = open_export(EXPORT)
+    odd = [name for name, even in zip(export.image_id, in_half(export.image_id, EVEN), strict=True) if not even]
+    (folder / "odd.txt").write_text("\n".join(odd))
+    result = score(EXPORT, GT, split=folder / "odd.txt", options=Options(resamples=0, cache=False))
+    for floor, table in floors.items():
+        assert {"precision", "recall", "f1", "pointing", "mass"} <= set(table)
+        for name, said in table.items():
+            assert said["value"] == pytest.approx(result.scores.baselines[floor][name].value, abs=1e-9), (floor, name)
+    lines = (folder / "h.txt").read_text().splitlines()
+    (row,) = (line for line in lines if line.lstrip().startswith("uniform attention"))
+    assert f"{100 * floors['uniform']['pointing']['value']:.1f}" in row
+    whole = score(EXPORT, GT, options=Options(resamples=0, cache=False))
+    (shown,) = (t for t in score_page(whole).tables if isinstance(t, Table) and "channel by channel" in t.title)
+    row_of = {row.cells[0].text: dict(zip(shown.header, row.cells, strict=True)) for row in shown.rows}
+    for floor in ("uniform", "center"):
+        for label, name in (("pointing", "pointing"), ("mass", "mass"), ("precision", "precision")):
+            value = whole.scores.baselines[floor][name].value
+            assert value is not None
+            assert row_of[f"{floor} attention"][label].text == f"{100 * value:.1f}"
 
 
 def test_a_result_ranks_as_its_export_does(here: Here, folder: Path) -> None:

@@ -187,3 +187,45 @@ def test_near_misses_of_metrics_are_named(here: Here, name: str, said: str) -> N
 def test_near_misses_are_explained(here: Here) -> None:
     assert "did you mean f1?" in here.refused("explain", "attention_f1")
     assert "r@1" in here.refused("explain", "recall@1")
+
+
+# ---------------------------------------------------------------- memory, and messages
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        ImportError("x.so: failed to map segment from shared object"),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+        SystemError("error return without exception set"),
+    ],
+)
+@pytest.mark.parametrize("behind", [False, True])
+def test_short_memory_is_said_whatever_it_is_called(
+    here: Here, monkeypatch: pytest.MonkeyPatch, error: Exception, behind: bool
+) -> None:
+    def run(_: object) -> None:
+        if not behind:
+            raise error
+        other = ImportError("No module named expat")
+        other.__context__ = error  # as where one module is tried in place of another
+        raise other
+
+    monkeypatch.setattr("attneval.__main__.run", run)
+    assert here.refused("score") == "error: there is not enough memory; fewer --jobs need less\n"
+
+
+@pytest.mark.parametrize("text", ["y" * 18_000, "a word " * 3000, "x" * 150])
+def test_messages_are_short_whatever_a_file_holds(here: Here, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    def run(_: object) -> None:
+        raise ConfigError(f"r.json holds {text}, which is no number", hint="score it again")
+
+    monkeypatch.setattr("attneval.__main__.run", run)
+    said = here.refused("score")
+    assert said.startswith("error: r.json holds ")
+    assert said.endswith("which is no number; score it again\n")
+    assert len(said) < 1600
+    assert (" ... " in said) == (len(text) > 1000)

@@ -185,7 +185,7 @@ def test_undefined_rows(tmp_path_factory: pytest.TempPathFactory, case: tuple[Wo
     assert_agrees(world, dataclasses.replace(protocol, undefined=undefined), tmp_path_factory.getbasetemp())
 
 
-@given(cases(windows=True, back=False))
+@given(cases(windows=True))
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_windows_of_captions(tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol]) -> None:
     assert_agrees(*case, tmp_path_factory.getbasetemp())

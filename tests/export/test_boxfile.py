@@ -369,3 +369,11 @@ def test_coco_names_count_as_numbers_in_an_npz(tmp_path: Path) -> None:
     names = np.array(["COCO_val2014_000000000042", "COCO_val2014_000000520000"])
     path = saved(tmp_path / "boxes.npz", {"image_ids": names, "boxes": np.stack([FIRST, SECOND])})
     assert boxes_of(with_boxes(opened(tmp_path, "42", "520000"), path)) == FIRST.tolist() + SECOND.tolist()
+
+
+@pytest.mark.parametrize("side", [str(2**31), "1" + "0" * 60])
+def test_sides_beyond_any_image(tmp_path: Path, side: str) -> None:
+    export = opened(tmp_path)
+    lines = (bottom_up("36979", FIRST, "", size=f"{side}\t80"), bottom_up("4711", SECOND, ""))
+    said = refused(export, written(tmp_path / "boxes.tsv", *lines))
+    assert_says(said, "boxes.tsv line 1", "an image of more than 2147483648 pixels across")

@@ -196,7 +196,7 @@ path, when = sys.argv[1:]
 if when == "finishing":
     npz._write_member = lambda archive, *member: stop()
 elif when == "placing":
-    os.replace = lambda *names: stop()
+    os.replace = os.link = lambda *names, **_: stop()
 with writer.ExportWriter(path) as out:
     out.add_image("1", boxes=np.zeros((36, 4)))
     for index in range(20):

@@ -352,7 +352,7 @@ def test_files_that_are_not_there(tmp_path: Path, layout: str, name: str) -> Non
     root = LAYOUTS[layout](plain, tmp_path)
     with pytest.raises(GroundTruthError) as caught:
         read(root, "20", "3")
-    assert caught.value.message == f"{root} has no readable {name}"
+    assert caught.value.message.startswith(f"{root} has no readable {name}")
     assert "Annotations/<id>.xml and Sentences/<id>.txt" in caught.value.hint
 
 
@@ -537,3 +537,16 @@ def test_french_captions(shared: Path, tmp_path: Path) -> None:
         assert [texts for texts, _ in phrases(truth, caption)] == [
             [text] for text in re.findall(r"\[/EN#\S+ ([^\[\]]*)\]", line)
         ]
+
+
+def test_a_member_that_was_made_to_fill_memory_is_not_inflated(tmp_path: Path) -> None:
+    plain = write_entities(tmp_path / "plain", TWO_IMAGES)
+    path = write_zip(tmp_path / "release.zip", plain)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Annotations/5.xml", TWO_IMAGES["3"][0])
+        archive.writestr("Sentences/5.txt", b" " * 2**25)
+    with pytest.raises(
+        GroundTruthError, match=r"no readable Sentences/5\.txt \(.* inflates from \d+ to 33554432 bytes"
+    ):
+        read(path, "5")
+    assert len(read(path, "3").text) == 2

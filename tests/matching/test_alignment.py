@@ -387,6 +387,38 @@ def test_a_token_that_reaches_over_the_border_of_a_prompt() -> None:
     ]
 
 
+@pytest.mark.parametrize("index", [0, -1])
+@pytest.mark.parametrize(
+    ("caption", "tokens", "expected", "repeated"),
+    [
+        ("cat", ["Locate", "the", "cat"], [("cat", ["cat"])], False),
+        ("cat", ["Locate", "the", "cat", "!"], [("cat", ["cat"])], False),
+        ("cat", ["lo", "##cat", "##e", "a", "cat"], [("cat", ["cat"])], False),
+        ("C", ["Is", "this", "right", ":", "C", "?", "Yes", ":", "C"], [("C", ["C"])], True),
+        ("a dog", ["a", "dog", "?", "a", "dog", "."], [("a", ["a"]), ("dog", ["dog"])], True),
+        ("红色 汽车", ["请", "描述", "红色", "汽车"], [("红色", ["红色"]), ("汽车", ["汽车"])], False),
+        ("cat", ["find:cat in it"], [("cat", ["find:cat in it"])], False),
+    ],
+)
+def test_a_caption_stands_between_borders_and_last(
+    caption: str, tokens: list[str], expected: Found, repeated: bool, index: int
+) -> None:
+    case = run(truth_of([caption]), [tokens], index=[index])
+    assert case.words() == expected
+    assert case.found.repeated == ([0] if repeated else [])
+
+
+def test_the_last_place_is_that_of_the_last_tokens() -> None:
+    case = run(truth_of(["C"]), [["C", "?", "Yes", ":", "C"]], index=[-1])
+    assert case.found.token.tolist() == [4]
+
+
+@pytest.mark.parametrize("tokens", [["Locate"], ["lo", "##cat", "##e"], ["Locate", "it"], ["the", "cats"]])
+def test_a_caption_inside_another_word_is_none(tokens: list[str]) -> None:
+    case = run(truth_of(["cat"]), [tokens], index=[-1])
+    assert case.found.unaligned == [0]
+
+
 def test_two_captions_with_the_same_text() -> None:
     truth = truth_of(["A dog .", "Two cats .", "a dog"])
     tokens = [["A", "dog", "."], ["two", "cats"], ["a", "do", "g"]]

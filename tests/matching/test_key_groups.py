@@ -92,10 +92,25 @@ def test_a_threshold_counts_the_keys_of_the_window() -> None:
     assert result["recall"] == 1 / 2
 
 
-def test_windows_have_no_region_to_word_direction() -> None:
+def test_regions_of_a_window_attend_to_the_words_of_its_caption() -> None:
+    """Captions `a man`: one chooses among regions 0 and 1, one among 2 and 3; regions 0 and 3 are the man."""
+    scene = Scene(30, 10, {"1": [(1, 1, 10, 10)]}, [["a", MAN]] * 2, REGIONS)
+    to_words = ([[0.9, 0.5], [0.1, 0.5]], [[0.5, 0.2], [0.5, 0.8]])  # by token, then by region of the window
+    shown = [
+        Shown("1", index, ["a", "man"], weights, weights, window=window)
+        for index, window in enumerate(((0, 2), (2, 2)))
+        for weights in [np.array([to_words[index]], np.float32)]
+    ]
+    result = scored(World({"1": scene}, shown, None, kind="relevance"), Protocol(direction="i2t"))
+    # Region 0 attends to `a`, and region 3 to `man`; the others cover nothing.
+    assert result.counts["items"] == 2
+    assert result["f1"] == 1 / 2
+    assert result["pointing"] == 1 / 2
+    assert result["mass"] == pytest.approx((0.1 + 0.8) / 2)
+
+
+def test_windows_are_no_grids() -> None:
     made = windowed(((0, 2), [0.9, 0.1]))
-    with pytest.raises(ProtocolError, match="has regions of its own for each caption, of which words are no keys"):
-        scored(made, Protocol(direction="i2t"))
     with pytest.raises(ProtocolError, match="has windows of regions, and pointing=upsampled enlarges"):
         scored(made, Protocol(pointing="upsampled"))
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from results import FIXTURES
 from worlds import Phrase, Scene, Shown, World, scored
 
+import attneval
 from attneval import Protocol
 from attneval.metrics.floors import (
     FLOORS,
@@ -20,6 +22,7 @@ from attneval.metrics.floors import (
     paired_column,
 )
 from attneval.metrics.registry import ATTENTION, metric_named, metrics
+from attneval.results.notes import FLOOR
 
 if TYPE_CHECKING:
     from attneval.results.result import Result
@@ -177,7 +180,8 @@ def test_every_floored_column_is_kept_by_image(result: Result) -> None:
             assert floor_column(base, name) in columns
     assert set(floor_bounds()) <= set(columns)
     assert {metric.name for metric in metrics() if metric.floored} == {
-        *("precision", "recall", "f1", "ap", "pointing", "mass")
+        *("precision", "recall", "f1", "ap", "pointing", "mass"),
+        *("micro_precision", "micro_recall", "micro_f1"),
     }
 
 
@@ -212,3 +216,24 @@ def test_floors_of_sums() -> None:
 
 def test_lifts_are_of_the_group_of_attention() -> None:
     assert [m.name for m in metrics(*ATTENTION) if m.name.endswith("_lift")] == ["f1_lift", "ap_lift"]
+
+
+@pytest.mark.parametrize(
+    ("average", "noted"), [("micro", {"f1", "ap", "pointing", "micro_f1"}), ("macro", {"f1", "ap", "pointing"})]
+)
+def test_micro_scores_are_held_against_their_floors_by_image(average: str, noted: set[str]) -> None:
+    """Even attention is its own floor, also where all keys are counted together."""
+    protocol = attneval.Protocol(average=average)
+    result = attneval.score(
+        FIXTURES / "uniform.npz", FIXTURES / "entities", protocol=protocol, options=attneval.Options(resamples=200)
+    )
+    for name in ("micro_precision", "micro_recall", "micro_f1"):
+        gap = result.metrics[name].above_floor
+        assert gap is not None
+        floors = [table[name].value for floor, table in result.scores.baselines.items() if floor in FLOORS]
+        value = result[name]
+        assert value is not None
+        assert value - gap.difference == pytest.approx(max(v for v in floors if v is not None), abs=1e-9)
+        assert gap.ci is not None
+        assert gap.ci[0] <= gap.difference <= gap.ci[1]
+    assert {str(note).split()[0] for note in result.notes if note.kind == FLOOR} == noted

@@ -32,10 +32,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> ItemTable:
 def assert_equal(mine: ItemTable, theirs: ItemTable) -> None:
     for field in dataclasses.fields(ItemTable):
         a, b = getattr(mine, field.name), getattr(theirs, field.name)
-        if isinstance(a, Strings):
-            assert list(a) == list(b), field.name
-        elif a is None or b is None:
+        if a is None or b is None:
             assert a is b, field.name
+        elif isinstance(a, Strings):
+            assert list(a) == list(b), field.name
         else:
             np.testing.assert_array_equal(a, b, err_msg=field.name)
             assert a.dtype == b.dtype, field.name
@@ -245,3 +245,12 @@ def test_old_items_are_not_taken_for_those_of_a_new_result(here: Here) -> None:
     assert here(*GOOD, "--items", "-o", "r.json").code == 0
     assert here(*GOOD, "--threshold", "top:1", "-o", "r.json").code == 0
     assert_says(here.refused("inspect", "r.json"), "r.items.npz does not exist")
+
+
+@pytest.mark.parametrize("name", ["types_offset", "image_id_offset", "caption_text_offset", "region_offset"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_offsets_are_whole_numbers(saved: Path, tmp_path: Path, name: str, dtype: str) -> None:
+    with np.load(saved) as held:
+        wrong = held[name].astype(dtype)
+    with pytest.raises(ResultError, match=f"damaged items file: .*{name.removesuffix('_offset')}"):
+        ItemTable.load(changed(saved, tmp_path / "bad.npz", **{name: wrong}))

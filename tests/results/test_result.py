@@ -392,3 +392,9 @@ def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be written"):
         RESULTS["a part"]().save(tmp_path / "nowhere" / "result.json")
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_is_no_result(device: str) -> None:
+    with pytest.raises(ResultError, match="is a device, and no file"):
+        Result.load(Path(device))

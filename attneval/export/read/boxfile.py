@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+LONGEST_SIDE = 2**31
+"""Pixels of an image's width and height, which are kept in 32 bits."""
+
 # Columns of the two layouts of bottom-up features, without the features at the end.
 _LXMERT = ("id", "height", "width", "objects", "objects", "attributes", "attributes", "count", "boxes")
 _BOTTOM_UP = ("id", "width", "height", "count", "boxes")
@@ -152,12 +155,19 @@ def _row(where: str, line: bytes) -> tuple[str, NDArray[np.floating], tuple[int,
         # A negative count would leave the number of boxes to numpy.
         count = max(int(row["count"]), 0)
         box = np.frombuffer(base64.b64decode(row["boxes"], validate=True), np.float32).reshape(count, 4)
-        return row["id"].decode("utf-8"), box, (int(row["width"]), int(row["height"]))
+        return row["id"].decode("utf-8"), box, (_side(row["width"]), _side(row["height"]))
     except (KeyError, ValueError, binascii.Error) as error:
         raise ExportError(
             f"{where} is no row of bottom-up features ({error})",
             hint="expected tab-separated image_id, image_w, image_h, num_boxes, boxes (base64 float32), ...",
         ) from error
+
+
+def _side(digits: bytes) -> int:
+    side = int(digits)
+    if side >= LONGEST_SIDE:
+        raise ValueError(f"an image of more than {LONGEST_SIDE} pixels across")
+    return side
 
 
 def coco_number(image_id: str) -> str:

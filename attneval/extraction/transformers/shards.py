@@ -13,6 +13,8 @@ import numpy as np
 from attneval import ExportWriter
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.regions import Grid, boxes
+from attneval.storage.json_text import parse_json
+from attneval.storage.read_files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -136,9 +138,9 @@ class Shards:
         place = self.folder / "description.json"
         if place.exists():
             try:
-                before = json.loads(place.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise AttnevalError(f"{place} cannot be read ({error})", hint="delete the folder") from error
+                before = parse_json(read_bytes(place), str(place))
+            except AttnevalError as error:
+                raise AttnevalError(error.message, hint="delete the folder") from error
             now = json.loads(text)
             if different := sorted(_different(before, now)):
                 raise AttnevalError(
@@ -276,7 +278,7 @@ def skipped_of(place: Path) -> list[str] | None:
     listed = place.with_suffix(".json")
     if not listed.exists():
         return None
-    wrong_ones = json.loads(listed.read_text(encoding="utf-8"))
+    wrong_ones = parse_json(read_bytes(listed), str(listed))
     if not isinstance(wrong_ones, list):
         raise AttnevalError(f"{listed} is no list", hint="delete it")
     return wrong_ones if place.exists() else None

@@ -20,11 +20,15 @@ def image_of(scenes: Scenes, row: int, name: str) -> dict[str, Any]:
     width, height = scenes.size(row)
     image: dict[str, Any] = {"id": name, "w": width, "h": height}
     grid = (0, 0) if scenes.pictures is None else tuple(scenes.pictures.grid[row].tolist())
-    box = scenes.table.region_box[scenes.table.region_offset[row] : scenes.table.region_offset[row + 1]]
     if all(grid):
         image["grid"] = list(grid)
-    image["boxes"] = [[_pixels(edge) for edge in edges] for edges in box.tolist()]
+    image["boxes"] = boxes_of(scenes.table.regions_of_image(row)) if scenes.table.caption_group is None else []
     return image
+
+
+def boxes_of(box: NDArray[np.float32]) -> list[list[float]]:
+    """Lay out regions f4[R, 4], which are those of an image or of a caption alone."""
+    return [[_pixels(edge) for edge in edges] for edges in box.tolist()]
 
 
 def entry_of(scenes: Scenes, item: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.report.html.chosen import MOST_IMAGES, deal_items
-from attneval.report.html.entries import defined, entry_of, image_of
+from attneval.report.html.entries import boxes_of, defined, entry_of, image_of
 from attneval.report.html.number import Number
 from attneval.report.overlay.picture import drawn
 from attneval.report.overlay.vector import pieces
@@ -141,7 +141,8 @@ def gallery(
             captions[caption] = len(listed)
             name, index = scenes.image_id[int(table.caption_image[caption])], int(table.caption_index[caption])
             rank = None if ranks is None else ranks.get((name, index))
-            listed.append([places[name], index, table.caption_text[caption], rank])
+            boxes = [] if table.caption_group is None else [boxes_of(table.regions(item))]
+            listed.append([places[name], index, table.caption_text[caption], rank, *boxes])
         entries[item]["c"] = captions[caption]
     data = {
         "kinds": list(KINDS),

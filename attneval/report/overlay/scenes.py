@@ -41,7 +41,7 @@ class Scenes:
         known = self.sizes.get(self.image_id[image])
         if known is not None:
             return known
-        box = self.table.region_box[self.table.region_offset[image] : self.table.region_offset[image + 1]]
+        box = self.table.regions_of_image(image)
         corner = np.ceil(box[:, 2:].max(axis=0)) if len(box) else np.ones(2)
         return max(int(corner[0]), 1), max(int(corner[1]), 1)
 

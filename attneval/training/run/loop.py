@@ -7,7 +7,6 @@ that is not, on the same kind of machine and number of threads.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attneval.errors import ConfigError, DataError
+from attneval.storage.json_text import parse_json
 from attneval.training.data.rundata import RunData
 from attneval.training.models.similarity import MatchedMaps, check_images, similarity_matrix
 from attneval.training.models.table import MODELS
@@ -153,7 +153,10 @@ class _Trainer:
         finally:
             self.log.close()
         lines = (self.output / LOG).read_text(encoding="utf-8").splitlines()
-        events = [json.loads(line) for line in lines]
+        where = str(self.output / LOG)
+        events = [parse_json(line, f"{where} line {number}") for number, line in enumerate(lines, 1)]
+        if not all(isinstance(event, dict) and "event" in event for event in events):
+            raise DataError(f"{where} is no log of a run: a line is no event")
         epochs = [event for event in events if event["event"] == "epoch"]
         return TrainResult(self.output / BEST, last, epochs)
 

@@ -262,6 +262,18 @@ def test_an_infinite_loss_stops_the_run(toy: Path, tmp_path: Path) -> None:
         train(toy_config(folder), tmp_path / "run")
 
 
+def test_a_log_that_is_damaged_is_named(toy: Path, tmp_path: Path) -> None:
+    """What is read of it at the end of a run is no longer JSON, or no event."""
+    config, run = toy_config(toy, epochs=1), tmp_path / "run"
+    train(config, run)
+    log = (run / "log.jsonl").read_bytes()
+    for damage, said in ((b'{"event" "start"', "line 1 is not JSON"), (b"[]", "a line is no event")):
+        first, _, rest = log.partition(b"\n")
+        (run / "log.jsonl").write_bytes(damage.ljust(len(first)) + b"\n" + rest)
+        with pytest.raises(AttnevalError, match=rf"log\.jsonl.*{said}"):
+            train(config, run)
+
+
 def test_easy_epochs_come_before_the_hardest_negatives(toy: Path, tmp_path: Path) -> None:
     config = toy_config(toy, easy_epochs=0.5)
     losses = [epoch["matching"] for epoch in train(config, tmp_path / "run").epochs]

@@ -11,7 +11,14 @@
   const bits = (text, n) => { const raw = bytes(text); return Uint8Array.from({ length: n }, (_, k) => (raw[k >> 3] >> (7 - (k & 7))) & 1); };
   data.items.forEach((item, id) => { item.id = id; });
   const caption = (item) => data.captions[item.c];
-  const image = (item) => data.images[caption(item)[0]];
+  /* Captions may have regions of their own, in place of their image's. */
+  const owned = new Map();
+  const image = (item) => {
+    const own = caption(item), whole = data.images[own[0]];
+    if (!own[4]) return whole;
+    if (!owned.has(own)) owned.set(own, { ...whole, boxes: own[4] });
+    return owned.get(own);
+  };
   const word = (item) => caption(item)[2].slice(item.w[0], item.w[1]);
   function unpack(item) {
     if (item.attended) return item;

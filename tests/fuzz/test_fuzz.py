@@ -1,0 +1,159 @@
+"""A slice of the damaged files and faults of the system; all of it is `python -m tests.fuzz`."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .campaign import NAMES, Broken, Campaign
+from .damage import CANARY, HARM, Maker
+from .laws import breaches, listing
+from .server import Outcome
+from .targets import TARGETS, Damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CASES = 4
+SLOW = ("index", "models")
+"""Targets of which a case takes many times as long as of others."""
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="processes are forked, limited and watched as Linux has it"
+)
+
+
+@pytest.fixture(scope="module")
+def campaign() -> Iterator[Campaign]:
+    with Campaign(1) as campaign:
+        yield campaign
+
+
+def shown(broken: list[Broken], seed: int) -> str:
+    return "\n".join(
+        f"python -m tests.fuzz --target {each.target} --seed {seed} --case {each.case}: {each.breach}\n"
+        f"  {each.line}\n  {each.text}\n  {each.said}"
+        for each in broken
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_law_is_broken(campaign: Campaign, name: str) -> None:
+    cases = 1 if name in SLOW else CASES
+    counts = campaign.run(name, range(cases))
+    assert not counts.broken, shown(counts.broken, campaign.seed)
+    assert sum(counts.outcomes.values()) == cases
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if TARGETS[name].lines])
+def test_files_as_they_should_be_are_done(campaign: Campaign, name: str) -> None:
+    """A command that refuses them would refuse everything, and hold every law."""
+    assert campaign.refused_whole(name) == {}
+
+
+def test_cases_follow_from_the_seed(campaign: Campaign, tmp_path: Path) -> None:
+    texts = []
+    for _ in range(2):
+        target = TARGETS["packed"]
+        folder = campaign.fresh("packed", campaign.whole("packed", target.build, heavy=False))
+        damage = target.damage(folder, campaign.draw("packed", 7))
+        texts.append((damage, listing(folder)))
+    assert texts[0] == texts[1]
+
+
+# ---------------------------------------------------------------- laws that can be broken
+
+DAMAGE = Damage(("a.json",), "")
+
+
+def broken(folder: Path, *, damage: Damage = DAMAGE, before: dict[str, str] | None = None, **done: Any) -> list[str]:
+    values = {"arguments": ("gate", "a.json", "-f", "json"), "code": 0, "out": "", "err": "", "slow": False}
+    outcome = Outcome(**{**values, "memory": 0, "seconds": 0.0, **done})
+    return list(breaches(outcome, damage, folder, listing(folder) if before is None else before, [1.0]))
+
+
+@pytest.mark.parametrize(
+    ("done", "breach"),
+    [
+        ({"slow": True}, "hangs"),
+        ({"code": 3}, "exits with 3"),
+        ({"arguments": ("score", "a.npz"), "code": 1}, "exits with 1"),
+        ({"code": 2, "err": "error: a.json: internal error\n"}, "says 'internal error'"),
+        ({"code": 2, "err": "Traceback\nerror: a.json\n"}, "says 'Traceback'"),
+        ({"err": "x.py:1: RuntimeWarning: overflow\n"}, "says 'Warning:'"),
+        ({"memory": 2**31}, "takes 2048 MB"),
+        ({"out": "\x1b[31m"}, "stdout holds"),
+        ({"out": "a\n::error::x"}, "a command to a CI server"),
+        ({"code": 2, "err": "error: something is wrong\n", "arguments": ("gate",)}, "does not name a file"),
+        ({"code": 2, "err": "error: a.json\nand more\n"}, "in 2 lines"),
+        ({"code": 2, "err": "error: a.json\n", "out": "x"}, "prints something"),
+        ({"err": "x" * 5000}, "stderr has 5000 characters"),
+    ],
+)
+def test_laws_see_their_breach(tmp_path: Path, done: dict[str, Any], breach: str) -> None:
+    assert any(breach in each for each in broken(tmp_path, **done))
+
+
+def test_laws_see_what_files_do(tmp_path: Path) -> None:
+    assert broken(tmp_path) == []
+    (tmp_path / "a.json").write_text("{}")
+    assert broken(tmp_path, before={}) == []
+    (tmp_path / "a.json").write_text('{"f1": NaN}')
+    assert "is not JSON" in broken(tmp_path, before={})[0]
+    assert broken(tmp_path, before={}, code=2, err="error: a.json\n") == ["refuses, and changes a.json"]
+    (tmp_path / "x.npz").write_bytes(b"PK")
+    (tmp_path / ".x.part").write_bytes(b"")
+    (tmp_path / "x.html").write_text(f"<script>{HARM}")
+    found = "; ".join(broken(tmp_path, before=listing(tmp_path / "nothing")))
+    assert "x.npz, which cannot be read" in found
+    assert "leaves .x.part" in found
+    assert "with markup of a file" in found
+    (tmp_path / CANARY).write_bytes(b"")
+    assert "runs code of a file" in broken(tmp_path)
+
+
+def test_numbers_that_follow_from_nonsense_are_seen(tmp_path: Path) -> None:
+    nonsense = Damage(("a.json",), "", senseless=True)
+    assert broken(tmp_path, damage=nonsense, out='{"f1": 1.0}') == []
+    found = broken(tmp_path, damage=nonsense, out='{"f1": 0.9}')
+    assert found == ["takes what can mean nothing, and other numbers follow in silence"]
+    assert broken(tmp_path, damage=nonsense, out='{"f1": 0.9, "notes": ["a.json has ..."]}') == []
+
+
+def test_the_canary_sings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(pickle.dumps(Maker())).close()  # noqa: S301 - that is the point
+    assert (tmp_path / CANARY).exists()
+
+
+def test_servers_run_any_attneval(tmp_path: Path) -> None:
+    """One that crashes, hangs and lies is seen to do so."""
+    package = tmp_path / "attneval"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    lines = (
+        "import os, sys, warnings",
+        "def entry():",
+        "    kind = sys.argv[1]",
+        "    print(kind)",
+        "    if kind == 'crash': os.abort()",
+        "    if kind == 'warn': warnings.warn('x')",
+        "    if kind == 'raise': raise ValueError",
+        "    if kind == 'eat': bytearray(2**32)",
+        "    sys.exit(0)",
+    )
+    (package / "__main__.py").write_text("\n".join(lines))
+    with Campaign(1, root=tmp_path) as campaign:
+        server = campaign.server(heavy=False)
+        done = {kind: server(tmp_path, (kind,)) for kind in ("crash", "warn", "raise", "eat", "fine")}
+        killed = server(tmp_path, ("fine",), kill_after=0.0001)
+    assert done["crash"].code == -6
+    assert "UserWarning" in done["warn"].err
+    assert "ValueError" in done["raise"].err
+    assert "MemoryError" in done["eat"].err
+    assert (done["fine"].code, done["fine"].out, done["fine"].err) == (0, "fine\n", "")
+    assert killed.code in {-14, 0}
