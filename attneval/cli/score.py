@@ -81,6 +81,14 @@ if TYPE_CHECKING:
     help="What runs the work.",
 )
 @option(
+    "--scheduler",
+    metavar="ADDRESS",
+    default="",
+    group="Process",
+    rare=True,
+    help="A scheduler's address, tcp://HOST:PORT, for --engine dask; without it there is a cluster of this machine.",
+)
+@option(
     "--cache/--no-cache", default=True, show_default=True, group="Process", rare=True, help="Keep annotations parsed."
 )
 @resamples_option
@@ -120,6 +128,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 items=values["items"],
                 jobs=values["jobs"],
                 engine=values["engine"],
+                scheduler=values["scheduler"],
                 cache=values["cache"],
                 progress=on_progress,
             ),

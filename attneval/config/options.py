@@ -42,6 +42,7 @@ class Options:
         jobs: How many processes share the images, None for two where that pays; the result is the same to the last
             bit.
         engine: What runs the blocks, a name of `attneval.evaluation.engines`, or `auto`.
+        scheduler: The address of a scheduler, for an engine that takes one; empty for none.
         cache: Whether to keep and use an index of parsed annotations.
         progress: Told how many images are done.
     """
@@ -56,6 +57,7 @@ class Options:
     items: bool = False
     jobs: int | None = 1
     engine: str = "auto"
+    scheduler: str = ""
     cache: bool = True
     progress: Progress | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from attneval.errors import ExportError
 from attneval.evaluation.score_block import score_block
 from attneval.groundtruth.index import Cached, Index
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class BlockScorer:
     """Scores blocks of one export against one source of annotations.
 
-    It is pickled as the names of its files, and opens them again in the process that gets it.
+    It is pickled as the names of its files, with what they are known by, and opens them again where it is unpickled.
 
     Attributes:
         paths: The files.
@@ -77,7 +78,7 @@ class BlockScorer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         kept = (self.keep_items, self.keep_truth, self.channel_metrics)
-        return _opened_again, (self.paths, self.protocol, self.index, *kept)
+        return _opened_again, (self.paths, self.paths.states(), self.protocol, self.index, *kept)
 
 
 def block_scorer(
@@ -111,13 +112,24 @@ def _nothing(block: Block) -> BlockSums:
 
 def _opened_again(  # noqa: PLR0917 - what `__reduce__` names
     paths: Paths,
+    states: tuple[str, ...],
     protocol: Protocol,
     index: Path | None,
     keep_items: bool,  # noqa: FBT001 - what `__reduce__` names
     keep_truth: bool,  # noqa: FBT001
     channel_metrics: tuple[str, ...],
 ) -> BlockScorer:
-    """A scorer in another process, with its own open files."""
+    """A scorer in another process, with its own open files.
+
+    Raises:
+        ExportError: A file is another one here, as on a machine with an older copy of it.
+    """
+    for path, before, here in zip(paths.files, states, paths.states(), strict=True):
+        if here != before:
+            raise ExportError(
+                f"{path} is not the file here that it was where the work began",
+                hint="every machine needs the same files under the same names; a file may not change meanwhile",
+            )
     export, source = paths.open_export(), paths.open_ground_truth(protocol)
     if export is None or source is None:
         raise ValueError("an export and annotations were there before")

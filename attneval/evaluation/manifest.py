@@ -10,7 +10,7 @@ from attneval.errors import DataError
 from attneval.export.read.reader import open_export
 from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.results.scores import Input
-from attneval.storage.digests import Hashing
+from attneval.storage.digests import Hashing, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,15 @@ class Paths:
     boxes: Path | None = None
     gt: AnnotationFiles | None = None
     channels: tuple[int, ...] | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the model's side."""
+        return self.attn if self.boxes is None else (*self.attn, self.boxes)
+
+    def states(self) -> tuple[str, ...]:
+        """What each of these files is known by, told without reading it."""
+        return tuple(map(state_of, self.files))
 
     def open_export(self) -> AttentionExport | None:
         """Open the export; None if there is none."""

@@ -92,13 +92,13 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
     chosen = halved(ids, export, options.half)
     selection = select_images(export, source, chosen, protocol, gt=manifest.paths.gt, limit=options.limit)
     annotations = through_index(source, selection.ids_in(export), use=options.cache and not selection.absent)
-    jobs = choose_jobs(options.jobs, bytes_of_images(export, selection.rows))
+    jobs = choose_jobs(options.jobs, bytes_of_images(export, selection.rows), options.engine)
     blocks = plan_blocks(export, selection, jobs)
     measured = metrics_of_channels(export, options)
     scorer = block_scorer(
         manifest.paths, export, annotations, protocol, keep_items=options.items, channel_metrics=measured
     )
-    with engine(options.engine, jobs)(blocks, scorer, jobs) as pending:
+    with engine(options.engine, jobs, options.scheduler)(blocks, scorer, jobs) as pending:
         # What is done while other processes score the maps is imported then, too.
         from attneval.evaluation.assemble import Parts, assemble
         from attneval.evaluation.rank_queries import rank_queries
