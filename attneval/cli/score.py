@@ -24,7 +24,7 @@ from attneval.cli.options import (
 )
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
-from attneval.cli.values import FILE, WholeNumber
+from attneval.cli.values import FILE, PartType, WholeNumber
 from attneval.errors import ConfigError
 from attneval.evaluation.engines import ENGINES
 
@@ -49,6 +49,14 @@ if TYPE_CHECKING:
 @option("--similarity", type=FILE, multiple=True, group="Input", help="Scores for retrieval; several are averaged.")
 @split_option
 @option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
+@option(
+    "--part",
+    type=PartType(),
+    metavar="K/N",
+    group="Input",
+    rare=True,
+    help="Only part K of N of the images, as one of N jobs; attneval merge makes the whole of all parts.",
+)
 @boxes_file_option
 @channel_option(rare=True)
 @option(
@@ -124,6 +132,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 resamples=values["resamples"],
                 seed=values["seed"],
                 limit=values["limit"],
+                part=values["part"],
                 name=values["name"],
                 items=values["items"],
                 jobs=values["jobs"],

@@ -36,6 +36,8 @@ class FileType(click.Path):
 FILE = FileType()
 
 
+MOST_PARTS = 1_000_000
+"""Parts of a scoring, at most."""
 LARGEST = 2**31 - 1
 """The largest whole number that a flag takes; counts beyond it are mistakes, and no machine word for some."""
 
@@ -82,6 +84,22 @@ class MetricType(click.ParamType):  # type: ignore[type-arg]
         """Leave a name as it is, but for near misses."""
         checked_metric("--metric", value, "-m {}")
         return str(value)
+
+
+class PartType(click.ParamType):  # type: ignore[type-arg]
+    """One of several parts, as ``3/16``."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Read number and count."""
+        if isinstance(value, tuple):
+            return value
+        number, _, of = str(value).partition("/")
+        texts = number.isascii() and number.isdigit() and of.isascii() and of.isdigit() and len(str(value)) < 20
+        if not texts or not 1 <= int(number) <= int(of) <= MOST_PARTS:
+            self.fail(f"{value!r} is no part: write --part 3/16, from 1/16 to 16/16.", param, ctx)
+        return int(number), int(of)
 
 
 class FieldType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attneval.errors import DataError
 from attneval.export.read.reader import open_export
 from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.results.scores import Input
-from attneval.storage.digests import Hashing, state_of
+from attneval.storage.digests import Hashing, partial_digest, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,14 +142,33 @@ class Manifest:
             raise DataError(f"{self.split} cannot be read as a list of image ids ({error})") from error
         return list(dict.fromkeys(lines))
 
-    def begin_digests(self) -> None:
-        """Compute the digests beside other work."""
-        for _, _, digest in self.digests:
+    def arguments(self) -> dict[str, Any]:
+        """The files as they were given, as JSON values."""
+        paths = self.paths
+        return {
+            "attn": list(map(str, paths.attn)),
+            "gt": None if paths.gt is None else paths.gt.to_dict(),
+            "boxes": None if paths.boxes is None else str(paths.boxes),
+            "similarity": list(map(str, self.similarity)),
+            "split": None if self.split is None else str(self.split),
+        }
+
+    def begin_digests(self, *, whole: bool = True) -> None:
+        """Compute the digests beside other work, unless files are not read whole."""
+        for _, _, digest in self.digests if whole else ():
             digest.start()
 
-    def inputs(self, annotations_sha256: str | None) -> list[Input]:
-        """The files as a result names them, the annotations last."""
-        files = [Input(role, str(path), digest.hexdigest()) for role, path, digest in self.digests]
+    def inputs(self, annotations_sha256: str | None, *, whole: bool = True) -> list[Input]:
+        """The files as a result names them, the annotations last.
+
+        Args:
+            annotations_sha256: The digest of the annotation files that were read; None for none.
+            whole: False for a part of the images, for which no file is read whole.
+        """
+        files = [
+            Input(role, str(path), digest.hexdigest() if whole else partial_digest(path))
+            for role, path, digest in self.digests
+        ]
         gt = self.paths.gt
         if annotations_sha256 is None or gt is None:
             return files
@@ -158,7 +177,7 @@ class Manifest:
         ]
         roles = [*(("gt", path) for path in gt.paths), *beside]
         return files + [
-            Input(role, str(path), Hashing(path).hexdigest() if path.is_file() else annotations_sha256)
+            Input(role, str(path), _digest(path, whole=whole) if path.is_file() else annotations_sha256)
             for role, path in roles
         ]
 
@@ -167,6 +186,10 @@ class Manifest:
         """The first file's name without suffix, by which a system is called."""
         files = (*self.paths.attn, *self.similarity)
         return files[0].stem if files else ""
+
+
+def _digest(path: Path, *, whole: bool) -> str:
+    return Hashing(path).hexdigest() if whole else partial_digest(path)
 
 
 def _file(path: str | Path) -> Path:

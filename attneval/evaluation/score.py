@@ -11,7 +11,7 @@ from attneval.evaluation.block_scorer import block_scorer
 from attneval.evaluation.engines import choose_jobs, engine
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import bytes_of_images, plan_blocks
-from attneval.evaluation.select_images import halved, select_images
+from attneval.evaluation.select_images import halved, images_of_part, select_images
 from attneval.evaluation.settle_overlap import region_kind, settle_overlap
 from attneval.evaluation.stated import as_stated
 from attneval.evaluation.weight_reader import metrics_of_channels
@@ -91,7 +91,10 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
     source = manifest.paths.open_for_maps(export, protocol)
     chosen = halved(ids, export, options.half)
     selection = select_images(export, source, chosen, protocol, gt=manifest.paths.gt, limit=options.limit)
-    annotations = through_index(source, selection.ids_in(export), use=options.cache and not selection.absent)
+    selection = images_of_part(selection, options.part)
+    # An index of one part would be of use to nobody, and push another out.
+    indexed = options.cache and options.part is None and not selection.absent
+    annotations = through_index(source, selection.ids_in(export), use=indexed)
     jobs = choose_jobs(options.jobs, bytes_of_images(export, selection.rows), options.engine)
     blocks = plan_blocks(export, selection, jobs)
     measured = metrics_of_channels(export, options)
@@ -103,9 +106,9 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
         from attneval.evaluation.assemble import Parts, assemble
         from attneval.evaluation.rank_queries import rank_queries
 
-        manifest.begin_digests()
-        whole = options.similarity and not options.half
-        ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit, wanted=whole)
+        manifest.begin_digests(whole=options.part is None)
+        unwanted = options.why_no_retrieval
+        ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit, unwanted=unwanted)
         sums = add_up(pending, images=sum(map(len, blocks)), progress=options.progress)
     sha256 = digest_and_keep(annotations, sums.digests, sums.truth)
     parts = Parts(
@@ -118,4 +121,9 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
         auto=("overlap",) if protocol != asked else (),
         region_kind="" if export is None or not sums.regions else region_kind(export, asked, protocol),
     )
-    return assemble(parts, manifest, protocol, options)
+    result = assemble(parts, manifest, protocol, options)
+    if options.part is None:
+        return result
+    from attneval.evaluation.parts import as_part
+
+    return as_part(result, sums, manifest, asked, options)

@@ -19,6 +19,7 @@ from attneval.results.channel_sums import StoredChannels, channels_path
 from attneval.results.fields import AUTO_FIELDS, REGION_KINDS, check_choice, check_digest, check_regions, check_whole
 from attneval.results.held import held_against_sums, notes_on_left_out
 from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, note_of
+from attneval.results.part import Part
 from attneval.results.scores import Input, Scores
 from attneval.results.scores_form import scores_from_dict, scores_to_dict, table_from_dict, table_to_dict
 from attneval.results.validation import Holdings, check_counts, check_scores
@@ -50,6 +51,7 @@ def result_to_dict(result: Any) -> dict[str, Any]:
         "ground_truth": result.ground_truth,
         "auto": list(result.auto),
         "partial": result.partial,
+        **({} if result.part is None else {"part": vars(result.part)}),
         **({"channel": result.channel, "averaged": list(result.averaged)} if result.channel else {}),
         "model": result.model,
         "inputs": [vars(item) for item in result.inputs],
@@ -169,6 +171,7 @@ def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[s
         "regions": check_regions(values.get("regions", {}), scores),
         "region_kind": check_choice("region_kind", values.get("region_kind", ""), REGION_KINDS),
         "items_sha256": check_digest(values["items_sha256"]) if "items_sha256" in values else None,
+        "part": Part.from_dict(values["part"]) if values.get("part") is not None else None,
         "auto": tuple(check_choice("auto", name, AUTO_FIELDS) for name in values.get("auto", ())),
     }
 

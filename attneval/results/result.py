@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.results.channel_sums import StoredChannels
     from attneval.results.items import ItemTable
+    from attneval.results.part import Part
     from attneval.results.scores import Input, Measured, Scores
 
 ITEMS_SUFFIX = ".items.npz"
@@ -53,7 +54,7 @@ class Result:
         inputs: The files.
         model: The export's description of its model.
         notes: Remarks that a reader of the numbers needs; texts, of which each `Note` has a kind.
-        partial: True if only some images were scored (`--limit`); such a result passes no gate.
+        partial: True if only some images were scored (`--limit`, `--part`); such a result passes no gate.
         ground_truth: The format of the annotations, empty without any.
         resamples: Bootstrap resamples behind the intervals.
         seed: The seed of the resamples.
@@ -62,6 +63,7 @@ class Result:
             signature have none.
         region_kind: `cells` (grids and tiles) or `boxes`; empty without regions.
         auto: The fields of the protocol that were settled from `auto`.
+        part: What the whole needs of it, of a result that is one of its parts (`--part`).
         items: The items one by one, if they were asked for; kept in a file of their own, not in the JSON.
         items_sha256: The digest of the items that a file was written with; empty for none, None where it does not say.
     """
@@ -85,6 +87,7 @@ class Result:
     regions: dict[str, str] = field(default_factory=dict)
     region_kind: str = ""
     auto: tuple[str, ...] = ()
+    part: Part | None = None
     items: ItemTable | None = None
     items_sha256: str | None = ""
 
@@ -107,6 +110,11 @@ class Result:
     def short_signature(self) -> str:
         """The fields that differ from the defaults, with the version and the bootstrap, which change no value."""
         return self.protocol.short_signature(version=self.version, resamples=self.resamples, seed=self.seed)
+
+    @property
+    def partial_by(self) -> str:
+        """The flag that left images out of a partial result."""
+        return "--limit" if self.part is None else "--part"
 
     def measured(self, name: str) -> Measured | None:
         """Look up a metric with its interval by a name or alias; None if it was not measured."""

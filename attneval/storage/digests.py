@@ -56,6 +56,15 @@ def state_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+PARTIAL_DIGEST = "partial:"
+"""The beginning of a digest of what a file is known by, of one that was not read whole."""
+
+
+def partial_digest(path: Path) -> str:
+    """What a file is known by, in place of a digest of all of it; see `state_of`."""
+    return PARTIAL_DIGEST + state_of(path)
+
+
 class Hashing:
     """The SHA-256 of a file, computed by another thread, once that is started, while this one goes on.
 

@@ -48,7 +48,7 @@ ENGINES = {
 """The engines by name."""
 
 
-def choose_jobs(jobs: int | None, size: int, name: str = "auto") -> int:
+def choose_jobs(jobs: int | None, size: int, name: str | Engine = "auto") -> int:
     """Choose the number of processes for maps of so many bytes: as many as are asked for, or two where that pays.
 
     Args:
@@ -60,20 +60,25 @@ def choose_jobs(jobs: int | None, size: int, name: str = "auto") -> int:
         return jobs
     from attneval.evaluation.engines.processes import processors, worthwhile_jobs
 
-    return processors() if name in ENGINES and ENGINES[name].workers else worthwhile_jobs(size)
+    row = ENGINES.get(name) if isinstance(name, str) else None
+    return processors() if row is not None and row.workers else worthwhile_jobs(size)
 
 
-def engine(name: str, jobs: int = 1, scheduler: str = "") -> Engine:
-    """An engine by name; `auto` is a cluster for a scheduler, processes for several jobs, and else this one alone.
+def engine(name: str | Engine, jobs: int = 1, scheduler: str = "") -> Engine:
+    """An engine by name, or itself.
+
+    `auto` is a cluster where there is a scheduler, other processes for several jobs, and else this process alone.
 
     Args:
-        name: The name.
+        name: The name, or the engine.
         jobs: How many processes there are.
         scheduler: The address of a scheduler; empty for none.
 
     Raises:
         ProtocolError: There is none of that name, or it has no use for a scheduler.
     """
+    if not isinstance(name, str):
+        return name
     clustered = [other for other, row in ENGINES.items() if row.scheduler]
     if name == "auto":
         name = clustered[0] if scheduler else "serial" if jobs == 1 else "processes"
