@@ -11,6 +11,7 @@ from attneval.config.presets import PRESETS, preset
 from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
 from attneval.errors import ProtocolError
+from attneval.storage.addresses import located
 
 if TYPE_CHECKING:
     import dataclasses
@@ -30,7 +31,7 @@ class FileType(click.Path):
             self.fail("it is empty, and names no file.", param, ctx)
         if isinstance(value, str) and "\0" in value:
             self.fail("it holds a null character, and names no file.", param, ctx)
-        return super().convert(value, param, ctx)
+        return located(value) if isinstance(value, str) else super().convert(value, param, ctx)
 
 
 FILE = FileType()
@@ -161,4 +162,4 @@ class BoxesType(click.ParamType):  # type: ignore[type-arg]  # generic only from
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:  # noqa: ARG002
         """A rule stays a word; anything else is a path."""
-        return value if value in BOX_RULES else Path(value)
+        return value if value in BOX_RULES else located(value)

@@ -10,7 +10,9 @@ from attneval.errors import DataError
 from attneval.export.read.reader import open_export
 from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.results.scores import Input
+from attneval.storage.addresses import located
 from attneval.storage.digests import Hashing, partial_digest, state_of
+from attneval.storage.read_files import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,11 +124,11 @@ class Manifest:
         files = [(role, _file(path)) for role, path in roles if path is not None]
         paths = Paths(
             tuple(path for role, path in files if role == "attn"),
-            None if boxes is None else Path(boxes),
+            None if boxes is None else located(boxes),
             None if gt is None else AnnotationFiles.from_argument(gt, gt_format),
         )
         digests = tuple((role, path, Hashing(path)) for role, path in files)
-        return cls(paths, tuple(map(Path, similarity)), None if split is None else Path(split), digests)
+        return cls(paths, tuple(map(located, similarity)), None if split is None else located(split), digests)
 
     def split_ids(self) -> list[str] | None:
         """The image ids of the split, each once; None without a split.
@@ -193,7 +195,9 @@ def _digest(path: Path, *, whole: bool) -> str:
 
 
 def _file(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.is_file():
+    path = located(path)
+    with reading(path):
+        there = path.is_file()
+    if not there:
         raise DataError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
     return path

@@ -22,8 +22,8 @@ from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.matching.mismatches import Mismatches
 from attneval.results.merge import merge as merge_results
 from attneval.results.part import Part
+from attneval.storage.addresses import located
 from attneval.storage.digests import partial_digest
-from attneval.storage.remote import located
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

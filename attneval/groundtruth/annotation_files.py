@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attneval.groundtruth.reading import Reading
 from attneval.groundtruth.registry import open_ground_truth
-from attneval.storage.remote import located
+from attneval.storage.addresses import located
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,6 +14,7 @@ from attneval.metrics.registry import find_metric
 from attneval.results.channel_sums import channels_path
 from attneval.results.json_form import load_fields, result_to_dict
 from attneval.results.notes import Note
+from attneval.storage.addresses import located
 from attneval.storage.whole_files import encoded, write_together
 
 if TYPE_CHECKING:
@@ -170,4 +171,4 @@ class Result:
         Raises:
             ResultError: It cannot be read, is no result of this schema, or does not hold what it says.
         """
-        return cls(**load_fields(Path(path)))
+        return cls(**load_fields(located(path)))

@@ -9,6 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from attneval.errors import DataError
+from attneval.storage.addresses import is_remote
 from attneval.storage.read_files import open_to_read, reading
 
 if TYPE_CHECKING:
@@ -65,8 +66,13 @@ def partial_digest(path: Path) -> str:
     return PARTIAL_DIGEST + state_of(path)
 
 
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, or the partial one of a file at an address, which is not read whole."""
+    return partial_digest(path) if is_remote(path) else sha256_of(path)
+
+
 class Hashing:
-    """The SHA-256 of a file, computed by another thread, once that is started, while this one goes on.
+    """The digest of a file, computed by another thread, once that is started, while this one goes on.
 
     Args:
         path: The file.
@@ -85,7 +91,7 @@ class Hashing:
 
     def _run(self) -> None:
         try:
-            self._digest = sha256_of(self._path)
+            self._digest = digest_of(self._path)
         except DataError as error:
             self._digest = error
 
