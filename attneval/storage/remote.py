@@ -149,11 +149,7 @@ def _opened(path: RemotePath) -> Any:
     try:
         system, place = fsspec.url_to_fs(path.address)
         info = system.info(place)
-        if info.get("type") == "directory":
-            raise IsADirectoryError(21, "is a folder; folders at addresses are not read", str(path))
-        if info.get("size") is None or info.get("partial") is False:
-            raise OSError("is served whole only, without its size or ranges of bytes; copy it here first")
-        return system.open(place, "rb", cache_type="none")
+        file = None if _refusal(info) else system.open(place, "rb", cache_type="none")
     except ImportError as error:
         raise DataError(f"{path} needs another package ({error})", hint="pip install it") from error
     except ValueError as error:
@@ -164,6 +160,18 @@ def _opened(path: RemotePath) -> Any:
         raise
     except Exception as error:  # each protocol has its own
         raise OSError(f"cannot be opened ({_brief(error)})") from error
+    if file is None:
+        raise OSError(_refusal(info))
+    return file
+
+
+def _refusal(info: dict[str, Any]) -> str:
+    """Say why a file is not read, from what its server says of it; empty where it is."""
+    if info.get("type") == "directory":
+        return "is a folder, and folders at addresses are not read"
+    if info.get("size") is None or info.get("partial") is False:
+        return "is served whole only, without its size or ranges of bytes; copy it here first"
+    return ""
 
 
 def _brief(error: Exception) -> str:

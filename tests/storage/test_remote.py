@@ -70,8 +70,8 @@ def server(folder: Path) -> Iterator[Sent]:
 FLAGS = ("--missing", "skip", "--overlap", "iof", "--resamples", "50", "-q", "-f", "csv")
 
 
-def by_command(out: Path, *arguments: str | Path, **environment: str) -> dict[str, Any]:
-    done = attneval("score", *arguments, *FLAGS, "-o", out, **environment)
+def by_command(out: Path, *arguments: str | Path) -> dict[str, Any]:
+    done = attneval("score", *arguments, *FLAGS, "-o", out)
     assert (done.code, done.err) == (0, "")
     values: dict[str, Any] = json.loads(out.read_text())
     return values
@@ -100,16 +100,16 @@ def test_a_web_server(folder: Path, server: Sent, tmp_path: Path, flags: tuple[s
         assert server.size["maps.npz"] < 0.25 * (folder / "maps.npz").stat().st_size
 
 
-def test_a_bucket(folder: Path, tmp_path: Path) -> None:
+def test_a_bucket(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("s3fs")
     pytest.importorskip("moto")
-    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
     with s3({name: folder / name for name in ("maps.npz", "annotations.zip", "split.txt")}) as sent:
         arguments = [f"s3://bucket/{name}" for name in ("maps.npz", "annotations.zip", "split.txt")]
         maps, truth, split = arguments
-        there = by_command(
-            tmp_path / "there.json", maps, "--gt", truth, "--split", split, **keys, AWS_ENDPOINT_URL=sent.address
-        )
+        monkeypatch.setenv("AWS_ENDPOINT_URL", sent.address)
+        there = by_command(tmp_path / "there.json", maps, "--gt", truth, "--split", split)
         maps, truth, split = (str(folder / name) for name in ("maps.npz", "annotations.zip", "split.txt"))
         here = by_command(tmp_path / "here.json", maps, "--gt", truth, "--split", split)
         assert without_inputs(there) == without_inputs(here)
@@ -144,8 +144,6 @@ def test_parts_fetch_their_part(folder: Path, tmp_path: Path) -> None:
         assert sent.size["maps.npz"] < 0.15 * size  # no maps
         whole = score(maps, folder / "annotations.zip", protocol=protocol, options=Options(resamples=20))
         assert merged.to_json() == whole.to_json()
-    with pytest.raises(DataError, match=r"127\.0\.0\.1"):  # the server is gone
-        merge(parts)
 
 
 def test_a_cluster_reads_addresses(folder: Path, server: Sent, tmp_path: Path) -> None:
@@ -230,7 +228,7 @@ def test_ranges_are_those_of_the_file(server: Sent, folder: Path) -> None:
         file.seek(-3, os.SEEK_END)
         assert file.read() == data[-3:]
         with pytest.raises(OSError, match="no place"):
-            file.raw.seek(-1)
+            file.raw.seek(-1, os.SEEK_SET)
     server.size.clear()
     assert read_bytes(located(f"{server.address}/noise.bin")) == data
     assert server.size["noise.bin"] == len(data)
@@ -244,12 +242,12 @@ def test_a_copy_has_the_same_partial_digest(server: Sent, folder: Path) -> None:
 
 
 def test_addresses_as_paths() -> None:
-    path = located("https://user:secret@host/a%20b/maps.tar.npz?X-Amz-Signature=abc&n=1")
+    path = RemotePath("https://user:secret@host/a%20b/maps.tar.npz?X-Amz-Signature=abc&n=1")
     assert is_remote(path)
     assert str(path) == "https://...@host/a%20b/maps.tar.npz?..."
     assert (path.name, path.suffix, path.stem) == ("maps.tar.npz", ".npz", "maps.tar")
     again = pickle.loads(pickle.dumps(path))  # noqa: S301 - made here
-    assert (again, hash(again), again.address) == (path, hash(path), path.address)  # type: ignore[attr-defined]
+    assert (again, hash(again), again.address) == (path, hash(path), path.address)
     assert located(path) is path
     assert str(located("s3://bucket/x?version=3")) == "s3://bucket/x?version=3"
     assert not is_remote(located("C:/maps.npz"))
