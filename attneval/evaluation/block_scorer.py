@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from attneval.errors import ExportError
+from attneval.errors import AttnevalError, ExportError
 from attneval.evaluation.score_block import score_block
 from attneval.groundtruth.index import Cached, Index
+from attneval.matching.mismatches import Mismatches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ class BlockScorer:
         keep_items: Whether to look at items one by one.
         keep_truth: Whether the annotations are wanted back.
         channel_metrics: The metrics whose sums of every channel alone are wanted.
+        names: Names of files that are others than those that were given, in a process elsewhere, with the given ones.
     """
 
     paths: Paths
@@ -47,6 +49,7 @@ class BlockScorer:
     keep_items: bool = False
     keep_truth: bool = False
     channel_metrics: tuple[str, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, block: Block) -> BlockSums:
         """Score a block.
@@ -54,6 +57,27 @@ class BlockScorer:
         Raises:
             AttnevalError: Something in it cannot be read or breaks the format.
         """
+        if not self.names:
+            return self._score(block)
+        try:
+            sums = self._score(block)
+        except AttnevalError as error:
+            error.message = self._as_given(error.message)
+            error.args = (error.message,)
+            raise
+        said = {name: list(map(self._as_given, texts)) for name, texts in vars(sums.mismatches).items()}
+        truth = sums.truth
+        if truth is not None:
+            truth = replace(truth, warnings=tuple(map(self._as_given, truth.warnings)))
+        return replace(sums, mismatches=Mismatches(**said), truth=truth)
+
+    def _as_given(self, text: str) -> str:
+        """A text with files called as they were given."""
+        for name in sorted(self.names, key=len, reverse=True):
+            text = text.replace(name, self.names[name])
+        return text
+
+    def _score(self, block: Block) -> BlockSums:
         if block.absent:
             # What few need is imported for them alone.
             from attneval.evaluation.absent_images import score_absent
@@ -78,7 +102,7 @@ class BlockScorer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         kept = (self.keep_items, self.keep_truth, self.channel_metrics)
-        return _opened_again, (self.paths, self.paths.states(), self.protocol, self.index, *kept)
+        return _opened_again, (self.paths, self.paths.absolute(), self.paths.states(), self.protocol, self.index, *kept)
 
 
 def block_scorer(
@@ -111,7 +135,8 @@ def _nothing(block: Block) -> BlockSums:
 
 
 def _opened_again(  # noqa: PLR0917 - what `__reduce__` names
-    paths: Paths,
+    given: Paths,
+    absolute: Paths,
     states: tuple[str, ...],
     protocol: Protocol,
     index: Path | None,
@@ -124,6 +149,8 @@ def _opened_again(  # noqa: PLR0917 - what `__reduce__` names
     Raises:
         ExportError: A file is another one here, as on a machine with an older copy of it.
     """
+    # In the same folder files are called as they were there, in another by the whole of their names.
+    paths = given if given.absolute() == absolute else absolute
     for path, before, here in zip(paths.files, states, paths.states(), strict=True):
         if here != before:
             raise ExportError(
@@ -135,4 +162,5 @@ def _opened_again(  # noqa: PLR0917 - what `__reduce__` names
         raise ValueError("an export and annotations were there before")
     read_through = None if index is None else Index.load(index)
     reader = read_through or source
-    return BlockScorer(paths, export, reader, protocol, index, keep_items, keep_truth, channel_metrics)
+    names = paths.named_as(given)
+    return BlockScorer(paths, export, reader, protocol, index, keep_items, keep_truth, channel_metrics, names)

@@ -44,6 +44,24 @@ class Paths:
         """The files of the model's side."""
         return self.attn if self.boxes is None else (*self.attn, self.boxes)
 
+    def absolute(self) -> Paths:
+        """The same files for processes in other folders."""
+        return Paths(
+            tuple(path.absolute() for path in self.attn),
+            None if self.boxes is None else self.boxes.absolute(),
+            None if self.gt is None else self.gt.absolute(),
+            self.channels,
+        )
+
+    def named_as(self, other: Paths) -> dict[str, str]:
+        """The names of the files, each with that of the same file in other paths, where these differ."""
+        pairs = zip(self._all, other._all, strict=True)
+        return {str(here): str(there) for here, there in pairs if str(here) != str(there)}
+
+    @property
+    def _all(self) -> tuple[Path, ...]:
+        return self.files if self.gt is None else (*self.files, *self.gt.paths, *self.gt.sizes)
+
     def states(self) -> tuple[str, ...]:
         """What each of these files is known by, told without reading it."""
         return tuple(map(state_of, self.files))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attneval.groundtruth.reading import Reading
@@ -74,6 +74,16 @@ class AnnotationFiles:
         paths = {name: tuple(map(located, values[name])) for name in ("paths", "sizes")}
         one = {name: located(values[name]) for name in ("synonyms", "classes") if values[name] is not None}
         return cls(**{**values, **paths, **one})
+
+    def absolute(self) -> AnnotationFiles:
+        """The same files for processes in other folders."""
+        return replace(
+            self,
+            paths=tuple(path.absolute() for path in self.paths),
+            sizes=tuple(path.absolute() for path in self.sizes),
+            synonyms=None if self.synonyms is None else self.synonyms.absolute(),
+            classes=None if self.classes is None else self.classes.absolute(),
+        )
 
     def open(self, protocol: Protocol) -> Source:
         """Open them, as a protocol has them read.

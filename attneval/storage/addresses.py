@@ -114,6 +114,10 @@ class RemotePath(_Local):
         """The path itself."""
         return self
 
+    def absolute(self) -> RemotePath:
+        """The path itself."""
+        return self
+
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:  # noqa: ARG002 - the interface of Path
         """Give size and kind: a file; the other numbers are 0.
 

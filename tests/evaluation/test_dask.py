@@ -213,6 +213,36 @@ def test_a_file_that_a_worker_sees_otherwise_is_refused(tmp_path: Path) -> None:
         pickle.loads(sent)  # noqa: S301
 
 
+def test_workers_in_other_folders_call_files_as_they_were_given(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In notes on annotations, in indexes of them, and in what is wrong."""
+    world = make_world(6, images=12, captions=3, missing=True).attention_alone()
+    truth = world.entities(tmp_path / "entities")
+    with (truth / "Sentences" / f"{next(iter(world.scenes))}.txt").open("a", encoding="utf-8") as file:
+        file.write("[/EN#1/people never closed\n")
+    for number in range(2):
+        kept = {(own.image, own.index) for own in world.shown[number::2]}
+        part = world.with_captions(lambda own, kept=kept: (own.image, own.index) in kept)  # type: ignore[misc]
+        part.packed(tmp_path / f"maps-{number}.npz")
+    monkeypatch.chdir(tmp_path)
+    texts = []
+    for name, address in (("serial", ""), ("dask", cluster.address)):
+        options = Options(resamples=0, engine=name, scheduler=address, jobs=3)
+        files = ["maps-0.npz", "maps-1.npz"]
+        texts.append(score(files, "entities", protocol=Protocol(missing="skip"), options=options).to_json())
+    assert "entities: Sentences/" in texts[0]
+    assert texts[0] == texts[1]
+    with np.load("maps-1.npz") as data:
+        members: dict[str, Any] = dict(data)
+    members["attention"] = np.full_like(members["attention"], np.nan)
+    np.savez("maps-1.npz", **members)
+    options = Options(resamples=0, engine="dask", scheduler=cluster.address)
+    with pytest.raises(ExportError, match=r"NaN") as caught:
+        score(["maps-0.npz", "maps-1.npz"], "entities", protocol=Protocol(missing="skip"), options=options)
+    assert str(tmp_path) not in str(caught.value)
+
+
 def test_files_are_opened_once_by_each_worker(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "opened"
     folder.mkdir()
