@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 HERE = Path(__file__).parent
+PATIENCE = 300
+"""Seconds that a scheduler may take to start, on a machine that does other work."""
 
 
 class Cluster:
@@ -38,7 +40,7 @@ class Cluster:
             "--port=0",
             "--no-dashboard",
         )
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while not self._file.exists() or not self._file.read_text():
             assert time.monotonic() < end, "the scheduler did not start"
             time.sleep(0.05)
@@ -59,6 +61,11 @@ class Cluster:
         """Start another worker."""
         fixed = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self._folder))
         return self._start("dask_worker", self.address, *fixed, *flags)
+
+    def replace(self, number: int) -> None:
+        """Kill a worker and start another."""
+        end(self.workers[number])
+        self.workers[number] = self.add()
 
     def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments]

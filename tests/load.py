@@ -9,6 +9,9 @@ behind, and exit codes say what happened.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
+import os
 import random
 import shutil
 import signal
@@ -29,6 +32,8 @@ from clusters import Cluster, end  # noqa: E402 - after the path is set
 from commands import environment  # noqa: E402
 from worlds import make_world  # noqa: E402
 
+from attneval import Options, Protocol, score  # noqa: E402
+from attneval.errors import AttnevalError  # noqa: E402
 from attneval.groundtruth.index import Index  # noqa: E402
 
 if TYPE_CHECKING:
@@ -40,7 +45,9 @@ RUNS = 24
 DISK = 3 * 2**20
 """Bytes of a disk that fills up: a few results and an index."""
 MOUNT, UMOUNT = (shutil.which(name) or "" for name in ("mount", "umount"))
-LONGEST = 180
+BLOCKS = 24
+"""Blocks that a cluster gets."""
+LONGEST = 600
 """Seconds after which a run is taken to hang."""
 
 
@@ -52,11 +59,21 @@ class Stage:
         folder: Where everything is.
         quiet: The result of each export, as a quiet run writes it.
         seconds: How long a quiet run takes.
+        cluster_seconds: How long one on a cluster takes.
+        ends: What is ended with it.
     """
 
     folder: Path
     quiet: dict[str, bytes] = field(default_factory=dict)
     seconds: float = 0.0
+    cluster_seconds: float = 5.0
+    ends: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @functools.cached_property
+    def cluster(self) -> Cluster:
+        """Three workers, of which trials kill and replace some."""
+        (self.folder / "cluster").mkdir()
+        return self.ends.enter_context(Cluster(self.folder / "cluster", 3))
 
     @classmethod
     def built(cls, folder: Path, images: int = IMAGES) -> Stage:
@@ -178,7 +195,7 @@ def full(stage: Stage, folder: Path, chance: random.Random, runs: int = 4) -> It
     """The disk of results and cache fills up while runs are at work; what was there before stays."""
     with small_disk(folder) as disk:
         if disk is None:
-            return
+            return  # none can be mounted, as `can_mount` says
         out, cache = fresh(disk)
         for number in range(2):
             (out / f"maps{number}-0.json").write_bytes(stage.quiet[f"maps{number}"])
@@ -203,21 +220,50 @@ def full(stage: Stage, folder: Path, chance: random.Random, runs: int = 4) -> It
 
 
 def workers(stage: Stage, folder: Path, chance: random.Random) -> Iterator[str]:
-    """Workers of a cluster are killed while it scores, and replaced."""
+    """Workers of a cluster are killed while it scores, and replaced: one after some blocks, or two."""
+    cluster = stage.cluster
+    moments = sorted(chance.sample(range(1, BLOCKS), chance.randint(1, 2)))
+
+    def on_progress(done: int, total: int) -> None:
+        while moments and done * BLOCKS >= moments[0] * total:
+            moments.pop(0)
+            cluster.replace(chance.randrange(len(cluster.workers)))
+
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    options = Options(
+        resamples=50, jobs=BLOCKS, engine="dask", scheduler=cluster.address, name="maps1", progress=on_progress
+    )
+    # Paths as the quiet run had them, since they stand in its result.
+    before = Path.cwd()
+    os.chdir(stage.folder)
+    try:
+        text = score("maps1.npz", "entities1", protocol=Protocol(missing="skip"), options=options).to_json()
+    except AttnevalError as error:
+        yield f"refused: {error}"
+        return
+    finally:
+        os.chdir(before)
+    if text.encode() != stage.quiet["maps1"]:
+        yield "the result is not that of a quiet run"
+
+
+def command_workers(stage: Stage, folder: Path, chance: random.Random) -> Iterator[str]:
+    """The same at any moment of the command, its start and its end included."""
     out, cache = fresh(folder)
-    (folder / "cluster").mkdir()
-    with Cluster(folder / "cluster", 3) as cluster:
-        flags = ("--engine", "dask", "--scheduler", cluster.address, "--jobs", "24")
-        run = stage.start(1, out / "maps1-0.json", cache, *flags)
-        for _ in range(chance.randint(1, 2)):
-            time.sleep(chance.uniform(0, 2.5 + stage.seconds))
-            end(cluster.workers.pop(chance.randrange(len(cluster.workers))))
-            cluster.workers.append(cluster.add())
-        code, text = finished(run)
-        if code or text:
-            yield f"exit code {code}: {text[:300]!r}"
-        if not (out / "maps1-0.json").exists():
-            yield "there is no result"
+    cluster = stage.cluster
+    flags = ("--engine", "dask", "--scheduler", cluster.address, "--jobs", str(BLOCKS))
+    begun = time.monotonic()
+    run = stage.start(1, out / "maps1-0.json", cache, *flags)
+    for _ in range(chance.randint(1, 2)):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(chance.uniform(0, stage.cluster_seconds / 2))
+        cluster.replace(chance.randrange(len(cluster.workers)))
+    code, text = finished(run)
+    stage.cluster_seconds = time.monotonic() - begun
+    if code or text:
+        yield f"exit code {code}: {text[:300]!r}"
+    if not (out / "maps1-0.json").exists():
+        yield "there is no result"
     yield from stage.breaches(out, cache)
 
 
@@ -226,9 +272,10 @@ def scheduler(stage: Stage, folder: Path, chance: random.Random) -> Iterator[str
     out, cache = fresh(folder)
     (folder / "cluster").mkdir()
     with Cluster(folder / "cluster", 1) as cluster:
-        flags = ("--engine", "dask", "--scheduler", cluster.address, "--jobs", "24")
+        flags = ("--engine", "dask", "--scheduler", cluster.address, "--jobs", str(BLOCKS))
         run = stage.start(2, out / "maps2-0.json", cache, *flags)
-        time.sleep(chance.uniform(0, 2.5 + stage.seconds))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(chance.uniform(0, 1.2 * stage.cluster_seconds))
         end(cluster.scheduler)
         code, text = finished(run)
     there = (out / "maps2-0.json").exists()
@@ -242,6 +289,7 @@ KINDS: dict[str, Callable[[Stage, Path, random.Random], Iterator[str]]] = {
     "killed": killed,
     "full": full,
     "workers": workers,
+    "command-workers": command_workers,
     "scheduler": scheduler,
 }
 
@@ -271,6 +319,12 @@ class small_disk:  # noqa: N801 - used as a function
             subprocess.run([UMOUNT, str(self._disk)], check=True)
 
 
+def can_mount() -> bool:
+    """Whether there can be a small disk."""
+    with tempfile.TemporaryDirectory() as name, small_disk(Path(name)) as disk:
+        return disk is not None
+
+
 def children_of(process: int) -> list[int]:
     """The child processes of a process."""
     try:
@@ -282,7 +336,7 @@ def children_of(process: int) -> list[int]:
 def kill(process: int) -> None:
     """Kill a process, if it is still there."""
     try:
-        signal.pidfd_send_signal(__import__("os").pidfd_open(process), signal.SIGKILL)
+        os.kill(process, signal.SIGKILL)
     except OSError:
         return
 
@@ -308,7 +362,11 @@ def main() -> int:
                 for breach in trial(kind, stage, seed):
                     wrong[kind] += 1
                     say(f"{kind}, seed {seed}: {breach}")
-            say(f"{kind}: {chosen.trials} trials, {wrong[kind]} breaches")
+                if seed % 10 == 9:
+                    say(f"{kind}: {seed - chosen.seed + 1} done")
+            trials = 0 if kind == "full" and not can_mount() else chosen.trials
+            say(f"{kind}: {trials} trials, {wrong[kind]} breaches")
+        stage.ends.close()
     return 1 if wrong.total() else 0
 
 

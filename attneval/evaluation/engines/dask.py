@@ -34,7 +34,7 @@ PULSE = 0.5
 """Seconds between looks at the cluster while no block is finished."""
 PATIENCE = 60.0
 """Seconds without any worker after which nobody is waited for."""
-CONNECT = "20s"
+CONNECT = "30s"
 """How long a scheduler may take to answer."""
 LOGGERS, SILENCE = "distributed", logging.CRITICAL + 1
 SAME = "install the same attneval, Python and numpy on the workers, so that sums are equal to the last bit"
@@ -269,7 +269,7 @@ def _silent() -> Iterator[None]:
 
 def _ended(part: Any) -> None:
     with suppress(Exception):  # it may be gone, and nobody needs it any more
-        part.close(timeout=2)
+        part.close(timeout=20)
 
 
 def _placed(error: AttnevalError, worker: str) -> AttnevalError:
