@@ -75,6 +75,16 @@ class Stage:
         (self.folder / "cluster").mkdir()
         return self.ends.enter_context(Cluster(self.folder / "cluster", 3))
 
+    def score_here(self, options: Options) -> str:
+        """Score the second export in this process."""
+        maps, truth = self.folder / "maps1.npz", self.folder / "entities1"
+        return score(maps, truth, protocol=Protocol(missing="skip"), options=options).to_json()
+
+    @functools.cached_property
+    def quiet_here(self) -> str:
+        """Its result in quiet: products of matrices may have more threads here than in a command."""
+        return self.score_here(Options(resamples=50, cache=False))
+
     @classmethod
     def built(cls, folder: Path, images: int = IMAGES) -> Stage:
         """Write the inputs, and score them in quiet."""
@@ -230,20 +240,13 @@ def workers(stage: Stage, folder: Path, chance: random.Random) -> Iterator[str]:
             cluster.replace(chance.randrange(len(cluster.workers)))
 
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    options = Options(
-        resamples=50, jobs=BLOCKS, engine="dask", scheduler=cluster.address, name="maps1", progress=on_progress
-    )
-    # Paths as the quiet run had them, since they stand in its result.
-    before = Path.cwd()
-    os.chdir(stage.folder)
+    options = Options(resamples=50, jobs=BLOCKS, engine="dask", scheduler=cluster.address, progress=on_progress)
     try:
-        text = score("maps1.npz", "entities1", protocol=Protocol(missing="skip"), options=options).to_json()
+        text = stage.score_here(options)
     except AttnevalError as error:
         yield f"refused: {error}"
         return
-    finally:
-        os.chdir(before)
-    if text.encode() != stage.quiet["maps1"]:
+    if text != stage.quiet_here:
         yield "the result is not that of a quiet run"
 
 

@@ -63,7 +63,7 @@ class Paths:
         return self.files if self.gt is None else (*self.files, *self.gt.paths, *self.gt.sizes)
 
     def states(self) -> tuple[str, ...]:
-        """What each of these files is known by, told without reading it."""
+        """The state of each of these files, told without reading it."""
         return tuple(map(state_of, self.files))
 
     def open_export(self) -> AttentionExport | None:

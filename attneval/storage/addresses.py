@@ -22,7 +22,7 @@ else:
 _ADDRESS = re.compile(r"(?:[A-Za-z][\w+.-]*::)*[A-Za-z][\w+.-]+://")
 _SECRETS = re.compile(r"(?i)signature|token|secret|credential|password|\bsig=|\bkey=")
 HIDDEN = "..."
-"""What stands in messages and results in place of a secret."""
+"""The text that stands in messages and results in place of a secret."""
 
 
 def located(path: str | os.PathLike[str]) -> Path:

@@ -34,7 +34,7 @@ def sha256_of(path: Path) -> str:
 
 
 def state_of(path: Path) -> str:
-    """What a file is known by, without reading all of it: its size, and for a zip file its members' checksums.
+    """The marks of a file that is not read whole: its size, and for a zip file its members' checksums, as one digest.
 
     Equal files have equal states wherever they are; a zip file that was changed has another.
 
@@ -62,7 +62,7 @@ PARTIAL_DIGEST = "partial:"
 
 
 def partial_digest(path: Path) -> str:
-    """What a file is known by, in place of a digest of all of it; see `state_of`."""
+    """The digest that stands in place of one of all of a file; see `state_of`."""
     return PARTIAL_DIGEST + state_of(path)
 
 

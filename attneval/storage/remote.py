@@ -26,7 +26,7 @@ TRIES = 4
 PAUSE = 0.2
 """Times that a range is asked for before it is given up, and seconds before the second time; then twice as many."""
 FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError)
-"""What another try does not change."""
+"""Errors that another try does not change."""
 
 
 class RangeFile(io.RawIOBase):

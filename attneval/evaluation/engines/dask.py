@@ -35,14 +35,14 @@ PULSE = 0.5
 PATIENCE = 60.0
 """Seconds without any worker after which nobody is waited for."""
 CONNECT = "30s"
-"""How long a scheduler may take to answer."""
+"""Time that a scheduler may take to answer."""
 LOGGERS, SILENCE = "distributed", logging.CRITICAL + 1
 SAME = "install the same attneval, Python and numpy on the workers, so that sums are equal to the last bit"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker has to say of a block.
+    """The answer of a worker for a block.
 
     Attributes:
         sums: The block's sums; None if there is an error.
@@ -193,7 +193,7 @@ class ClusterWork:
             )
 
     def _outcome(self, number: int) -> Outcome:
-        """Fetch what a worker says of a block."""
+        """Fetch the answer of a worker."""
         from distributed import KilledWorker
 
         future = self._pending[number]
