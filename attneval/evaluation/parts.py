@@ -110,6 +110,7 @@ def _whole(pieces: Sequence[Result], name: str | None) -> Result:
     try:
         given = {key: first.arguments[key] for key in ("attn", "boxes", "similarity", "split")}
         kept = {key: first.arguments["options"][key] for key in KEPT_OPTIONS}
+        _check_kinds(given, kept)
         gt, protocol = first.arguments["gt"], Protocol.from_dict(first.arguments["protocol"])
         options = Options(**kept, jobs=1, cache=False, engine=engine)
         annotations = None if gt is None else AnnotationFiles.from_dict(gt)
@@ -117,6 +118,19 @@ def _whole(pieces: Sequence[Result], name: str | None) -> Result:
         raise ResultError(f"{ordered[0].name} does not say what it was scored of ({error!r})") from error
     options = options if name is None else replace(options, name=name)
     return score(gt=annotations, **given, protocol=protocol, channel=ordered[0].channel or None, options=options)
+
+
+def _check_kinds(given: dict[str, Any], kept: dict[str, Any]) -> None:
+    """Refuse arguments of other kinds than those that are written.
+
+    Raises:
+        TypeError: There is one.
+    """
+    texts = [*given["attn"], *given["similarity"]]
+    texts += [one for one in (given["boxes"], given["split"], kept["name"]) if one is not None]
+    whole = [kept["resamples"], kept["seed"], *([] if kept["limit"] is None else [kept["limit"]])]
+    if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in whole):
+        raise TypeError(f"{given} and {kept} are no arguments")
 
 
 class _Stored:

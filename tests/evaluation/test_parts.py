@@ -267,7 +267,7 @@ def test_damaged_parts_are_refused(three: list[Result], tmp_path: Path, damage: 
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"options": 3}, {"protocol": {"nothing": 1}}, {"gt": {"paths": 1}}, {"gt": 7}]
+    "arguments", [{}, {"options": 3}, {"protocol": {"nothing": 1}}, {"gt": {"paths": 1}}, {"gt": 7}, {"attn": [3]}]
 )
 def test_parts_that_do_not_say_what_they_are_of(three: list[Result], tmp_path: Path, arguments: dict[str, Any]) -> None:
     damaged = []

@@ -7,9 +7,11 @@ time, so that neither scheduler nor workers hold more for more images.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
 import logging
+import os
 import pickle
 import queue
 import time
@@ -83,6 +85,8 @@ class ClusterWork:
     def __init__(self, blocks: Sequence[Any], scorer: Callable[[Any], Any], jobs: int, scheduler: str) -> None:
         self._blocks = blocks
         self._scorer = pickle.dumps(scorer)
+        # Workers open files anew for every run: annotations may have changed since the last one.
+        self._run = os.urandom(8).hex()
         self._jobs = max(min(jobs, len(blocks)), 1)
         self._scheduler = scheduler
         self._stack = ExitStack()
@@ -147,8 +151,9 @@ class ClusterWork:
                 score_on_worker,
                 self._scorer,
                 self._blocks[number],
-                (__version__, np.__version__),
-                key=f"attneval-{id(self):x}-{time.monotonic_ns():x}-{number}",
+                run=self._run,
+                made_with=(__version__, np.__version__),
+                key=f"attneval-{self._run}-{number}",
                 priority=-number,  # those that are waited for first go first
                 pure=False,
             )
@@ -201,7 +206,7 @@ class ClusterWork:
             try:
                 outcome = future.result(timeout=10 * PULSE)
                 break
-            except TimeoutError:
+            except (TimeoutError, asyncio.TimeoutError):  # one and the same from Python 3.11 on
                 self._look_after()  # the worker that had it is gone, and another one does it again
             except KilledWorker as error:
                 raise AttnevalError(
@@ -245,7 +250,7 @@ def _connected(stack: ExitStack, jobs: int, scheduler: str) -> Client:
             cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=":0", silence_logs=SILENCE)
             stack.callback(_ended, cluster)
         client = Client(scheduler or cluster, timeout=CONNECT, set_as_default=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, asyncio.TimeoutError) as error:
         where = f"the scheduler {scheduler}" if scheduler else "a cluster of this machine"
         hint = "start one: dask scheduler" if scheduler else 'in a script, score under if __name__ == "__main__":'
         raise AttnevalError(f"{where} does not answer ({error})", hint=hint) from error
@@ -280,12 +285,15 @@ def _placed(error: AttnevalError, worker: str) -> AttnevalError:
     return placed
 
 
-def score_on_worker(scorer: bytes, block: Any, made_with: tuple[str, str]) -> tuple[Any, AttnevalError | None, str]:
+def score_on_worker(
+    scorer: bytes, block: Any, *, run: str, made_with: tuple[str, str]
+) -> tuple[Any, AttnevalError | None, str]:
     """Score a block on a worker.
 
     Args:
         scorer: What scores it, pickled: the names of files, which are opened once.
         block: The block.
+        run: The name of the run, for which files are opened once.
         made_with: The versions of attneval and numpy that the others have.
 
     Returns:
@@ -302,13 +310,13 @@ def score_on_worker(scorer: bytes, block: Any, made_with: tuple[str, str]) -> tu
         )
         return None, refusal, address
     try:
-        return _opened(scorer)(block), None, address
+        return _opened(scorer, run)(block), None, address
     except AttnevalError as error:
         return None, error, address
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(scorer: bytes) -> Callable[[Any], Any]:
-    """A scorer with its files open, which this worker keeps."""
+def _opened(scorer: bytes, run: str) -> Callable[[Any], Any]:  # noqa: ARG001 - what it is kept by
+    """A scorer with its files open, which this worker keeps for a run."""
     opened: Callable[[Any], Any] = pickle.loads(scorer)  # noqa: S301 - from the client, as everything that a worker runs
     return opened
