@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol as Protocol
     from attneval.config.thresholds import Threshold as Threshold
     from attneval.errors import AttnevalError as AttnevalError
+    from attneval.evaluation.parts import merge as merge
     from attneval.evaluation.score import score as score
     from attneval.export.read.content import AttentionExport as AttentionExport
     from attneval.export.read.reader import open_export as open_export
@@ -32,13 +33,12 @@ if TYPE_CHECKING:
     from attneval.results.comparison import System as System
     from attneval.results.gate import Verdict as Verdict
     from attneval.results.gate import gate as gate
-    from attneval.results.merge import merge as merge
     from attneval.results.result import Result as Result
 
 _HOMES = {
     "score": "attneval.evaluation.score",
     "compare": "attneval.results.compare",
-    "merge": "attneval.results.merge",
+    "merge": "attneval.evaluation.parts",
     "gate": "attneval.results.gate",
     "Protocol": "attneval.config.protocol",
     "Threshold": "attneval.config.thresholds",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.export.write.writer import ExportWriter
 from attneval.geometry.masks import from_pixels
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attneval.groundtruth import GroundTruth
+
+SIZE = (640, 640)
+"""Width and height of images whose annotations do not say them."""
 NAMES = ["person", "dog", "hot dog", "wine glass", "bus", "sheep", "teddy bear", "bear"]
 WORDS = {
     "person": ["man", "people", "A woman", "children", "Policeman"],
@@ -438,3 +443,22 @@ def write_png(path: Path, labels: NDArray[np.int64], random: np.random.Generator
     half = len(packed) // 2
     body = chunk(b"IHDR", header) + chunk(b"IDAT", packed[:half]) + chunk(b"IDAT", packed[half:]) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
+def made_up_maps(path: Path, truth: GroundTruth, cells: int = 4, seed: int = 0) -> dict[tuple[str, int], Any]:
+    """Write random maps over a grid for all captions of some annotations; their words are the tokens."""
+    random = np.random.default_rng(seed)
+    maps = {}
+    with ExportWriter(path, normalised_over="regions") as out:
+        for row, name in enumerate(truth.image_id):
+            width, height = truth.image_size[row].tolist() if truth.image_size[row].all() else SIZE
+            x, y = np.linspace(0, width, cells + 1), np.linspace(0, height, cells + 1)
+            boxes = [[x[c], y[r], x[c + 1], y[r + 1]] for r in range(cells) for c in range(cells)]
+            out.add_image(name, size=(width, height), boxes=boxes)
+            for caption in range(*truth.caption_offset[row : row + 2].tolist()):
+                words = truth.text[caption].split() or ["."]
+                weights = random.dirichlet(np.full(len(boxes), 0.3), len(words)).astype(np.float32)
+                index = int(truth.caption_index[caption])
+                out.add_caption(name, weights, index=index, tokens=words)
+                maps[name, index] = weights
+    return maps

@@ -29,6 +29,9 @@ HOMES = {
     "jinja2": ("report/html/",),
     "PIL": ("report/", "extraction/", "groundtruth/"),
     "matplotlib": ("report/figures/",),
+    "dask": ("evaluation/engines/dask.py",),
+    "distributed": ("evaluation/engines/dask.py",),
+    "fsspec": ("storage/remote.py",),
 }
 """Third-party packages and where alone they may be imported."""
 NUMPY_ONLY = ("metrics", "statistics", "geometry", "arrays")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CORE = ("click", "numpy", "pycocotools", "rich")
 EXTRA_PACKAGES = {
+    "dask": ("distributed",),
+    "remote": ("aiohttp", "fsspec", "gcsfs", "s3fs"),
     "train": ("torch",),
     "hf": ("torch", "transformers", "pillow"),
     "report": ("jinja2", "pillow"),

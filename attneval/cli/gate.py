@@ -90,7 +90,9 @@ def _update(result: Result, path: Path, baseline: Path | None, *, quiet: bool) -
     if baseline is None:
         raise ConfigError("--update-baseline needs --baseline FILE")
     if result.partial:
-        raise MismatchError(f"{result.name} is PARTIAL (--limit) and is no baseline", hint="score all images")
+        raise MismatchError(
+            f"{result.name} is PARTIAL ({result.partial_by}) and is no baseline", hint="score all images"
+        )
     result.save(baseline)
     if path.resolve() != baseline.resolve():
         # They are those of the baseline that was here before.

@@ -47,7 +47,7 @@ def pictures_of(
     from attneval.evaluation.manifest import open_exports
     from attneval.evaluation.pictures import read_pictures
     from attneval.results.channel_choice import named_channels
-    from attneval.storage.digests import sha256_of
+    from attneval.storage.digests import digest_of
 
     export = open_exports(tuple(attn), boxes)
     if result.averaged:
@@ -60,7 +60,7 @@ def pictures_of(
         export = replace(export, averaged=tuple(rows))
     stored = {one.sha256 for one in result.inputs if one.role == "attn"}
     for path in attn:
-        if sha256_of(path) not in stored:
+        if digest_of(path) not in stored:
             raise ResultError(
                 f"{path} is not the export that {result.name or 'the result'} was scored from: digests differ",
                 hint="pass the export that its inputs name, or score this one",

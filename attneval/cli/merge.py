@@ -11,9 +11,12 @@ from attneval.cli.options import SETTINGS, Output, across_regions_option, output
 from attneval.cli.score import emit_result
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
+from attneval.errors import ResultError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from attneval.results.result import Result
 
 
 @click.command(
@@ -27,10 +30,27 @@ if TYPE_CHECKING:
 @output_options("merge")
 @config_option
 def merge(results: tuple[Path, ...], name: str | None, *, across_regions: bool, **values: Any) -> None:
-    """Put RESULTS of different images together to exactly the result of scoring them at once."""
-    from attneval.results.merge import merge as run
-    from attneval.results.result import Result
+    """Put RESULTS of different images together to exactly the result of scoring them at once.
+
+    Results of --part become the very result of the whole; the files that they were scored of are opened again.
+    """
+    from attneval.evaluation.parts import merge as run
 
     output = Output(values, "merge", inputs=results)
-    whole = run([Result.load(path) for path in results], name=name, across_regions=across_regions)
-    emit_result(whole, output)
+    emit_result(run(list(map(_loaded, results)), name=name, across_regions=across_regions), output)
+
+
+def _loaded(path: Path) -> Result:
+    """A result; of a part that was scored with --items, the items too."""
+    from dataclasses import replace
+
+    from attneval.results.items import ItemTable
+    from attneval.results.result import Result, items_path
+
+    result = Result.load(path)
+    if result.part is None or not result.items_sha256:
+        return result
+    items = ItemTable.load(items_path(path))
+    if items.sha256() != result.items_sha256:
+        raise ResultError(f"{items_path(path)} holds the items of another result than {path}", hint="score it again")
+    return replace(result, items=items)

@@ -23,6 +23,7 @@ from attneval.config.settings import BOX_RULES
 from attneval.errors import AttnevalError, ConfigError, DataError, ProtocolError
 from attneval.groundtruth.registry import FORMATS as ANNOTATION_FORMATS
 from attneval.report.formats import FORMATS, PAPERS, PIPE, TERMINAL, by_suffix, printed_by
+from attneval.storage.addresses import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -322,6 +323,10 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     """
     taken = dict.fromkeys(map(os.path.realpath, inputs), "is read as well, and would be gone")
     for path in outputs:
+        if is_remote(path):
+            raise DataError(
+                f"-o {path} is an address, and files are written on this machine", hint="copy it there then"
+            )
         if path.is_dir() or not path.parent.is_dir():
             reason = "it is a directory" if path.is_dir() else f"there is no directory {path.parent}"
             raise DataError(f"{path} cannot be written: {reason}")

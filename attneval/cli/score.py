@@ -26,7 +26,7 @@ from attneval.cli.options import (
 )
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
-from attneval.cli.values import FILE, WholeNumber
+from attneval.cli.values import FILE, PartType, WholeNumber
 from attneval.errors import ConfigError
 from attneval.evaluation.engines import ENGINES
 
@@ -66,6 +66,14 @@ if TYPE_CHECKING:
 @option("--image-ids", type=FILE, group="Input", rare=True, help="Ids of a bare matrix's rows.")
 @split_option
 @option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
+@option(
+    "--part",
+    type=PartType(),
+    metavar="K/N",
+    group="Input",
+    rare=True,
+    help="Only part K of N of the images, as one of N jobs; attneval merge makes the whole of all parts.",
+)
 @boxes_file_option
 @detections_option
 @channel_option(rare=True)
@@ -98,6 +106,14 @@ if TYPE_CHECKING:
     group="Process",
     rare=True,
     help="What runs the work.",
+)
+@option(
+    "--scheduler",
+    metavar="ADDRESS",
+    default="",
+    group="Process",
+    rare=True,
+    help="A scheduler's address, tcp://HOST:PORT, for --engine dask; without it there is a cluster of this machine.",
 )
 @option(
     "--cache/--no-cache", default=True, show_default=True, group="Process", rare=True, help="Keep annotations parsed."
@@ -139,10 +155,12 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 resamples=values["resamples"],
                 seed=values["seed"],
                 limit=values["limit"],
+                part=values["part"],
                 name=values["name"],
                 items=values["items"],
                 jobs=values["jobs"],
                 engine=values["engine"],
+                scheduler=values["scheduler"],
                 cache=values["cache"],
                 progress=on_progress,
             ),

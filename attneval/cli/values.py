@@ -11,6 +11,7 @@ from attneval.config.presets import PRESETS, preset
 from attneval.config.protocol import Protocol
 from attneval.config.settings import BOX_RULES
 from attneval.errors import ProtocolError
+from attneval.storage.addresses import located
 
 if TYPE_CHECKING:
     import dataclasses
@@ -31,12 +32,14 @@ class FileType(click.Path):
             self.fail("it is empty, and names no file.", param, ctx)
         if isinstance(value, str) and "\0" in value:
             self.fail("it holds a null character, and names no file.", param, ctx)
-        return super().convert(value, param, ctx)
+        return located(value) if isinstance(value, str) else super().convert(value, param, ctx)
 
 
 FILE = FileType()
 
 
+MOST_PARTS = 1_000_000
+"""Parts of a scoring, at most."""
 LARGEST = 2**31 - 1
 """The largest whole number that a flag takes; counts beyond it are mistakes, and no machine word for some."""
 
@@ -102,6 +105,22 @@ class WordType(click.ParamType):  # type: ignore[type-arg]
         return completions([*metric_names(), *fields, *PRESETS, *GLOSSARY], incomplete)
 
 
+class PartType(click.ParamType):  # type: ignore[type-arg]
+    """One of several parts, as ``3/16``."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Read number and count."""
+        if isinstance(value, tuple):
+            return value
+        number, _, of = str(value).partition("/")
+        texts = number.isascii() and number.isdigit() and of.isascii() and of.isdigit() and len(str(value)) < 20
+        if not texts or not 1 <= int(number) <= int(of) <= MOST_PARTS:
+            self.fail(f"{value!r} is no part: write --part 3/16, from 1/16 to 16/16.", param, ctx)
+        return int(number), int(of)
+
+
 class FieldType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4
     """The value of a field of the protocol, which says itself what it may be.
 
@@ -163,7 +182,7 @@ class BoxesType(click.ParamType):  # type: ignore[type-arg]  # generic only from
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:  # noqa: ARG002
         """A rule stays a word; anything else is a path."""
-        return value if value in BOX_RULES else Path(value)
+        return value if value in BOX_RULES else located(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The rules that begin so, else files."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Engine = Callable[..., Any]
+    """See `attneval.evaluation.engines`."""
     Progress = Callable[[int, int], None]
     """Called with how many of how many images are done."""
 
@@ -41,7 +43,9 @@ class Options:
         items: Also look at items one by one, for `attneval inspect`.
         jobs: How many processes share the images, None for two where that pays; the result is the same to the last
             bit.
-        engine: What runs the blocks, a name of `attneval.evaluation.engines`, or `auto`.
+        part: Score only one part of the images, as number from 1 and how many there are; None for all of them.
+        engine: What runs the blocks: a name of `attneval.evaluation.engines`, or `auto`; or an engine itself.
+        scheduler: The address of a scheduler, for an engine that takes one; empty for none.
         cache: Whether to keep and use an index of parsed annotations.
         progress: Told how many images are done.
     """
@@ -55,16 +59,27 @@ class Options:
     name: str | None = None
     items: bool = False
     jobs: int | None = 1
-    engine: str = "auto"
+    part: tuple[int, int] | None = None
+    engine: str | Engine = "auto"
+    scheduler: str = ""
     cache: bool = True
     progress: Progress | None = None
 
+    @property
+    def why_no_retrieval(self) -> str:
+        """Say why there is no retrieval: it ranks among all images. Empty where there is."""
+        if self.half or not self.similarity:
+            return "the choice of channels says nothing about it"
+        return "" if self.part is None else "it ranks among all images, as attneval merge does"
+
     def __post_init__(self) -> None:
-        """Refuse a bootstrap that no result file may hold.
+        """Refuse a bootstrap that no result file may hold, and parts that there are not.
 
         Raises:
-            ConfigError: The number of resamples or the seed is out of range.
+            ConfigError: The number of resamples, the seed or the part is out of range.
         """
+        if self.part is not None and not 1 <= self.part[0] <= self.part[1]:
+            raise ConfigError(f"there is no part {self.part[0]} of {self.part[1]}", hint="parts are counted from 1")
         if not 0 <= self.resamples <= MOST_RESAMPLES:
             raise ConfigError(f"resamples {self.resamples} is out of range", hint=f"use 0 to {MOST_RESAMPLES}")
         if not 0 <= self.seed < 2**63:

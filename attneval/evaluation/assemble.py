@@ -13,10 +13,20 @@ from attneval.evaluation.lint_export import lint_notes
 from attneval.evaluation.pair_captions import pair_captions
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MANY, MEAN
+from attneval.metrics.totals import UNIT
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
 from attneval.results.joint import joint_view
-from attneval.results.notes import REACHING, UNMATCHED, Note, computed_notes, mean_of_many, only_first, targetless
+from attneval.results.notes import (
+    REACHING,
+    UNMATCHED,
+    Note,
+    computed_notes,
+    mean_of_many,
+    only_first,
+    only_part,
+    targetless,
+)
 from attneval.results.result import Result
 from attneval.results.scores import Scores
 from attneval.results.summary import summarise
@@ -77,10 +87,14 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
     notes = notes_of(parts, protocol)
     headline = sums.channels.get((MEAN, protocol.directions[0]))
     path = "the export" if parts.export is None else parts.export.path
-    _refuse_nothing(path, headline, [*ranked.image_id, *perturbed.image_id], protocol, notes)
+    if options.part is None:
+        _refuse_nothing(path, headline, [*ranked.image_id, *perturbed.image_id], protocol, notes)
     partial = parts.selection.partial or ranked.partial or perturbed.partial
     if partial:
         notes.append(only_first(options.limit or 0))
+    if options.part is not None:
+        partial = True
+        notes.append(only_part(*options.part, len(parts.selection.rows)))
     scores = _scores(parts, headline, protocol, options)
     channels = {}
     if len(sums.channels) > 1:
@@ -116,7 +130,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         counts=counts,
         channels=channels,
         channel_sums=kept,
-        inputs=manifest.inputs(parts.annotations_sha256),
+        inputs=manifest.inputs(parts.annotations_sha256, whole=options.part is None),
         model=parts.export.header.about if parts.export is not None else {},
         notes=notes + computed_notes(scores.metrics, counts, protocol),
         partial=partial,
@@ -145,7 +159,7 @@ def notes_of(parts: Parts, protocol: Protocol) -> list[Note]:
     notes += [selection.reason] if selection.reason is not None else []
     notes += [*parts.ranked.notes, *parts.perturbed.notes]
     seen = sums.targetless
-    notes += targetless(seen.expressions, seen.rows, seen.entropy, seen.largest)
+    notes += targetless(seen.expressions, seen.rows, seen.entropy / UNIT, seen.largest / UNIT)
     if export is not None:
         notes += map(Note, dict.fromkeys(sums.mismatches.warnings))  # an index tells every block of all of them
         captions = len(export.caption_image)

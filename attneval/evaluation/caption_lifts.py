@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,6 +52,20 @@ class CaptionLifts:
         sums = {name: np.bincount(items.caption, per_item[name], captions).astype(np.float64) for name in needed}
         image = np.repeat(np.arange(len(caption_offset) - 1), np.diff(caption_offset))
         return cls(image, export_row, np.asarray(metric.value(sums), np.float64))
+
+    def to_dict(self, place: NDArray[np.int64]) -> dict[str, list[Any]]:
+        """Give them as JSON values, where image i is called `place[i]`: i8[I]; null without any item."""
+        return {
+            "image": place[self.image].tolist(),
+            "export_row": self.export_row.tolist(),
+            "lift": [None if math.isnan(lift) else lift for lift in self.lift.tolist()],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, list[Any]]) -> CaptionLifts:
+        """Read them from JSON values."""
+        image, row = (np.array(values.get(name, ()), np.int64) for name in ("image", "export_row"))
+        return cls(image, row, np.array([math.nan if lift is None else lift for lift in values.get("lift", ())]))
 
     @classmethod
     def joined(cls, parts: Sequence[CaptionLifts], images: Sequence[int]) -> CaptionLifts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attneval.arrays.records import record
 
@@ -30,6 +30,14 @@ class GalleryFiles:
 
     def __bool__(self) -> bool:
         return bool(self.relevance) or self.caption_ids is not None or self.image_ids is not None
+
+    def arguments(self) -> dict[str, Any]:
+        """The files as they were given, as JSON values."""
+        return {
+            "relevance": list(map(str, self.relevance)),
+            "caption_ids": None if self.caption_ids is None else str(self.caption_ids),
+            "image_ids": None if self.image_ids is None else str(self.image_ids),
+        }
 
     @cached_property
     def sets(self) -> list[ListedAnswers]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attneval.arrays.records import record
 from attneval.errors import DataError
@@ -12,7 +12,9 @@ from attneval.evaluation.gallery_files import GalleryFiles
 from attneval.export.read.reader import open_export
 from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.results.scores import Input
-from attneval.storage.digests import Hashing
+from attneval.storage.addresses import located
+from attneval.storage.digests import Hashing, partial_digest, state_of
+from attneval.storage.read_files import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +42,34 @@ class Paths:
     gt: AnnotationFiles | None = None
     channels: tuple[int, ...] | None = None
     detections: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the model's side."""
+        return (*self.attn, *(path for path in (self.boxes, self.detections) if path is not None))
+
+    def absolute(self) -> Paths:
+        """The same files for processes in other folders."""
+        return Paths(
+            tuple(path.absolute() for path in self.attn),
+            None if self.boxes is None else self.boxes.absolute(),
+            None if self.gt is None else self.gt.absolute(),
+            self.channels,
+            None if self.detections is None else self.detections.absolute(),
+        )
+
+    def named_as(self, other: Paths) -> dict[str, str]:
+        """The names of the files, each with that of the same file in other paths, where these differ."""
+        pairs = zip(self._all, other._all, strict=True)
+        return {str(here): str(there) for here, there in pairs if str(here) != str(there)}
+
+    @property
+    def _all(self) -> tuple[Path, ...]:
+        return self.files if self.gt is None else (*self.files, *self.gt.paths, *self.gt.sizes)
+
+    def states(self) -> tuple[str, ...]:
+        """The state of each of these files, told without reading it."""
+        return tuple(map(state_of, self.files))
 
     def open_export(self) -> AttentionExport | None:
         """Open the export; None if there is none."""
@@ -135,7 +165,7 @@ class Manifest:
         files = [(role, _file(path)) for role, path in roles if path is not None]
         paths = Paths(
             tuple(path for role, path in files if role == "attn"),
-            None if boxes is None else Path(boxes),
+            None if boxes is None else located(boxes),
             None if gt is None else AnnotationFiles.from_argument(gt, gt_format),
             detections=None if detections is None else Path(detections),
         )
@@ -145,7 +175,8 @@ class Manifest:
             None if image_ids is None else Path(image_ids),
         )
         digests = tuple((role, path, Hashing(path)) for role, path in files)
-        return cls(paths, tuple(map(Path, similarity)), gallery, None if split is None else Path(split), digests)
+        split_file = None if split is None else located(split)
+        return cls(paths, tuple(map(located, similarity)), gallery, split_file, digests)
 
     def split_ids(self) -> list[str] | None:
         """The image ids of the split, each once; None without a split.
@@ -161,14 +192,35 @@ class Manifest:
             raise DataError(f"{self.split} cannot be read as a list of image ids ({error})") from error
         return list(dict.fromkeys(lines))
 
-    def begin_digests(self) -> None:
-        """Compute the digests beside other work."""
-        for _, _, digest in self.digests:
+    def arguments(self) -> dict[str, Any]:
+        """The files as they were given, as JSON values."""
+        paths = self.paths
+        return {
+            "attn": list(map(str, paths.attn)),
+            "gt": None if paths.gt is None else paths.gt.to_dict(),
+            "boxes": None if paths.boxes is None else str(paths.boxes),
+            "detections": None if paths.detections is None else str(paths.detections),
+            "similarity": list(map(str, self.similarity)),
+            "split": None if self.split is None else str(self.split),
+            **self.gallery.arguments(),
+        }
+
+    def begin_digests(self, *, whole: bool = True) -> None:
+        """Compute the digests beside other work, unless files are not read whole."""
+        for _, _, digest in self.digests if whole else ():
             digest.start()
 
-    def inputs(self, annotations_sha256: str | None) -> list[Input]:
-        """The files as a result names them, the annotations last."""
-        files = [Input(role, str(path), digest.hexdigest()) for role, path, digest in self.digests]
+    def inputs(self, annotations_sha256: str | None, *, whole: bool = True) -> list[Input]:
+        """The files as a result names them, the annotations last.
+
+        Args:
+            annotations_sha256: The digest of the annotation files that were read; None for none.
+            whole: False for a part of the images, for which no file is read whole.
+        """
+        files = [
+            Input(role, str(path), digest.hexdigest() if whole else partial_digest(path))
+            for role, path, digest in self.digests
+        ]
         gt = self.paths.gt
         if annotations_sha256 is None or gt is None:
             return files
@@ -177,7 +229,7 @@ class Manifest:
         ]
         roles = [*(("gt", path) for path in gt.paths), *beside]
         return files + [
-            Input(role, str(path), Hashing(path).hexdigest() if path.is_file() else annotations_sha256)
+            Input(role, str(path), _digest(path, whole=whole) if path.is_file() else annotations_sha256)
             for role, path in roles
         ]
 
@@ -188,8 +240,14 @@ class Manifest:
         return files[0].stem if files else ""
 
 
+def _digest(path: Path, *, whole: bool) -> str:
+    return Hashing(path).hexdigest() if whole else partial_digest(path)
+
+
 def _file(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.is_file():
+    path = located(path)
+    with reading(path):
+        there = path.is_file()
+    if not there:
         raise DataError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
     return path

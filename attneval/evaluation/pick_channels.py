@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attneval.errors import NothingToScoreError
+from attneval.errors import NothingToScoreError, ProtocolError
 from attneval.metrics.registry import RANKED_BY
 from attneval.results.channel_choice import ALL, chosen_by_name, chosen_by_rank, top_of
 from attneval.results.notes import MANY_CHANNELS, Note
@@ -50,6 +50,11 @@ def looking_for(text: str, export: AttentionExport, options: Options) -> Options
     """
     if not top_of(text):
         return None
+    if options.part is not None:
+        raise ProtocolError(
+            f"channel {text} is chosen by the scores of all images, of which a part has its own",
+            hint="choose it first, with attneval heads, and score the parts by its name: --channel L3H5",
+        )
     if len(export.channel) < 2:
         raise NothingToScoreError(
             f"{export.path} has one channel, and nothing to choose among",

@@ -38,6 +38,12 @@ class Block:
     def __len__(self) -> int:
         return len(self.images) + len(self.absent)
 
+    def __str__(self) -> str:
+        """Say which images these are."""
+        if self.absent:
+            return f"{len(self)} images that the export lacks"
+        return f"images {self.images[0]} to {self.images[-1]} of the export"
+
 
 def plan_blocks(export: AttentionExport | None, selection: Selection, jobs: int = 1) -> list[Block]:
     """Split images into blocks, each with its captions, which some processes can share.

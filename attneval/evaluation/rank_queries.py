@@ -64,7 +64,7 @@ def rank_queries(
     *,
     split: list[str] | None,
     limit: int | None = None,
-    wanted: bool = True,
+    unwanted: str = "",
 ) -> RankedQueries:
     """Rank images and captions by the similarities of an export, or of files of their own.
 
@@ -74,14 +74,15 @@ def rank_queries(
         protocol: Ties and folds.
         split: The images that count; None for all.
         limit: Only the first so many images; None for all.
-        wanted: Whether to rank at all: of half of the images there is no retrieval, which has the whole gallery.
+        unwanted: Why nothing is ranked at all: of some of the images there is no retrieval, which has the whole
+            gallery. Empty where it is.
 
     Raises:
         ExportError: A score is not finite, or the images do not divide into the folds.
         AttnevalError: Relevance sets do not fit what is ranked.
     """
-    if not wanted:
-        note = Note("retrieval was not scored: the choice of channels says nothing about it", NO_RETRIEVAL)
+    if unwanted:
+        note = Note(f"retrieval was not scored: {unwanted}", NO_RETRIEVAL)
         return RankedQueries([], 0, {}, {}, partial=False, notes=(note,))
     lists = [path for path in manifest.similarity if holds_lists(path)]
     if lists:

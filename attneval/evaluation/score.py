@@ -11,7 +11,7 @@ from attneval.evaluation.block_scorer import block_scorer
 from attneval.evaluation.engines import choose_jobs, engine
 from attneval.evaluation.manifest import Manifest
 from attneval.evaluation.plan_blocks import bytes_of_images, plan_blocks
-from attneval.evaluation.select_images import halved, select_images
+from attneval.evaluation.select_images import halved, images_of_part, select_images
 from attneval.evaluation.settle_overlap import region_kind, settle_overlap
 from attneval.evaluation.stated import as_stated
 from attneval.evaluation.weight_reader import metrics_of_channels
@@ -112,23 +112,26 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
     source = manifest.paths.open_for_maps(export, protocol)
     chosen = halved(ids, export, options.half)
     selection = select_images(export, source, chosen, protocol, gt=manifest.paths.gt, limit=options.limit)
-    annotations = through_index(source, selection.ids_in(export), use=options.cache and not selection.absent)
-    jobs = choose_jobs(options.jobs, bytes_of_images(export, selection.rows))
+    selection = images_of_part(selection, options.part)
+    # An index of one part would be of use to nobody, and push another out.
+    indexed = options.cache and options.part is None and not selection.absent
+    annotations = through_index(source, selection.ids_in(export), use=indexed)
+    jobs = choose_jobs(options.jobs, bytes_of_images(export, selection.rows), options.engine)
     blocks = plan_blocks(export, selection, jobs)
     measured = metrics_of_channels(export, options)
     scorer = block_scorer(
         manifest.paths, export, annotations, protocol, keep_items=options.items, channel_metrics=measured
     )
-    with engine(options.engine, jobs)(blocks, scorer, jobs) as pending:
+    with engine(options.engine, jobs, options.scheduler)(blocks, scorer, jobs) as pending:
         # What is done while other processes score the maps is imported then, too.
         from attneval.evaluation.assemble import Parts, assemble
         from attneval.evaluation.measure_faithfulness import measure_faithfulness
         from attneval.evaluation.rank_queries import rank_queries
 
-        manifest.begin_digests()
-        whole = options.similarity and not options.half
-        ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit, wanted=whole)
-        perturbed = measure_faithfulness(export, split=ids, limit=options.limit, wanted=whole)
+        manifest.begin_digests(whole=options.part is None)
+        unwanted = options.why_no_retrieval
+        ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit, unwanted=unwanted)
+        perturbed = measure_faithfulness(export, split=ids, limit=options.limit, wanted=not unwanted)
         sums = add_up(pending, images=sum(map(len, blocks)), progress=options.progress)
     sha256 = digest_and_keep(annotations, sums.digests, sums.truth)
     parts = Parts(
@@ -142,4 +145,9 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
         auto=("overlap",) if protocol != asked else (),
         region_kind="" if export is None or not sums.regions else region_kind(export, asked, protocol),
     )
-    return assemble(parts, manifest, protocol, options)
+    result = assemble(parts, manifest, protocol, options)
+    if options.part is None:
+        return result
+    from attneval.evaluation.parts import as_part
+
+    return as_part(result, sums, manifest, asked, options)

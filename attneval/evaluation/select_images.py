@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,6 +121,32 @@ def select_images(
             f"{len(never_annotated)} images of the split are not in {gt} (first: {first_of(never_annotated)})"
         )
     return Selection(rows, tuple(kept), partial, tuple(shortfalls))
+
+
+def images_of_part(selection: Selection, part: tuple[int, int] | None) -> Selection:
+    """The images of one part of a selection: a run of them, as many as any other part has or one more.
+
+    Images that the export lacks are in the last part.
+
+    Args:
+        selection: All images.
+        part: Which part of how many, from 1; None for all images.
+
+    Raises:
+        NothingToScoreError: There are fewer images than parts.
+    """
+    if part is None:
+        return selection
+    number, of = part
+    if selection.reason is not None:
+        raise NothingToScoreError(f"there is nothing to score in parts: {selection.reason}")
+    if of > len(selection.rows):
+        raise NothingToScoreError(
+            f"part {number} of {of} would have no image: there are {len(selection.rows)}",
+            hint=f"use {len(selection.rows)} parts or fewer",
+        )
+    rows = np.array_split(selection.rows, of)[number - 1]
+    return replace(selection, rows=rows, absent=selection.absent if number == of else ())
 
 
 def absent_images(export: AttentionExport, split: list[str] | None) -> list[str]:

@@ -16,6 +16,7 @@ from attneval.matching.items import word_items
 from attneval.matching.key_groups import KeyGroups
 from attneval.matching.phrases import ScoredPhrases
 from attneval.metrics.rankings import Rows, normalised
+from attneval.metrics.totals import exact_total
 
 if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
@@ -29,14 +30,14 @@ class Targetless:
     Attributes:
         expressions: How many expressions there are.
         rows: How many rows of weights they have.
-        entropy: The sum of the rows' entropies, each in nats over log n.
-        largest: The sum of the rows' largest weights.
+        entropy: The exact sum of the rows' entropies, each in nats over log n; see `attneval.metrics.totals`.
+        largest: The exact sum of the rows' largest weights.
     """
 
     expressions: int = 0
     rows: int = 0
-    entropy: float = 0.0
-    largest: float = 0.0
+    entropy: int = 0
+    largest: int = 0
 
     def __add__(self, other: Targetless) -> Targetless:
         return Targetless(
@@ -98,5 +99,5 @@ def look_at_targetless(captions: CaptionBlock, protocol: Protocol) -> Targetless
         rows = Rows.rank(normalised(weights.read(chunk, MEAN), protocol.normalize), protocol.rule)
         entropy = rows.entropy[np.isfinite(rows.entropy)]
         largest = rows.weight[np.isfinite(rows.entropy)].max(axis=1, initial=0.0)
-        total += Targetless(0, len(entropy), float(entropy.sum()), float(largest.sum()))
+        total += Targetless(0, len(entropy), exact_total(entropy), exact_total(largest))
     return total

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attneval.groundtruth.reading import Reading
 from attneval.groundtruth.registry import open_ground_truth
+from attneval.storage.addresses import located
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from typing import TypeAlias
 
     from attneval.config.protocol import Protocol
@@ -53,7 +54,36 @@ class AnnotationFiles:
         if isinstance(given, AnnotationFiles):
             return given
         listed = [given] if isinstance(given, (str, os.PathLike)) else given
-        return cls(tuple(Path(path) for path in listed), format)
+        return cls(tuple(map(located, listed)), format)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the files as JSON values."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: list(map(str, value)) if isinstance(value, tuple) else None if value is None else str(value)
+            for name, value in plain.items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> AnnotationFiles:
+        """Read files from JSON values.
+
+        Raises:
+            TypeError: They are of none.
+        """
+        paths = {name: tuple(map(located, values[name])) for name in ("paths", "sizes")}
+        one = {name: located(values[name]) for name in ("synonyms", "classes") if values[name] is not None}
+        return cls(**{**values, **paths, **one})
+
+    def absolute(self) -> AnnotationFiles:
+        """The same files for processes in other folders."""
+        return replace(
+            self,
+            paths=tuple(path.absolute() for path in self.paths),
+            sizes=tuple(path.absolute() for path in self.sizes),
+            synonyms=None if self.synonyms is None else self.synonyms.absolute(),
+            classes=None if self.classes is None else self.classes.absolute(),
+        )
 
     def open(self, protocol: Protocol) -> Source:
         """Open them, as a protocol has them read.

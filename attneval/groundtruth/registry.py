@@ -17,6 +17,7 @@ from attneval.errors import GroundTruthError, ProtocolError, suggestion
 from attneval.groundtruth import recognition as is_
 from attneval.groundtruth.reading import Reading
 from attneval.groundtruth.recognition import Candidate
+from attneval.storage.addresses import located
 
 if TYPE_CHECKING:
     from attneval.groundtruth.columns import Source
@@ -110,7 +111,7 @@ def open_ground_truth(
     if format != "auto" and format not in TABLE:
         hint = suggestion(format, TABLE, f"the formats are {', '.join(TABLE)}")
         raise ProtocolError(f"there is no annotation format {format!r}", hint=hint)
-    listed = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    listed = [located(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
     candidates = list(chain.from_iterable(is_.candidates(path) for path in listed))
     name, files = _recognised(listed, candidates, TABLE if format == "auto" else {format: TABLE[format]})
     module, _, function = TABLE[name].reader.partition(":")

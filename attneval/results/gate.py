@@ -249,7 +249,7 @@ def gate(
 
 def _refuse_partial(result: Result, text: str) -> None:
     if result.partial:
-        raise MismatchError(f"{result.name} is PARTIAL (--limit) and {text}", hint="score all images")
+        raise MismatchError(f"{result.name} is PARTIAL ({result.partial_by}) and {text}", hint="score all images")
 
 
 def _outcome(rule: Rule, result: Result, baseline: Result | None, p_values: dict[str, float]) -> Outcome:

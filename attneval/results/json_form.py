@@ -29,6 +29,7 @@ from attneval.results.fields import (
 from attneval.results.held import held_against_sums, notes_on_left_out
 from attneval.results.joint_form import joint_to_dict
 from attneval.results.notes import SAID_BY_READERS, UNKNOWN_METRICS, Note, computed_notes, mean_of_many, note_of
+from attneval.results.part import Part
 from attneval.results.scores import Input, Scores
 from attneval.results.scores_form import scores_from_dict, scores_to_dict, table_from_dict, table_to_dict
 from attneval.results.validation import Holdings, check_counts, check_scores
@@ -64,6 +65,7 @@ def result_to_dict(result: Any) -> dict[str, Any]:
         "ground_truth": result.ground_truth,
         "auto": list(result.auto),
         "partial": result.partial,
+        **({} if result.part is None else {"part": vars(result.part)}),
         **({"channel": result.channel, "averaged": list(result.averaged)} if result.channel else {}),
         "model": result.model,
         "inputs": [vars(item) for item in result.inputs],
@@ -190,6 +192,7 @@ def fields_from_dict(values: dict[str, Any], path: Path | None = None) -> dict[s
         "joint": _joint(values, scores, resamples=resamples, seed=seed) if protocol.definitions > 1 else None,
         "items_sha256": check_digest(values["items_sha256"]) if "items_sha256" in values else None,
         "relevance": check_digests("relevance", values.get("relevance", {})),
+        "part": Part.from_dict(values["part"]) if values.get("part") is not None else None,
         "auto": tuple(check_choice("auto", name, AUTO_FIELDS) for name in values.get("auto", ())),
     }
 

@@ -73,9 +73,10 @@ def merge(parts: Sequence[Result], *, name: str | None = None, across_regions: b
     kinds = _check_kinds(parts, across_regions=across_regions)
     check_protocols([(part.name, part) for part in parts], way_out="score all parts alike")
     regions = _joined_regions(parts)
-    partial = [part.name for part in parts if part.partial]
-    if partial:
-        raise MismatchError(f"{partial[0]} is PARTIAL (--limit) and cannot be merged", hint="score all its images")
+    partial = next((part for part in parts if part.partial), None)
+    if partial is not None:
+        text = f"{partial.name} is PARTIAL ({partial.partial_by}) and cannot be merged"
+        raise MismatchError(text, hint="score all its images")
     for what in ("version", "resamples", "seed"):
         for part in parts:
             mine, other = getattr(first, what), getattr(part, what)

@@ -101,6 +101,13 @@ def only_first(images: int) -> Note:
     return Note(f"PARTIAL: only the first {images} images were scored", PARTIAL)
 
 
+def only_part(number: int, of: int, images: int) -> Note:
+    """Note that one part of the images was scored (`--part`)."""
+    return Note(
+        f"PARTIAL: part {number} of {of} was scored, {images} images; attneval merge makes a whole of all", PARTIAL
+    )
+
+
 def mean_of_many(channels: int) -> Note:
     """Note that the headline is the mean of so many channels."""
     return Note(

@@ -16,6 +16,7 @@ from attneval.results.channel_sums import channels_path
 from attneval.results.json_form import load_fields, result_to_dict
 from attneval.results.notes import Note
 from attneval.results.shown import Drawn
+from attneval.storage.addresses import located
 from attneval.storage.whole_files import encoded, write_together
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from attneval.results.channel_sums import StoredChannels
     from attneval.results.items import ItemTable
     from attneval.results.joint import Joint
+    from attneval.results.part import Part
     from attneval.results.scores import Curve, Input, Measured, Scores
 
 ITEMS_SUFFIX = ".items.npz"
@@ -57,7 +59,7 @@ class Result(Drawn):
         inputs: The files.
         model: The export's description of its model.
         notes: Remarks that a reader of the numbers needs; texts, of which each `Note` has a kind.
-        partial: True if only some images were scored (`--limit`); such a result passes no gate.
+        partial: True if only some images were scored (`--limit`, `--part`); such a result passes no gate.
         ground_truth: The format of the annotations, empty without any.
         resamples: Bootstrap resamples behind the intervals.
         seed: The seed of the resamples.
@@ -67,6 +69,7 @@ class Result(Drawn):
         region_kind: `cells` (grids and tiles) or `boxes`; empty without regions.
         auto: The fields of the protocol that were settled from `auto`.
         relevance: A digest of each relevance set's contents, by its name.
+        part: What the whole needs of it, of a result that is one of its parts (`--part`).
         items: The items one by one, if they were asked for; kept in a file of their own, not in the JSON.
         joint: Whether attending right goes with retrieving right; None without both.
         items_sha256: The digest of the items that a file was written with; empty for none, None where it does not say.
@@ -96,6 +99,7 @@ class Result(Drawn):
     region_kind: str = ""
     auto: tuple[str, ...] = ()
     relevance: dict[str, str] = field(default_factory=dict)
+    part: Part | None = None
     items: ItemTable | None = None
     items_sha256: str | None = ""
     joint: Joint | None = None
@@ -134,6 +138,11 @@ class Result(Drawn):
     def short_signature(self) -> str:
         """The fields that differ from the defaults, with the version and the bootstrap, which change no value."""
         return self.protocol.short_signature(version=self.version, resamples=self.resamples, seed=self.seed)
+
+    @property
+    def partial_by(self) -> str:
+        """The flag that left images out of a partial result."""
+        return "--limit" if self.part is None else "--part"
 
     def measured(self, name: str) -> Measured | None:
         """Look up a metric with its interval by a name or alias; None if it was not measured."""
@@ -189,4 +198,4 @@ class Result(Drawn):
         Raises:
             ResultError: It cannot be read, is no result of this schema, or does not hold what it says.
         """
-        return cls(**load_fields(Path(path)))
+        return cls(**load_fields(located(path)))

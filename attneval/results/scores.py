@@ -10,6 +10,7 @@ from attneval.arrays.records import record
 from attneval.metrics.faithfulness import has_faithfulness
 from attneval.metrics.populations import has_attention
 from attneval.metrics.retrieval import has_retrieval
+from attneval.storage.digests import PARTIAL_DIGEST
 
 if TYPE_CHECKING:
     from attneval.metrics.totals import Totals
@@ -24,12 +25,17 @@ class Input:
         role: `attn`, `gt`, `similarity`, `relevance`, `boxes`, `split`, or another flag of a file.
         path: As it was given.
         sha256: The digest of its bytes; for a directory, of the lines `sha256sum` prints for the files read, sorted by
-            name.
+            name; for a file that was not read whole, `partial:` and a digest of what it is known by.
     """
 
     role: str
     path: str
     sha256: str
+
+    @property
+    def is_partial(self) -> bool:
+        """True if the file was not read whole."""
+        return self.sha256.startswith(PARTIAL_DIGEST)
 
 
 @dataclass(frozen=True)

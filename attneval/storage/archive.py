@@ -7,8 +7,6 @@ is mapped here piece by piece: a window of a large member costs the pages that a
 from __future__ import annotations
 
 import math
-import mmap
-import os
 import struct
 import weakref
 import zipfile
@@ -18,8 +16,9 @@ import numpy as np
 
 from attneval.arrays.records import record
 from attneval.errors import ExportError
+from attneval.storage.addresses import is_remote
 from attneval.storage.npy import Layout, read_layout
-from attneval.storage.read_files import open_to_read
+from attneval.storage.read_files import open_to_read, size_of, window_of
 from attneval.storage.zip_files import ZipReader, inflates_beyond_reason, reading_zip
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Archive:
         self.path = path
         self._file = open_to_read(path, error=ExportError)
         try:
-            self._size = os.fstat(self._file.fileno()).st_size
+            self._size = size_of(self._file)
             self._zip = self._directory()
             self._loaded: dict[str, NDArray[Any]] = {}
             self._entries = self._entries_by_name()
@@ -109,9 +108,13 @@ class Archive:
         return str(self.dtype(name).name)
 
     def array(self, name: str) -> NDArray[Any]:
-        """A whole member: mapped if it is stored, inflated once and kept if it is deflated."""
+        """A whole member: mapped if it is stored; inflated or fetched once and kept if it is deflated, or not here."""
         entry = self._entries[name]
         layout = entry.layout
+        if entry.offset is not None and is_remote(self.path):
+            if name not in self._loaded:
+                self._loaded[name] = self._map(layout.dtype, entry.offset, math.prod(layout.shape))
+            return self._loaded[name].reshape(layout.shape, order=layout.order)
         if entry.offset is not None:
             flat = self._map(layout.dtype, entry.offset, math.prod(layout.shape))
             return flat.reshape(layout.shape, order=layout.order)
@@ -189,10 +192,8 @@ class Archive:
     def _map(self, dtype: np.dtype[Any], first: int, count: int) -> NDArray[Any]:
         if not count:
             return np.zeros(0, dtype)
-        skipped = first % mmap.ALLOCATIONGRANULARITY
-        length = count * dtype.itemsize + skipped
-        mapped = mmap.mmap(self._file.fileno(), length, access=mmap.ACCESS_READ, offset=first - skipped)
-        return np.frombuffer(mapped, dtype, count, skipped)
+        window, skipped = window_of(self._file, first, count * dtype.itemsize)
+        return np.frombuffer(window, dtype, count, skipped)
 
     def _inflate(self, name: str, entry: _Entry) -> NDArray[Any]:
         with reading_zip(f"{self.path}: member {name} is damaged", error=ExportError):

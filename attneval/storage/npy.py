@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import warnings
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -13,7 +12,8 @@ from numpy.lib import format as npy
 
 from attneval.arrays.records import record
 from attneval.errors import ExportError
-from attneval.storage.read_files import open_to_read, reading
+from attneval.storage.addresses import is_remote
+from attneval.storage.read_files import open_to_read, reading, size_of, window_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,10 +92,14 @@ def map_npy(path: Path) -> NDArray[Any]:
         ExportError: It cannot be read, or it is not what it declares.
     """
     with open_to_read(path, error=ExportError) as stream:
-        layout = read_layout(stream, os.fstat(stream.fileno()).st_size, f"{path} is no .npy array: it")
+        layout = read_layout(stream, size_of(stream), f"{path} is no .npy array: it")
         if not math.prod(layout.shape):
             return np.zeros(layout.shape, layout.dtype)
         with reading(path, error=ExportError):
+            if is_remote(path):  # such a file is one matrix, of which every row is looked at
+                window, skipped = window_of(stream, layout.header, layout.size - layout.header)
+                flat = np.frombuffer(window, layout.dtype, math.prod(layout.shape), skipped)
+                return flat.reshape(layout.shape, order=layout.order)
             return np.memmap(stream, layout.dtype, "r", layout.header, layout.shape, layout.order)
 
 

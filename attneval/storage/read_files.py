@@ -5,12 +5,14 @@ A path is not asked before it is opened: names may be too long, folders closed, 
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from attneval.errors import DataError
+from attneval.storage.addresses import RemotePath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +59,8 @@ def open_to_read(path: Path, *, error: type[DataError] = DataError, pipes: bool 
         DataError: It cannot be opened, or it is a directory, a device, or a pipe.
     """
     with reading(path, error=error):
+        if isinstance(path, RemotePath):
+            return path.open()
         # Opening a pipe waits for who writes into it, so its kind is asked first.
         mode = os.stat(path).st_mode  # noqa: PTH116 - Path.stat is the same
         if not (stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode))):
@@ -68,6 +72,29 @@ def read_bytes(path: Path, *, error: type[DataError] = DataError) -> bytes:
     """Read a whole file; see `open_to_read`."""
     with open_to_read(path, error=error) as file, reading(path, error=error):
         return file.read()
+
+
+def size_of(file: IO[bytes]) -> int:
+    """The bytes of an open file, which is at its start afterwards."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return size
+
+
+def window_of(file: BufferedReader, first: int, count: int) -> tuple[bytes | mmap.mmap, int]:
+    """Some bytes of an open file, mapped where it is on this machine, and where in what is returned they begin.
+
+    Args:
+        file: The file.
+        first: The first byte.
+        count: How many, at least one.
+    """
+    read_at = getattr(file.raw, "read_at", None)
+    if read_at is not None:
+        return read_at(first, count), 0
+    skipped = first % mmap.ALLOCATIONGRANULARITY
+    mapped = mmap.mmap(file.fileno(), count + skipped, access=mmap.ACCESS_READ, offset=first - skipped)
+    return mapped, skipped
 
 
 def is_folder(path: Path) -> bool:

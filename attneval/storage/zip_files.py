@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import zipfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from attneval.errors import AttnevalError, DataError
+from attneval.storage.addresses import RemotePath, located
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 INFLATE_FREELY = 16 * 2**20
 """Members that inflate to less than this many bytes are read whatever their ratio."""
@@ -30,7 +31,7 @@ class ZipReader(zipfile.ZipFile):
     """
 
     def __init__(self, file: Path | IO[bytes]) -> None:
-        super().__init__(file)
+        super().__init__(file.open() if isinstance(file, RemotePath) else file)
         self._process = os.getpid()
         for info in self.filelist:
             # What is compared with the member's own header is kept elsewhere.
@@ -41,7 +42,7 @@ class ZipReader(zipfile.ZipFile):
         """Open a member, see `zipfile`."""
         if self._process != os.getpid():
             self._process = os.getpid()
-            self.fp = Path(str(self.filename)).open("rb")  # noqa: SIM115 - for as long as the process lives
+            self.fp = located(str(self.filename)).open("rb")
         name = args[0] if args else options.get("name")
         info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(str(name))
         if inflates_beyond_reason(info):

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import commands, disk, heads, kernels, relevance
+from . import cluster, commands, disk, heads, kernels, relevance
 from .timing import CLOCKS, RUNS, clock
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def known(folder: Path, entities: Path | None, runs: int) -> dict[str, Callable[
         "bootstrap": lambda: kernels.bootstrap(runs),
         "entities": lambda: disk.entities(folder, entities, runs),
         "heads": lambda: heads.channels(folder, entities, runs),
+        "cluster": lambda: cluster.cluster(folder, entities, runs),
         "memory": lambda: commands.memory(folder, entities),
         "writer": lambda: disk.writer(folder, entities, runs),
     }

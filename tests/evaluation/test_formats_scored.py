@@ -12,7 +12,7 @@ import format_reference
 import numpy as np
 import pytest
 from annotations import annotation, thing
-from format_worlds import World
+from format_worlds import World, made_up_maps
 from here import Here
 from mask_reference import overlap
 
@@ -30,29 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from attneval.groundtruth import GroundTruth
-
 QUICK = Options(resamples=0, cache=False)
-SIZE = (640, 640)
-
-
-def made_up_maps(path: Path, truth: GroundTruth, cells: int = 4, seed: int = 0) -> dict[tuple[str, int], Any]:
-    """Write random maps over a grid for all captions of some annotations; their words are the tokens."""
-    random = np.random.default_rng(seed)
-    maps = {}
-    with ExportWriter(path, normalised_over="regions") as out:
-        for row, name in enumerate(truth.image_id):
-            width, height = truth.image_size[row].tolist() if truth.image_size[row].all() else SIZE
-            x, y = np.linspace(0, width, cells + 1), np.linspace(0, height, cells + 1)
-            boxes = [[x[c], y[r], x[c + 1], y[r + 1]] for r in range(cells) for c in range(cells)]
-            out.add_image(name, size=(width, height), boxes=boxes)
-            for caption in range(*truth.caption_offset[row : row + 2].tolist()):
-                words = truth.text[caption].split() or ["."]
-                weights = random.dirichlet(np.full(len(boxes), 0.3), len(words)).astype(np.float32)
-                index = int(truth.caption_index[caption])
-                out.add_caption(name, weights, index=index, tokens=words)
-                maps[name, index] = weights
-    return maps
 
 
 SAMPLES: dict[str, tuple[list[str], bool]] = {

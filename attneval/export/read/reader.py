@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +16,12 @@ from attneval.export.read.layouts import is_packed
 from attneval.export.read.other_files import refuse_other_files
 from attneval.export.read.perturbations import check_faithfulness
 from attneval.export.read.strings import StringColumn
+from attneval.storage.addresses import located
 from attneval.storage.archive import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -39,7 +40,7 @@ def open_export(path: str | Path) -> AttentionExport:
     Raises:
         ExportError: The file is no `.npz`, or its columns break the format.
     """
-    path = Path(path)
+    path = located(path)
     refuse_other_files(path)
     return open_members(Archive(path), FileProblems(path))
 

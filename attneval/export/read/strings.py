@@ -75,9 +75,10 @@ class StringColumn:
         if self.offset is None:
             return Strings.from_unicode(self.members.array(self.name).reshape(-1)[rows])
         start, stop = self.offset[rows], self.offset[rows + 1]
-        data = self.members.array(self.name)
-        joined = bool(np.array_equal(start[1:], stop[:-1]))
-        data = data[start[0] : stop[-1]] if joined and len(rows) else data[ranges(start, stop - start)]
+        if len(rows) and np.array_equal(start[1:], stop[:-1]):
+            data = self.members.window(self.name, int(start[0]), int(stop[-1]))
+        else:
+            data = self.members.array(self.name)[ranges(start, stop - start)]
         return Strings.from_utf8(data, offsets_of(stop - start))
 
     def _note(self, report: FileProblems, rows: NDArray[np.int64]) -> None:
