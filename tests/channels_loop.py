@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 import warnings
 
@@ -33,7 +34,10 @@ def main(images: str, gt: str, limit: int) -> None:
     torch.distributed.all_gather_object(everywhere, values)
     if rank == 0:
         print(json.dumps(everywhere))  # noqa: T201 - read by the process that started this one
-    torch.distributed.destroy_process_group()
+        sys.stdout.flush()
+    torch.distributed.barrier()  # whoever leaves first closes what the others still listen to
+    # Threads of gloo that are still at work abort a process that ends in good order: about one time in ten under load.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,9 +66,10 @@ def plan_blocks(export: AttentionExport | None, selection: Selection, jobs: int 
     bound = np.searchsorted(export.caption_image[order], np.arange(len(export.image_id) + 1))
     sums = np.concatenate(([0], np.cumsum(_bytes_of_maps(export)[order])))
     size = sums[bound[images + 1]] - sums[bound[images]]
-    rounds = max(-(-len(images) // (jobs * IMAGES_AT_ONCE)), 1)
+    first = FIRST_SHARE if jobs > 1 else 1
+    rounds = math.ceil((len(images) / IMAGES_AT_ONCE + 1 - first) / jobs)
     share = np.ones((rounds, jobs))  # a block for each process in every round
-    share[0, -1] = FIRST_SHARE if jobs > 1 else 1
+    share[0, -1] = first
     by_number = np.searchsorted(np.cumsum(share)[:-1] / share.sum(), np.arange(len(images)) / len(images), "right")
     number = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, by_number)
     pieces = np.split(images, np.flatnonzero(np.diff(number)) + 1)

@@ -287,6 +287,8 @@ def test_several_blocks_are_joined_to_the_same(
             assert list(mine) == list(theirs)
         elif field.name == "types":
             assert sorted(mine) == sorted(theirs)
+        elif mine is None or theirs is None:
+            assert mine is theirs
         elif field.name != "item_types":
             np.testing.assert_array_equal(mine, theirs, err_msg=field.name)
             assert mine.dtype == theirs.dtype

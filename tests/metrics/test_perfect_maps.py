@@ -31,7 +31,7 @@ def scores(weight: NDArray[np.float64], relevant: NDArray[np.int64], rule: str, 
     rows = Rows.rank(normalised(weight[None], normalize), Threshold.parse(rule))
     sets = IndexSets(np.array([0, len(relevant)]), relevant, np.ones(len(relevant)))
     hits = Hits(rows, np.zeros(1, np.int64), sets, np.zeros(1, np.int64))
-    sums = {name: column.values(hits) for name, column in columns(*ATTENTION).items()}
+    sums = {name: column.values(hits) for name, column in columns(*ATTENTION).items() if not column.needs}
     sums |= {"scored": np.ones(1), "items": np.ones(1), "reached": np.ones(1)}
     found = {}
     for metric in metrics(*ATTENTION):

@@ -132,7 +132,13 @@ def test_a_kill_at_the_end_of_an_epoch_changes_nothing(
                 if target.name == f"{moment}.pth.tar" and (target.parent / "best.pth.tar").exists():
                     raise Killed
 
+            def link_then_die(source: str, target: Path, _link: Any = os.link, **options: Any) -> None:
+                _link(source, target, **options)
+                if target.name == f"{moment}.pth.tar" and (target.parent / "best.pth.tar").exists():
+                    raise Killed
+
             patch.setattr(os, "replace", replace_then_die)
+            patch.setattr(os, "link", link_then_die)
         with pytest.raises(Killed):
             train(config, tmp_path / "run", attention_scores=score, listener=listener)
     train(config, tmp_path / "run", attention_scores=peaked)
