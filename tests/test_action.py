@@ -146,8 +146,8 @@ def test_a_pull_request_that_drops_fails_and_says_by_how_much(workflow: Workflow
     (comment,) = workflow.comments()
     assert comment["body"].startswith(f"{MARK}\n**Gate of noisy: FAILED**\n")
     assert "**b now against a baseline**" in comment["body"]
-    assert "| f1 |" in comment["body"]
-    assert "| rsum |" not in comment["body"]
+    assert "| F1 |" in comment["body"]
+    assert "| rSum |" not in comment["body"]
     assert "**b now against a baseline**" in summary_of(workflow.temporary)
     assert ran.outputs["action"]["passed"] == "false"
 

@@ -69,6 +69,7 @@ def test_there_is_a_route_for_everything_that_people_have() -> None:
         "A `.pt` or `.safetensors` of tensors",
         "Only similarities",
         "A pipeline",
+        "More than one machine",
     ]
     assert all(len(block.splitlines()) == 3 for block in ROUTES.values())
 

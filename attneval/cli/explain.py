@@ -102,8 +102,9 @@ def _meanings(name: str) -> Iterator[str]:
         yield _paragraphs(_preset(PRESETS[name]))
     if metric is None and (word := meaning(name)) is not None:
         yield _paragraphs([f"{word[0]}: {word[1]}"])
-    if metric is None and (term := _terms().get(name)) is not None:
-        yield _paragraphs([f"{name}: {term}"])
+    terms = {folded(term.replace("_", " ")): term for term in _terms()}
+    if metric is None and (term := terms.get(folded(name.replace("_", " ")))) is not None:
+        yield _paragraphs([f"{term}: {_terms()[term]}"])
     if metric is None and name in RULES:
         lines = [_line(*pair) for pair in RULES[name].attended]
         yield "\n".join([_paragraphs([f"{name}: a threshold rule (threshold={name}): which weights count."]), *lines])

@@ -1,11 +1,13 @@
 """A callback for PyTorch Lightning that logs how a model attends, epoch by epoch.
 
-Needs Lightning: `pip install 'attneval[lightning]'`.
+Needs the extra `lightning`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from attneval.config.extras import to_install
 
 try:
     try:
@@ -16,7 +18,7 @@ try:
 
     from attneval.integrations.runs import score_run
 except ImportError as error:
-    raise ImportError(f"{error}; pip install 'attneval[lightning]'") from error
+    raise ImportError(f"{error}; {to_install('lightning')}") from error
 
 if TYPE_CHECKING:
     from attneval.integrations.channels import AttentionChannels

@@ -1,18 +1,20 @@
 """A callback for the `Trainer` of transformers that logs how a model attends, epoch by epoch.
 
-Needs transformers and torchmetrics: `pip install 'attneval[hf,torchmetrics]'`.
+Needs the extras `hf` and `torchmetrics`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attneval.config.extras import to_install
+
 try:
     from transformers import TrainerCallback
 
     from attneval.integrations.runs import score_run
 except ImportError as error:
-    raise ImportError(f"{error}; pip install 'attneval[hf,torchmetrics]'") from error
+    raise ImportError(f"{error}; {to_install('hf,torchmetrics')}") from error
 
 if TYPE_CHECKING:
     from attneval.integrations.channels import AttentionChannels

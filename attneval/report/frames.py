@@ -6,6 +6,7 @@ import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from attneval.config.extras import to_install
 from attneval.errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ def _library(library: str | None) -> str:
     if there is None:
         raise ConfigError(
             f"a data frame needs {' or '.join(wanted)}, which is not installed",
-            hint="install the extra frames: pip install 'attneval[frames]'"
-            if library != "polars"
-            else "pip install polars",
+            hint="pip install polars" if library == "polars" else to_install("frames"),
         )
     return there
 

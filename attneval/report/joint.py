@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from attneval.results.joint import Joint
     from attneval.results.scores import Measured
 
-TITLES = ("both right", "attended only", "retrieved only", "neither")
+TITLES = ("both right", "attended only", "retrieved only", "neither right")
 """The cells of `CELLS` in the header of a table."""
 
 

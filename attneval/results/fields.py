@@ -90,7 +90,11 @@ CURVE = (
 INPUT = (
     ResultField("role", _TEXT, "What it was: attn, gt, similarity, boxes, split, ..."),
     ResultField("path", _TEXT, "As it was given."),
-    ResultField("sha256", _SHA256, "Of its bytes; for a directory, of the lines that sha256sum prints."),
+    ResultField(
+        "sha256",
+        {"type": "string", "pattern": f"^(partial:)?{_DIGEST}$"},
+        "Of its bytes; for a directory, of the lines that sha256sum prints; partial: where it was not read whole.",
+    ),
 )
 BOOTSTRAP = (
     ResultField("resamples", _COUNT, "Resamples of images behind each interval; 0 for none."),
@@ -130,6 +134,7 @@ def result_fields(protocol: dict[str, Any]) -> tuple[ResultField, ...]:
         ResultField("ground_truth", _TEXT, "The format of the annotations; empty without any."),
         ResultField("auto", _listed({"enum": list(AUTO_FIELDS)}), "Fields settled from auto.", always=False),
         ResultField("partial", _FLAG, "True if only some images were scored."),
+        ResultField("part", {"type": "object"}, "Of a part of a scoring, what the whole needs of it.", always=False),
         ResultField("channel", _TEXT, "The channel that was asked for; absent for all.", always=False),
         ResultField("averaged", _listed(_TEXT), "The channels whose mean that is.", always=False),
         ResultField("model", {"type": "object"}, "What the export says of its model."),
@@ -142,11 +147,13 @@ def result_fields(protocol: dict[str, Any]) -> tuple[ResultField, ...]:
             "The fingerprint of each image's regions.",
             always=False,
         ),
+        ResultField("relevance", _named(_SHA256), "A digest of each relevance set.", always=False),
         ResultField("bootstrap", _of("bootstrap"), "What the intervals were made with."),
         ResultField("notes", _listed(_TEXT), "What a reader of the numbers has to know."),
         ResultField("items_sha256", _or_null(_SHA256), "The digest of the items beside it.", always=False),
         ResultField("holds", _of("holds"), "What a reader holds the file against.", always=False),
         *SCORES,
+        ResultField("joint", {"type": "object"}, "Whether attending right goes with retrieving right.", always=False),
         ResultField(
             "channels",
             _named(_of("channel")),

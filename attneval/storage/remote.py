@@ -145,7 +145,7 @@ def _opened(path: RemotePath) -> Any:
     try:
         import fsspec
     except ImportError as error:
-        raise DataError(f"{path} needs fsspec", hint="pip install '.[remote]' from a clone") from error
+        raise DataError(f"{path} needs fsspec", hint="pip install '.[remote]' in a clone") from error
     try:
         system, place = fsspec.url_to_fs(path.address)
         info = system.info(place)

@@ -289,14 +289,14 @@ def test_images_without_detections_have_no_box(tmp_path: Path) -> None:
         ('{"1": [[0, 0, 4, 4]]}', "has no boxes for 1 of 2 images .first: 2"),
         ('{"1": [[0, 0, 4]], "2": []}', "a box of 1 is not x, y, width and height"),
         ('{"1": [[0, 0, -4, 4]], "2": []}', "a box of 1 is not x, y, width and height"),
-        ('{"1": [[0, 0, NaN, 4]], "2": []}', "a box of 1 is not x, y, width and height"),
+        ('{"1": [[0, 0, NaN, 4]], "2": []}', "NaN is no number of JSON"),
         ('{"1": 3}', "1 is no list of boxes"),
         ("3", "the file is no list of boxes"),
         ('[{"bbox": [0, 0, 1, 1]}]', "entry 0 has no image_id"),
         ('[{"image_id": 1}]', "a box of entry 0 is not x, y, width and height"),
         ('[{"image_id": 7, "bbox": [0, 0, 1, 1]}]', "has no boxes for 2 of 2 images"),
-        ('{"1"', "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
+        ('{"1"', "is not JSON"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_detections_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:

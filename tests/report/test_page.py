@@ -47,7 +47,7 @@ def test_sections_without_data_are_left_out_with_their_links(here: Here, result:
     shutil.copy(result, bare)
     assert here("report", bare, "-o", "page.html").code == 0
     page = read_page(tmp_path / "page.html")
-    assert sections(page) == ["verdict", "curves", "breakdowns", "retrieval"]
+    assert sections(page) == ["verdict", "curves", "breakdowns", "retrieval", "joint"]
     assert [link.attributes["href"] for link in page.one("nav").all("a")] == ["#" + name for name in sections(page)]
     assert here("report", result, "-o", "page.html").code == 0
     assert sections(read_page(tmp_path / "page.html")) == [
@@ -56,6 +56,7 @@ def test_sections_without_data_are_left_out_with_their_links(here: Here, result:
         "breakdowns",
         "errors",
         "retrieval",
+        "joint",
         "items",
     ]
     assert here("report", result, "--cards", "0", "-o", "page.html").code == 0

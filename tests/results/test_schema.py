@@ -51,6 +51,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         assert attneval("score", *SCORED["channels"], "-q", "-o", folder / f"{part}.json", *split).code == 0
     done = attneval("merge", folder / "a.json", folder / "b.json", "-q", "-o", written["merge"])
     assert done.code == 0, done.err
+    listed = folder / "made_image_to_caption.json"
+    listed.write_text(json.dumps({image_id: [f"{image_id}#0"] for image_id in ids}))
+    for name, flags in (("part", ("--part", "1/2")), ("relevance", ("--relevance", listed))):
+        written[name] = folder / f"{name}.json"
+        done = attneval("score", *SCORED["score"], *flags, "-q", "-o", written[name])
+        assert done.code == 0, (name, done.err)
     written["gate"] = folder / "baseline.json"
     update = ("--baseline", written["gate"], "--update-baseline", "-q")
     assert attneval("gate", written["channels"], *update).code == 0

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval._version import __version__
+from attneval.config.extras import to_install
 from attneval.errors import AttnevalError
 
 if TYPE_CHECKING:
@@ -241,9 +242,7 @@ def _connected(stack: ExitStack, jobs: int, scheduler: str) -> Client:
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise AttnevalError(
-            f"--engine dask needs dask.distributed ({error})", hint="pip install '.[dask]' from a clone"
-        ) from error
+        raise AttnevalError(f"--engine dask needs dask.distributed ({error})", hint=to_install("dask")) from error
     stack.enter_context(_silent())
     try:
         if not scheduler:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from attneval.errors import ExportError, first_of
 from attneval.export.image_ids import did_you_mean
 from attneval.export.read.boxfile import by_name, coco_number, read_boxes
 from attneval.export.read.content import Detections
+from attneval.storage.json_text import parse_json
 from attneval.storage.read_files import open_to_read, reading
 
 if TYPE_CHECKING:
@@ -56,11 +56,9 @@ def with_detections(export: AttentionExport, path: Path) -> AttentionExport:
 
 def _from_json(path: Path) -> tuple[dict[str, NDArray[Any]], bool]:
     """Boxes by image id, and whether an image without an entry is a mistake."""
-    try:
-        with open_to_read(path, error=ExportError) as file, reading(path, error=ExportError):
-            data = json.loads(file.read())
-    except (ValueError, RecursionError) as error:
-        raise ExportError(f"{path} is no JSON ({error})", hint=_FORMS) from error
+    with open_to_read(path, error=ExportError) as file, reading(path, error=ExportError):
+        content = file.read()
+    data = parse_json(content, str(path), error=ExportError)
     if isinstance(data, dict):
         read = {name: [_box(path, name, box) for box in _list(path, name, boxes)] for name, boxes in data.items()}
         return by_name(path, ((name, _array(boxes)) for name, boxes in read.items())), True

@@ -6,7 +6,6 @@ JSON `{"i2t": {image id: [caption ids]}, "t2i": {caption id: [image ids]}}`, eit
 
 from __future__ import annotations
 
-import json
 import reprlib
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from attneval.arrays.records import record
 from attneval.errors import ExportError, first_of
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.storage.archive import Archive
+from attneval.storage.json_text import parse_json
 from attneval.storage.read_files import open_to_read, reading
 
 if TYPE_CHECKING:
@@ -78,10 +78,7 @@ def open_ranked_lists(paths: Sequence[Path]) -> dict[str, RankedLists]:
 def _of_json(path: Path) -> dict[str, dict[str, list[Any]]]:
     with open_to_read(path, error=ExportError) as file, reading(path, error=ExportError):
         content = file.read()
-    try:
-        data = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ExportError(f"{path} is no JSON ({error})", hint=LAYOUT) from error
+    data = parse_json(content, str(path), error=ExportError)
     if not isinstance(data, dict) or not data or not set(data) <= {*DIRECTIONS}:
         shown = f"has {first_of(list(data))}" if isinstance(data, dict) else "is no object"
         raise ExportError(f"{path} holds no ranked lists: it {shown} in place of i2t and t2i", hint=LAYOUT)

@@ -6,6 +6,7 @@ import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from attneval.config.extras import to_install
 from attneval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def load_matplotlib() -> None:
         ConfigError: It is missing, or settings of the user's keep it from being loaded.
     """
     if find_spec("matplotlib") is None:
-        hint = "install the extra plot: pip install 'attneval[plot]'"
-        raise ConfigError("figures need matplotlib, which is not installed", hint=hint)
+        raise ConfigError("figures need matplotlib, which is not installed", hint=to_install("plot"))
     try:
         importlib.import_module("matplotlib")
     except (ImportError, ValueError) as error:
