@@ -1,4 +1,4 @@
-"""GitHub's runner: a verdict told to it, and its step summary, which files that are named without a suffix are like."""
+"""GitHub's runner, to which verdicts are told."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ import click
 
 from attneval.cli.command import option
 from attneval.cli.streams import command_runner
-from attneval.errors import DataError
+from attneval.cli.summaries import SUMMARY, append_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from attneval.cli.options import Command, Output
     from attneval.results.gate import Verdict
-
-SUMMARY = "GITHUB_STEP_SUMMARY"
-"""The variable in which the runner names the file of a step's summary."""
 
 
 def github_option(*, rare: bool = False) -> Callable[[Command], Command]:
@@ -32,34 +29,6 @@ def github_option(*, rare: bool = False) -> Callable[[Command], Command]:
         rare=rare,
         help="Step summary and annotations; auto: where GITHUB_ACTIONS is set.",
     )
-
-
-def is_summary(path: Path) -> bool:
-    """Tell whether a file is the summary of a step."""
-    summary = os.environ.get(SUMMARY)
-    return bool(summary) and os.path.realpath(path) == os.path.realpath(str(summary))
-
-
-def is_appended(path: Path) -> bool:
-    """Tell whether a file grows instead of being replaced: a step's summary, and what has no suffix, as it has none."""
-    return not path.suffix or is_summary(path)
-
-
-def append_summary(path: Path, markdown: str, *, hint: str = "") -> None:
-    """Append Markdown to a step's summary, cut where the runner would drop it whole.
-
-    Raises:
-        DataError: It cannot be written.
-    """
-    from attneval.report.github import github_summary
-    from attneval.storage.whole_files import encoded
-
-    try:
-        before = path.stat().st_size if path.exists() else 0
-        with path.open("ab") as file:
-            file.write(encoded(github_summary(markdown, before)))
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror})", hint=hint) from error
 
 
 def tell_github(verdict: Verdict, choice: str, output: Output) -> None:

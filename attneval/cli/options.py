@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import click
 
 from attneval.cli.command import option
-from attneval.cli.github import append_summary, is_appended
 from attneval.cli.streams import say, stdout_written
+from attneval.cli.summaries import append_summary, is_appended
 from attneval.cli.values import FILE, BoxesType, ChannelType, FieldType, PresetType, RuleType, WholeNumber
 from attneval.config.options import MOST_RESAMPLES, RESAMPLES, SEED
 from attneval.config.presets import preset

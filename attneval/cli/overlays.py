@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import option
-from attneval.cli.github import is_summary
 from attneval.cli.options import gt_options
 from attneval.cli.streams import tell
+from attneval.cli.summaries import is_summary
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError, DataError, first_of
 from attneval.storage.whole_files import replacing_folder

@@ -10,13 +10,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from attneval._version import __version__
 from attneval.config.options import Options
 from attneval.config.protocol import Protocol
 from attneval.errors import DataError, MismatchError, ResultError, first_of
 from attneval.evaluation.caption_lifts import CaptionLifts
+from attneval.evaluation.one_part import KEPT_OPTIONS
 from attneval.evaluation.score_block import BlockSums
 from attneval.evaluation.sum_items import Statistics
 from attneval.evaluation.targetless import Targetless
@@ -24,7 +23,6 @@ from attneval.evaluation.weight_reader import MEAN
 from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.matching.mismatches import Mismatches
 from attneval.results.merge import merge as merge_results
-from attneval.results.part import Part
 from attneval.storage.addresses import located
 from attneval.storage.digests import partial_digest
 
@@ -32,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from attneval.evaluation.add_up import RunSums
-    from attneval.evaluation.manifest import Manifest
+    from attneval.results.part import Part
     from attneval.results.result import Result
     from attneval.results.scores import Input
 
@@ -41,37 +38,6 @@ GIVEN = ("attn", "boxes", "detections", "similarity", "split", "relevance", "cap
 """Files that were given, beside the annotations."""
 DERIVED = ("items", "unreachable")
 """Counts that follow from sums."""
-KEPT_OPTIONS = ("resamples", "seed", "limit", "name", "items")
-"""Options that the whole has from its parts."""
-
-
-def as_part(result: Result, sums: RunSums, manifest: Manifest, protocol: Protocol, options: Options) -> Result:
-    """Make the result of a part say what the whole needs of it.
-
-    Args:
-        result: The result over its images.
-        sums: Their sums.
-        manifest: The files.
-        protocol: The protocol that was asked for, nothing in it settled.
-        options: The options.
-    """
-    if options.part is None:
-        return result
-    number, of = options.part
-    row = {name: i for i, name in enumerate(result.scores.sums.image_id)}
-    asked = {name: getattr(options, name) for name in KEPT_OPTIONS}
-    arguments = {**manifest.arguments(), "protocol": protocol.to_dict(), "options": asked}
-    part = Part(
-        number,
-        of,
-        arguments,
-        {name: digest.hex() for name, digest in sums.digests.items()},
-        vars(sums.mismatches),
-        vars(sums.targetless),
-        {name: list(size) for name, size in sums.sizes.items()},
-        sums.lifts.to_dict(np.array([row[name] for name in sums.image_id], np.int64)),
-    )
-    return replace(result, part=part, name=f"{result.name} {part}")
 
 
 def merge(parts: Sequence[Result], *, name: str | None = None, across_regions: bool = False) -> Result:

@@ -148,6 +148,6 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
     result = assemble(parts, manifest, protocol, options)
     if options.part is None:
         return result
-    from attneval.evaluation.parts import as_part
+    from attneval.evaluation.one_part import as_part
 
     return as_part(result, sums, manifest, asked, options)

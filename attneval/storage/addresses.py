@@ -158,7 +158,7 @@ class RemotePath(_Local):
 
         if mode != "rb":
             raise OSError(f"{self} is read as bytes")
-        return io.BufferedReader(RangeFile(self))
+        return io.BufferedReader(RangeFile(self.address, str(self)))
 
     def read_bytes(self) -> bytes:
         """Read all of it."""

@@ -14,8 +14,6 @@ from attneval.errors import DataError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from attneval.storage.addresses import RemotePath
-
 BLOCK_BYTES = 2**15
 """Bytes that are fetched together where few are looked at: a header, an entry of a directory."""
 MOST_AHEAD = 2**7
@@ -33,22 +31,23 @@ class RangeFile(io.RawIOBase):
     """A file at an address, read where it is looked at.
 
     Args:
-        path: Where it is.
+        address: Where it is, with whatever secrets that takes.
+        shown: What it is called in messages.
 
     Raises:
         OSError: It is not there, cannot be read, or its server gives no ranges of bytes.
         DataError: A package that reads such addresses is not installed.
     """
 
-    def __init__(self, path: RemotePath) -> None:
+    def __init__(self, address: str, shown: str) -> None:
         super().__init__()
-        self.name = path.address
-        self._shown = str(path)
+        self.name = address
+        self._shown = shown
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._place = self._ahead = 0
         self._last = -2
-        self._file = _opened(path)
+        self._file = _opened(address, shown)
         self.size = int(self._file.seek(0, os.SEEK_END))
 
     def readable(self) -> bool:
@@ -140,22 +139,22 @@ class RangeFile(io.RawIOBase):
         raise OSError(f"bytes {first} to {stop} were asked for, and {len(data)} bytes came: has it changed?")
 
 
-def _opened(path: RemotePath) -> Any:
+def _opened(address: str, shown: str) -> Any:
     """A file of fsspec, which fetches what is read of it and nothing more."""
     try:
         import fsspec
     except ImportError as error:
-        raise DataError(f"{path} needs fsspec", hint="pip install '.[remote]' in a clone") from error
+        raise DataError(f"{shown} needs fsspec", hint="pip install '.[remote]' in a clone") from error
     try:
-        system, place = fsspec.url_to_fs(path.address)
+        system, place = fsspec.url_to_fs(address)
         info = system.info(place)
         file = None if _refusal(info) else system.open(place, "rb", cache_type="none")
     except ImportError as error:
-        raise DataError(f"{path} needs another package ({error})", hint="pip install it") from error
+        raise DataError(f"{shown} needs another package ({error})", hint="pip install it") from error
     except ValueError as error:
-        raise DataError(f"{path} cannot be opened ({_brief(error)})", hint="fsspec has no such protocol?") from error
+        raise DataError(f"{shown} cannot be opened ({_brief(error)})", hint="fsspec has no such protocol?") from error
     except FileNotFoundError as error:
-        raise FileNotFoundError(2, "is not there", str(path)) from error
+        raise FileNotFoundError(2, "is not there", shown) from error
     except OSError:
         raise
     except Exception as error:  # each protocol has its own

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from attneval.extraction.transformers.families.base import Adapter, CaptionMap
+    from attneval.extraction.transformers.families.base import Adapter, CaptionMap, NumberedMap
     from attneval.extraction.transformers.pairs import Pair
-    from attneval.extraction.transformers.shards import NumberedMap
 
 
 @dataclass(frozen=True, eq=False)

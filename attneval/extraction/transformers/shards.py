@@ -22,12 +22,9 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from attneval.extraction.transformers.families.base import Adapter, CaptionMap
+    from attneval.extraction.transformers.families.base import Adapter, NumberedMap
     from attneval.extraction.transformers.pairs import Pair
     from attneval.extraction.transformers.perturb import Perturbation
-
-NumberedMap = tuple[int, str, "CaptionMap"]
-"""A caption's number within its image, its text and its map."""
 
 
 def maps_of(

@@ -53,6 +53,10 @@ class CaptionMap:
     curves: Mapping[str, NDArray[np.float32]] | None = None
 
 
+NumberedMap = tuple[int, str, CaptionMap]
+"""A caption's number within its image, its text and its map."""
+
+
 @record
 class Prepared:
     """Captions of one image as a model takes them.
