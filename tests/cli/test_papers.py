@@ -65,7 +65,7 @@ def test_without_matplotlib_nothing_is_worked_on(here: Here, tmp_path: Path, mon
     # What does not exist is not even looked for.
     said = here.refused("score", "nowhere.npz", "--gt", "nowhere", "-o", "x.pdf", "-o", "x.json")
     assert "figures need matplotlib, which is not installed" in said
-    assert "attneval[plot]" in said
+    assert "'.[plot]'" in said
     assert not (tmp_path / "x.json").exists()
 
 

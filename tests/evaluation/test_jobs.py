@@ -196,6 +196,8 @@ def test_a_process_that_is_killed_is_no_internal_error(tmp_path: Path, monkeypat
         return score_block(*arguments, **options)
 
     monkeypatch.setattr(block_scorer, "score_block", killed)
+    # Threads that other tests have left would make it a process anew, which knows nothing of what is patched here.
+    monkeypatch.setattr(processes, "can_fork", lambda: True)
     with pytest.raises(AttnevalError, match=r"one of several processes was killed.*--jobs") as caught:
         score(FIXTURES / "good.npz", ENTITIES, options=Options(resamples=0, jobs=2))
     assert caught.value.exit_code == 2

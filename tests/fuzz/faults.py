@@ -207,6 +207,8 @@ def index(server: Server, folder: Path, whole: Path, draw: Random) -> Found:
         # Everything happens within a second that has just begun, and the file system has no finer times.
         time.sleep(max(1.02 - time.time() % 1, 0))
         boxes.write_text(text, "utf-8")
+    if kind == "index":
+        time.sleep(0.1)  # of files that have only just changed no index is kept
     first = server(folder, line.split(), whole_seconds=coarse)
     if kind == "index" and not list((folder / "cache").rglob("*.npz")):
         return "broken", line, kind, ["keeps no index"]

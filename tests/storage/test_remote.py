@@ -262,7 +262,7 @@ def test_what_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(DataError, match=address[:3]):
             open_export(address)
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
-    with pytest.raises(DataError, match=r"s3://bucket/maps.npz needs fsspec; pip install '.\[remote\]' from a clone"):
+    with pytest.raises(DataError, match=r"s3://bucket/maps.npz needs fsspec; pip install '.\[remote\]' in a clone"):
         open_export("s3://bucket/maps.npz")
     with pytest.raises((GroundTruthError, DataError), match="needs fsspec"):
         score(FIXTURES / "good.npz", "s3://bucket/annotations.zip")
