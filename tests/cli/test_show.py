@@ -222,7 +222,8 @@ def test_what_draws_says_which_extra_is_missing(tmp_path: Path, module: str) -> 
     report = ("report", stored, "-o", tmp_path / "page.html")
     overlays = ("inspect", stored, "-n", "1", "-o", tmp_path / "overlays")
     picture = ("show", GOOD, "--gt", GT, "--image", FIRST, "-o", tmp_path / "one.png")
-    for arguments in {"jinja2": [report], "PIL": [overlays, picture]}.get(module, [report, overlays, picture]):
+    drawn: dict[str, list[tuple[str | Path, ...]]] = {"jinja2": [report], "PIL": [overlays, picture]}
+    for arguments in drawn.get(module, [report, overlays, picture]):
         command = [sys.executable, "-c", code, *map(str, arguments)]
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 2
