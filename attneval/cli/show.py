@@ -44,7 +44,6 @@ ENDINGS = (".png", ".svg")
     examples=(
         "attneval show maps.npz --gt entities/ --image 36979 --word dog --images jpg/",
         "attneval show maps.npz --gt entities/ --image 36979 --caption 2 -o dog.svg",
-        "attneval show maps.npz --gt entities/ --image 36979 --channel L14H3",
     ),
 )
 @click.argument("export", type=FILE)
