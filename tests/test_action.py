@@ -199,6 +199,20 @@ def test_a_baseline_under_another_protocol_is_said_to_be_none(workflow: Workflow
     assert "iou" in comment["body"]
 
 
+@pytest.mark.parametrize("event", [PUSH, PULL], ids=["push", "pull request"])
+def test_a_baseline_may_be_a_file_of_the_repository(workflow: Workflow, event: dict[str, Any]) -> None:
+    workflow.artifact("noisy.json", 5)  # is not asked for
+    ran = workflow(event, rules=BOTH, result="noisy.json", baseline="good.json", comment="false")
+    assert (ran.code, ran.failed) == (1, "Verdict"), ran.err
+    assert "**b now against a baseline**" in summary_of(workflow.temporary)
+    # A push that keeps its rules leaves the file as it is, and no artifact.
+    ran = workflow(event, rules=BOTH, result="good.json", baseline="good.json", comment="false")
+    assert (ran.code, ran.used) == (0, []), ran.err
+    # A file that is missing decides nothing, on the default branch neither.
+    ran = workflow(event, rules=BOTH, result="good.json", baseline="none.json", comment="false")
+    assert (ran.code, ran.failed) == (2, "Verdict")
+
+
 @pytest.mark.parametrize("change", [{"event_name": "schedule"}, {"ref_name": "feature", "ref": "refs/heads/feature"}])
 def test_other_runs_make_no_baseline(workflow: Workflow, change: dict[str, Any]) -> None:
     ran = workflow(PUSH | change, rules="--min f1=0.5", result="good.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from attneval.cli.command import Command, option
 from attneval.cli.options import (
     SETTINGS,
     boxes_file_option,
+    channel_option,
     check_outputs,
     gt_options,
     protocol_from,
@@ -28,6 +30,7 @@ from attneval.errors import ConfigError, NothingToScoreError, first_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from attneval.export.read.content import AttentionExport
     from attneval.report.overlay.scene import Scene
     from attneval.results.items import ItemTable
 
@@ -58,6 +61,7 @@ ENDINGS = (".png", ".svg")
     help="How a terminal shows the picture.",
     group="Output",
 )
+@channel_option()
 @boxes_file_option
 @protocol_options
 @quiet_option
@@ -105,7 +109,10 @@ def _chosen(export: Path, values: dict[str, Any]) -> tuple[Scene, list[str]]:
 
     protocol = protocol_from(values)
     source = values["gt"].open(protocol)
-    pictures = read_pictures(open_exports((export,), values["boxes_file"]), source, protocol, [values["image"]])
+    opened = open_exports((export,), values["boxes_file"])
+    if values["channel"] is not None:
+        opened = replace(opened, averaged=_averaged(values["channel"], opened))
+    pictures = read_pictures(opened, source, protocol, [values["image"]])
     table, scenes = pictures.table, Scenes(pictures.table, pictures)
     of_caption = table.caption_index[table.item_caption].tolist()
     rows = [row for row in range(len(table)) if values["caption"] in {None, of_caption[row]}]
@@ -126,6 +133,24 @@ def _chosen(export: Path, values: dict[str, Any]) -> tuple[Scene, list[str]]:
     if wanted is not None:
         row = matching[0]
     return scenes.scene(row), [text for text in _texts(table, rows) if text != scenes.scene(row).text]
+
+
+def _averaged(channel: str, export: AttentionExport) -> tuple[int, ...]:
+    """The rows of the channels whose mean map is drawn.
+
+    Raises:
+        ConfigError: They would have to be chosen by the scores of many images first.
+    """
+    from attneval.evaluation.pick_channels import with_maps
+    from attneval.results.channel_choice import named_channels, top_of
+
+    if top_of(channel):
+        raise ConfigError(
+            f"channel {channel} is chosen by the scores of many images, and show reads one",
+            hint="attneval heads names the best channels; or attneval inspect -o a folder, of a result with --channel",
+        )
+    export = with_maps(channel, export)
+    return tuple(named_channels(channel, export.channel_names, export.channel.tolist(), str(export.path)))
 
 
 def _text(table: ItemTable, row: int) -> str:

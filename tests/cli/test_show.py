@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import hostile
 import numpy as np
 import pytest
-from commands import attneval, on_terminal
+from commands import attneval, environment, on_terminal
 from here import Here
 from pages import FIXTURES, GT, photographs, sizes_of
 from PIL import Image
@@ -174,3 +176,56 @@ def test_hostile_names_make_plain_files(here: Here, tmp_path: Path) -> None:
     assert "\u202e" not in done.out + done.err
     pixels = np.asarray(Image.open(tmp_path / "overlays" / names[0]))
     assert pixels.std() > 1
+
+
+def test_one_channel_of_several_and_the_mean_of_a_layer(here: Here) -> None:
+    def told(*channel: str) -> str:
+        words = ("--image", "700222", "--word", "dog", "-q")
+        done = here("show", FIXTURES / "heads.npz", "--gt", GT, *words, *channel)
+        assert done.code == 0, done.err
+        return str(done.out)
+
+    def scored(channel: str) -> float:
+        """The item's F1, as it is scored with the channel alone."""
+        scoring = ("score", FIXTURES / "heads.npz", "--gt", GT, "--channel", channel, "--items", "-q")
+        assert here(*scoring, "--resamples", "0", "-o", f"{channel}.json").code == 0
+        chosen = ("inspect", f"{channel}.json", "--image", "700222", "--word", "dog", "-n", "1000", "-f", "json")
+        values = {item["caption"]: item["f1"] for item in json.loads(here(*chosen).out)}
+        caption = re.search(r"^(700222#\d)", told("--channel", channel), re.MULTILINE)
+        assert caption is not None
+        return float(values[caption[1]])
+
+    for channel in ("L3H1", "L4H2", "L3"):
+        assert f"F1 {100 * scored(channel):.1f}" in told("--channel", channel)
+    assert told("--channel", "all") == told()
+    assert told("--channel", "L4H2") != told()
+
+
+def test_channels_that_one_image_cannot_choose_or_that_are_not_there_are_refused(here: Here) -> None:
+    heads = ("show", FIXTURES / "heads.npz", "--gt", GT, "--image", "700222")
+    done = here(*heads, "--channel", "top:3@half")
+    assert (done.code, done.out) == (2, "")
+    assert "top:3@half is chosen by the scores of many images" in done.err
+    assert "attneval heads" in done.err
+    assert "'L9H9' is none of the 20" in here(*heads, "--channel", "L9H9").err
+
+
+@pytest.mark.parametrize("module", ["jinja2", "markupsafe", "PIL"])
+def test_what_draws_says_which_extra_is_missing(tmp_path: Path, module: str) -> None:
+    hidden = ["markupsafe", "jinja2"] if module == "markupsafe" else [module]  # the one comes with the other
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({hidden})); from attneval.__main__ import main; sys.exit(main())"
+    )
+    stored = tmp_path / "result.json"
+    scoring = ("score", GOOD, "--gt", GT, "--items", "-q", "--resamples", "0", "-o", stored)
+    assert attneval(*scoring).code == 0
+    report = ("report", stored, "-o", tmp_path / "page.html")
+    overlays = ("inspect", stored, "-n", "1", "-o", tmp_path / "overlays")
+    picture = ("show", GOOD, "--gt", GT, "--image", FIRST, "-o", tmp_path / "one.png")
+    drawn: dict[str, list[tuple[str | Path, ...]]] = {"jinja2": [report], "PIL": [overlays, picture]}
+    for arguments in drawn.get(module, [report, overlays, picture]):
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "which is not installed; pip install '.[report]' in a clone" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"result.json", "result.items.npz"}

@@ -137,6 +137,11 @@ def test_a_grid_covers_the_whole_image(tmp_path: Path) -> None:
     ]
 
 
+def test_boxes_by_image_that_name_no_images_are_refused_with_what_is_missing(tmp_path: Path) -> None:
+    said = refusal(saved(tmp_path / "maps.npz", padded(boxes=floats(DOG_BOXES, CAT_BOXES))))
+    assert_says(said, "boxes: has shape (2, 3, 4), expected (3, 3, 4)", "a row for each caption", "image_ids")
+
+
 def test_boxes_of_images_in_their_own_order(tmp_path: Path) -> None:
     ids = np.array(["4711", "unseen", "36979"])
     boxes = floats(CAT_BOXES, [[0, 0, 1, 1]] * 3, DOG_BOXES)

@@ -394,3 +394,16 @@ def test_pictures_fit_the_width(way: str) -> None:
         with Image.open(io.BytesIO(base64.b64decode(data))) as image:
             assert image.size == (300, 100)
         assert all(len(chunk) <= 4096 for chunk in re.findall(r"m=\d;([^\x1b]*)", text))
+
+
+def test_what_the_font_of_pictures_lacks_is_no_empty_box() -> None:
+    from PIL import ImageFont
+
+    from attneval.report.overlay.raster import _legible
+
+    font = ImageFont.load_default(15)
+    assert _legible("a  [dog], F1 15.4", font, 20) == ["a  [dog], F1 15.4"]
+    assert _legible("a café in Łódź", font, 40) == ["a cafe in \\u0141odz"]
+    assert _legible("cafe\u0301", font, 40) == ["cafe"]
+    spelled = _legible("\u4e2d \u6587 \u5b57", font, 14)
+    assert spelled == ["\\u4e2d \\u6587", "\\u5b57"]

@@ -182,6 +182,13 @@ def _regions(columns: Columns, caption_image: NDArray[np.int64], images: int, ca
     if "boxes" not in columns:
         return Regions(offset)
     by_image, by_caption = (images, shape[2], 4), (shape[0], shape[2], 4)
+    if "image_ids" not in columns and members.shape("boxes") == by_image != by_caption:
+        report.problem(
+            "boxes",
+            f"has shape {by_image}, expected {by_caption}, a row for each caption; rows for images need "
+            "image_ids, which names them",
+        )
+        return Regions(offset)
     if not columns.shaped("boxes", *((by_image, by_caption) if "image_ids" in columns else (by_caption,))):
         return Regions(offset)
     box = members.array("boxes")

@@ -10,11 +10,10 @@ from attneval.report.html.verdict import parameter_name
 from attneval.report.overlay.svg import path, percent, tag
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from attneval.report.html.sections import Errors
     from attneval.report.html.systems import Change
     from attneval.report.html.view import Channel, CurvePoint, CurveView, Floor, Measure
+    from attneval.report.markup import Markup
 
 MEANINGS = {
     "uniform": "attended is a weight of more than c times an even share",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup, escape
+from attneval.report.markup import Markup, escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

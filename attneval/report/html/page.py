@@ -7,6 +7,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from attneval.arrays.records import record
+from attneval.config.extras import to_install
 from attneval.errors import ConfigError
 from attneval.report.html.joint import joint
 from attneval.report.html.model import Source
@@ -155,10 +156,9 @@ def render(page: Page) -> str:
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
-        raise ConfigError("the page needs Jinja2, which is not installed", hint="install the extra report") from error
-    from markupsafe import Markup
-
+        raise ConfigError("the page needs Jinja2, which is not installed", hint=to_install("report")) from error
     from attneval.report.html import charts, number, rows, strip
+    from attneval.report.markup import Markup
 
     environment = Environment(
         loader=PackageLoader("attneval.report.html"),

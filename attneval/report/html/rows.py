@@ -10,10 +10,9 @@ from attneval.report.html.model import taken_off
 from attneval.report.html.number import Number
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from attneval.report.html.sections import Heads
     from attneval.report.html.view import Channel
+    from attneval.report.markup import Markup
 
 MANY_CHANNELS, SHOWN_ENDS = 64, 16
 """Above so many channels the ranked list has only this many at each end."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
+from attneval.report.markup import Markup
 from attneval.report.overlay.svg import percent, tag
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attneval.config.extras import to_install
 from attneval.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def pillow_needed() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("PIL"):
             raise
-        raise ConfigError("pictures need Pillow, which is not installed", hint="install the extra report") from error
+        raise ConfigError("pictures need Pillow, which is not installed", hint=to_install("report")) from error
 
 
 class Photos:

@@ -8,8 +8,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup
 
+from attneval.report.markup import Markup
 from attneval.report.overlay.outline import loops, outline
 from attneval.report.overlay.scene import brightness
 from attneval.report.overlay.svg import tag

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import textwrap
+import unicodedata
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,7 +101,11 @@ def _with_text(picture: Image, scene: Scene) -> Image:
 
     font = ImageFont.load_default(TEXT_SIZE)
     columns = max(int(picture.width / (TEXT_SIZE * 0.52)), 20)
-    lines = [*lines_of(scene, columns), *described(scene, columns)]
+    lines = [
+        part
+        for line in (*lines_of(scene, columns), *described(scene, columns))
+        for part in _legible(line, font, columns)
+    ]
     leading = TEXT_SIZE + 6
     whole = Images.new("RGB", (picture.width, picture.height + leading * len(lines) + 14), PAPER)
     whole.paste(picture, (0, 0))
@@ -107,3 +113,23 @@ def _with_text(picture: Image, scene: Scene) -> Image:
     for number, line in enumerate(lines):
         draw.text((8, picture.height + 7 + number * leading), line, fill=INK, font=font)
     return whole
+
+
+def _legible(line: str, font: Any, columns: int) -> list[str]:
+    """A line without characters that the font lacks, which would be empty boxes, wrapped anew if there were some.
+
+    A letter with an accent stands without it, and what is no such letter is spelled out.
+    """
+
+    def lacks(character: str) -> bool:
+        return bytes(font.getmask(character)) == missing
+
+    def drawn(character: str) -> str:
+        if character.isascii() or not lacks(character):
+            return character
+        plain = "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
+        return plain if plain.isascii() else character.encode("unicode_escape").decode("ascii")
+
+    missing = bytes(font.getmask("\uffff"))
+    text = "".join(map(drawn, line))
+    return [line] if text == line else textwrap.wrap(text, columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup, escape
+from attneval.report.markup import Markup, escape
 
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
+from attneval.report.markup import Markup
 from attneval.report.overlay.photos import as_data_uri, shrunk
 from attneval.report.overlay.picture import drawn
 from attneval.report.overlay.svg import tag
