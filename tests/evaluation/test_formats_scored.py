@@ -193,6 +193,24 @@ def test_sizes_from_the_export(tmp_path: Path) -> None:
         score(tmp_path / "bare.npz", regions, options=QUICK)
 
 
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ("auto", "and regions no larger than what phrases name"),
+        ("iof", "and regions no larger than what phrases name"),
+        ("iou", "and small patches need --overlap iof"),
+    ],
+)
+def test_hints_for_regions_that_reach_little(tmp_path: Path, rule: str, hint: str) -> None:
+    (tmp_path / "rec").mkdir()
+    files = World(11, 40).rec(tmp_path / "rec")
+    source = open_ground_truth(files)
+    made_up_maps(tmp_path / "maps.npz", source.read(source.image_ids()))
+    result = score(tmp_path / "maps.npz", files, protocol=Protocol(overlap=rule, iou=0.95), options=QUICK)
+    (note,) = [note for note in result.notes if "relevant region" in note]
+    assert note.endswith(f"boxes must be in pixels of the original image, {hint}")
+
+
 def test_expressions_about_nothing_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "rec").mkdir()
     files = World(11, 40).rec(tmp_path / "rec")
