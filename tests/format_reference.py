@@ -15,6 +15,7 @@ import string
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 from mask_reference import compressed_runs, polygons_pixels, runs_pixels
@@ -35,6 +36,7 @@ class Phrase:
     category: str = ""
     marks: set[str] = field(default_factory=set)
     masks: list[NDArray[np.bool_]] = field(default_factory=list)
+    types: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -75,6 +77,46 @@ def by_image(captions: Path) -> dict[str, list[str]]:
     for entry in load(captions)["annotations"]:
         texts.setdefault(str(entry["image_id"]), []).append((entry["id"], entry["caption"]))
     return {image: [text for _, text in sorted(listed)] for image, listed in texts.items()}
+
+
+# ---------------------------------------------------------------- Flickr30k Entities
+
+
+def entities(root: Path) -> Truth:
+    """Sentences letter by letter; boxes counted from 1, the last pixel inside."""
+    truth: Truth = {}
+    for path in (root / "Annotations").iterdir():
+        xml = ET.fromstring(path.read_text("utf-8"))  # noqa: S314 - written by the tests
+        size = (int(xml.findtext("size/width", "")), int(xml.findtext("size/height", "")))
+        image = truth[path.stem] = Image(size)
+        boxes: dict[str, list[Box]] = {}
+        for thing in xml.iter("object"):
+            if thing.find("bndbox") is not None:
+                x1, y1, x2, y2 = (
+                    int(thing.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax")
+                )
+                for name in thing.iter("name"):
+                    boxes.setdefault(str(name.text), []).append(clip((x1 - 1, y1 - 1, x2, y2), size))
+        for number, line in enumerate((root / f"Sentences/{path.stem}.txt").read_text("utf-8").split("\n")[:-1]):
+            text, phrases, at, start = "", [], 0, 0
+            chain, types = "", set[str]()
+            while at < len(line):
+                numbered = line[at].isdigit() and re.match(r"\d+:(?=\[/EN#)", line[at:])
+                if numbered:
+                    at += numbered.end()
+                elif line.startswith("[/EN#", at):
+                    end = line.index(" ", at)
+                    chain, *names = line[at + 5 : end].split("/")
+                    types, start, at = set(names), len(text), end + 1
+                elif line[at] == "]":
+                    seen = [] if "notvisual" in types else sorted(boxes.get(chain, []))
+                    phrases.append(Phrase([(start, len(text))], seen, types=types - {"notvisual"}))
+                    at += 1
+                else:
+                    text += line[at]
+                    at += 1
+            image.captions[number] = (text, phrases)
+    return truth
 
 
 # ---------------------------------------------------------------- COCO
@@ -134,6 +176,7 @@ def coco(captions: Path, instances: Path, names: Path | None, *, masks: bool = T
             exact[tuple(words)] = (category, plural)
     truth: Truth = {}
     shapes: dict[str, list[Any]] = {}
+    pixels: dict[int, NDArray[np.bool_]] = {}
     for annotation in data["annotations"]:
         shapes.setdefault(str(annotation["image_id"]), []).append(annotation)
     sizes = {str(image["id"]): (image["width"], image["height"]) for image in data["images"]}
@@ -154,14 +197,17 @@ def coco(captions: Path, instances: Path, names: Path | None, *, masks: bool = T
                         category, plural = exact.get(key) or derived[key]
                         own = [a for a in shapes.get(image, []) if categories[a["category_id"]] == category]
                         if own:
-                            outlines = [a["segmentation"] for a in own if masks and a["segmentation"]]
+                            outlined = [a for a in own if masks and a["segmentation"]]
+                            for a in outlined:
+                                if a["id"] not in pixels:
+                                    pixels[a["id"]] = outline_pixels(a["segmentation"], sizes[image])
                             phrases.append(
                                 Phrase(
                                     [(part[0][1], part[-1][2])],
                                     sorted(corner(a["bbox"], sizes[image]) for a in own),
                                     category,
                                     {"category"} | ({"plural"} if plural else set()),
-                                    [outline_pixels(outline, sizes[image]) for outline in outlines],
+                                    [pixels[a["id"]] for a in outlined],
                                 )
                             )
                         k += n - 1

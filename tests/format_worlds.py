@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ WORDS = {
     "teddy bear": ["teddy bear", "stuffed animals"],
     "bear": ["bear", "grizzlies", "polar bear"],
 }
+TYPES = ["people", "clothing", "animals", "scene", "other", "notvisual", "balloon"]
 FILLERS = ["runs ,", "with a hat", "é-", "near the 7th", "\n", "of", "İ 犬", "seats .", "holding", "and"]
 
 
@@ -92,6 +94,47 @@ class World:
             corners = low + random.uniform(0, 1, (int(random.integers(3, 7)), 2)) * side
             polygons.append([round(float(value), 2) for value in corners.ravel()])
         return Thing(number, int(random.integers(0, len(NAMES))), box, polygons, crowd)
+
+    # ------------------------------------------------------------ Flickr30k Entities
+
+    def entities(self, folder: Path, *, japanese: bool = False) -> list[Path]:
+        """Chains of several boxes, boxes of several chains, chains without a box, and phrases of several types."""
+
+        def spaced(text: str) -> str:
+            return re.sub(r"\s", "" if japanese else " ", text)
+
+        for part in ("Annotations", "Sentences"):
+            (folder / "release" / part).mkdir(parents=True)
+        for scene in self.scenes:
+            chains: dict[tuple[int, ...], int] = {}
+            lines: list[str] = []
+            for text, phrases in scene.captions:
+                line, end = "", 0
+                for place, (a, b, things) in enumerate(phrases):
+                    chain = chains.setdefault(tuple(things), len(chains))
+                    types = [str(name) for name in self.random.choice(TYPES, int(self.random.integers(1, 4)), False)]
+                    number = f"{place + 9}:" if japanese else ""
+                    line += f"{spaced(text[end:a])}{number}[/EN#{chain}/{'/'.join(types)} {spaced(text[a:b])}]"
+                    end = b
+                lines.append(line + spaced(text[end:]))
+            objects = []
+            for t, thing in enumerate(scene.things):
+                names = "".join(f"<name>{chain}</name>" for things, chain in chains.items() if t in things)
+                if names:
+                    x1, y1, x2, y2 = corners(thing.box)
+                    edges = {"xmin": int(x1) + 1, "ymin": int(y1) + 1, "xmax": int(x2) + 1, "ymax": int(y2) + 1}
+                    box = "".join(f"<{edge}>{value}</{edge}>" for edge, value in edges.items())
+                    objects.append(f"<object>{names}<bndbox>{box}</bndbox></object>")
+            if () in chains:
+                objects.append(f"<object><name>{chains[()]}</name><scene>1</scene><nobndbox>1</nobndbox></object>")
+            size = f"<size><width>{scene.width}</width><height>{scene.height}</height></size>"
+            xml = f"<annotation>{size}{''.join(objects)}</annotation>"
+            (folder / f"release/Annotations/{scene.number}.xml").write_text(xml, "utf-8")
+            (folder / f"release/Sentences/{scene.number}.txt").write_text("\n".join(lines) + "\n", "utf-8")
+        return [folder / "release"]
+
+    def japanese(self, folder: Path) -> list[Path]:
+        return self.entities(folder, japanese=True)
 
     # ------------------------------------------------------------ COCO and its relatives
 

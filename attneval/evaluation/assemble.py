@@ -18,13 +18,13 @@ from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
 from attneval.results.joint import joint_view
 from attneval.results.notes import (
-    REACHING,
     UNMATCHED,
     Note,
     computed_notes,
     mean_of_many,
     only_first,
     only_part,
+    reaching,
     targetless,
 )
 from attneval.results.result import Result
@@ -183,7 +183,7 @@ def _refuse_nothing(
         if protocol.directions[0] == "i2t":
             raise NothingToScoreError(
                 "no region covers an annotated phrase, so that direction i2t has no items",
-                hint=REACHING,
+                hint=reaching(protocol),
             )
         raise NothingToScoreError(f"no annotated phrase with a box has attention in {path}", hint=UNMATCHED)
     if headline is None and not others:

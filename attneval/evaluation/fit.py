@@ -152,7 +152,7 @@ class _Examined:
         columns = headline.columns
         items = int(columns[ITEMS].sum())
         counts = {"items": items, "unreachable": items - int(columns[REACHED].sum())}
-        notes = [*unreached(counts, self._protocol), *low_coverage(counts)]
+        notes = [*unreached(counts, self._protocol), *low_coverage(counts, self._protocol)]
         lints = self._lint_orientation(columns) or _lint_specificity(columns)
         return [*self._signed, *map(str, notes), *map(str, lints)]
 

@@ -212,7 +212,8 @@ def gate(
     _refuse_partial(result, "passes no gate")
     drops = [rule for rule in parsed if rule.kind == MAX_DROP]
     p_values: dict[str, float] = {}
-    notes = [str(note) for note in result.notes if note.kind == COVERAGE] or list(map(str, low_coverage(result.counts)))
+    said = [note for note in result.notes if note.kind == COVERAGE]
+    notes = list(map(str, said or low_coverage(result.counts, result.protocol)))
     dropped = result
     if drops:
         if baseline is None:

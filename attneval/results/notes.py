@@ -51,8 +51,7 @@ SAID_BY_READERS = {UNKNOWN_METRICS, LEFT_OUT_OF_FILE}
 """The kinds of notes that say something of reading a file, and are not kept in it."""
 
 UNMATCHED = "check the image ids, and lists of words for categories"
-REACHING = "boxes must be in pixels of the original image, and small patches need --overlap iof"
-"""A hint for where no region reaches a phrase."""
+_REACHING = "boxes must be in pixels of the original image, and"
 
 
 class Note(str):
@@ -117,13 +116,20 @@ def mean_of_many(channels: int) -> Note:
     )
 
 
+def reaching(protocol: Protocol) -> str:
+    """Give the hint for where regions do not reach phrases."""
+    if protocol.overlap == "iou":
+        return f"{_REACHING} small patches need --overlap iof"
+    return f"{_REACHING} regions no larger than what phrases name"
+
+
 def unreached(counts: Mapping[str, int], protocol: Protocol) -> list[Note]:
     """Note that no region is relevant to anything, if there are items and none is."""
     if not counts.get("items") or counts["unreachable"] < counts["items"]:
         return []
     text = f"none of the {counts['items']} items has a relevant region"
     under = f"overlap={protocol.overlap} and iou={protocol.iou:g}"
-    return [Note(f"{text} under {under}: {REACHING}", UNREACHED)]
+    return [Note(f"{text} under {under}: {reaching(protocol)}", UNREACHED)]
 
 
 def below_floor(metrics: Mapping[str, Measured], average: str) -> list[Note]:
@@ -154,14 +160,14 @@ def below_floor(metrics: Mapping[str, Measured], average: str) -> list[Note]:
     return notes
 
 
-def low_coverage(counts: Mapping[str, int]) -> list[Note]:
+def low_coverage(counts: Mapping[str, int], protocol: Protocol) -> list[Note]:
     """Note that less than half of the items have a relevant region, so that the numbers are of a minority."""
     items = counts.get("items", 0)
     reachable = items - counts.get("unreachable", 0)
     if not items or not reachable or reachable >= LOW_COVERAGE * items:
         return []
     problem = f"only {reachable} of {items} items ({100 * reachable / items:.1f} %) have a relevant region"
-    return [Note(f"{problem}, and scores are of those alone: {REACHING}", COVERAGE, problem)]
+    return [Note(f"{problem}, and scores are of those alone: {reaching(protocol)}", COVERAGE, problem)]
 
 
 def category_level(counts: Mapping[str, int]) -> list[Note]:
@@ -211,7 +217,7 @@ def computed_notes(metrics: Mapping[str, Measured], counts: Mapping[str, int], p
     return [
         *category_level(counts),
         *unreached(counts, protocol),
-        *low_coverage(counts),
+        *low_coverage(counts, protocol),
         *below_floor(metrics, protocol.average),
         *without_gaps(metrics, counts),
     ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import format_reference
 import numpy as np
 import pytest
-from annotations import annotation, thing
+from annotations import annotation, japanese_release, thing
 from format_worlds import World, made_up_maps
 from here import Here
 from mask_reference import overlap
@@ -78,8 +78,29 @@ def test_samples_are_validated_and_scored(shared: Path, tmp_path: Path, here: He
         assert result["counts"]["phrases"] + result["counts"]["phrases_without_box"] == len(truth.phrase_entity)
         assert result["counts"]["items"] > 0
         assert [entry["role"] for entry in result["inputs"]] == ["attn", *["gt"] * len(files)]
-    done = here("score", "maps.npz", *gt, "--limit", "1", "-q", "--resamples", "0")
+    done = here("score", "maps.npz", *gt, "--limit", "1", "-o", "r.json", "-q", "--resamples", "0")
     assert done.code == 0, done.err
+    assert json.loads((tmp_path / "r.json").read_text("utf-8"))["counts"]["images"] == 1
+
+
+@pytest.mark.realdata
+def test_japanese_lines_are_validated_and_scored(shared: Path, tmp_path: Path, here: Here) -> None:
+    japanese_release(shared, tmp_path / "release")
+    boxes = [[0, 0, 50, 40], [50, 0, 100, 40], [0, 40, 50, 80], [50, 40, 100, 80]]
+    captions = [
+        ["ピンクの", "ワンピース", "を", "着た", "子供", "が", "、", "玄関", "の", "階段", "を", "上っている", "。"],
+        ["木造の小屋", "の", "中", "に", "入りつつある", "、", "ピンクのワンピース", "を着た", "小さな女の子", "。"],
+    ]
+    with ExportWriter(tmp_path / "maps.npz", normalised_over="regions") as out:
+        out.add_image("1000268201", size=(100, 80), boxes=boxes)
+        for index, tokens in enumerate(captions):
+            out.add_caption("1000268201", [[0.4, 0.3, 0.2, 0.1]] * len(tokens), index=index, tokens=tokens)
+    assert here("validate", "maps.npz", "--gt", "release").code == 0
+    for flags in ([], ["--limit", "1"]):
+        done = here("score", "maps.npz", "--gt", "release", "--unit", "phrase", *flags, "-o", "r.json", "-q")
+        assert done.code == 0, done.err
+        counts = json.loads((tmp_path / "r.json").read_text("utf-8"))["counts"]
+        assert (counts["phrases"], counts["phrases_without_box"], counts["items"]) == (6, 1, 6)
 
 
 def slow_score(
@@ -170,6 +191,24 @@ def test_sizes_from_the_export(tmp_path: Path) -> None:
     assert score(tmp_path / "bare.npz", [regions, sizes], options=QUICK)["f1"] == whole["f1"]
     with pytest.raises(GroundTruthError, match="sizes of 20 images are neither in the annotations nor in the export"):
         score(tmp_path / "bare.npz", regions, options=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ("auto", "and regions no larger than what phrases name"),
+        ("iof", "and regions no larger than what phrases name"),
+        ("iou", "and small patches need --overlap iof"),
+    ],
+)
+def test_hints_for_regions_that_reach_little(tmp_path: Path, rule: str, hint: str) -> None:
+    (tmp_path / "rec").mkdir()
+    files = World(11, 40).rec(tmp_path / "rec")
+    source = open_ground_truth(files)
+    made_up_maps(tmp_path / "maps.npz", source.read(source.image_ids()))
+    result = score(tmp_path / "maps.npz", files, protocol=Protocol(overlap=rule, iou=0.95), options=QUICK)
+    (note,) = [note for note in result.notes if "relevant region" in note]
+    assert note.endswith(f"boxes must be in pixels of the original image, {hint}")
 
 
 def test_expressions_about_nothing_are_looked_at(tmp_path: Path) -> None:

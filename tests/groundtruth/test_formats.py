@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import format_reference as reference
 import numpy as np
 import pytest
+from annotations import japanese_release
 from format_worlds import World
 from mask_reference import pixels_of
 
@@ -43,6 +44,7 @@ def phrase_of(truth: GroundTruth, p: int, size: tuple[int, int]) -> reference.Ph
     entity, category = int(truth.phrase_entity[p]), int(truth.phrase_category[p])
     spans = [(int(a), int(b)) for a, b in truth.span[slice(*truth.span_offset[p : p + 2].tolist())]]
     phrase = reference.Phrase(spans, [], truth.categories[category] if category >= 0 else "")
+    phrase.types = {name for bit, name in enumerate(truth.types) if int(truth.phrase_types[p]) >> bit & 1}
     phrase.marks = {name for name, bit in MARKS.items() if truth.phrase_flags[p] & bit}
     if entity >= 0:
         boxes = truth.box[slice(*truth.box_offset[entity : entity + 2].tolist())]
@@ -58,7 +60,7 @@ def key(mask: NDArray[np.bool_]) -> tuple[int, bytes]:
     return int(mask.sum()), mask.tobytes()
 
 
-def assert_agrees(truth: GroundTruth, expected: reference.Truth, *, masks: bool = True) -> None:
+def assert_agrees(truth: GroundTruth, expected: reference.Truth) -> None:
     found = plain(truth)
     assert set(found) == set(expected)
     for name, image in expected.items():
@@ -75,8 +77,8 @@ def assert_agrees(truth: GroundTruth, expected: reference.Truth, *, masks: bool 
                 assert np.allclose(one.boxes, other.boxes, rtol=0, atol=1e-9), where
                 assert one.category == other.category, where
                 assert one.marks == other.marks, where
-                if masks:
-                    assert sorted(map(key, one.masks)) == sorted(map(key, other.masks)), where
+                assert one.types == other.types, where
+                assert sorted(map(key, one.masks)) == sorted(map(key, other.masks)), where
 
 
 def assert_same(truth: GroundTruth, other: GroundTruth, *, by_image: bool) -> None:
@@ -100,6 +102,8 @@ def labels_in(folder: Path) -> Callable[[str], NDArray[np.int64]]:
 
 
 WORLDS: dict[str, tuple[str, Callable[..., reference.Truth]]] = {
+    "entities": ("entities", reference.entities),
+    "japanese": ("entities", reference.entities),
     "coco": ("coco", lambda captions, instances: reference.coco(captions, instances, SHIPPED)),
     "lvis": ("coco", lambda captions, instances: reference.coco(captions, instances, None)),
     "refer": ("refer", reference.refer),
@@ -116,13 +120,13 @@ WORLDS: dict[str, tuple[str, Callable[..., reference.Truth]]] = {
 
 
 def test_every_format_has_a_world() -> None:
-    assert {format_ for format_, _ in WORLDS.values()} | {"entities"} == set(FORMATS)
+    assert {format_ for format_, _ in WORLDS.values()} == set(FORMATS)
 
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_made_up_world(tmp_path: Path, name: str) -> None:
     format_, read_slowly = WORLDS[name]
-    files = getattr(World(len(name), IMAGES if name != "mdetr" else 300), name)(tmp_path)
+    files = getattr(World(len(name), IMAGES), name)(tmp_path)
     expected = read_slowly(*files)
     source = open_ground_truth(files, reading=Reading(masks=True))
     assert source.format == format_
@@ -147,7 +151,7 @@ def test_a_made_up_world(tmp_path: Path, name: str) -> None:
 
 
 def test_general_references_in_a_made_up_world(tmp_path: Path) -> None:
-    files = World(5, 300).refer(tmp_path, protocol=None)
+    files = World(5, IMAGES).refer(tmp_path, protocol=None)
     expected = reference.refer(files[0], files[1])
     assert_agrees(read_all(files), expected)
     phrases = [phrase for image in expected.values() for _, listed in image.captions.values() for phrase in listed]
@@ -174,7 +178,7 @@ def test_splits(tmp_path: Path) -> None:
 SAMPLES: dict[str, tuple[list[str], Callable[..., reference.Truth]]] = {
     "coco": (
         ["coco/captions.json", "coco/instances.json"],
-        lambda captions, instances: reference.coco(captions, instances, SHIPPED, masks=False),
+        lambda captions, instances: reference.coco(captions, instances, SHIPPED),
     ),
     "refcoco": (["refcoco/refcoco/refs(unc).p", "refcoco/refcoco/instances.json"], reference.refer),
     "grefcoco": (["refcoco/grefcoco/grefs(unc).json", "refcoco/grefcoco/instances.json"], reference.refer),
@@ -209,8 +213,7 @@ SAMPLES: dict[str, tuple[list[str], Callable[..., reference.Truth]]] = {
 def test_real_samples(shared: Path, name: str) -> None:
     names, read_slowly = SAMPLES[name]
     files = [shared / "annotation_formats" / file for file in names]
-    masks = name != "coco"  # drawn slowly in the tests of masks
-    assert_agrees(read_all(files, masks=masks), read_slowly(*files), masks=masks)
+    assert_agrees(read_all(files), read_slowly(*files))
 
 
 @pytest.mark.realdata
@@ -219,9 +222,20 @@ def test_lvis_with_the_captions_of_coco(shared: Path, tmp_path: Path) -> None:
     captions = tmp_path / "captions.json"
     captions.write_bytes(lzma.decompress((folder / "coco/captions_val2017_full.json.xz").read_bytes()))
     files = [captions, folder / "lvis/lvis_val.json"]
-    truth = read_all(files, masks=False)
+    truth = read_all(files)
     assert (len(truth.image_id), len(truth.categories)) == (30, 1230)
-    assert_agrees(truth, reference.coco(captions, folder / "lvis/lvis_val.json", None, masks=False), masks=False)
+    assert_agrees(truth, reference.coco(captions, folder / "lvis/lvis_val.json", None))
+
+
+@pytest.mark.realdata
+def test_japanese_lines(shared: Path, tmp_path: Path) -> None:
+    root = japanese_release(shared, tmp_path / "release")
+    truth = read_all([root])
+    assert_agrees(truth, reference.entities(root))
+    text, phrases = plain(truth)["1000268201"].captions[0]
+    assert text == "ピンクのワンピースを着た子供が、玄関の階段を上っている。"
+    assert [text[slice(*phrase.spans[0])] for phrase in phrases] == ["ピンクのワンピース", "子供", "玄関", "階段"]
+    assert [len(phrase.boxes) for phrase in phrases] == [1, 1, 0, 2]
 
 
 @pytest.mark.realdata
