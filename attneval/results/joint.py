@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.config.options import SEED, TRIALS
+from attneval.config.options import SEED
 from attneval.metrics.ranks import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 from attneval.metrics.registry import RANKED_BY, is_computable, metric_named
 from attneval.results.scores import Measured
@@ -29,6 +29,8 @@ CAPTIONS, IMAGES = SIDES = ("captions", "images")
 """What is counted: captions with the rank of their image, and images with the rank of their best caption."""
 RANKED = {CAPTIONS: TEXT_TO_IMAGE, IMAGES: IMAGE_TO_TEXT}
 """The direction of retrieval whose ranks each is held against."""
+TRIALS = 1_000
+"""Permutations behind p: every scoring with similarities makes them, and nothing is decided by it."""
 BOTH, ATTENDED, RETRIEVED, NEITHER = CELLS = ("both_right", "attended_only", "retrieved_only", "neither_right")
 """The cells of the table: right in both, right in one of them alone, right in neither."""
 RHO = "rho"
