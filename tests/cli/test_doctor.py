@@ -36,7 +36,7 @@ def test_versions_extras_cache_and_terminal() -> None:
 def test_extras_are_those_of_the_package() -> None:
     declared = metadata.metadata("attneval").get_all("Provides-Extra") if _installed() else None
     if declared is not None:
-        assert set(doctor.EXTRA_PACKAGES) == set(declared) - {"all", "test"}
+        assert set(doctor.EXTRA_PACKAGES) == set(declared) - {"all", "docs", "test"}
 
 
 def test_what_is_missing_comes_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:

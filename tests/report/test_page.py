@@ -272,7 +272,7 @@ def test_what_is_missing_is_named(
     for module in [module for module in sys.modules if module.partition(".")[0] == name]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)
-    assert "extra report" in here.refused("report", result, "--images", photos)
+    assert "'.[report]'" in here.refused("report", result, "--images", photos)
 
 
 def test_an_export_alone_gives_items(here: Here, result: Path, tmp_path: Path) -> None:
