@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.arrays.ragged import offsets_of
+from attneval.arrays.records import record
 from attneval.matching.alignment import ABSENT
 from attneval.metrics.registry import RANKED_BY, columns_used, metric_named
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from attneval.metrics.totals import Table
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class CaptionLifts:
     """The mean lifts of C annotated captions of some images, image by image.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.evaluation.select_images import choose_images
 from attneval.export.problems import FileProblems
 from attneval.export.read.perturbations import check_curves
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from attneval.metrics.totals import Table
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class PerturbedImages:
     """The sums of images that a model scored with some of their regions removed.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.matching.alignment import ABSENT
 from attneval.metrics.ranks import TEXT_TO_IMAGE
 from attneval.results.joint import Pairing, tied
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from attneval.statistics.image_sums import ImageSums
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class PairedCaptions:
     """The lifts and ranks of all annotated captions, image by image.
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import ConfigError
 from attneval.metrics.faithfulness import DELETION, INSERTION, in_random_order
 
@@ -56,7 +56,7 @@ def described(steps: int, *, annotated: bool, removed: str, score: str) -> dict[
     return {"steps": steps, "random_orders": ORDERS, "order": order, "removed": removed, "score": score}
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Removals:
     """The perturbed images of one caption that have to be scored, each of them once.
 

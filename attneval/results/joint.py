@@ -7,11 +7,11 @@ counts how often both go together, and the rank correlation of lift and (minus) 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.config.options import SEED
 from attneval.metrics.ranks import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 from attneval.metrics.registry import RANKED_BY, is_computable, metric_named
@@ -52,7 +52,7 @@ TERMS = {
 """The words of this view, for `attneval explain`."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Pairing:
     """Lifts and ranks of n captions, or of n images.
 
@@ -91,7 +91,7 @@ def retrieves_right(rank: NDArray[np.floating]) -> NDArray[np.bool_]:
     return np.asarray(rank <= 1)
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class JointSide:
     """The joint view over captions, or over images.
 
@@ -108,7 +108,7 @@ class JointSide:
     per_image: Table
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Joint:
     """The joint view of a result.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.config.options import SEED, TRIALS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ EQUAL = 1e-9
 """The share of the largest possible sum by which sums of products of ranks may differ and still be equal."""
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class RankCorrelation:
     """Two numbers of each of n things, several of which may belong to one image.
 
@@ -109,7 +109,7 @@ class RankCorrelation:
             yield order[first[count == number][:, None] + np.arange(number)]
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class _Exchanged:
     """The ranks f8[k, m] of k images with m things each, whose `y` are exchanged between images.
 
@@ -137,7 +137,7 @@ class _Exchanged:
         return np.asarray(np.einsum("ik,bik->b", self.x, self.y[order]))
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class _Groups:
     """Equal numbers, in ascending order of the numbers.
 

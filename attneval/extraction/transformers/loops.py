@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attneval.arrays.records import record
 from attneval.extraction.transformers.adapters import choose_adapter
 from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.families.base import memory_enough
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from attneval.extraction.transformers.text import Tokens
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Batch(Mapping[str, Any]):
     """Some captions of one image and what the model did on them; `AttentionChannels.update(**batch)` takes it.
 

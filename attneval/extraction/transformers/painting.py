@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.extraction.transformers.regions import edges
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ GREY = (0.5, 0.5, 0.5)
 WHITE = 255
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Canvas:
     """An image whose cells can be painted over.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.records import record
 from attneval.errors import AttnevalError
 from attneval.extraction.removals import ORDERS, Removals, check_steps, described, mean_map, words_of
 from attneval.extraction.transformers.painting import Canvas, mean_colour
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from attneval.extraction.transformers.pairs import Pair
 
 
-@dataclass(frozen=True, eq=False)
+@record
 class Perturbation:
     """The removal of cells from images, in the order of a model's maps and at random.
 
