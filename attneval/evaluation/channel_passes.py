@@ -10,9 +10,8 @@ import numpy as np
 from attneval.arrays.ragged import distinct_values, ranges
 from attneval.evaluation.weight_reader import AT_ONCE
 from attneval.metrics.fast_channels import COLUMNS, score_channels
-from attneval.metrics.fast_spatial import spatial_entropies
 from attneval.metrics.rankings import normalised
-from attneval.metrics.spatial import SPATIAL, SPATIAL_N
+from attneval.metrics.spatial import SPATIAL, SPATIAL_N, spatial_entropy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -169,5 +168,5 @@ def entropy_of_grids(
     shape = np.asarray(stored, np.int64)[row_of[image]]
     for rows, cells in np.unique(shape[shape.prod(axis=1) == weight.shape[1]], axis=0).tolist():
         chosen = (shape == (rows, cells)).all(axis=1)
-        entropy[chosen] = spatial_entropies(weight if chosen.all() else weight[chosen], (rows, cells))
+        entropy[chosen] = spatial_entropy(weight if chosen.all() else weight[chosen], (rows, cells))
     return entropy

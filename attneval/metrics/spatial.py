@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.quotients import quotient
+from attneval.geometry.components import connected_runs
 from attneval.metrics.rankings import EVEN
 from attneval.metrics.registry import Metric, ratio, register
 
@@ -50,40 +50,17 @@ def spatial_entropy(weight: NDArray[np.float64], shape: tuple[int, int]) -> NDAr
         f8[m], in nats; NaN where no cell is above the mean, as in even rows.
     """
     m, n = weight.shape
+    largest = weight.max(axis=1)
     above = weight > weight.mean(axis=1, keepdims=True)
-    above &= (weight.max(axis=1) - weight.min(axis=1) > EVEN * weight.max(axis=1))[:, None]
-    label = _components(above.reshape(m, *shape)).reshape(m, n)
-    row, cell = np.nonzero(above)
-    mass = np.asarray(np.bincount(row * n + label[row, cell], weight[row, cell], m * n), np.float64).reshape(m, n)
-    share = quotient(mass, mass.sum(axis=1, keepdims=True))
+    above &= (largest - weight.min(axis=1) > EVEN * largest)[:, None]
+    cell = np.flatnonzero(above)
+    if not len(cell):
+        return np.full(m, np.nan)
+    run, component = connected_runs(cell, shape)
+    mass = np.bincount(component[run], weight.reshape(-1)[cell], len(component))
+    row = cell[np.flatnonzero(np.diff(run, prepend=-1))] // n
+    total = np.bincount(row, mass, m)
+    share = mass / total[row]
+    part = share * np.log(np.where(share > 0, share, 1.0))
     # No component has a share below 0, and a single one has an entropy of 0, not of -0.
-    entropy = np.abs(np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=1))
-    return np.where(above.any(axis=1), entropy, np.nan)
-
-
-def _components(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Label the connected components of each picture, 8 neighbours of a cell being next to it.
-
-    Args:
-        mask: b[m, h, w].
-
-    Returns:
-        i8[m, h, w], the first cell of each cell's component, counted row by row; anything where the mask is False.
-    """
-    m, h, w = mask.shape
-    outside = h * w
-    label = np.where(mask, np.arange(outside).reshape(h, w), outside)
-    active = np.arange(m)
-    while len(active):
-        # A smaller label spreads to the neighbours, and each cell then takes the label of the cell that it points to.
-        spread = np.full((len(active), h + 2, w + 2), outside)
-        spread[:, 1:-1, 1:-1] = label[active]
-        spread = np.minimum(np.minimum(spread[:, :-2], spread[:, 1:-1]), spread[:, 2:])
-        spread = np.minimum(np.minimum(spread[:, :, :-2], spread[:, :, 1:-1]), spread[:, :, 2:])
-        spread = np.where(mask[active], spread, outside)
-        ends = np.concatenate((spread.reshape(len(active), -1), np.full((len(active), 1), outside)), axis=1)
-        jumped = np.take_along_axis(ends, ends[:, :-1], axis=1).reshape(len(active), h, w)
-        changed = (jumped != label[active]).any(axis=(1, 2))
-        label[active] = jumped
-        active = active[changed]
-    return label
+    return np.where(total > 0, np.abs(np.bincount(row, part, m)), np.nan)
