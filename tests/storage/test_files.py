@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attneval.errors import DataError
-from attneval.storage.digests import Hashing, sha256_of, sha256_of_many
+from attneval.storage.digests import digest_beside, sha256_of, sha256_of_many
 from attneval.storage.whole_files import Draft, Unbuffered, replacing, write_text
 from attneval.storage.zip_files import ZipReader
 
@@ -336,15 +336,15 @@ def test_the_digest_of_several_files_is_that_of_the_list_sha256sum_prints() -> N
 
 def test_a_digest_that_another_thread_computes(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"abc" * 10**6)
-    hashing = Hashing(tmp_path / "data")
+    hashing = digest_beside(tmp_path / "data")
     for _ in range(2):
-        assert hashing.hexdigest() == hashlib.sha256(b"abc" * 10**6).hexdigest()
+        assert hashing.result() == hashlib.sha256(b"abc" * 10**6).hexdigest()
 
 
 def test_a_digest_of_what_is_not_there(tmp_path: Path) -> None:
-    hashing = Hashing(tmp_path / "data")
+    hashing = digest_beside(tmp_path / "data")
     with pytest.raises(DataError) as caught:
-        hashing.hexdigest()
+        hashing.result()
     assert str(tmp_path / "data") in str(caught.value)
     assert "No such file" in str(caught.value)
 
