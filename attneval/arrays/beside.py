@@ -1,4 +1,4 @@
-"""Work that another thread does while this one goes on: arithmetic of arrays and reading, which let others run."""
+"""Work of another thread, while this one goes on: arithmetic of arrays and reading, which let others run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Beside(Generic[T]):
-    """What a function returns, called once by another thread.
+    """The result of a function that another thread calls once.
 
     Args:
         work: The function; nothing that it reads may change before its result is taken.

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 FEW = 8
 """So many times fewer groups than things are added up by group first, which takes a fifth of the time of a sum."""
-NUMBERS_AT_ONCE = 2**17
-"""Numbers of resamples or trials that are held together: what stays in a processor's cache."""
+RESAMPLED_AT_ONCE = 2**17
+"""Numbers of resamples that are held together: what stays in a processor's cache."""
+NUMBERS_AT_ONCE = 2**20
+"""Numbers of trials that are held together; p depends on it, as strata draw in turn."""
 EQUAL = 1e-9
 """The share of the largest possible sum by which sums of products of ranks may differ and still be equal."""
 
@@ -59,7 +61,7 @@ class RankCorrelation:
         """
         if not len(self.x):
             return np.full(len(repeats), np.nan)
-        rows = max(NUMBERS_AT_ONCE // len(self.x), 1)
+        rows = max(RESAMPLED_AT_ONCE // len(self.x), 1)
         parts = [self._correlations(repeats[first : first + rows]) for first in range(0, len(repeats), rows)]
         return np.concatenate([*parts, np.zeros(0)])
 
