@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import distinct_values
 from attneval.arrays.records import record
 from attneval.config.options import SEED, TRIALS
 
@@ -112,7 +113,7 @@ class RankCorrelation:
         """Yield the things of all images with equally many: i8[images, things of each]."""
         order = np.argsort(self.image, kind="stable")
         _, first, count = np.unique(self.image[order], return_index=True, return_counts=True)
-        for number in np.unique(count).tolist():
+        for number in distinct_values(count).tolist():
             yield order[first[count == number][:, None] + np.arange(number)]
 
 
