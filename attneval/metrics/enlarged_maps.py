@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from attneval.arrays.quotients import quotient
-from attneval.arrays.ragged import ranges
+from attneval.arrays.ragged import distinct_values, ranges
 from attneval.arrays.records import record
 from attneval.config.map_boxes import COMPONENT
 from attneval.geometry.enlarging import Taps
@@ -133,7 +133,7 @@ class EnlargedMaps:
         """
         cutoff = np.full(len(weight), -np.inf)
         uneven = _uneven(weight)
-        for one in np.unique(group[uneven]).tolist():
+        for one in distinct_values(group[uneven]).tolist():
             rows = np.flatnonzero(uneven & (group == one))
             for part, pixel in self.enlarged(one, weight, rows):
                 cutoff[rows[part]] = self.protocol.rule.pixels_above(pixel, weight[rows[part]])

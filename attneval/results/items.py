@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.arrays.bits import MOST_NAMES, bits_type, moved_bits
-from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.errors import ResultError
@@ -131,7 +131,7 @@ class ItemTable:
 
     def regions_of_image(self, image: int) -> NDArray[np.float32]:
         """Take the regions of all groups of an image: f4[R, 4]."""
-        groups = np.unique(self.group_of_caption[self.caption_image == image])
+        groups = distinct_values(self.group_of_caption[self.caption_image == image])
         return np.concatenate([self.region_box[:0], *map(self.regions_of_group, groups.tolist())])
 
     def members(self, item: int, bits: NDArray[np.uint8]) -> NDArray[np.int64]:

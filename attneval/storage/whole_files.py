@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import sys
+import threading
 import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from typing_extensions import Buffer
+
+
+LARGE = 2**22
+"""Bytes of a file whose space takes longer to free than a thread to start."""
 
 
 @contextmanager
@@ -117,7 +122,7 @@ class Draft:
             _remove_abandoned(self._target)
             if self._nameless and self._takes_empty_place():
                 return
-            with _held_beyond(self.file):
+            with _held_beyond(self.file), _freed_later(self._target):
                 self.file.close()
                 os.replace(self._name, self._target)  # noqa: PTH105 - beside link
 
@@ -161,6 +166,23 @@ def _held_beyond(file: IO[bytes]) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _freed_later(target: Path) -> Iterator[None]:
+    """Let another thread free the disk space of a large file that is replaced meanwhile: it takes longer than the rest.
+
+    What is open keeps its space until it is closed; if nothing else does, the end of this process does that.
+    """
+    descriptor = None
+    with suppress(OSError):  # there is none, or it cannot be read, and is freed at once
+        if sys.platform != "win32" and target.stat().st_size >= LARGE:  # there, what is open cannot be replaced
+            descriptor = os.open(target, os.O_RDONLY)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            threading.Thread(target=os.close, args=(descriptor,), daemon=True).start()
 
 
 def _remove_abandoned(target: Path) -> None:

@@ -7,6 +7,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -99,7 +100,15 @@ def rounds(tasks: Sequence[Task], runs: int) -> list[list[float]]:
             start = now()
             task()
             seconds.append(now() - start)
+            _settle()
     return taken
+
+
+def _settle() -> None:
+    """Wait until threads that a task has left behind have ended, so that the next does not pay for them."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()
 
 
 def compared(work: str, ours: Task, peer: str, theirs: Task, must: Must | None, runs: int) -> Row:
