@@ -81,7 +81,7 @@ class Items:
 
     @property
     def at_hand(self) -> frozenset[str]:
-        """The things that columns may need and these items have, see `attneval.metrics.registry.Column.needs`."""
+        """The things that columns may need and these items have, see `attneval.metrics.declaration.Column.needs`."""
         return frozenset() if self.maps is None else self.maps.at_hand
 
     @property

@@ -13,9 +13,9 @@ from attneval.arrays.ragged import distinct_values, ranges
 from attneval.arrays.records import record
 from attneval.config.map_boxes import COMPONENT
 from attneval.geometry.enlarging import Taps
+from attneval.metrics.declaration import BOX, PIXELS
 from attneval.metrics.map_boxes import Boxes, around_components, of_detections, reaching
 from attneval.metrics.rankings import EVEN
-from attneval.metrics.registry import BOX, PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -48,7 +48,7 @@ def damage_array(array: NDArray[Any], draw: Random) -> tuple[Any, Change]:
         try:
             with np.errstate(all="ignore"):
                 return array.astype(name), Change(f"type {name}")
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return np.zeros(array.shape, "f4"), Change("zeros")
     if kind == "shape":
         shaped = [array.reshape(-1), array[None], array.T, np.asfortranarray(array), array.reshape(-1, 1)]
