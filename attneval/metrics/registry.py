@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 REGISTRY: dict[str, Metric] = {}
 RANKED_BY = "f1_lift"
 """The metric that channels are ranked by unless another is named."""
-_MODULES = ("attention", "class_means", "spatial", "heat_maps", "retrieval", "relevance", "faithfulness")
+_MODULES = ("attention", "companions", "class_means", "spatial", "heat_maps", "retrieval", "relevance", "faithfulness")
 
 
 def families() -> list[Family]:
