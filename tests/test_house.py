@@ -37,6 +37,7 @@ HOMES = {
 NUMPY_ONLY = ("metrics", "statistics", "geometry", "arrays")
 TABLES = (
     "config/protocol.py",
+    "config/signature.py",
     "config/thresholds.py",
     "config/presets.py",
     "config/options.py",
