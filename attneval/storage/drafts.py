@@ -1,4 +1,4 @@
-"""Writing files so that a reader only ever sees a whole one, reading zip files, and saying what a file held."""
+"""Drafts: files that take the place of others when they are finished, or are gone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from typing_extensions import Buffer
 
@@ -86,13 +86,13 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self._path, self._process = path, os.getpid()
         self._target = Path(os.path.realpath(path))
-        self._name = _draft_name(self._target)
+        self._name = draft_name(self._target)
         with writing(path):
             self._mode = _mode_to_keep(self._target)
             nameless = _open_nameless(self._target.parent)
             self._nameless = nameless is not None
             self.file: IO[bytes] = Unbuffered(self._name, "x+b") if nameless is None else nameless
-            _hold(self.file.fileno())
+            hold(self.file.fileno())
         self.discard = weakref.finalize(self, _give_up, self.file, self._name)
         _drafts.add(self)
 
@@ -119,7 +119,7 @@ class Draft:
         with writing(self._path):
             if self._mode is not None:
                 os.chmod(self.file.fileno() if os.chmod in os.supports_fd else self._name, self._mode)  # noqa: PTH101
-            _remove_abandoned(self._target)
+            remove_abandoned(self._target)
             if self._nameless and self._takes_empty_place():
                 return
             with _held_beyond(self.file), _freed_later(self._target):
@@ -139,12 +139,13 @@ class Draft:
         return False
 
 
-def _draft_name(target: Path) -> Path:
+def draft_name(target: Path) -> Path:
+    """Name a draft of a file or folder, in a way that nobody else does."""
     # Names have up to 255 bytes, and characters up to four.
     return target.with_name(f".{target.name[:60]}.{os.urandom(4).hex()}.part")
 
 
-def _hold(descriptor: int) -> bool:
+def hold(descriptor: int) -> bool:
     """Lock a draft for as long as it is open; False if somebody else has locked it, or nothing can be locked."""
     if sys.platform == "win32":
         return False
@@ -185,7 +186,7 @@ def _freed_later(target: Path) -> Iterator[None]:
             threading.Thread(target=os.close, args=(descriptor,), daemon=True).start()
 
 
-def _remove_abandoned(target: Path) -> None:
+def remove_abandoned(target: Path) -> None:
     """Remove drafts of a file or folder whose processes were killed: nobody holds them."""
     begin, end = f".{target.name[:60]}.", ".part"
     for name in os.listdir(target.parent):  # noqa: PTH208 - names are all that is asked for
@@ -195,41 +196,10 @@ def _remove_abandoned(target: Path) -> None:
         with suppress(OSError):  # it was published meanwhile, or is somebody else's
             descriptor = os.open(left, os.O_RDONLY)
             try:
-                if _hold(descriptor):
+                if hold(descriptor):
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
             finally:
                 os.close(descriptor)
-
-
-@contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder that takes the place of another one when the block ends well, and is gone when it does not.
-
-    Args:
-        folder: The folder whose place it takes; there may be none.
-
-    Raises:
-        DataError: It cannot be made, or not be put in place.
-    """
-    target = Path(os.path.realpath(folder))
-    with writing(folder):
-        _remove_abandoned(target)
-        draft = _draft_name(target)
-        draft.mkdir()
-        descriptor = os.open(draft, os.O_RDONLY)
-    try:
-        _hold(descriptor)
-        with writing(folder, reading=True):
-            yield draft
-        with writing(folder):
-            if target.is_dir():
-                # It has another name for a moment, since no system call that is everywhere replaces a full folder.
-                target.rename(_draft_name(target))
-            draft.rename(target)
-            _remove_abandoned(target)
-    finally:
-        os.close(descriptor)
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _mode_to_keep(path: Path) -> int | None:
@@ -291,66 +261,3 @@ def _give_up(file: IO[bytes], name: Path) -> None:
     for end in (file.close, name.unlink):
         with suppress(OSError):  # what cannot be written is not wanted, and mostly there is no such name
             end()
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which takes the place of `path` when the block ends well and is removed when it does not.
-
-    Raises:
-        DataError: The directory cannot be written, the disk is full, or a directory is in the way.
-    """
-    draft = Draft(path)
-    try:
-        with writing(path, reading=True):
-            yield draft.file
-        draft.publish()
-    finally:
-        draft.discard()
-
-
-@contextmanager
-def replacing_all(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
-    """Files to write, which take the places of `paths` in their order once all of them are written.
-
-    Whoever is killed between two of them leaves whole files, of which the last are the old ones.
-
-    Raises:
-        DataError: A directory cannot be written, the disk is full, or a directory is in the way; if that is found out
-            while files are written, no place is taken.
-    """
-    drafts: list[Draft] = []
-    try:
-        drafts += [Draft(path) for path in paths]
-        yield [draft.file for draft in drafts]
-        for draft in drafts:
-            draft.publish()
-    finally:
-        for draft in drafts:
-            draft.discard()
-
-
-def write_together(contents: Sequence[tuple[Path, Callable[[IO[bytes]], object]]]) -> None:
-    """Write several whole files, see `replacing_all`.
-
-    Args:
-        contents: The files, each with what writes it.
-    """
-    with replacing_all([path for path, _ in contents]) as files:
-        for (path, write), file in zip(contents, files, strict=True):
-            with writing(path, reading=True):
-                write(file)
-
-
-def encoded(text: str) -> bytes:
-    """A text as it stands in a file.
-
-    File names that are not UTF-8 hold lone surrogates; spelled out, they are valid in JSON too.
-    """
-    return text.encode("utf-8", "backslashreplace")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file in place of `path`."""
-    with replacing(path) as file:
-        file.write(encoded(text))
