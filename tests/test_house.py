@@ -30,7 +30,7 @@ HOMES = {
     "PIL": ("report/", "extraction/", "groundtruth/"),
     "matplotlib": ("report/figures/",),
     "dask": ("evaluation/engines/dask.py",),
-    "distributed": ("evaluation/engines/dask.py",),
+    "distributed": ("evaluation/engines/dask.py", "evaluation/engines/dask_worker.py"),
     "fsspec": ("storage/remote.py",),
 }
 """Third-party packages and where alone they may be imported."""
