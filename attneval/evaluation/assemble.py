@@ -195,9 +195,9 @@ def _refuse_nothing(
 def _joined(items: list[ItemTable], paired: PairedCaptions | None) -> ItemTable | None:
     if not items:
         return None
-    from attneval.results.items import ItemTable
+    from attneval.results.join_items import join_items
 
-    table = ItemTable.joined(items)
+    table = join_items(items)
     if paired is None:
         return table
     lift, rank = paired.lift.astype(np.float32), paired.rank.astype(np.float32)
