@@ -85,6 +85,23 @@ def test_values_of_gvd(shared: Path) -> None:
     assert [f"{100 * value:.4f}" for value in values if value is not None] == ["5.1363", "6.0238"]
 
 
+def test_values_of_quantus(shared: Path) -> None:
+    """PointingGame, attribution mass and AUC of phrases that have a relevant cell, by the centres of cells.
+
+    It adds and orders weights in single precision.
+    """
+    result = attneval.score(
+        shared / "f8k285_grid.npz",
+        shared / "flickr8k_entities.zip",
+        protocol=attneval.Protocol(unit="phrase", overlap="center"),
+        options=attneval.Options(resamples=0),
+    )
+    assert result.counts["items"] - result.counts["unreachable"] == 3805
+    assert result["pointing"] == pytest.approx(0.6341655716, abs=5e-11)
+    assert result["mass"] == pytest.approx(0.5396054704, abs=1e-7)
+    assert result["auc"] == pytest.approx(0.8104655752, abs=1e-6)
+
+
 def test_values_of_tam(shared: Path) -> None:
     """Its Obj-IoU is .240564, its precision .589982, its recall .400600.
 
