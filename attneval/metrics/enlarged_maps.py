@@ -15,9 +15,9 @@ from attneval.config.map_boxes import COMPONENT
 from attneval.config.protocol import BYTES
 from attneval.geometry.enlarging import Taps
 from attneval.geometry.enlarging_bytes import BRIGHTEST, ByteTaps, as_bytes, enlarge_bytes
+from attneval.metrics.declaration import BOX, PIXELS
 from attneval.metrics.map_boxes import Boxes, around_components, of_detections, reaching
 from attneval.metrics.rankings import EVEN
-from attneval.metrics.registry import BOX, PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

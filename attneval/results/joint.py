@@ -15,7 +15,8 @@ from attneval.arrays.beside import Beside
 from attneval.arrays.records import record
 from attneval.config.options import SEED
 from attneval.metrics.ranks import IMAGE_TO_TEXT, TEXT_TO_IMAGE
-from attneval.metrics.registry import RANKED_BY, is_computable, metric_named
+from attneval.metrics.registry import RANKED_BY, metric_named
+from attneval.metrics.values import is_computable
 from attneval.results.scores import Measured
 from attneval.statistics.bootstrap import percentile_bounds, repeats_in_blocks
 from attneval.statistics.rank_correlation import RankCorrelation

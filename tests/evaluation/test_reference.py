@@ -21,7 +21,8 @@ from worlds import THRESHOLDS, UNASKED, Phrase, Scene, Shown, World, cases, make
 
 from attneval import Options, Protocol, Result, score
 from attneval.errors import NothingToScoreError
-from attneval.metrics.registry import ATTENTION, metrics
+from attneval.metrics.declaration import ATTENTION
+from attneval.metrics.registry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
