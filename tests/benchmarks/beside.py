@@ -113,9 +113,9 @@ PEERS = {
         True,
         CENTER,
         ("--unit", "phrase", "--overlap", "center"),
-        # Ties count by their expected value here, and by sort order there.
-        {"pointing": ("pointing", 2e-3), "mass": ("mass", 1e-6), "rank_accuracy": ("rank_accuracy", 2e-3)}
-        | {"auc": ("auc", 1e-9)},
+        # Whether the centre of a cell that lies on an edge is inside is a matter of rounding; ties count by their
+        # expected value here and by sort order there.
+        {name: (name, 1e-4) for name in ("mass", "auc")} | {name: (name, 2e-3) for name in ("pointing", "rank_accuracy")},
     ),
     "gvd": Peer(
         "GVD's localisation",
