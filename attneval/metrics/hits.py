@@ -210,15 +210,13 @@ class Hits:
         width = self.keys + 1
         base, size = self._pair * width, len(self.set_of_pair) * width
         if self.tied is None:
-            gain = np.zeros(size)
-            gain[base + self.ahead] = 1
-            gain = gain.reshape(-1, width)
+            gain = np.zeros((len(self.set_of_pair), width))
+            gain.ravel()[base + self.ahead] = 1
         else:
-            share = 1 / self.tied
-            gain = np.asarray(np.bincount(base + self.ahead, share, size), np.float64).reshape(-1, width)
             # A key in a tie gains its share at each rank that the tie takes.
-            gain -= np.bincount(base + self.through, share, size).reshape(-1, width)
-            gain = np.cumsum(gain, axis=1)
+            share = 1 / self.tied
+            first, past = (np.bincount(base + edge, share, size) for edge in (self.ahead, self.through))
+            gain = np.cumsum((first - past).reshape(-1, width), axis=1)
         return gain[:, :-1]
 
     @cached_property
