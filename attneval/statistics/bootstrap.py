@@ -132,6 +132,8 @@ def percentile_bounds_each(values: NDArray[np.float64]) -> list[tuple[float, flo
     Args:
         values: f8[g, b].
     """
+    if not values.shape[1]:
+        return [None] * len(values)
     ordered = np.sort(np.where(np.isfinite(values), values, np.inf), axis=1)
     last = np.count_nonzero(ordered < np.inf, axis=1) - 1
     tail = (1 - CONFIDENCE) / 2
