@@ -160,6 +160,8 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
                 engine=values["engine"],
                 scheduler=values["scheduler"],
                 cache=values["cache"],
+                # Tables show none.
+                digests=output.shows("values"),
                 progress=on_progress,
             ),
         )
