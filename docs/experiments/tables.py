@@ -75,8 +75,14 @@ def results(runs: list[dict[str, Any]], model: str) -> str:
     for cell, made in by_cell(runs, model).items():
         flat = [run for run in made if run["flat"]]
         values = [mean([value(run) for run in flat]) if flat else "" for value in RESULTS.values()]
-        rows.append([cell, f"{len(flat)} of {len(made)}", *values])
-    return table(["cell", "runs", *(name.strip() for name in RESULTS)], rows)
+        rows.append([cell, f"{len(flat)} of {len(made)}", epochs_of(made), *values])
+    return table(["cell", "runs", "epochs", *(name.strip() for name in RESULTS)], rows)
+
+
+def epochs_of(runs: list[dict[str, Any]]) -> str:
+    """The lengths of trainings, such as 10-14."""
+    lengths = [len(training["epochs"]) for run in runs for training in run["training"]]
+    return "-".join(map(str, sorted({min(lengths), max(lengths)})))
 
 
 def curves(runs: list[dict[str, Any]], model: str, metric: str) -> str:
@@ -93,6 +99,7 @@ def curves(runs: list[dict[str, Any]], model: str, metric: str) -> str:
             scale = 1 if metric in COUNTS else 100
             values = [mean(each, scale) if each and None not in each else "" for each in (start, *by_epoch)]
             rows.append([name, *values])
+    rows = [row + [""] * (longest + 2 - len(row)) for row in rows]
     return table(["cell", *map(str, range(longest + 1))], rows)
 
 
