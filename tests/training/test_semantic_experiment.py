@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 import re
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -94,6 +96,59 @@ def test_curves_are_means_of_the_recorded_epochs(metric: str) -> None:
     assert len(rows[0]) == 2 + max(len(run["training"][0]["epochs"]) for run in runs)
 
 
+def interval(values: list[float]) -> str:
+    """As the page writes a change: 12.706 and 4.303 are the 97.5 % quantiles of Student's t, of 2 and 3 values."""
+    middle = 100 * sum(values) / len(values)
+    if len(values) == 1:
+        return f"{middle:+.1f}"
+    around = 100 * {2: 12.706, 3: 4.303}[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{middle:+.1f} [{middle - around:+.1f}, {middle + around:+.1f}]"
+
+
+@pytest.mark.parametrize("model", GRID["models"])
+def test_gains_are_differences_of_runs_of_one_seed(model: str) -> None:
+    rows = shown(f"gains: {model}")
+    flat = {(run["constraints"], run["seed"]): run["test"] for run in RUNS if run["model"] == model and run["flat"]}
+    for row in rows[1:]:
+        seeds = [seed for seed in GRID["seeds"] if (row[0], seed) in flat and ("none", seed) in flat]
+        assert row[1] == str(len(seeds))
+        for column, metric in {**SIMPLE, "R": "recall"}.items():
+            if column in rows[0] and seeds:
+                values = [flat[row[0], seed][metric] - flat["none", seed][metric] for seed in seeds]
+                assert row[rows[0].index(column)] == interval(values)
+    cells = {run["constraints"] for run in RUNS if run["model"] == model} - {"none"}
+    assert {row[0] for row in rows[1:]} == cells
+
+
+@pytest.mark.parametrize("model", [model for model, about in GRID["models"].items() if len(about["parts"]) == 1])
+def test_what_fades_and_what_a_hinge_sees(model: str) -> None:
+    logs: dict[str, list[list[dict[str, Any]]]] = {}
+    for run in RUNS:
+        if run["model"] == model:
+            logs.setdefault(run["constraints"], []).append(run["training"][0]["epochs"])
+    fades, hinges = shown(f"fades: {model}"), shown(f"hinges: {model}")
+    assert [row[0] for row in fades[1:]] == [row[0] for row in hinges[1:]] == list(logs)
+    for row in fades[1:]:
+        epochs = logs[row[0]]
+        for place, metric in enumerate(("f1", "ap", "pointing", "specificity")):
+            ends = [[log[at][metric] for log in epochs] for at in (0, -1)]
+            changes = [last - first for first, last in zip(*ends, strict=True)]
+            assert row[2 + 3 * place : 5 + 3 * place] == [spread(values) for values in (*ends, changes)]
+    for row in hinges[1:]:
+        for column, metric, scale in (
+            (1, "peak", 100),
+            (2, "keys", 1),
+            (4, "ccr_gap", 100),
+            (5, "ccr_active", 100),
+            (9, "ccs_wrong", 100),
+            (11, "gradient_constraints", 100),
+        ):
+            ends = [[log[at].get(metric) for log in logs[row[0]]] for at in (1, -1)]
+            known = None not in [*ends[0], *ends[1]]
+            means = [f"{scale * sum(values) / len(values):.1f}" for values in ends] if known else []
+            assert row[column] == " → ".join(means)
+
+
 def test_records_are_runs_of_the_grid() -> None:
     """Each once, with the arguments of the grid, the choices that they mean, and no path of a machine."""
     names = [run["name"] for run in RUNS]
@@ -138,6 +193,38 @@ def test_the_script_writes_what_the_page_shows(tmp_path: Path) -> None:
     script = DOCS / "experiments" / "tables.py"
     subprocess.run([sys.executable, str(script), str(RECORDS), str(page)], check=True)
     assert page.read_text(encoding="utf-8") == (DOCS / "experiments.md").read_text(encoding="utf-8")
+
+
+def test_the_drawings_are_those_of_the_records(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(DOCS / "experiments" / "curves.py"), str(RECORDS), str(tmp_path)], check=True)
+    drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert drawn == {path.name: path.read_bytes() for path in FOLDER.glob("*.svg")}
+    parts = {training["part"] for run in RUNS for training in run["training"]}
+    assert set(drawn) == {f"curves-{part}.svg" for part in parts}
+    page = (DOCS / "experiments.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"curves-[\w-]+\.svg", page)) == set(drawn)
+
+
+def test_a_drawing_by_hand(tmp_path: Path) -> None:
+    """A line is as far as the shortest training goes, higher where the mean over seeds is larger."""
+    trainings = [
+        {"part": "saf", "untrained": {"f1": 0.0}, "epochs": [{"f1": 0.2}, {"f1": 0.1}]},
+        {"part": "saf", "untrained": {"f1": 0.2}, "epochs": [{"f1": 0.4}]},
+    ]
+    runs = [{"constraints": "a<b", "training": [training]} for training in trainings]
+    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(run) + "\n" for run in runs))
+    script = str(DOCS / "experiments" / "curves.py")
+    subprocess.run([sys.executable, script, str(tmp_path / "runs.jsonl"), str(tmp_path)], check=True)
+    drawing = ET.fromstring((tmp_path / "curves-saf.svg").read_text())  # noqa: S314
+    texts = list(drawing.iter("{http://www.w3.org/2000/svg}text"))
+    assert "a<b, 2 seeds" in [text.text for text in texts]
+    (line,) = [path.get("d", "") for path in drawing.iter("{http://www.w3.org/2000/svg}path") if path.get("fill")]
+    (x0, y0), (x1, y1) = (map(float, point.split()) for point in line.removeprefix("M").split("L"))
+    assert x0 < x1
+    ticks = {text.text: float(text.get("y", "")) - 3.5 for text in texts if text.get("text-anchor") == "end"}
+    assert list(ticks) == ["10", "20", "30"]
+    assert y0 == pytest.approx(ticks["10"])
+    assert y1 == pytest.approx(ticks["30"])
 
 
 def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
