@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attneval.errors import DataError
-from attneval.storage import whole_files
+from attneval.storage import drafts
 from attneval.storage.digests import digest_beside, sha256_of, sha256_of_many
-from attneval.storage.whole_files import Draft, Unbuffered, replacing, write_text
+from attneval.storage.drafts import Draft, Unbuffered
+from attneval.storage.whole_files import replacing, write_text
 from attneval.storage.zip_files import ZipReader
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """Systems with and without files that have no name yet."""
     name: str = request.param
     if name == "named":
-        monkeypatch.setattr("attneval.storage.whole_files._open_nameless", lambda _: None)
+        monkeypatch.setattr("attneval.storage.drafts._open_nameless", lambda _: None)
     return name
 
 
@@ -210,7 +211,7 @@ def test_the_space_of_a_large_file_is_freed_by_another_thread(
 ) -> None:
     path, opened = tmp_path / "large", set(Path("/proc/self/fd").iterdir())
     path.write_bytes(b"old")
-    monkeypatch.setattr(whole_files, "LARGE", 3)
+    monkeypatch.setattr(drafts, "LARGE", 3)
     others: list[threading.Thread] = []
     start = threading.Thread.start
 
@@ -230,7 +231,7 @@ def test_the_space_of_a_large_file_is_freed_by_another_thread(
     assert (len(others), path.read_bytes()) == (1, b"old" if fails else b"new")
     assert set(Path("/proc/self/fd").iterdir()) == opened
     # What is smaller takes less time than a thread.
-    monkeypatch.setattr(whole_files, "LARGE", 100)
+    monkeypatch.setattr(drafts, "LARGE", 100)
     if not fails:
         write_text(path, "newer")
     assert len(others) == 1
@@ -295,7 +296,7 @@ def test_what_the_disk_has_no_room_for_is_an_error(tmp_path: Path) -> None:
 
 WRITING_TO_A_FULL_PIPE = """
 import os, signal, sys, threading
-from attneval.storage.whole_files import Unbuffered
+from attneval.storage.drafts import Unbuffered
 
 readable, writable = os.pipe()
 file = Unbuffered(writable, "wb")
