@@ -11,7 +11,6 @@ import math
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,7 +114,8 @@ PEERS = {
         ("--unit", "phrase", "--overlap", "center"),
         # Whether the centre of a cell that lies on an edge is inside is a matter of rounding; ties count by their
         # expected value here and by sort order there.
-        {name: (name, 1e-4) for name in ("mass", "auc")} | {name: (name, 2e-3) for name in ("pointing", "rank_accuracy")},
+        {name: (name, 1e-4) for name in ("mass", "auc")}
+        | {name: (name, 2e-3) for name in ("pointing", "rank_accuracy")},
     ),
     "gvd": Peer(
         "GVD's localisation",
@@ -214,9 +214,7 @@ def compare(same: dict[str, tuple[str, float]], values: dict[str, float], result
         agree(value is not None and abs(value - values[theirs]) <= apart, f"{what}, {theirs} {values[theirs]} {value}")
 
 
-def beside(
-    work: str, ours: Command, theirs: Evaluator, bounds: tuple[float, float], runs: int
-) -> Iterator[Row]:
+def beside(work: str, ours: Command, theirs: Evaluator, bounds: tuple[float, float], runs: int) -> Iterator[Row]:
     """Run both in turns: the row of whole processes, and that of the evaluator's inner seconds."""
     now = CLOCKS[clock[0]]
     ours()

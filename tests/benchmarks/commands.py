@@ -11,7 +11,7 @@ import numpy as np
 from .evaluators.inputs import boxed_phrases, read_annotations, read_maps
 from .made import SENTENCES, write_entities, write_export
 from .peers import READ_AND_SORT, UNAVOIDABLE
-from .timing import Command, Row, at_most, attneval, compared, duration, megabytes, peak_bytes, rounds, script
+from .timing import Row, at_most, attneval, compared, duration, megabytes, peak_bytes, rounds, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,11 @@ def score(folder: Path, entities: Path | None, runs: int, images: int = 1000) ->
     typed = ("score", "--attn", maps, "--gt", truth)
     works = (
         (f"attneval score, {images * SENTENCES:,} captions x 36 regions, two processes, warm", (), 1.5),
-        ("- one process, without the index of annotations that the run before has left", ("--no-cache", "--jobs", "1"), 2),
+        (
+            "- one process, without the index of annotations that the run before has left",
+            ("--no-cache", "--jobs", "1"),
+            2,
+        ),
     )
     for work, flags, bound in works:
         yield compared(
@@ -55,7 +59,9 @@ def patches(folder: Path, entities: Path | None, runs: int, images: int = 1000) 
     given, annotated = read_maps(maps), read_annotations(truth, names)
     first = np.concatenate(([0], np.cumsum([len(own) for _, _, own in given.caption])))
     start = {(image, number): row for (image, number, _), row in zip(given.caption, first.tolist(), strict=False)}
-    rows = np.array([start[a, b] + place for a, b, _, phrase in boxed_phrases(given, annotated) for place in phrase.places])
+    rows = np.array(
+        [start[a, b] + place for a, b, _, phrase in boxed_phrases(given, annotated) for place in phrase.places]
+    )
     np.save(folder / "rows.npy", rows)
     work = f"attneval score, {images * SENTENCES:,} captions x 576 cells, half precision"
     least = script(READ_AND_SORT, maps, folder / "rows.npy")

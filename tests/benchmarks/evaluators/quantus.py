@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Attribution, Mask = NDArray[np.float64], NDArray[np.bool_]
+    Attribution = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
 
 K = 10
 
@@ -30,9 +31,7 @@ def evaluate(maps: Path, annotations: Path) -> dict[str, float]:
     return {name: mean(metric, attributions, masks) for name, metric in METRICS.items()}
 
 
-def mean(
-    metric: Callable[[Attribution, Mask], float], attributions: list[Attribution], masks: list[Mask]
-) -> float:
+def mean(metric: Callable[[Attribution, Mask], float], attributions: list[Attribution], masks: list[Mask]) -> float:
     """The mean of a metric over pictures, whose attributions it divides by their largest number."""
     scaled = [np.divide(own, np.abs(own).max()) for own in attributions]
     return float(np.nanmean([metric(own.ravel(), mask.ravel()) for own, mask in zip(scaled, masks, strict=True)]))
