@@ -92,7 +92,7 @@ CELLS_AT_ONCE = 2**22
 
 
 def _covered_cells(table: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The cells that boxes f8[g, k, 4] of g entities cover, cut along all edges: i8[p], their entities, and f8[p, 4]."""
+    """Cut what boxes f8[g, k, 4] of g entities cover along all edges: i8[p], the pieces' entities, and f8[p, 4]."""
     edges = [np.sort(table[:, :, [axis, axis + 2]].reshape(len(table), -1), axis=1) for axis in (0, 1)]
     within = [
         (table[:, :, axis, None] <= edge[:, None, :-1])
