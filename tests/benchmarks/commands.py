@@ -11,7 +11,7 @@ import numpy as np
 from .evaluators.inputs import boxed_phrases, read_annotations, read_maps
 from .made import SENTENCES, write_entities, write_export
 from .peers import READ_AND_SORT, UNAVOIDABLE
-from .timing import Command, Row, at_most, attneval, compared, duration, megabytes, peak_bytes, rounds, script
+from .timing import Row, at_most, attneval, compared, duration, megabytes, peak_bytes, rounds, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

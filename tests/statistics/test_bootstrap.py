@@ -164,7 +164,8 @@ def test_bounds_of_several_rows_are_those_of_each() -> None:
     bounds = percentile_bounds_each(values)
     for row, pair in zip(values, bounds, strict=True):
         defined = row[np.isfinite(row)]
-        assert pair == (tuple(np.quantile(defined, [0.025, 0.975])) if len(defined) else None)
+        expected = tuple(np.quantile(defined, [0.025, 0.975])) if len(defined) else None
+        assert pair == (expected and pytest.approx(expected, rel=1e-12))
     assert percentile_bounds_each(np.zeros((2, 0))) == [None, None]
 
 

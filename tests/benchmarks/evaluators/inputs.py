@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -72,7 +73,7 @@ def _padded(file: Mapping[str, NDArray[np.generic]]) -> Maps:
 def _packed(file: Mapping[str, NDArray[np.generic]]) -> Maps:
     offset = np.asarray(file["image_id_offset"], np.int64).tolist()
     data = bytes(np.asarray(file["image_id"], np.uint8))
-    images = [data[start:stop].decode() for start, stop in zip(offset, offset[1:], strict=False)]
+    images = [data[start:stop].decode() for start, stop in itertools.pairwise(offset)]
     tokens = np.diff(np.asarray(file["token_offset"], np.int64)).tolist()
     starts = np.asarray(file["attention_offset"], np.int64).tolist()
     owner = np.asarray(file["caption_image"], np.int64).tolist()

@@ -68,7 +68,7 @@ def phrase_maps(
 def enlarged(heat: NDArray[np.floating], width: int, height: int) -> NDArray[np.floating]:
     """A map in the size of the image, bilinear between the centres of cells, in the map's precision."""
     down, across = taps(heat.shape[0], height), taps(heat.shape[1], width)
-    return down.astype(heat.dtype) @ heat @ across.T.astype(heat.dtype)
+    return np.asarray(down.astype(heat.dtype) @ heat @ across.T.astype(heat.dtype), heat.dtype)
 
 
 @functools.cache

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Attribution, Mask = NDArray[np.float64], NDArray[np.bool_]
+    Attribution = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
 
 K = 10
 

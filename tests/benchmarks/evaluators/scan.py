@@ -9,9 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch  # noqa: F401 - the evaluators import it, and a process of theirs has to
-
-from ..peers import ranks_by_sorting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,9 +38,28 @@ def evaluate_folds(similarity: Path) -> dict[str, float]:
 
 
 def _recalls(scores: NDArray[np.float64]) -> dict[str, float]:
-    values = {}
+    values: dict[str, float] = {}
     for name, ranks in zip(("i2t", "t2i"), ranks_by_sorting(scores, PER_IMAGE), strict=True):
         values |= {f"{name}_r@{k}": len(np.where(ranks < k)[0]) / len(ranks) for k in K}
         values[f"{name}_medr"] = float(np.floor(np.median(ranks)) + 1)
         values[f"{name}_meanr"] = float(ranks.mean() + 1)
     return values
+
+
+def ranks_by_sorting(scores: NDArray[np.floating], per_image: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ranks from 0 as evaluators of the SCAN family find them: sort each row, look up where the right answers are.
+
+    Args:
+        scores: f[I, N]; the captions of an image stand together.
+        per_image: Captions of each image.
+    """
+    of_images = np.empty(len(scores), np.int64)
+    for image, row in enumerate(scores):
+        order = np.argsort(row)[::-1]
+        of_images[image] = min(
+            np.flatnonzero(order == caption)[0] for caption in range(image * per_image, (image + 1) * per_image)
+        )
+    of_captions = np.empty(scores.shape[1], np.int64)
+    for caption, column in enumerate(scores.T):
+        of_captions[caption] = np.flatnonzero(np.argsort(column)[::-1] == caption // per_image)[0]
+    return of_images, of_captions
