@@ -183,6 +183,10 @@ class Output:
         """The files of one format."""
         return [path for path, line in self._files if line.name == style]
 
+    def shows(self, kind: str) -> bool:
+        """Tell whether stdout or a file shows something, see `attneval.report.formats`."""
+        return any(line.shows == kind for line in (FORMATS[self.style], *(line for _, line in self._files)))
+
     def appends_to(self, path: Path) -> bool:
         """Tell whether a file is among those that Markdown is appended to."""
         return os.path.realpath(path) in map(os.path.realpath, self._appended)

@@ -143,7 +143,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             caption_ids=values["caption_ids"],
             image_ids=values["image_ids"],
             channel=values["channel"],
-            options=options_from(values, on_progress),
+            options=options_from(values, digests=output.shows("values"), progress=on_progress),
             **read_beside(values),
         )
     emit_result(result, output)

@@ -27,6 +27,10 @@ def _free(default: Any, **texts: str) -> Any:
     return field(default=default, metadata=texts)
 
 
+BYTES = "bilinear-8bit"
+"""How pictures of 8 bits are enlarged."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """Every choice that changes a number. Field names are the command line's flags.
@@ -138,6 +142,7 @@ class Protocol:
         "nearest",
         "bilinear",
         "bicubic",
+        BYTES,
         help="maps of grids are held against shapes pixel by pixel, enlarged to the image in one of these ways, which "
         "gives map_iou, map_precision and map_recall; none: they are not",
         brief="maps of grids enlarged to the image, for map_iou",
@@ -193,6 +198,16 @@ class Protocol:
                     f"{name} {getattr(self, name)} is of enlarged maps, and enlarge is none",
                     hint="pass --enlarge bilinear as well",
                 )
+        if self.enlarge == BYTES and self.rule.rule in {"uniform", "abs"}:
+            raise ProtocolError(
+                f"threshold {self.threshold} is of weights, and enlarge {BYTES} stretches them to pictures of 0 to 255",
+                hint="use --threshold otsu, max or mass, or --enlarge bilinear",
+            )
+        if self.enlarge == BYTES and self.box_from.startswith(map_boxes.DETECTIONS):
+            raise ProtocolError(
+                f"box_from {self.box_from} sums up maps as they are, and enlarge {BYTES} rounds them",
+                hint="pass --enlarge bilinear",
+            )
         if self.enlarge != "none" and thresholds.RULES[self.rule.rule].pixels is None:
             raise ProtocolError(
                 f"threshold {self.threshold} counts cells, and enlarge {self.enlarge} makes pixels of them",

@@ -132,7 +132,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         counts=counts,
         channels=channels,
         channel_sums=kept,
-        inputs=manifest.inputs(parts.annotations_sha256, whole=options.part is None),
+        inputs=manifest.inputs(parts.annotations_sha256, whole=options.reads_whole),
         model=parts.export.header.about if parts.export is not None else {},
         notes=notes + computed_notes(scores.metrics, counts, protocol),
         partial=partial,

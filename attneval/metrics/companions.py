@@ -95,13 +95,13 @@ register(
         citation="Fawcett, An introduction to ROC analysis, Pattern Recognition Letters 2006",
         columns={
             "auc": Column(
-                lambda hits: np.nan_to_num(hits.area_under_roc()),
+                lambda hits: np.nan_to_num(hits.area_under_roc),
                 at_most=(SCORED, "auc_n"),
                 oracle="auc_n",
                 zero_if_unreached=False,
             ),
             "auc_n": Column(
-                lambda hits: np.isfinite(hits.area_under_roc()).astype(np.float64),
+                lambda hits: np.isfinite(hits.area_under_roc).astype(np.float64),
                 oracle="auc_n",
                 zero_if_unreached=False,
             ),

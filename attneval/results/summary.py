@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
-from attneval.metrics.class_means import class_sums
+from attneval.metrics.class_means import AVERAGED, class_sums
 from attneval.metrics.declaration import ATTENTION, RELEVANCE
 from attneval.metrics.floors import CHANCE, FLOORS, UNIFORM, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
@@ -22,7 +22,7 @@ from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
 from attneval.metrics.values import is_computable
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
-from attneval.statistics.bootstrap import draw_with_groups, intervals, percentile_bounds
+from attneval.statistics.bootstrap import draw_with_groups, intervals, percentile_bounds, percentile_bounds_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -102,10 +102,11 @@ def _above_floor(metric: Metric, total: Sums, drawn: Sums | None) -> FloorGap | 
 
 
 def _class_totals(totals: Totals) -> list[Sums]:
-    """The sums of each category."""
+    """The sums of each category, as far as means over classes need them."""
     by: Any = totals.get("by", {})
     return [
-        {name: np.asarray(value / UNIT) for name, value in table.items()} for table in by.get("category", {}).values()
+        {name: np.asarray(table[name] / UNIT) for name in (SCORED, *AVERAGED) if name in table}
+        for table in by.get("category", {}).values()
     ]
 
 
@@ -164,14 +165,22 @@ def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[st
     for kind, tables in _groups(totals).items():
         shown[kind] = {name: {} for name in tables}
         for names, stacked in _stacked(tables):
+            resampled = _stacked_draws([drawn.get((kind, name), {}) for name in names])
             for metric in chosen:
-                for name, value in _measured_each(metric, names, stacked):
-                    shown[kind][name][metric.name] = value
-        for name, values in shown[kind].items():
-            sums = drawn.get((kind, name), {})
-            bounds = intervals((m for m in chosen if m.name in values and is_computable(m, sums)), sums)
-            shown[kind][name] = {key: replace(value, ci=bounds.get(key)) for key, value in values.items()}
+                bounds = _bounds_each(metric, resampled) or [None] * len(names)
+                for (name, value), ci in zip(_measured_each(metric, names, stacked), bounds, strict=False):
+                    shown[kind][name][metric.name] = value if ci is None else replace(value, ci=ci)
     return shown
+
+
+def _stacked_draws(drawn: Sequence[Sums]) -> Sums:
+    """Resampled sums of groups that have the same columns, f8[g, b] by name; nothing where a group has none."""
+    return {name: np.stack([own[name] for own in drawn]) for name in drawn[0]} if all(drawn) else {}
+
+
+def _bounds_each(metric: Metric, resampled: Sums) -> list[tuple[float, float] | None]:
+    """The intervals of a metric of groups, from f8[g, b] by name; nothing where its columns were not resampled."""
+    return percentile_bounds_each(metric.value(resampled)) if is_computable(metric, resampled) else []
 
 
 def _floors_of_groups(totals: Totals) -> dict[str, dict[str, dict[str, dict[str, Measured]]]]:
