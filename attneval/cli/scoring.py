@@ -1,4 +1,4 @@
-"""What commands that score hand over of their parameters."""
+"""Parameters of commands that score, handed over."""
 
 from __future__ import annotations
 
