@@ -9,18 +9,9 @@ import click
 
 from attneval.cli.channels import of_channel
 from attneval.cli.command import Command, option
-from attneval.cli.options import (
-    SCORING,
-    SETTINGS,
-    Output,
-    across_regions_option,
-    channel_option,
-    flags_given,
-    output_options,
-    protocol_from,
-    protocol_options,
-    scoring_options,
-)
+from attneval.cli.options import SETTINGS, across_regions_option, channel_option, flags_given, scoring_options
+from attneval.cli.output import Output, output_options
+from attneval.cli.protocol_options import SCORING, protocol_from, protocol_options
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE, MetricType, WholeNumber
 from attneval.config.options import ALPHA, TRIALS

@@ -9,7 +9,8 @@ import click
 
 from attneval.cli import extra_needed
 from attneval.cli.command import Command, option
-from attneval.cli.options import GT_FORMATS, SETTINGS, check_outputs, flags_given, quiet_option, verbose_option
+from attneval.cli.options import GT_FORMATS, SETTINGS, flags_given, quiet_option, verbose_option
+from attneval.cli.output import check_outputs
 from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError

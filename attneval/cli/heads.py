@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import (
-    SCORING,
-    SETTINGS,
-    Output,
-    flags_given,
-    output_options,
-    protocol_from,
-    protocol_options,
-    scoring_options,
-)
+from attneval.cli.options import SETTINGS, flags_given, scoring_options
+from attneval.cli.output import Output, output_options
+from attneval.cli.protocol_options import SCORING, protocol_from, protocol_options
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE, MetricType, WholeNumber
 from attneval.errors import ConfigError, DataError

@@ -10,20 +10,18 @@ from attneval.cli.command import Command, option
 from attneval.cli.github import github_option, tell_github
 from attneval.cli.options import (
     SETTINGS,
-    Output,
     boxes_file_option,
     channel_option,
     detections_option,
     flags_given,
     gt_options,
-    output_options,
-    protocol_from,
-    protocol_options,
     resamples_option,
     rule_option,
     seed_option,
     split_option,
 )
+from attneval.cli.output import Output, output_options
+from attneval.cli.protocol_options import protocol_from, protocol_options
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE, PartType, WholeNumber

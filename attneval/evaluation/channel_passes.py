@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
 import numpy as np
 
 from attneval.arrays.ragged import distinct_values, ranges
 from attneval.evaluation.weight_reader import AT_ONCE
-from attneval.metrics.fast_channels import COLUMNS, score_channels
+from attneval.metrics.fast_channels import COLUMNS, KeySets, count_channels, joined
 from attneval.metrics.rankings import normalised
 from attneval.metrics.spatial import SPATIAL, SPATIAL_N, spatial_entropy
 
@@ -44,11 +44,8 @@ class Passes(TypingProtocol):
     at_once: int
     """Weights that are worked on together."""
 
-    def sets(self, chunk: NDArray[np.int64]) -> Mapping[str, Any]:
-        """The sets [m, n] of items i8[m] with equally many keys, see `score_channels`."""
-
-    def score(self, chunk: NDArray[np.int64], channels: NDArray[np.int64], sets: Mapping[str, Any]) -> Table:
-        """The columns f8[m, A] of the items in channels i8[A]."""
+    def score(self, chunk: NDArray[np.int64], channels: NDArray[np.int64]) -> Table:
+        """The columns f8[m, A] of items i8[m] with equally many keys in channels i8[A]."""
 
 
 class HostPasses:
@@ -57,33 +54,49 @@ class HostPasses:
     Args:
         weights: Their weights, in direction t2i.
         protocol: How they are scored.
-        names: The columns that are wanted, of `columns_in_passes`.
-        spatial: Whether spatial entropy is wanted, too.
     """
 
     at_once = AT_ONCE
 
-    def __init__(self, weights: WeightReader, protocol: Protocol, names: Iterable[str], *, spatial: bool) -> None:
-        self._weights, self._protocol, self._names, self._spatial = weights, protocol, tuple(names), spatial
+    def __init__(self, weights: WeightReader, protocol: Protocol) -> None:
+        self._weights, self._protocol = weights, protocol
 
-    def sets(self, chunk: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:
-        """The sets f8[m, n] of items."""
-        return dense_sets(self._weights.items, chunk) if self._names else {}
+    def score(self, chunk: NDArray[np.int64], channels: NDArray[np.int64]) -> Table:
+        """The columns f8[m, A] of items in channels i8[A]."""
+        items, rows, rule = self._weights.items, self._weights.rows_of(chunk), self._protocol.rule
+        sets = KeySets.stacked(dense_sets(items, chunk))
+        return joined(
+            [
+                count_channels(self._weights.read_each(rows, some), sets, rule, self._protocol.normalize)
+                for some in steps(items, chunk, channels, self.at_once)
+            ]
+        ).columns()
 
-    def score(
-        self, chunk: NDArray[np.int64], channels: NDArray[np.int64], sets: Mapping[str, NDArray[np.float64]]
-    ) -> Table:
-        """The columns f8[m, A] of the items in channels i8[A]."""
-        rows = self._weights.read_each(chunk, channels)
-        table: Table = {}
-        if self._spatial:
-            flat = normalised(rows.reshape(-1, rows.shape[-1]), self._protocol.normalize)
-            image = np.repeat(self._weights.items.image[chunk], len(channels))
-            entropy = entropy_of_grids(flat, image, self._weights.captions).reshape(rows.shape[:2])
-            table |= {SPATIAL: np.nan_to_num(entropy), SPATIAL_N: np.isfinite(entropy).astype(np.float64)}
-        if self._names:
-            table |= score_channels(rows, sets, self._protocol.rule, self._protocol.normalize)
-        return table
+
+class SpatialPasses:
+    """The spatial entropy of items whose weights are read from files.
+
+    Args:
+        weights: Their weights, in direction t2i.
+        protocol: How they are scored.
+    """
+
+    at_once = AT_ONCE
+
+    def __init__(self, weights: WeightReader, protocol: Protocol) -> None:
+        self._weights, self._protocol = weights, protocol
+
+    def score(self, chunk: NDArray[np.int64], channels: NDArray[np.int64]) -> Table:
+        """The columns f8[m, A] of items in channels i8[A]."""
+        items, rows = self._weights.items, self._weights.rows_of(chunk)
+        parts = []
+        for some in steps(items, chunk, channels, self.at_once):
+            weight = self._weights.read_each(rows, some)
+            flat = normalised(weight.reshape(-1, weight.shape[-1]), self._protocol.normalize)
+            image = np.repeat(items.image[chunk], len(some))
+            parts.append(entropy_of_grids(flat, image, self._weights.captions).reshape(weight.shape[:2]))
+        entropy = np.concatenate(parts, axis=1)
+        return {SPATIAL: np.nan_to_num(entropy), SPATIAL_N: np.isfinite(entropy).astype(np.float64)}
 
 
 def sum_in_passes(
@@ -122,10 +135,13 @@ def in_passes(passes: Passes, items: Items, channels: NDArray[np.int64]) -> Iter
         i8[m], items; and f8[m, A] by column.
     """
     for chunk in _chunks(items, len(channels), passes.at_once):
-        sets = passes.sets(chunk)
-        step = max(passes.at_once // int(items.key_count[chunk[0]]), 1) if len(chunk) == 1 else len(channels)
-        parts = [passes.score(chunk, channels[low : low + step], sets) for low in range(0, len(channels), step)]
-        yield chunk, {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+        yield chunk, passes.score(chunk, channels)
+
+
+def steps(items: Items, chunk: NDArray[np.int64], channels: NDArray[np.int64], at_once: int) -> list[NDArray[np.int64]]:
+    """Split channels i8[A], so that not too many weights of a single item i8[1] are worked on together."""
+    step = max(at_once // int(items.key_count[chunk[0]]), 1) if len(chunk) == 1 else len(channels)
+    return [channels[low : low + step] for low in range(0, len(channels), step)]
 
 
 def _chunks(items: Items, channels: int, at_once: int) -> Iterator[NDArray[np.int64]]:

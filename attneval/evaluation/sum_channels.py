@@ -9,17 +9,19 @@ import numpy as np
 
 from attneval.arrays.ragged import ranges
 from attneval.errors import MetricError, first_of
-from attneval.evaluation.channel_passes import HostPasses, columns_in_passes, sum_in_passes
+from attneval.evaluation.channel_passes import HostPasses, SpatialPasses, columns_in_passes, sum_in_passes
 from attneval.evaluation.constant_attention import constant_columns
 from attneval.evaluation.direction_items import direction_items
 from attneval.evaluation.item_hits import evaluated, hits_of, item_chunks, sums_by_image
 from attneval.evaluation.weight_reader import WeightReader
+from attneval.metrics.declaration import ATTENTION, Column
 from attneval.metrics.floors import UNIFORM, floor_column
 from attneval.metrics.hits import Hits
 from attneval.metrics.populations import ITEMS, POPULATIONS, REACHED, populations
 from attneval.metrics.rankings import Rows, normalised
-from attneval.metrics.registry import ATTENTION, Column, columns, columns_used, metric_named, metrics
+from attneval.metrics.registry import columns, metric_named, metrics
 from attneval.metrics.spatial import SPATIAL, SPATIAL_N
+from attneval.metrics.values import columns_used
 from attneval.results.channel_sums import MASS, MASS_N
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
     from attneval.evaluation.caption_block import CaptionBlock
+    from attneval.evaluation.channel_passes import Passes
     from attneval.export.read.content import MapBlock
     from attneval.matching.items import Items
     from attneval.matching.phrases import ScoredPhrases
@@ -77,19 +80,25 @@ def sum_channels(
         items = direction_items(direction, captions, phrases, sets, protocol, channel=int(group[0]))
         weights = WeightReader(captions, items, maps, direction, protocol)
         counts = counts_of_items(items, protocol)
-        over = {name: counts[specs[name].over] for name in together}
-        over |= dict.fromkeys((SPATIAL, SPATIAL_N), counts[ITEMS]) if spatial else {}
-        passes = HostPasses(weights, protocol, together, spatial=spatial)
+        passes: list[tuple[Passes, Table]] = []
+        if together:
+            over = {name: counts[specs[name].over] for name in together}
+            passes.append((HostPasses(weights, protocol), over))
+        if spatial:
+            passes.append((SpatialPasses(weights, protocol), dict.fromkeys((SPATIAL, SPATIAL_N), counts[ITEMS])))
         shared = counts | {
             floor_column(UNIFORM, name): even[name][items.target] * counts[specs[name].over] for name in floors
         }
+        summed: Table = {}
+        for one, over in passes:
+            summed |= sum_in_passes(one, items, over, group, images)
         parts.append(
-            (sum_in_passes(passes, items, over, group, images) if over else {})
+            summed
             | _sums_alone(items, weights, protocol, alone, counts, channels=group, images=images)
             | {name: sums_by_image(items, values, images)[None] for name, values in shared.items()}
         )
-    summed = _joined(parts, groups)
-    return summed | _image_mass(captions, phrases, sets, protocol, images) if direction == "t2i" else summed
+    every_group = _joined(parts, groups)
+    return every_group | _image_mass(captions, phrases, sets, protocol, images) if direction == "t2i" else every_group
 
 
 def groups_of_channels(captions: CaptionBlock) -> list[NDArray[np.int64]]:

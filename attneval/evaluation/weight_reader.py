@@ -67,6 +67,27 @@ class NoWeights:
 
 
 @record
+class ItemRows:
+    """The places of the rows of some items in the maps, whatever the channel.
+
+    Attributes:
+        chosen: i8[m], the items.
+        entry: i8[k], the entries that are pooled into them, item by item.
+        count: i8[m], how many each item has.
+        group: i8[k], whose regions each entry's token attends to.
+        start: i8[k], where each entry's row starts in channel 0.
+        stride: i8[k], how far behind it the row of the next channel starts.
+    """
+
+    chosen: NDArray[np.int64]
+    entry: NDArray[np.int64]
+    count: NDArray[np.int64]
+    group: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stride: NDArray[np.int64]
+
+
+@record
 class WeightReader:
     """Rows of weights of the items of one direction.
 
@@ -99,28 +120,35 @@ class WeightReader:
         weights = (self._word_rows if self.direction == "t2i" else self._region_rows)(channels, chosen)
         return self._not_negative(weights, chosen)
 
-    def read_each(self, chosen: NDArray[np.int64], channels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The rows f8[m, A, n] of some items with equally many regions, of A channels alone; none may be undefined.
+    def rows_of(self, chosen: NDArray[np.int64]) -> ItemRows:
+        """Find the rows of some items with equally many regions, to be read in each channel alone.
 
         Args:
             chosen: i8[m], rows of items in direction t2i.
+        """
+        entry, count = pooled_entries(self.items, self.protocol, chosen)
+        token = self.items.entry[entry]
+        caption = self._caption_of_token[token]
+        start, stride = self._row_starts(caption, token - self.captions.tokens.offset[caption])
+        return ItemRows(chosen, entry, count, np.repeat(self.items.group[chosen], count), start, stride)
+
+    def read_each(self, rows: ItemRows, channels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rows f8[m, A, n] of some items, of A channels alone; none may be undefined.
+
+        Args:
+            rows: Where they are.
             channels: i8[A].
 
         Raises:
             ProtocolError: Weights are negative and the protocol does not make them positive.
         """
-        items, tokens = self.items, self.captions.tokens
-        entry, count = pooled_entries(items, self.protocol, chosen)
-        token = items.entry[entry]
-        caption, n = self._caption_of_token[token], int(items.key_count[chosen[0]])
-        start = self._row_start(channels, caption[:, None], (token - tokens.offset[caption])[:, None])
-        group = np.repeat(items.group[chosen], count * len(channels))
-        rows = self._gather(start.ravel(), group, n).reshape(*start.shape, n)
-        rows = self._pooled(rows, entry, count)
-        divisor = items.divisor[chosen]
+        n = int(self.items.key_count[rows.chosen[0]])
+        weights = self._gather(rows.start[:, None] + channels * rows.stride[:, None], rows.group[:, None], n)
+        weights = self._pooled(weights, rows.entry, rows.count)
+        divisor = self.items.divisor[rows.chosen]
         if (divisor != 1).any():
-            rows /= divisor[:, None, None]
-        return self._not_negative(rows, chosen)
+            weights /= divisor[:, None, None]
+        return self._not_negative(weights, rows.chosen)
 
     def _not_negative(self, weights: NDArray[np.float64], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Weights [m, ...] of some items, refused if they are negative and may not be."""
@@ -168,10 +196,10 @@ class WeightReader:
         n = int(items.key_count[chosen[0]])
         row = self.captions.alignment.row[items.caption[chosen]]
         token = keys.token[keys.offset[row][:, None] + np.arange(n)]
-        starts = (self._row_start(a, row[:, None], token - tokens.offset[row][:, None]) for a in channels)
+        first, stride = self._row_starts(row[:, None], token - tokens.offset[row][:, None])
         region = items.entry[items.entry_offset[chosen]]
         column = regions.column[regions.offset[items.group[chosen]] + region]
-        rows = _added([np.asarray(self.maps.flat[start + column[:, None]], np.float64) for start in starts])
+        rows = _added([np.asarray(self.maps.flat[first + a * stride + column[:, None]], np.float64) for a in channels])
         return rows if len(channels) == 1 else rows / len(channels)
 
     def _sum_over(
@@ -184,31 +212,35 @@ class WeightReader:
     ) -> NDArray[np.float64]:
         """The rows f8[k, n] of tokens i8[k], added over channels i8[A] one after the other."""
         step, rows = max(AT_ONCE // max(len(token) * n, 1), 1), np.zeros((0, len(token), n))
+        first, stride = self._row_starts(caption, token)
         for low in range(0, len(channels), step):
-            start = self._row_start(channels[low : low + step, None], caption, token)
-            some = self._gather(start.ravel(), np.tile(group, len(start)), n).reshape(*start.shape, n)
+            some = self._gather(first + channels[low : low + step, None] * stride, group, n)
             if len(rows):
                 some[0] += rows[0]
             rows = some[:1] if len(some) == 1 else np.add.reduce(some, axis=0, keepdims=True)
         return np.asarray(rows[0])
 
-    def _row_start(
-        self, channel: int | NDArray[np.int64], row: NDArray[np.int64], token: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Where the weights of a token start, for rows of the block's captions and tokens counted within them."""
-        tokens = np.diff(self.captions.tokens.offset)[row]
+    def _row_starts(
+        self, row: NDArray[np.int64], token: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Find where the weights of a token start in channel 0, and how far behind it those in the next one.
+
+        Args:
+            row: i8[...], rows of the block's captions.
+            token: i8[...], tokens counted within them.
+        """
         # Groups are images, or the exported captions themselves.
         windows = self.captions.export.caption_region is not None
         width = self.captions.regions.stored[row if windows else self.captions.image[row]]
-        return np.asarray(self.maps.start[row] + (channel * tokens + token) * width)
+        return self.maps.start[row] + token * width, np.diff(self.captions.tokens.offset)[row] * width
 
     def _gather(self, start: NDArray[np.int64], group: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-        """The weights f8[m, n] of the real regions in rows that start somewhere."""
+        """The weights f8[..., n] of the real regions in rows i8[...] that start somewhere, of groups i8[...]."""
         flat, regions = self.maps.flat, self.captions.regions
         if not regions.padded and len(flat) % n == 0 and not (start % n).any():
             return np.asarray(flat.reshape(-1, n)[start // n], np.float64)
-        column = regions.column[regions.offset[group][:, None] + np.arange(n)]
-        return np.asarray(flat[start[:, None] + column], np.float64)
+        column = regions.column[regions.offset[group][..., None] + np.arange(n)]
+        return np.asarray(flat[start[..., None] + column], np.float64)
 
     @cached_property
     def _caption_of_token(self) -> NDArray[np.int64]:

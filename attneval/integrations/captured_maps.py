@@ -9,10 +9,11 @@ import torch
 
 from attneval.arrays.records import record
 from attneval.errors import ExportError, ProtocolError
-from attneval.evaluation.channel_passes import dense_sets
+from attneval.evaluation.channel_passes import dense_sets, steps
 from attneval.evaluation.weight_reader import pooled_entries
-from attneval.integrations.device_channels import score_on_device
+from attneval.integrations.device_channels import count_on_device
 from attneval.matching.mismatches import name_of_caption
+from attneval.metrics.fast_channels import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -182,12 +183,19 @@ class DevicePasses:
         self.at_once = AT_ONCE.get(maps.device.type, AT_ONCE_ELSE)
         self._caption_of_token = np.repeat(np.arange(len(captions.rows)), np.diff(captions.tokens.offset))
 
-    def sets(self, chunk: NDArray[np.int64]) -> Mapping[str, Any]:
-        """The sets float64[m, n] of items on the device."""
-        return {name: self._here(values) for name, values in dense_sets(self._items, chunk).items()}
+    def score(self, chunk: NDArray[np.int64], channels: NDArray[np.int64]) -> Table:
+        """The columns f8[m, A] of items in channels i8[A]."""
+        sets = {name: self._here(values) for name, values in dense_sets(self._items, chunk).items()}
+        rule, method = self._protocol.rule, self._protocol.normalize
+        return joined(
+            [
+                count_on_device(self._weights(chunk, some), sets, rule, method)
+                for some in steps(self._items, chunk, channels, self.at_once)
+            ]
+        ).columns()
 
-    def score(self, chunk: NDArray[np.int64], channels: NDArray[np.int64], sets: Mapping[str, Any]) -> Table:
-        """The columns f8[m, A] of the items in channels i8[A]."""
+    def _weights(self, chunk: NDArray[np.int64], channels: NDArray[np.int64]) -> Tensor:
+        """The rows float64[m, A, n] of items, refused where they are negative and may not be."""
         weight = self._pooled(chunk, channels)
         if self._protocol.normalize in {"sum", "none"} and bool((weight < 0).any()):
             item = int((weight < 0).flatten(1).any(1).nonzero()[0, 0])
@@ -197,7 +205,7 @@ class DevicePasses:
                 "attention",
                 hint="use Protocol(normalize='softmax') or 'minmax'",
             )
-        return score_on_device(weight, sets, self._protocol.rule, self._protocol.normalize)
+        return weight
 
     def _pooled(self, chunk: NDArray[np.int64], channels: NDArray[np.int64]) -> Tensor:
         """The rows float64[m, A, n] of items, tokens pooled; see `WeightReader`."""

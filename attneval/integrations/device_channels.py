@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attneval.config.thresholds import Threshold
-    from attneval.metrics.totals import Table
 
 
-def score_on_device(weight: Tensor, sets: Mapping[str, Tensor], rule: Threshold, normalize: str) -> Table:
-    """Score the rows of m items in A channels: equals `attneval.metrics.fast_channels.score_channels`.
+def count_on_device(weight: Tensor, sets: Mapping[str, Tensor], rule: Threshold, normalize: str) -> ChannelCounts:
+    """Read the rows of m items in A channels: equals `attneval.metrics.fast_channels.count_channels`.
 
     What is read of the weights is read where they are; a few numbers of each row come back.
 
@@ -28,9 +27,6 @@ def score_on_device(weight: Tensor, sets: Mapping[str, Tensor], rule: Threshold,
         sets: float64[m, n] by kind of set, 1 for the keys of the item's set; under `area` the share of each key inside.
         rule: A threshold that is `by_weight`.
         normalize: `Protocol.normalize`.
-
-    Returns:
-        f8[m, A] by column; without `area_mass` if there is no `area`.
     """
     weight = normalised_on_device(weight, normalize)
     relevant = sets["relevant"]
@@ -59,7 +55,7 @@ def score_on_device(weight: Tensor, sets: Mapping[str, Tensor], rule: Threshold,
         top=top.cpu().numpy(),
         tied=tied.long().cpu().numpy(),
         size=relevant.sum(-1).cpu().numpy(),
-    ).columns()
+    )
 
 
 def normalised_on_device(weight: Tensor, method: str) -> Tensor:

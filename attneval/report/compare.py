@@ -20,7 +20,7 @@ from attneval.report.table import (
 from attneval.report.tones import OF_DIFFERENCES, of_difference
 
 if TYPE_CHECKING:
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.report.delimited import Lines
     from attneval.results.comparison import Comparison, Difference, Line
 

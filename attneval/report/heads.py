@@ -13,7 +13,7 @@ from attneval.report.tones import ABOVE_FLOORS, beside_floors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.report.delimited import Lines
     from attneval.results.heads import Head, HeadRanking
     from attneval.results.result import Result

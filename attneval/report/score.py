@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from attneval.config.breakdowns import BREAKDOWNS
+from attneval.metrics.declaration import ATTENTION, FAITHFULNESS, RETRIEVAL
 from attneval.metrics.floors import CENTER, FLOORS, UNIFORM
 from attneval.metrics.populations import ITEMS
-from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL, find_metric, in_table, metrics
+from attneval.metrics.registry import find_metric, in_table, metrics
 from attneval.report.joint import joint_table
 from attneval.report.relevance import relevance_tables
 from attneval.report.table import (
@@ -28,7 +29,7 @@ from attneval.results.summary import BASELINES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.results.result import Result
     from attneval.results.scores import Measured, Scores
 

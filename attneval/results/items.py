@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.bits import moved_bits
-from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.bits import MOST_NAMES, bits_type, moved_bits
+from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.errors import ResultError
@@ -38,7 +38,7 @@ _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_index": ("i2", "caption", ()),
     "item_caption": ("i4", "item", ()),
     "item_span": ("i4", "item", (2,)),
-    "item_types": ("i4", "item", ()),
+    "item_types": ("bits", "item", ()),
     "item_kind": ("u1", "item", ()),
     "item_scores": ("f4", "item", (3,)),
     "item_top": ("f4", "item", (2,)),
@@ -52,7 +52,7 @@ _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_rank": ("f4", "caption", ()),
     "caption_group": ("i4", "caption", ()),
 }
-"""By column: its type, the thing it has an entry for, and the shape of an entry."""
+"""By column: its type, the thing it has an entry for, and the shape of an entry; bits are i4 or i8, see `bits_type`."""
 
 
 @record
@@ -69,7 +69,7 @@ class ItemTable:
         region_box: f4[sum R, 4], the regions that count.
         item_caption: i4[m], row of each item's caption.
         item_span: i4[m, 2], the word or phrase, half-open code points into the caption.
-        item_types: i4[m], phrase types as bits.
+        item_types: i4[m] or i8[m], phrase types as bits, see `bits_type`.
         item_kind: u1[m], index into `KINDS`.
         item_scores: f4[m, 3], precision, recall and F1, as `SET_SCORES` has them.
         item_top: f4[m, 2], the region with the largest weight (the first of several), and that weight; -1 and 0 where
@@ -93,7 +93,7 @@ class ItemTable:
     region_box: NDArray[np.float32]
     item_caption: NDArray[np.int32]
     item_span: NDArray[np.int32]
-    item_types: NDArray[np.int32]
+    item_types: NDArray[np.signedinteger[Any]]
     item_kind: NDArray[np.uint8]
     item_scores: NDArray[np.float32]
     item_top: NDArray[np.float32]
@@ -131,7 +131,7 @@ class ItemTable:
 
     def regions_of_image(self, image: int) -> NDArray[np.float32]:
         """Take the regions of all groups of an image: f4[R, 4]."""
-        groups = np.unique(self.group_of_caption[self.caption_image == image])
+        groups = distinct_values(self.group_of_caption[self.caption_image == image])
         return np.concatenate([self.region_box[:0], *map(self.regions_of_group, groups.tolist())])
 
     def members(self, item: int, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -240,11 +240,12 @@ class ItemTable:
             "region": len(self.region_box),
             "byte": len(self.attended),
         }
+        bits = np.dtype(bits_type(len(self.types))).str[1:]
         present = {name: spec for name, spec in _COLUMNS.items() if getattr(self, name) is not None}
         for name, (kind, per, shape) in present.items():
-            column = getattr(self, name)
-            if column.dtype != kind or column.shape != (counts[per], *shape):
-                yield f"{name} is {column.dtype}{list(column.shape)}, expected {kind}{[counts[per], *shape]}"
+            column, expected = getattr(self, name), bits if kind == "bits" else kind
+            if column.dtype != expected or column.shape != (counts[per], *shape):
+                yield f"{name} is {column.dtype}{list(column.shape)}, expected {expected}{[counts[per], *shape]}"
         yield from _damages_of_offsets("region_offset", self.region_offset, len(self.region_box))
         rows = {"caption_image": len(self.image_id), "item_caption": len(self.caption_text), "item_kind": len(KINDS)}
         if self.caption_group is not None:
@@ -274,6 +275,8 @@ class ItemTable:
         names: list[str] = []
         for table in tables:
             names += [name for name in table.types if name not in names]
+        if len(names) > MOST_NAMES:
+            raise ResultError(f"the items have {len(names)} phrase types, and at most {MOST_NAMES} can be told apart")
         values: dict[str, Any] = {}
         for field in fields(cls):
             parts = [getattr(table, field.name) for table in tables]
@@ -294,7 +297,9 @@ class ItemTable:
                 if shifts is not None:
                     parts = [(part + shift).astype(part.dtype) for part, shift in zip(parts, shifts, strict=False)]
                 elif field.name == "item_types":
-                    parts = [moved_bits(part, list(t.types), names) for part, t in zip(parts, tables, strict=True)]
+                    wide = [part.astype(np.int64) for part in parts]
+                    moved = [moved_bits(part, list(t.types), names) for part, t in zip(wide, tables, strict=True)]
+                    parts = [part.astype(bits_type(len(names))) for part in moved]
                 values[field.name] = np.concatenate(parts)
         return cls(**values)
 

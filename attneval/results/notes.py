@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attneval.metrics.registry import FAITHFULNESS, find_metric
+from attneval.metrics.declaration import FAITHFULNESS
+from attneval.metrics.registry import find_metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

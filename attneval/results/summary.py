@@ -14,11 +14,13 @@ import numpy as np
 
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.class_means import AVERAGED, class_sums
+from attneval.metrics.declaration import ATTENTION, RELEVANCE
 from attneval.metrics.floors import CHANCE, FLOORS, UNIFORM, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
-from attneval.metrics.registry import ATTENTION, RELEVANCE, columns, is_computable, metrics
+from attneval.metrics.registry import columns, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
+from attneval.metrics.values import is_computable
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
 from attneval.statistics.bootstrap import draw_with_groups, intervals, percentile_bounds, percentile_bounds_each
 
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from attneval.config.protocol import Protocol
-    from attneval.metrics.registry import Metric, Sums
+    from attneval.metrics.declaration import Metric
     from attneval.metrics.totals import Totals
+    from attneval.metrics.values import Sums
     from attneval.statistics.image_sums import ImageSums
 
 ORACLE = "oracle"

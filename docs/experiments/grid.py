@@ -8,6 +8,9 @@ commands that anyone would give, in DIR, which keeps what an interrupted run nee
 of `runs.jsonl` beside the grid, written at once, and its result without breakdowns is `results/RUN.json.xz`; a run that
 has its line is not run again. The order is that of the grid: by model, then by seed, then by cell, so that what exists
 compares.
+
+With `"until_flat": {"step": 2, "most": 16}` in the grid, a training whose sum of recalls on dev still rises after the
+epochs that it was given goes on, two epochs at a time, until it has stopped rising or has had 16.
 """
 
 from __future__ import annotations
@@ -38,12 +41,14 @@ class Run:
         cell: The name of its constraints in the grid.
         seed: Of its training.
         parts: For each checkpoint that is averaged, the arguments of `attneval train`, without data and folder.
+        lengths: The numbers of epochs after which a training may end.
     """
 
     model: str
     cell: str
     seed: int
     parts: dict[str, list[str]]
+    lengths: Sequence[int]
 
     @property
     def name(self) -> str:
@@ -53,13 +58,22 @@ class Run:
 
 def runs_of(grid: dict[str, Any]) -> Iterator[Run]:
     """All runs of a grid, in the order in which they are made."""
+    given = int(grid["common"][grid["common"].index("--epochs") + 1])
+    longer = grid.get("until_flat")
+    lengths = range(given, longer["most"] + 1, longer["step"]) if longer else [given]
     for model, about in grid["models"].items():
         for seed in grid["seeds"]:
             for cell, constraints in grid["cells"].items():
                 late = [] if cell == "none" else about.get("constrained", [])
                 shared = [*grid["common"], *about.get("arguments", []), *constraints, *late, "--seed", str(seed)]
                 parts = {part: ["--model", part, *shared] for part in about["parts"]}
-                yield Run(model, cell, seed, parts)
+                yield Run(model, cell, seed, parts, lengths)
+
+
+def of_length(arguments: list[str], epochs: int) -> list[str]:
+    """The arguments of a training with another number of epochs."""
+    place = arguments.index("--epochs") + 1
+    return [*arguments[:place], str(epochs), *arguments[place + 1 :]]
 
 
 def is_flat(rsums: Sequence[float]) -> bool:
@@ -72,17 +86,20 @@ def is_flat(rsums: Sequence[float]) -> bool:
     return bool(before) and max(last) <= (1 + FLAT_GAIN) * max(before)
 
 
+def events_of(log: Path, kind: str) -> list[dict[str, Any]]:
+    """The events of one kind of a training's log."""
+    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return [event for event in events if event.pop("event") == kind]
+
+
 def training_record(part: str, arguments: list[str], log: Path) -> dict[str, Any]:
     """The part of a record that is about a training: its choices and every epoch."""
-    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    start = events[0]
-    epochs = [event for event in events if event["event"] == "epoch"]
-    for event in epochs:
-        del event["event"]
+    (start,), epochs = events_of(log, "start"), events_of(log, "epoch")
     return {
         "part": part,
-        "arguments": arguments,
-        "config": start["config"],
+        "arguments": of_length(arguments, len(epochs)),
+        # The log begins with the epochs that were planned first.
+        "config": {**start["config"], "epochs": len(epochs)},
         "parameters": start["parameters"],
         "torch": start["torch"],
         "untrained": start["untrained"],
@@ -123,7 +140,12 @@ def attneval(*arguments: str, folder: Path) -> None:
 def make(run: Run, work: Path, data: str, gt: str) -> tuple[dict[str, Any], bytes]:
     """Train, export and score; gives the record, and the result without breakdowns."""
     for part, arguments in run.parts.items():
-        attneval("train", *arguments, "--data", data, "--gt", gt, "-o", f"{run.name}/{part}", "-q", folder=work)
+        for epochs in run.lengths:
+            longer = of_length(arguments, epochs)
+            attneval("train", *longer, "--data", data, "--gt", gt, "-o", f"{run.name}/{part}", "-q", folder=work)
+            # Of a training that was stopped later, too: what decides is the log up to here.
+            if is_flat([event["rsum"] for event in events_of(work / run.name / part / "log.jsonl", "epoch")][:epochs]):
+                break
     checkpoints = [f"{run.name}/{part}/best.pth.tar" for part in run.parts]
     export, result = f"{run.name}/test.npz", f"{run.name}/test.json"
     attneval("export", *checkpoints, "--split", "test", "--device", "cpu", "-o", export, "-q", folder=work)

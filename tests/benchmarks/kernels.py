@@ -18,8 +18,9 @@ from attneval.metrics.floors import floor_bounds
 from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows
 from attneval.metrics.ranks import retrieval_ranks
-from attneval.metrics.registry import is_computable, metrics
+from attneval.metrics.registry import metrics
 from attneval.metrics.sweep import grid, sweep
+from attneval.metrics.values import is_computable
 from attneval.statistics.bootstrap import draw, intervals
 from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable

@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 import tracemalloc
 from dataclasses import dataclass
@@ -111,7 +112,15 @@ def rounds(tasks: Sequence[Task], runs: int) -> list[list[float]]:
             start = now()
             task()
             seconds.append(now() - start)
+            _settle()
     return taken
+
+
+def _settle() -> None:
+    """Wait until threads that a task has left behind have ended, so that the next does not pay for them."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import pytest
 
 from .campaign import NAMES, Broken, Campaign
 from .damage import CANARY, HARM, Maker
-from .laws import breaches, listing
+from .laws import Meaning, breaches, listing
 from .server import Outcome
-from .targets import TARGETS, Damage
+from .targets import TARGETS
+from .ways import Damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,9 @@ DAMAGE = Damage(("a.json",), "")
 def broken(folder: Path, *, damage: Damage = DAMAGE, before: dict[str, str] | None = None, **done: Any) -> list[str]:
     values = {"arguments": ("gate", "a.json", "-f", "json"), "code": 0, "out": "", "err": "", "slow": False}
     outcome = Outcome(**{**values, "memory": 0, "seconds": 0.0, **done})
-    return list(breaches(outcome, damage, folder, listing(folder) if before is None else before, [1.0]))
+    return list(
+        breaches(outcome, damage, folder, listing(folder) if before is None else before, Meaning([1.0], frozenset()))
+    )
 
 
 @pytest.mark.parametrize(

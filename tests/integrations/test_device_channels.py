@@ -11,8 +11,8 @@ import torch
 
 from attneval.config.thresholds import Threshold
 from attneval.integrations.captured_maps import CapturedMaps
-from attneval.integrations.device_channels import normalised_on_device, score_on_device
-from attneval.metrics.fast_channels import score_channels
+from attneval.integrations.device_channels import count_on_device, normalised_on_device
+from attneval.metrics.fast_channels import KeySets, count_channels
 from attneval.metrics.rankings import normalised
 
 ITEMS, CHANNELS, KEYS = 7, 40, 12
@@ -49,9 +49,9 @@ def test_as_in_numpy(rule: str, method: str, *, with_area: bool) -> None:
     chosen = {kind: values for kind, values in sets().items() if with_area or kind != "area"}
     for seed in range(3):
         weight, threshold = tied_weights(seed), Threshold.parse(rule)
-        expected = score_channels(weight.copy(), chosen, threshold, method)
+        expected = count_channels(weight.copy(), KeySets.stacked(chosen), threshold, method).columns()
         on_device = {kind: torch.from_numpy(values) for kind, values in chosen.items()}
-        made = score_on_device(torch.from_numpy(weight), on_device, threshold, method)
+        made = count_on_device(torch.from_numpy(weight), on_device, threshold, method).columns()
         assert sorted(made) == sorted(expected)
         for name, values in made.items():
             if name in {"mass", "area_mass"}:

@@ -9,10 +9,11 @@ import pytest
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.config.thresholds import Threshold
-from attneval.metrics.fast_channels import COLUMNS, score_channels
+from attneval.metrics.declaration import ATTENTION
+from attneval.metrics.fast_channels import COLUMNS, KeySets, count_channels, joined
 from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows, normalised
-from attneval.metrics.registry import ATTENTION, columns
+from attneval.metrics.registry import columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +60,8 @@ def sets() -> dict[str, IndexSets]:
 def test_equal_to_ranked_rows(sets: dict[str, IndexSets], rule: str, method: str, seed: int) -> None:
     weight = tied_weights(seed)
     threshold, specs = Threshold.parse(rule), columns(*ATTENTION)
-    scores = score_channels(weight.copy(), {kind: dense(one) for kind, one in sets.items()}, threshold, method)
+    in_rows = KeySets.stacked({kind: dense(one) for kind, one in sets.items()})
+    scores = count_channels(weight.copy(), in_rows, threshold, method).columns()
     assert tuple(sorted(scores)) == tuple(sorted(COLUMNS))
     every = np.arange(ITEMS)
     for channel in range(CHANNELS):
@@ -77,7 +79,7 @@ def test_hand_worked() -> None:
     weight = np.array([[[0.6, 0.2, 0.2, 0.0], [0.25, 0.25, 0.25, 0.25], [0.4, 0.4, 0.1, 0.1]]])
     sets = {"relevant": np.array([[1.0, 0, 0, 1.0]])}
     sets |= {"pointing": sets["relevant"], "area": np.array([[0.5, 0, 0, 1.0]])}
-    scores = score_channels(weight, sets, Threshold.parse("uniform"), "sum")
+    scores = count_channels(weight, KeySets.stacked(sets), Threshold.parse("uniform"), "sum").columns()
     assert scores["precision"].tolist() == [[1.0, 0.5, 0.5]]
     assert scores["recall"].tolist() == [[0.5, 1.0, 0.5]]
     assert scores["pointing"].tolist() == [[1.0, 0.5, 0.5]]
@@ -91,6 +93,20 @@ def test_all_weight_inside_is_a_mass_of_exactly_one() -> None:
     relevant[0, ::3] = 1.0
     weight = rng.random((1, 50, 1000)) * relevant[:, None]
     sets = {"relevant": relevant, "pointing": relevant}
-    scores = score_channels(weight, sets, Threshold.parse("uniform"), "sum")
+    scores = count_channels(weight, KeySets.stacked(sets), Threshold.parse("uniform"), "sum").columns()
     assert (scores["mass"] == 1).all()
     assert "area_mass" not in scores
+
+
+def test_counts_of_some_channels_are_put_together() -> None:
+    rng = np.random.default_rng(4)
+    weight, relevant = rng.integers(0, 4, (2, 9, 6)).astype(np.float64), rng.integers(0, 2, (2, 6)).astype(np.float64)
+    sets = KeySets.stacked({"relevant": relevant, "pointing": relevant, "area": rng.random((2, 6))})
+    rule = Threshold.parse("uniform")
+    whole = count_channels(weight.copy(), sets, rule, "sum").columns()
+    # Rows that do not stand one after the other in memory are read alike.
+    turned = np.asfortranarray(weight)
+    parts = [count_channels(turned[:, low : low + 4], sets, rule, "sum") for low in range(0, 9, 4)]
+    for name, values in joined(parts).columns().items():
+        # Of masses the order of adding may differ.
+        assert np.abs(values - whole[name]).max() <= (1e-15 if name in {"mass", "area_mass"} else 0)

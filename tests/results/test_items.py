@@ -137,6 +137,35 @@ def test_joining_tables_of_different_images(table: ItemTable, tmp_path: Path) ->
     assert sorted(map(str, plain(back))) == sorted(map(str, plain(table)))
 
 
+def with_types(count: int, image: str, word: str, folder: Path) -> ItemTable:
+    """An image of which a word's phrases have many types of their own."""
+    scene = SCENES[image]
+    own = tuple(f"{word}{number}" for number in range(count))
+
+    def typed(piece: Any) -> Any:
+        return dataclasses.replace(piece, types=own) if getattr(piece, "words", ()) == (word,) else piece
+
+    sentences = [[typed(piece) for piece in sentence] for sentence in scene.sentences]
+    attended = {name: words for name, words in ATTENDED.items() if name.startswith(image)}
+    return items_of(world(attended, {image: dataclasses.replace(scene, sentences=sentences)}), folder)
+
+
+def test_more_types_than_have_bits_below_a_sign(tmp_path: Path) -> None:
+    """There are eight types before any of one's own, so that the 24th of these has the bit of the sign."""
+    many = with_types(30, "101", "dog", tmp_path / "a")
+    assert many.item_types.dtype == np.int64
+    few = with_types(20, "103", "zebra", tmp_path / "b")
+    assert few.item_types.dtype == np.int32
+    for table in (many, ItemTable.joined([many, few]), ItemTable.joined([few, many])):
+        table.save(tmp_path / "r.items.npz")
+        listed = {row["words"]: set(row["types"]) for row in rows(ItemTable.load(tmp_path / "r.items.npz"))}
+        assert listed["dog"] == {f"dog{number}" for number in range(30)}
+        assert listed["man"] == {"people"}
+        assert listed.get("zebra", {f"zebra{number}" for number in range(20)}) == {f"zebra{k}" for k in range(20)}
+    with pytest.raises(ResultError, match="68 phrase types, and at most 62"):
+        ItemTable.joined([many, with_types(30, "103", "zebra", tmp_path / "c")])
+
+
 # ---------------------------------------------------------------- what is refused
 
 

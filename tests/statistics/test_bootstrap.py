@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from attneval import Options, score
 from attneval.config.options import RESAMPLES, SEED
-from attneval.metrics.registry import Metric, divided, metrics, ratio
+from attneval.metrics.declaration import Metric
+from attneval.metrics.registry import metrics
+from attneval.metrics.values import divided, ratio
 from attneval.statistics import bootstrap as stats
 from attneval.statistics.bootstrap import (
     CONFIDENCE,
