@@ -176,7 +176,7 @@ def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[st
 
 def _stacked_draws(drawn: Sequence[Sums]) -> Sums:
     """Resampled sums of groups that have the same columns, f8[g, b] by name; nothing where a group has none."""
-    return {name: np.stack([own[name] for own in drawn]) for name in drawn[0]} if all(drawn) else {}
+    return {name: np.stack([table[name] for table in drawn]) for name in drawn[0]} if all(drawn) else {}
 
 
 def _bounds_each(metric: Metric, resampled: Sums) -> list[tuple[float, float] | None]:
