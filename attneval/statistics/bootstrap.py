@@ -101,8 +101,8 @@ def draw_with_groups(
         # By image, so that the images of a group are rows.
         times = np.concatenate([block.T for block in repeats], axis=1)
         for group, rows in by[kind].items():
-            own = np.stack([*rows.columns.values()]) @ times[rows.row]
-            groups[kind, group] = dict(zip(rows.columns, own, strict=True))
+            drawn_sums = np.stack([*rows.columns.values()]) @ times[rows.row]
+            groups[kind, group] = dict(zip(rows.columns, drawn_sums, strict=True))
     return drawn, groups
 
 

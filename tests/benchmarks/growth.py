@@ -120,7 +120,8 @@ def measured(growing: Growing, most: int, runs: int) -> list[float]:
 def power(sizes: Sequence[int], values: Sequence[float]) -> float:
     """The slope of the line of least squares through the logarithms of sizes and values; values below 0 say nothing."""
     pairs = [(math.log(size), math.log(value)) for size, value in zip(sizes, values, strict=True) if value > 0]
-    return float(np.polyfit(*np.transpose(pairs), 1)[0]) if len(pairs) > 1 else math.nan
+    x, y = np.array(pairs).reshape(-1, 2).T
+    return float(np.polyfit(x, y, 1)[0]) if len(pairs) > 1 else math.nan
 
 
 def taken(folder: Path, images: int, about: dict[str, Any], runs: int) -> tuple[float, int, int]:
