@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attneval.config.extras import to_install
-from attneval.errors import AttnevalError
+from attneval.errors import AttnevalError, MissingPackageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def load(
     try:
         import transformers
     except ModuleNotFoundError as error:
-        raise AttnevalError("this needs transformers, which is not installed", hint=to_install("hf")) from error
+        raise MissingPackageError("this needs transformers, which is not installed", hint=to_install("hf")) from error
     if dtype not in DTYPES:
         raise AttnevalError(f"dtype {dtype!r} does not exist", hint=f"use {', '.join(DTYPES)}")
     place = _device(device)
