@@ -60,6 +60,10 @@ def load(
             )
             processor = _processor(transformers, name, named)
     except (OSError, ValueError, ImportError, KeyError, AttributeError, RuntimeError) as error:
+        if "trust_remote_code" in str(error):
+            raise AttnevalError(
+                f"{name} comes with code of its own, which was not run", hint="read it, then pass --trust-remote-code"
+            ) from error
         raise AttnevalError(f"{name}: transformers cannot load it ({_first_line(error)})", hint=_hint(error)) from error
     return model.to(place).eval(), processor
 
@@ -125,8 +129,6 @@ def _first_line(error: BaseException) -> str:
 
 def _hint(error: BaseException) -> str:
     text = str(error)
-    if "trust_remote_code" in text:
-        return "look at the code that comes with it, then pass --trust-remote-code"
     about_video = any(word in text.casefold() for word in ("torchvision", "_extra_content", "video"))
     if about_video and importlib.util.find_spec("torchvision") is None:
         return "its processor needs torchvision, which is not installed: pip install torchvision"
