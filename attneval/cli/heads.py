@@ -106,6 +106,6 @@ def _of_export(sources: tuple[Path, ...], values: dict[str, Any], *, quiet: bool
             metric=values["metric"],
             top=values["top"] or 0,
             protocol=protocol,
-            options=options_from(values, on_progress),
+            options=options_from(values, progress=on_progress),
             **read_beside(values),
         )

@@ -144,8 +144,7 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             caption_ids=values["caption_ids"],
             image_ids=values["image_ids"],
             channel=values["channel"],
-            # Tables show no digests.
-            options=dataclasses.replace(options_from(values, on_progress), digests=output.shows("values")),
+            options=options_from(values, digests=output.shows("values"), progress=on_progress),
             **read_beside(values),
         )
     emit_result(result, output)

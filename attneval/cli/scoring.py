@@ -1,4 +1,4 @@
-"""What commands that score hand over of their parameters."""
+"""Parameters of commands that score, handed over."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attneval.config.options import Options, Progress
+    from attneval.config.options import Options
 
 
-def options_from(values: Mapping[str, Any], on_progress: Progress | None) -> Options:
-    """Take the options out of a command's parameters, whose names are theirs; those without a flag are as usual."""
+def options_from(values: Mapping[str, Any], **others: Any) -> Options:
+    """Take the options out of a command's parameters, whose names are theirs.
+
+    Args:
+        values: The parameters.
+        others: Options that are no flags.
+    """
     from attneval.config.options import Options
 
     given = {field.name: values[field.name] for field in dataclasses.fields(Options) if field.name in values}
     # Of the command it is a file, of the options a switch.
     given.pop("similarity", None)
-    return Options(**given, progress=on_progress)
+    return Options(**given, **others)
 
 
 def read_beside(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a protocol is written on one line, beside every number: ``attneval:2|unit:word|...``."""
+"""The signature: a protocol on one line, as it stands beside every number, ``attneval:2|unit:word|...``."""
 
 from __future__ import annotations
 

@@ -76,7 +76,11 @@ class RunningSums(Metric):
         setattr(self, self._state, torch.zeros(*shape, dtype=torch.int64, device=self.sums.device))
 
     def add(self, units: NDArray[Any]) -> None:
-        """Add i8 of the state's shape to the sums."""
+        """Add a batch to the sums.
+
+        Args:
+            units: i8[...], of the shape of the sums, multiples of 1 / UNIT.
+        """
         setattr(self, self._state, self.sums + torch.from_numpy(units).to(self.sums.device))
 
     def set_dtype(self, dst_type: str | torch.dtype) -> Metric:  # noqa: ARG002 - what torchmetrics passes

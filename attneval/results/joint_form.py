@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.results.fields import check_whole
+from attneval.results.fields import NUMBERS, check_numbers, check_whole
 from attneval.results.held import same_measured
 from attneval.results.joint import (
     CAPTIONS,
@@ -91,16 +91,16 @@ def _side_from_dict(where: str, values: dict[str, Any], images: int) -> JointSid
     for name, cells in (("per_image", counts), ("table", table)):
         if tuple(cells) != CELLS:
             raise ValueError(f"{where} {name} has {', '.join(cells)}, expected {', '.join(CELLS)}")
-    per_image = {cell: np.array(column, np.float64) for cell, column in counts.items()}
+    per_image = {cell: check_numbers(f"{where} per_image {cell}", column) for cell, column in counts.items()}
     for cell, column in per_image.items():
         if column.shape != (images,) or (column < 0).any() or (column % 1 != 0).any():
             raise ValueError(f"{where} per_image {cell} is no list of {images} counts")
-    if p is not None and not (isinstance(p, float | int) and 0 < p <= 1):
+    if p is not None and not (type(p) in NUMBERS and 0 < p <= 1):
         raise ValueError(f"{where} p is {p!r}")
     side = JointSide(
-        measured_from_dict(values[RHO]),
+        measured_from_dict(f"{where} {RHO}", values[RHO]),
         None if p is None else float(p),
-        {cell: measured_from_dict(share) for cell, share in table.items()},
+        {cell: measured_from_dict(f"{where} {cell}", share) for cell, share in table.items()},
         per_image,
     )
     count = int(_counted(side).sum())

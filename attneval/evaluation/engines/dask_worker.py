@@ -1,4 +1,4 @@
-"""What runs on the workers of a Dask cluster: a block is scored there, of files that are opened once."""
+"""The work of a Dask cluster's workers: blocks are scored there, of files that are opened once."""
 
 from __future__ import annotations
 
