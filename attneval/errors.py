@@ -3,6 +3,7 @@
     AttnevalError            anything attneval refuses on purpose; exit code 2
     ├── ProtocolError        a choice that does not exist or contradicts another
     ├── ConfigError          a configuration file that cannot be used
+    │   └── MissingPackageError  a package of an extra is not installed; an ImportError, too
     ├── DataError            a file that cannot be used
     │   ├── ExportError      an attention export
     │   ├── GroundTruthError annotations
@@ -56,6 +57,10 @@ class ConfigError(AttnevalError):
     """A configuration file cannot be read or holds a setting that does not exist."""
 
 
+class MissingPackageError(ConfigError, ImportError):
+    """A package that an extra brings is not installed."""
+
+
 class DataError(AttnevalError):
     """A file cannot be used."""
 
@@ -94,6 +99,11 @@ def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
 
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else otherwise
+
+
+def amount(count: int, noun: str) -> str:
+    """Write how many there are: ``1 image``, ``2 images``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def first_of(items: Sequence[object] | Iterable[object], total: int | None = None, show: int = 5) -> str:

@@ -38,15 +38,18 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 GT_FORMATS = ("auto", *ANNOTATION_FORMATS)
 """Values of `--gt-format`: annotation formats, or `auto` to recognise the format by its content."""
 
-gt_format_option = option(
-    "--gt-format",
-    type=click.Choice(GT_FORMATS),
-    default="auto",
-    metavar="FORMAT",
-    group="Input",
-    rare=True,
-    help=f"Force a format: {', '.join(GT_FORMATS)}.",
-)
+
+def gt_format_option(*, rare: bool) -> Callable[[Command], Command]:
+    """`--gt-format`: the format of annotations."""
+    return option(
+        "--gt-format",
+        type=click.Choice(GT_FORMATS),
+        default="auto",
+        metavar="FORMAT",
+        group="Input",
+        rare=rare,
+        help=f"Force a format: {', '.join(GT_FORMATS)}.",
+    )
 
 
 def gt_options(
@@ -57,7 +60,7 @@ def gt_options(
     """`--gt` and what belongs to it; the command gets all of it as `gt`, see `Command.invoke`."""
     return together(
         option("--gt", type=FILE, multiple=True, required=required, group="Input", help=help),
-        gt_format_option,
+        gt_format_option(rare=True),
         option(
             "--gt-sizes",
             type=FILE,
@@ -116,7 +119,15 @@ CHANNEL_HELP = (
     "on the other."
 )
 
-
+limit_option = option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
+name_option = option("--name", group="Output", help="How the system is called in tables.")
+jobs_option = option(
+    "--jobs",
+    type=WholeNumber(1),
+    show_default="2 where that pays",
+    group="Process",
+    help="Processes that share images.",
+)
 resamples_option = option(
     "--resamples",
     type=WholeNumber(0, MOST_RESAMPLES),
@@ -141,7 +152,9 @@ across_regions_option = option(
     group="Input",
     help="Allow for different regions: all items count, unreachable ones as 0.",
 )
-quiet_option = option("-q", "--quiet", is_flag=True, group="Output", help="No progress and no notes on stderr.")
+quiet_option = option(
+    "-q", "--quiet", is_flag=True, group="Output", help="No progress and no notes on stderr; stdout stays."
+)
 verbose_option = option("-v", "--verbose", is_flag=True, group="Process", help="A traceback for internal errors.")
 
 

@@ -14,6 +14,7 @@ from attneval.evaluation.lint_export import lint_notes
 from attneval.evaluation.pair_captions import pair_captions
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MANY, MEAN
+from attneval.metrics.populations import item_counts
 from attneval.metrics.totals import UNIT
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
@@ -123,8 +124,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
     if perturbed.image_id:
         counts["perturbed_captions"] = perturbed.captions
     if headline is not None:
-        items, reached = (int(scores.sums.columns[name].sum()) for name in ("items", "reached"))
-        counts |= {"items": items, "unreachable": items - reached}
+        counts |= item_counts(scores.sums.columns)
     return Result(
         name=options.name or manifest.stem,
         protocol=protocol,
@@ -195,9 +195,9 @@ def _refuse_nothing(
 def _joined(items: list[ItemTable], paired: PairedCaptions | None) -> ItemTable | None:
     if not items:
         return None
-    from attneval.results.items import ItemTable
+    from attneval.results.join_items import join_items
 
-    table = ItemTable.joined(items)
+    table = join_items(items)
     if paired is None:
         return table
     lift, rank = paired.lift.astype(np.float32), paired.rank.astype(np.float32)

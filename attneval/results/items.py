@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.bits import MOST_NAMES, bits_type, moved_bits
+from attneval.arrays.bits import bits_type
 from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
@@ -20,7 +20,7 @@ from attneval.storage.npz import write_npz
 from attneval.storage.whole_files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed", "unreachable")
 """The kinds of items, as `attneval.evaluation.examine_items` defines them."""
 RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
-_TEXT = ("image_id", "caption_text", "types")
-_JOINT = ("caption_lift", "caption_rank")
-OPTIONAL = (*_JOINT, "caption_group")
-"""Columns that some tables lack."""
+TEXTS = ("image_id", "caption_text", "types")
+"""Columns of texts."""
+JOINT = ("caption_lift", "caption_rank")
 """Columns of the joint view, which are there where ranks are known."""
+OPTIONAL = (*JOINT, "caption_group")
+"""Columns that some tables lack."""
 _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_image": ("i4", "caption", ()),
     "caption_index": ("i2", "caption", ()),
@@ -211,7 +212,7 @@ class ItemTable:
         for field in fields(cls):
             if field.name in OPTIONAL and field.name not in names:
                 continue
-            needed = [field.name, f"{field.name}_offset"] if field.name in _TEXT else [field.name]
+            needed = [field.name, f"{field.name}_offset"] if field.name in TEXTS else [field.name]
             missing = [name for name in needed if name not in names]
             if missing:
                 raise ResultError(f"{path} is no items file: {missing[0]} is missing")
@@ -230,7 +231,7 @@ class ItemTable:
 
     def _damages(self) -> Iterator[str]:
         """Yield what keeps the columns from being read together; what comes later relies on what came before."""
-        for name in _TEXT:
+        for name in TEXTS:
             strings = getattr(self, name)
             yield from _damages_of_offsets(f"{name}_offset", strings.offset, len(strings.code))
         counts = {
@@ -263,45 +264,6 @@ class ItemTable:
             start, stop = getattr(self, name).T
             if ((start >= 0) & ((start > stop) | (stop > length))).any():
                 yield f"{name} points beyond its caption"
-
-    @classmethod
-    def joined(cls, tables: Sequence[ItemTable]) -> ItemTable:
-        """Join tables of different images, one after the other."""
-        captions = offsets_of([len(table.caption_image) for table in tables])
-        images = offsets_of([len(table.image_id) for table in tables])
-        boxes = offsets_of([len(table.region_box) for table in tables])
-        groups = offsets_of([len(table.region_offset) - 1 for table in tables])
-        grouped = any(table.caption_group is not None for table in tables)
-        names: list[str] = []
-        for table in tables:
-            names += [name for name in table.types if name not in names]
-        if len(names) > MOST_NAMES:
-            raise ResultError(f"the items have {len(names)} phrase types, and at most {MOST_NAMES} can be told apart")
-        values: dict[str, Any] = {}
-        for field in fields(cls):
-            parts = [getattr(table, field.name) for table in tables]
-            if field.name == "types":
-                values["types"] = Strings.from_texts(names)
-            elif field.name == "caption_group":
-                shifted = [table.group_of_caption + shift for table, shift in zip(tables, groups, strict=False)]
-                values["caption_group"] = np.concatenate(shifted).astype(np.int32) if grouped else None
-            elif field.name in _TEXT:
-                values[field.name] = Strings.from_texts([text for part in parts for text in part])
-            elif field.name in _JOINT:
-                values[field.name] = None if any(part is None for part in parts) else np.concatenate(parts)
-            elif field.name == "region_offset":
-                shifted = [part[:-1] + shift for part, shift in zip(parts, boxes[:-1], strict=True)]
-                values["region_offset"] = np.concatenate([*shifted, boxes[-1:]])
-            else:
-                shifts = {"item_caption": captions, "caption_image": images}.get(field.name)
-                if shifts is not None:
-                    parts = [(part + shift).astype(part.dtype) for part, shift in zip(parts, shifts, strict=False)]
-                elif field.name == "item_types":
-                    wide = [part.astype(np.int64) for part in parts]
-                    moved = [moved_bits(part, list(t.types), names) for part, t in zip(wide, tables, strict=True)]
-                    parts = [part.astype(bits_type(len(names))) for part in moved]
-                values[field.name] = np.concatenate(parts)
-        return cls(**values)
 
 
 def _damages_of_offsets(name: str, offset: NDArray[Any], end: int) -> Iterator[str]:

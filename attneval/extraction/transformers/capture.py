@@ -16,7 +16,7 @@ import torch
 
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.decoders import attention_modules
-from attneval.extraction.transformers.interface import RECORDERS, owner_of, standing_in
+from attneval.extraction.transformers.interface import RECORDERS, computing_eagerly, owner_of, standing_in
 from attneval.extraction.transformers.maps import EnoughError, Maps, Recorder, listed
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def capture(
                 RECORDERS[module] = (layer, recorder)
                 stack.callback(RECORDERS.pop, module, None)
         else:
+            stack.enter_context(computing_eagerly(chosen.values()))
             for layer, module in chosen.items():
                 for handle in _hooked(module, layer, recorder):
                     stack.callback(handle.remove)
