@@ -8,6 +8,7 @@ A table stands between `<!-- KIND: MODEL -->`, or `<!-- curves: MODEL METRIC -->
 - `table`: the results on test of each cell;
 - `gains`: what each cell changes, against the run without constraints of the same seed;
 - `runs`: every run, with the F1 of its attention against the other entities of the image, too;
+- `dev`: the scores on dev of the epoch that was chosen;
 - `curves`: a number of the log by epoch;
 - `fades`: what changes from the first epoch to the last, on dev;
 - `hinges`: how peaked attention is, and what a constraint sees, in the second epoch and in the last;
@@ -53,6 +54,9 @@ RESULTS: dict[str, Callable[[dict[str, Any]], float]] = {
 
 GAINS = ("F1", "AP", "pointing", "specificity", "R", "i2t R@1", "t2i R@1", "rSum")
 """Of those, what the table of gains has."""
+
+DEV = {"F1": "f1", "AP": "ap", "pointing": "pointing", "specificity": "specificity", "rSum": "rsum"}
+"""By column, the logged scores of dev."""
 
 COUNTS = {"keys"}
 """Logged numbers that are no shares."""
@@ -152,6 +156,16 @@ def every_run(runs: list[dict[str, Any]], model: str) -> str:
     return table(["cell", "seed", "best epoch", "flat", *columns], rows)
 
 
+def dev(runs: list[dict[str, Any]], model: str) -> str:
+    """The table of the scores on dev of a model's trainings, at the epochs with the best sum of recalls."""
+    rows = []
+    for name, trainings in parts_of(runs, model).items():
+        flat = [training["epochs"][training["best_epoch"] - 1] for training in trainings if training["flat"]]
+        values = [mean([epoch[metric] for epoch in flat]) if flat else "" for metric in DEV.values()]
+        rows.append([name, f"{len(flat)} of {len(trainings)}", *values])
+    return table(["cell", "runs", *DEV], rows)
+
+
 def parts_of(runs: list[dict[str, Any]], model: str) -> dict[str, list[dict[str, Any]]]:
     """The trainings of a model by cell and, where several are averaged, by part."""
     parts: dict[str, list[dict[str, Any]]] = {}
@@ -214,6 +228,7 @@ KINDS: dict[str, Callable[..., str]] = {
     "table": results,
     "gains": gains,
     "runs": every_run,
+    "dev": dev,
     "curves": curves,
     "fades": fades,
     "hinges": hinges,

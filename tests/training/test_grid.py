@@ -150,6 +150,16 @@ def test_a_training_goes_on_until_it_is_flat(toy: Path, tmp_path: Path) -> None:
     assert grown == whole
 
 
+def test_trials_are_not_scored_on_test(toy: Path, tmp_path: Path) -> None:
+    grid = tmp_path / "trials" / "grid.json"
+    grid.parent.mkdir()
+    grid.write_text(json.dumps({**GRID, "test": False}))
+    command(grid, toy, tmp_path / "work", "--models", "scan-t2i", "--limit", "1")
+    record = json.loads((grid.parent / "runs.jsonl").read_text())
+    assert set(record) == {"name", "data", "model", "constraints", "seed", "flat", "training"}
+    assert [path.name for path in grid.parent.iterdir() if path.is_dir()] == []
+
+
 def test_the_committed_grid_can_be_run() -> None:
     """Every run's arguments are those of the command; nothing of them is misspelled."""
     from attneval.cli.train import _config, train

@@ -121,6 +121,19 @@ def test_gains_are_differences_of_runs_of_one_seed(model: str) -> None:
     assert {row[0] for row in rows[1:]} == cells
 
 
+@pytest.mark.parametrize("model", [model for model, about in GRID["models"].items() if len(about["parts"]) == 1])
+def test_scores_on_dev_are_those_of_the_chosen_epoch(model: str) -> None:
+    rows = shown(f"dev: {model}")
+    for row in rows[1:]:
+        trainings = [run["training"][0] for run in RUNS if (run["model"], run["constraints"]) == (model, row[0])]
+        chosen = [max(each["epochs"], key=lambda epoch: epoch["rsum"]) for each in trainings if each["flat"]]
+        assert row[1] == f"{len(chosen)} of {len(trainings)}"
+        for column, metric in list(SIMPLE.items())[2:]:
+            if column in rows[0]:
+                assert row[rows[0].index(column)] == (spread([epoch[metric] for epoch in chosen]) if chosen else "")
+    assert {row[0] for row in rows[1:]} == {run["constraints"] for run in RUNS if run["model"] == model}
+
+
 @pytest.mark.parametrize("model", GRID["models"])
 def test_every_run_is_shown(model: str) -> None:
     rows = shown(f"runs: {model}")
