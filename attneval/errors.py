@@ -3,6 +3,7 @@
     AttnevalError            anything attneval refuses on purpose; exit code 2
     ├── ProtocolError        a choice that does not exist or contradicts another
     ├── ConfigError          a configuration file that cannot be used
+    │   └── MissingPackageError  a package of an extra is not installed; an ImportError, too
     ├── DataError            a file that cannot be used
     │   ├── ExportError      an attention export
     │   ├── GroundTruthError annotations
@@ -54,6 +55,10 @@ class ProtocolError(AttnevalError):
 
 class ConfigError(AttnevalError):
     """A configuration file cannot be read or holds a setting that does not exist."""
+
+
+class MissingPackageError(ConfigError, ImportError):
+    """A package that an extra brings is not installed."""
 
 
 class DataError(AttnevalError):

@@ -14,7 +14,7 @@ from attneval.cli import process
 from attneval.cli.command import show_help
 from attneval.cli.streams import say
 from attneval.config.extras import to_install
-from attneval.errors import EXIT_CANNOT_EVALUATE, ConfigError, suggestion
+from attneval.errors import EXIT_CANNOT_EVALUATE, ConfigError, MissingPackageError, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,7 +141,7 @@ def extra_needed(extra: str) -> Iterator[None]:
     """Say what to install where an extra is missing; around the imports that need it.
 
     Raises:
-        ConfigError: It is missing.
+        MissingPackageError: It is missing.
     """
     module, name = EXTRAS[extra]
     try:
@@ -149,7 +149,7 @@ def extra_needed(extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
-        raise ConfigError(f"this needs {name}, which is not installed", hint=to_install(extra)) from error
+        raise MissingPackageError(f"this needs {name}, which is not installed", hint=to_install(extra)) from error
 
 
 def run(arguments: Sequence[str] | None = None) -> Any:

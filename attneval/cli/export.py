@@ -170,11 +170,12 @@ def refuse_others(names: tuple[str, ...], model: Path, *, transformers: bool) ->
     given = flags_given(names)
     if not given:
         return
+    belong = f"{', '.join(given)} {'belongs' if len(given) == 1 else 'belong'} to"
     if transformers:
-        raise ConfigError(f"{model} is a model of transformers: {', '.join(given)} belong to checkpoints")
+        raise ConfigError(f"{model} is a model of transformers: {belong} checkpoints")
     there = "is a checkpoint" if model.exists() else "does not exist"
     hint = "" if model.exists() else "a folder that transformers loads has config.json in it"
-    raise ConfigError(f"{model} {there}: {', '.join(given)} belong to models of transformers", hint=hint)
+    raise ConfigError(f"{model} {there}: {belong} models of transformers", hint=hint)
 
 
 def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dict[str, Any], *, quiet: bool) -> None:

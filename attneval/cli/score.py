@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -161,11 +162,9 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
 
 def _over_all_items(protocol: Protocol) -> Protocol:
     """The protocol that scores all items, whichever of them regions reach."""
-    from dataclasses import replace
-
     if flags_given(["unreachable"]) and protocol.unreachable != "zero":
         raise ConfigError("--across-regions scores unreachable items 0, which --unreachable skip leaves out")
-    return replace(protocol, unreachable="zero")
+    return dataclasses.replace(protocol, unreachable="zero")
 
 
 def emit_result(result: Result, output: Output) -> None:

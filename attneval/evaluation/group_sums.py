@@ -71,6 +71,6 @@ def sums_of_groups(items: Items, table: Table, types: Sequence[str]) -> tuple[To
         exact = [np.add.reduceat(in_units(values), first[:-1]).tolist() for values in per_image.values()]
         for group, start, stop, each in zip(groups, first, first[1:], zip(*exact, strict=True), strict=False):
             by_name[group] = dict(zip(per_image, each, strict=True))
-            own = {name: per_image[name][start:stop] for name in resampled}
-            sums[kind][group] = ImageRows(key[start:stop] % images, own)
+            kept = {name: per_image[name][start:stop] for name in resampled}
+            sums[kind][group] = ImageRows(key[start:stop] % images, kept)
     return totals, sums

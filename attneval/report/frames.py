@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from attneval.config.extras import to_install
-from attneval.errors import ConfigError, suggestion
+from attneval.errors import ConfigError, MissingPackageError, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def _library(library: str | None) -> str:
     wanted = LIBRARIES if library is None else (library,)
     there = next((name for name in wanted if find_spec(name) is not None), None)
     if there is None:
-        raise ConfigError(
+        raise MissingPackageError(
             f"a data frame needs {' or '.join(wanted)}, which is not installed",
             hint="pip install polars" if library == "polars" else to_install("frames"),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attneval.config.extras import to_install
-from attneval.errors import ConfigError
+from attneval.errors import MissingPackageError
 
 try:
     from markupsafe import Markup, escape
@@ -11,6 +11,6 @@ except ModuleNotFoundError as error:
     if error.name != "markupsafe":
         raise
     message = "pages and overlays need Jinja2, which is not installed"
-    raise ConfigError(message, hint=to_install("report")) from error
+    raise MissingPackageError(message, hint=to_install("report")) from error
 
 __all__ = ["Markup", "escape"]

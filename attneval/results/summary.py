@@ -20,7 +20,6 @@ from attneval.metrics.populations import SCORED
 from attneval.metrics.registry import columns, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
-from attneval.metrics.values import is_computable
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
 from attneval.statistics.bootstrap import draw_with_groups, intervals, percentile_bounds, percentile_bounds_each
 
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 
 ORACLE = "oracle"
 """What attention to exactly the relevant keys scores."""
+AT_ONCE = 64
+"""Groups of items that are measured together: few enough for their resamples to stay in the cache."""
 BASELINES = (*FLOORS, ORACLE)
 
 
@@ -169,18 +170,20 @@ def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[st
             for metric in chosen:
                 bounds = _bounds_each(metric, resampled) or [None] * len(names)
                 for (name, value), ci in zip(_measured_each(metric, names, stacked), bounds, strict=False):
-                    shown[kind][name][metric.name] = value if ci is None else replace(value, ci=ci)
+                    shown[kind][name][metric.name] = value if ci is None else Measured(value.value, value.n, ci)
     return shown
 
 
 def _stacked_draws(drawn: Sequence[Sums]) -> Sums:
     """Resampled sums of groups that have the same columns, f8[g, b] by name; nothing where a group has none."""
-    return {name: np.stack([own[name] for own in drawn]) for name in drawn[0]} if all(drawn) else {}
+    return {name: np.stack([table[name] for table in drawn]) for name in drawn[0]} if all(drawn) else {}
 
 
 def _bounds_each(metric: Metric, resampled: Sums) -> list[tuple[float, float] | None]:
     """The intervals of a metric of groups, from f8[g, b] by name; nothing where its columns were not resampled."""
-    return percentile_bounds_each(metric.value(resampled)) if is_computable(metric, resampled) else []
+    with suppress(KeyError):
+        return percentile_bounds_each(metric.value(resampled)) if metric.per in resampled else []
+    return []
 
 
 def _floors_of_groups(totals: Totals) -> dict[str, dict[str, dict[str, dict[str, Measured]]]]:
@@ -205,13 +208,14 @@ def _groups(totals: Totals) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _stacked(tables: dict[str, dict[str, int]]) -> list[tuple[list[str], Sums]]:
-    """Groups that have the same columns, and these, f8[g] by name: a metric is computed of all of them together."""
+    """Some groups that have the same columns, and these, f8[g] by name: a metric is computed of them together."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for name, table in tables.items():
         alike.setdefault(tuple(table), []).append(name)
     return [
-        (names, {column: np.array([tables[name][column] / UNIT for name in names]) for column in columns_of})
+        (some, {column: np.array([tables[name][column] / UNIT for name in some]) for column in columns_of})
         for columns_of, names in alike.items()
+        for some in (names[first : first + AT_ONCE] for first in range(0, len(names), AT_ONCE))
     ]
 
 

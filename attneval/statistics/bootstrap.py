@@ -6,7 +6,6 @@ function of sums over images; a resample only changes how often each image's sum
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,12 +87,14 @@ def draw_with_groups(
     # Few groups have items in many images, and many groups each in few.
     few, many = ([kind for kind in by if (len(by[kind]) > MANY) == crowded] for crowded in (False, True))
     places = [(kind, group, name) for kind in few for group, rows in by[kind].items() for name in rows.columns]
-    spread = {str(number): _spread(sums, *place) for number, place in enumerate(places)}
-    together = replace(sums, columns={**sums.columns, **spread}, by={})
+    beside = {
+        str(number): (by[kind][group].row, by[kind][group].columns[name])
+        for number, (kind, group, name) in enumerate(places)
+    }
     repeats: Iterable[NDArray[np.float64]] = repeats_in_blocks(len(sums.image_id), resamples, seed)
     if many:
         repeats = list(repeats)
-    drawn = dict(together.resampled_in_blocks(repeats))
+    drawn = dict(sums.resampled_in_blocks(repeats, beside))
     groups: dict[tuple[str, str], dict[str, NDArray[np.float64]]] = {}
     for number, (kind, group, name) in enumerate(places):
         groups.setdefault((kind, group), {})[name] = drawn.pop(str(number))
@@ -101,21 +102,13 @@ def draw_with_groups(
         # By image, so that the images of a group are rows.
         times = np.concatenate([block.T for block in repeats], axis=1)
         for group, rows in by[kind].items():
-            own = np.stack([*rows.columns.values()]) @ times[rows.row]
-            groups[kind, group] = dict(zip(rows.columns, own, strict=True))
+            drawn_sums = np.stack([*rows.columns.values()]) @ times[rows.row]
+            groups[kind, group] = dict(zip(rows.columns, drawn_sums, strict=True))
     return drawn, groups
 
 
 MANY = 64
 """Above so many groups of a kind each is drawn from its own images alone."""
-
-
-def _spread(sums: ImageSums, kind: str, group: str, name: str) -> NDArray[np.float64]:
-    """A column of a group, f8[I], 0 where an image has no item of it."""
-    rows = sums.by[kind][group]
-    column = np.zeros(len(sums.image_id))
-    column[rows.row] = rows.columns[name]
-    return column
 
 
 def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:

@@ -7,6 +7,8 @@ A table stands between `<!-- KIND: MODEL -->`, or `<!-- curves: MODEL METRIC -->
 
 - `table`: the results on test of each cell;
 - `gains`: what each cell changes, against the run without constraints of the same seed;
+- `runs`: every run, with the F1 of its attention against the other entities of the image, too;
+- `dev`: the scores on dev of the epoch that was chosen;
 - `curves`: a number of the log by epoch;
 - `fades`: what changes from the first epoch to the last, on dev;
 - `hinges`: how peaked attention is, and what a constraint sees, in the second epoch and in the last;
@@ -52,6 +54,9 @@ RESULTS: dict[str, Callable[[dict[str, Any]], float]] = {
 
 GAINS = ("F1", "AP", "pointing", "specificity", "R", "i2t R@1", "t2i R@1", "rSum")
 """Of those, what the table of gains has."""
+
+DEV = {"F1": "f1", "AP": "ap", "pointing": "pointing", "specificity": "specificity", "rSum": "rsum"}
+"""By column, the logged scores of dev."""
 
 COUNTS = {"keys"}
 """Logged numbers that are no shares."""
@@ -136,6 +141,31 @@ def change(values: list[float]) -> str:
     return f"{middle:+.1f} [{middle - half:+.1f}, {middle + half:+.1f}]"
 
 
+def every_run(runs: list[dict[str, Any]], model: str) -> str:
+    """The table of a model's single runs."""
+    rows = []
+    for cell, made in by_cell(runs, model).items():
+        for run in sorted(made, key=lambda run: run["seed"]):
+            best = ", ".join(f"{training['best_epoch']} of {len(training['epochs'])}" for training in run["training"])
+            shown = [run["test"][name] for name in ("f1", "ap", "pointing", "specificity", "rsum")]
+            values = (*shown[:1], run["floors"]["shuffled"]["f1"], *shown[1:])
+            rows.append(
+                [cell, str(run["seed"]), best, "yes" if run["flat"] else "no", *(mean([each]) for each in values)]
+            )
+    columns = ("F1", "F1, other entities", "AP", "pointing", "specificity", "rSum")
+    return table(["cell", "seed", "best epoch", "flat", *columns], rows)
+
+
+def dev(runs: list[dict[str, Any]], model: str) -> str:
+    """The table of the scores on dev of a model's trainings, at the epochs with the best sum of recalls."""
+    rows = []
+    for name, trainings in parts_of(runs, model).items():
+        flat = [training["epochs"][training["best_epoch"] - 1] for training in trainings if training["flat"]]
+        values = [mean([epoch[metric] for epoch in flat]) if flat else "" for metric in DEV.values()]
+        rows.append([name, f"{len(flat)} of {len(trainings)}", *values])
+    return table(["cell", "runs", *DEV], rows)
+
+
 def parts_of(runs: list[dict[str, Any]], model: str) -> dict[str, list[dict[str, Any]]]:
     """The trainings of a model by cell and, where several are averaged, by part."""
     parts: dict[str, list[dict[str, Any]]] = {}
@@ -197,6 +227,8 @@ def drawings(runs: list[dict[str, Any]], model: str) -> str:
 KINDS: dict[str, Callable[..., str]] = {
     "table": results,
     "gains": gains,
+    "runs": every_run,
+    "dev": dev,
     "curves": curves,
     "fades": fades,
     "hinges": hinges,

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MOST = 1.05
 """The power that nothing may exceed; the logarithm of the number of regions, by which they are sorted, left aside."""
+STEADY = 3
+"""Times as many runs of what is short."""
+IMAGES_OF_A_SECOND = 500
 HEAD = ("what grows", "size", "export", "time", "beyond one image", "peak memory")
 
 
@@ -63,9 +66,16 @@ GROWING = {
         lambda size: {"grid": (36, size // 36)},
         logarithm=True,
     ),
+    # Up to 16 channels each is scored in full, and of more the columns of the heads table.
     "channels": Growing(
-        "channels, 250 captions x 36 regions",
-        (1, 4, 16, 64, 256, 1_024),
+        "channels in full, 250 captions x 36 regions",
+        (1, 4, 8, 16),
+        lambda _: 50,
+        lambda size: {"channels": size, "dtype": "float16"},
+    ),
+    "heads": Growing(
+        "channels beyond, 250 captions x 36 regions",
+        (32, 128, 512, 1_024),
         lambda _: 50,
         lambda size: {"channels": size, "dtype": "float16"},
     ),
@@ -99,12 +109,13 @@ def measured(growing: Growing, most: int, runs: int) -> list[float]:
     """Print the rows of something that grows, and return the powers of time and of memory."""
     sizes = [size for size in growing.sizes if size <= most]
     with tempfile.TemporaryDirectory(prefix="attneval-growth-") as name:
-        least, _, floor = taken(Path(name), 1, growing.about(sizes[0]), runs)
+        least, _, floor = taken(Path(name), 1, growing.about(sizes[0]), STEADY * runs)
         seconds: list[float] = []
         peaks: list[float] = []
         for size in sizes:
-            few = 1 if size >= 10**6 else runs
-            time, export, peak = taken(Path(name), growing.images(size), growing.about(size), few)
+            images = growing.images(size)
+            times = 1 if size >= 10**6 else runs if images > IMAGES_OF_A_SECOND else STEADY * runs
+            time, export, peak = taken(Path(name), images, growing.about(size), times)
             seconds.append((time - least) / (math.log(size) if growing.logarithm else 1))
             peaks.append(peak - floor)
             cells = (duration(time), duration(time - least), megabytes(peak))
@@ -120,7 +131,8 @@ def measured(growing: Growing, most: int, runs: int) -> list[float]:
 def power(sizes: Sequence[int], values: Sequence[float]) -> float:
     """The slope of the line of least squares through the logarithms of sizes and values; values below 0 say nothing."""
     pairs = [(math.log(size), math.log(value)) for size, value in zip(sizes, values, strict=True) if value > 0]
-    return float(np.polyfit(*np.transpose(pairs), 1)[0]) if len(pairs) > 1 else math.nan
+    x, y = np.array(pairs).reshape(-1, 2).T
+    return float(np.polyfit(x, y, 1)[0]) if len(pairs) > 1 else math.nan
 
 
 def taken(folder: Path, images: int, about: dict[str, Any], runs: int) -> tuple[float, int, int]:

@@ -41,6 +41,7 @@ def test_extras_are_those_of_the_package() -> None:
 
 def test_what_is_missing_comes_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(doctor.EXTRA_PACKAGES, "report", ("jinja2", "no-such-package"))
+    monkeypatch.setitem(doctor.EXTRA_PACKAGES, "torchmetrics", ("numpy",))
     extra = {one.name: one for one in doctor._extras()}
     assert "no-such-package missing" in extra["report"].value
     assert extra["report"].hint.startswith("pip install '.[report]' in a clone, or pip install './attneval-")

@@ -205,7 +205,15 @@ def test_an_interrupt_exits_with_130(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "attneval", *GOOD]
     where = environment(PYTHONPATH=str(tmp_path))
-    with subprocess.Popen(command, env=where, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command,
+        env=where,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # Where the tests run in the background of a shell, interrupts are ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads are running
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"waiting\n"
         process.send_signal(signal.SIGINT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,13 @@ def test_packing_again_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["good.npz", "noisy.npz"])
 def test_what_is_packed_stays_as_it_is(fixtures: Path, tmp_path: Path, name: str) -> None:
     assert pack([fixtures / name], tmp_path / "maps.npz") == []
-    assert (tmp_path / "maps.npz").read_bytes() == (fixtures / name).read_bytes()
+    # What stands around members is written by the interpreter's zipfile, by older ones in another way.
+    assert members_as_stored(tmp_path / "maps.npz") == members_as_stored(fixtures / name)
+
+
+def members_as_stored(path: Path) -> list[tuple[str, int, bytes]]:
+    with zipfile.ZipFile(path) as archive:
+        return [(one.filename, one.compress_type, archive.read(one)) for one in archive.infolist()]
 
 
 def test_a_file_may_be_packed_in_its_own_place(tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ CHAT = (
 """A chat template as small as they come."""
 
 
+LENGTH, PADDING = 20, 4
+"""Tokens of a made-up sequence, and how many of the second one of a batch are padding."""
+
+
 def picture(width: int = 90, height: int = 60, seed: int = 0) -> Image:
     """A made-up image: smooth, so that resizing keeps it."""
     from PIL import Image as Pictures
@@ -117,22 +121,25 @@ def tokenizer(kind: str = "byte_level", *, begin: bool = False, end: bool = Fals
     )
 
 
+TEXT = {
+    "vocab_size": 420,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 4096,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+"""A text configuration of four heads, two key heads and two layers."""
+
+
 def text_config(name: str = "Llama", **given: Any) -> Any:
-    """A text configuration of four heads, two key heads and two layers."""
-    values = {
-        "vocab_size": 420,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "max_position_embeddings": 4096,
-        "pad_token_id": 0,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-    }
-    return getattr(transformers, f"{name}Config")(**{**values, **given})
+    """A text configuration, with values of its own."""
+    return getattr(transformers, f"{name}Config")(**{**TEXT, **given})
 
 
 def vision_config(name: str = "CLIPVision", **given: Any) -> Any:
@@ -186,6 +193,32 @@ def seeded(cls: Any, config: Any, scale: float = 6.0, *, spread: float = 0.0) ->
             elif parameter.ndim and not bool(parameter.any()):
                 parameter.normal_(0, 0.05)
     return model
+
+
+def language(name: str, **given: Any) -> Any:
+    """A text decoder of random weights; what is None is not given to its configuration."""
+    cls = getattr(transformers, name if name.endswith("Model") else f"{name}ForCausalLM")
+    values = {key: value for key, value in {**TEXT, **given}.items() if value is not None}
+    return seeded(cls, cls.config_class(**values))
+
+
+def batch() -> dict[str, Any]:
+    """Two sequences of tokens, the second padded on the left by `PADDING`."""
+    torch.manual_seed(1)
+    ids = torch.randint(3, 400, (2, LENGTH))
+    mask = torch.ones(2, LENGTH, dtype=torch.long)
+    ids[1, :PADDING], mask[1, :PADDING] = 0, 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def eager(model: Any, inputs: dict[str, Any]) -> list[Any]:
+    """Whole matrices of the softmax layers, as the class itself computes them."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        found = model(**inputs, output_attentions=True).attentions
+    model.set_attn_implementation(before)
+    return [weights for weights in found if weights is not None]
 
 
 def some_captions(count: int = 2) -> Sequence[str]:

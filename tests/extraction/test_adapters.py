@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("transformers")
+
 from attneval.errors import AttnevalError
 from attneval.extraction import transformers as hf
 from attneval.extraction.transformers import adapters

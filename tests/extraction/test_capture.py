@@ -6,37 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("transformers")
+
 from attneval.errors import AttnevalError
 from attneval.extraction import transformers as hf
 from attneval.extraction.transformers import weights
 from attneval.extraction.transformers.decoders import attention_modules, implementation_of
 
-from .kit import llava, picture, seeded, some_captions, text_config, torch, transformers
+from .kit import LENGTH, batch, eager, language, llava, picture, some_captions, torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LENGTH = 20
 ROWS = [[5, 9, 19], [4, 17, -1]]
 COLUMNS = [[0, 3, 19, 7], [4, 5, 6, -1]]
-
-
-def language(name: str, **given: Any) -> Any:
-    return seeded(getattr(transformers, f"{name}ForCausalLM"), text_config(**{"name": name, **given}))
 
 
 BACKBONES: dict[str, Callable[[], Any]] = {
     "grouped heads": lambda: language("Llama"),
     "sliding window": lambda: language("Mistral", sliding_window=5),
     "softcap, sliding window": lambda: language("Gemma2", sliding_window=6, attn_logit_softcapping=2.0),
-    "sliding layers beside full ones": lambda: seeded(
-        transformers.Gemma3ForCausalLM,
-        text_config(
-            "Gemma3Text",
-            sliding_window=6,
-            layer_types=["sliding_attention", "full_attention"],
-            max_position_embeddings=64,
-        ),
+    "sliding layers beside full ones": lambda: language(
+        "Gemma3", sliding_window=6, layer_types=["sliding_attention", "full_attention"], max_position_embeddings=64
     ),
     "sinks": lambda: language(
         "GptOss",
@@ -64,24 +55,6 @@ BACKBONES: dict[str, Callable[[], Any]] = {
         first_k_dense_replace=1,
     ),
 }
-
-
-def batch() -> dict[str, Any]:
-    """Two sequences, the second padded on the left."""
-    torch.manual_seed(1)
-    ids = torch.randint(3, 400, (2, LENGTH))
-    mask = torch.ones(2, LENGTH, dtype=torch.long)
-    ids[1, :4], mask[1, :4] = 0, 0
-    return {"input_ids": ids, "attention_mask": mask}
-
-
-def eager(model: Any, inputs: dict[str, Any]) -> list[Any]:
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
-    with torch.no_grad():
-        found = model(**inputs, output_attentions=True).attentions
-    model.set_attn_implementation(before)
-    return [weights for weights in found if weights is not None]
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from annotations import annotation, thing, write_entities
 
+pytest.importorskip("transformers")
+
 from attneval import Options, Protocol, score
 from attneval.errors import AttnevalError
 from attneval.export.read.reader import find_problems, open_export

@@ -143,6 +143,32 @@ def test_options_of_the_other_kind_of_model_are_refused(world: Path, run: Here) 
     assert "layers 'x' are no numbers" in run.refused("export", "model", *GIVEN, "--layers", "x")
 
 
+@pytest.mark.parametrize("errors", ["stop", "skip"])
+def test_layers_and_heads_that_do_not_exist_are_no_fault_of_a_caption(errors: str, world: Path, run: Here) -> None:
+    saved(world / "llava", llava())
+    saved(world / "blip", others.blip())
+    for model, more, said in (
+        ("llava", ("--layers", "0-2"), "LlavaForConditionalGeneration has no attention of layers 2; its layers with "),
+        ("llava", ("--heads", "1.7"), "layer 1 has no head 7; it has 4 heads, from 0"),
+        ("blip", ("--layers", "4"), "has no attention of layers 4; its layers with "),
+        ("blip", ("--layers", "4", "--weights", "gradcam"), "has no cross-attention of layers 4; its layers with "),
+    ):
+        refused = run.refused("export", model, *GIVEN, *more, "--errors", errors)
+        assert said in refused
+        assert len(refused.splitlines()) == 1
+        assert not list(world.glob("maps*"))
+
+
+@pytest.mark.parametrize("made", [others.clip, others.owl], ids=lambda made: made.__name__)
+def test_layers_are_not_chosen_where_maps_are_of_none(
+    made: Callable[[], tuple[Any, Any]], world: Path, run: Here
+) -> None:
+    saved(world / "model", made())
+    for option, value in (("layers", "1"), ("heads", "max"), ("over_layers", "mean")):
+        flag = f"--{option.replace('_', '-')}"
+        assert f"{option} cannot be chosen: the maps of " in run.refused("export", "model", *GIVEN, flag, value)
+
+
 def test_a_folder_that_transformers_cannot_load_is_refused(world: Path, run: Here) -> None:
     (world / "model").mkdir()
     (world / "model" / "config.json").write_text('{"model_type": "nothing"}', encoding="utf-8")

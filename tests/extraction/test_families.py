@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+pytest.importorskip("transformers")
+
 from attneval.errors import AttnevalError
 from attneval.extraction.transformers.adapters import FAMILIES, choose_adapter
 from attneval.extraction.transformers.choices import Choices

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytest.importorskip("transformers")
+
 from attneval import AttnevalError
 from attneval.extraction.transformers.regions import Boxes, Grid, boxes, count, edges, grids_of, single_grid
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytest.importorskip("transformers")
+
 from attneval.errors import AttnevalError
 from attneval.extraction import transformers as hf
 from attneval.extraction.transformers.text import Prompt, expanded, fill, fill_chat, laid_out, tokens_of

@@ -1,24 +1,44 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
-from training.toy import write_toy
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 
+class WithoutTorch(pytest.Module):
+    """A file of tests that cannot be imported here."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        pytest.skip("needs torch", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    if find_spec("torch") is not None:
+        return None
+    skipped: pytest.Module = WithoutTorch.from_parent(parent, path=module_path)
+    return skipped
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
+    import torch
+
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generated data set; read only."""
+    from training.toy import write_toy
+
     return write_toy(tmp_path_factory.mktemp("toy") / "toy_precomp")
 
 

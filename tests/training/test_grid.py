@@ -150,11 +150,22 @@ def test_a_training_goes_on_until_it_is_flat(toy: Path, tmp_path: Path) -> None:
     assert grown == whole
 
 
-def test_the_committed_grid_can_be_run() -> None:
+def test_trials_are_not_scored_on_test(toy: Path, tmp_path: Path) -> None:
+    grid = tmp_path / "trials" / "grid.json"
+    grid.parent.mkdir()
+    grid.write_text(json.dumps({**GRID, "test": False}))
+    command(grid, toy, tmp_path / "work", "--models", "scan-t2i", "--limit", "1")
+    record = json.loads((grid.parent / "runs.jsonl").read_text())
+    assert set(record) == {"name", "data", "model", "constraints", "seed", "flat", "training"}
+    assert [path.name for path in grid.parent.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("name", ["semantic/grid.json", "semantic/trials/grid.json"])
+def test_the_committed_grids_can_be_run(name: str) -> None:
     """Every run's arguments are those of the command; nothing of them is misspelled."""
     from attneval.cli.train import _config, train
 
-    grid = json.loads((DOCS / "semantic" / "grid.json").read_text())
+    grid = json.loads((DOCS / name).read_text())
     runs = list(driver().runs_of(grid))
     assert len(runs) == len(grid["models"]) * len(grid["cells"]) * len(grid["seeds"])
     for run in runs:
@@ -163,4 +174,5 @@ def test_the_committed_grid_can_be_run() -> None:
             values = {key: value for key, value in context.params.items() if key not in {"output", "quiet", "verbose"}}
             config = _config(values)
             assert (config.model.name, config.seed) == (part, run.seed)
-            assert config.constraints.use in {(), ("supervised",)} or config.constraints.through == "weights"
+            through = "everything" if run.cell.endswith("-everything") else "weights"
+            assert config.constraints.use in {(), ("supervised",)} or config.constraints.through == through

@@ -209,7 +209,7 @@ def test_the_command_writes_what_score_reads(toy: Path, tmp_path: Path, capsys: 
     arguments = ["export", path, "-o", target, "--split", "dev", "--no-similarity", "-q"]
     code, _, err = run(*arguments, "--gt", toy / "entities")
     assert code == 2
-    assert "--gt belong to models of transformers" in err
+    assert "--gt belongs to models of transformers" in err
     assert run(*arguments, "--perturb", 1)[0] == 2
     assert not target.exists()
     assert run(*arguments, "--perturb", 2, "--gt", toy / "entities")[0] == 0

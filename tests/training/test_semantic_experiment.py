@@ -93,7 +93,8 @@ def test_curves_are_means_of_the_recorded_epochs(metric: str) -> None:
         seen = [start, *([training["epochs"][at].get(metric) for training in trainings] for at in range(shortest))]
         scale = 1 if metric == "keys" else 100
         assert [before, *epochs[:shortest]] == ["" if None in each else spread(each, scale) for each in seen]
-    assert len(rows[0]) == 2 + max(len(run["training"][0]["epochs"]) for run in runs)
+    assert all(len(row) == len(rows[0]) for row in rows)
+    assert any(row[-1] for row in rows)
 
 
 def interval(values: list[float]) -> str:
@@ -118,6 +119,35 @@ def test_gains_are_differences_of_runs_of_one_seed(model: str) -> None:
                 assert row[rows[0].index(column)] == interval(values)
     cells = {run["constraints"] for run in RUNS if run["model"] == model} - {"none"}
     assert {row[0] for row in rows[1:]} == cells
+
+
+@pytest.mark.parametrize("model", [model for model, about in GRID["models"].items() if len(about["parts"]) == 1])
+def test_scores_on_dev_are_those_of_the_chosen_epoch(model: str) -> None:
+    rows = shown(f"dev: {model}")
+    for row in rows[1:]:
+        trainings = [run["training"][0] for run in RUNS if (run["model"], run["constraints"]) == (model, row[0])]
+        chosen = [max(each["epochs"], key=lambda epoch: epoch["rsum"]) for each in trainings if each["flat"]]
+        assert row[1] == f"{len(chosen)} of {len(trainings)}"
+        for column, metric in list(SIMPLE.items())[2:]:
+            if column in rows[0]:
+                assert row[rows[0].index(column)] == (spread([epoch[metric] for epoch in chosen]) if chosen else "")
+    assert {row[0] for row in rows[1:]} == {run["constraints"] for run in RUNS if run["model"] == model}
+
+
+@pytest.mark.parametrize("model", GRID["models"])
+def test_every_run_is_shown(model: str) -> None:
+    rows = shown(f"runs: {model}")
+    runs = {(run["constraints"], str(run["seed"])): run for run in RUNS if run["model"] == model}
+    assert {(row[0], row[1]) for row in rows[1:]} == set(runs)
+    assert len(rows[1:]) == len(runs)
+    for row in rows[1:]:
+        run = runs[row[0], row[1]]
+        assert row[2].split(", ") == [f"{part['best_epoch']} of {len(part['epochs'])}" for part in run["training"]]
+        assert row[3] == ("yes" if run["flat"] else "no")
+        assert row[rows[0].index("F1, other entities")] == f"{100 * run['floors']['shuffled']['f1']:.1f}"
+        for column, metric in SIMPLE.items():
+            if column in rows[0]:
+                assert row[rows[0].index(column)] == f"{100 * run['test'][metric]:.1f}"
 
 
 @pytest.mark.parametrize("model", [model for model, about in GRID["models"].items() if len(about["parts"]) == 1])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 AHEAD = 16
 """Blocks on their way beside two for each thread of the cluster."""
@@ -39,6 +39,14 @@ PATIENCE = 60.0
 """Seconds without any worker after which nobody is waited for."""
 CONNECT = "30s"
 """Time that a scheduler may take to answer."""
+QUIET = {
+    # Workers would look a hundred times a second at what they do, which nobody asks for.
+    "distributed.worker.profile.enabled": False,
+    # They would give back each array to the system, and ask for the next one anew.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**28,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
+}
+"""What workers of this machine leave."""
 LOGGERS, SILENCE = "distributed", logging.CRITICAL + 1
 
 
@@ -224,13 +232,13 @@ def _connected(stack: ExitStack, jobs: int, scheduler: str) -> Client:
         AttnevalError: Dask is not installed, or the scheduler does not answer.
     """
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError as error:
         raise AttnevalError(f"--engine dask needs dask.distributed ({error})", hint=to_install("dask")) from error
     stack.enter_context(_silent())
     try:
         if not scheduler:
-            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=":0", silence_logs=SILENCE)
+            cluster = local_cluster(jobs)
             stack.callback(_ended, cluster)
         client = Client(scheduler or cluster, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, RuntimeError, asyncio.TimeoutError) as error:
@@ -239,6 +247,15 @@ def _connected(stack: ExitStack, jobs: int, scheduler: str) -> Client:
         raise AttnevalError(f"{where} does not answer ({error})", hint=hint) from error
     stack.callback(_ended, client)
     return client
+
+
+def local_cluster(jobs: int) -> LocalCluster:
+    """Start a cluster of this machine, of workers of one thread each, for whoever ends it."""
+    import dask
+    from distributed import LocalCluster
+
+    with dask.config.set(QUIET):
+        return LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=":0", silence_logs=SILENCE)
 
 
 @contextmanager

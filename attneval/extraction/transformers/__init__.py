@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 from attneval.config.extras import to_install
-from attneval.errors import AttnevalError
+from attneval.errors import MissingPackageError
 
 try:
     import torch  # noqa: F401 - looked for
 except ModuleNotFoundError as error:
-    raise AttnevalError("models of transformers need PyTorch, which is not installed", hint=to_install("hf")) from error
+    message = "models of transformers need PyTorch, which is not installed"
+    raise MissingPackageError(message, hint=to_install("hf")) from error
 
 # Functions that have the name of their module are imported here and not when they are used: afterwards the package's
 # attribute is the function, whatever is imported later.

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attneval.errors import AttnevalError
+from attneval.errors import AttnevalError, ProtocolError
 from attneval.extraction.transformers.decoders import attention_modules
-from attneval.extraction.transformers.interface import RECORDERS, owner_of, standing_in
+from attneval.extraction.transformers.interface import RECORDERS, computing_eagerly, owner_of, standing_in
 from attneval.extraction.transformers.maps import EnoughError, Maps, Recorder, listed
 
 if TYPE_CHECKING:
@@ -57,13 +57,14 @@ def capture(
         Maps: weights by layer, float32[B, H, rows, columns].
 
     Raises:
-        AttnevalError: The model has no such modules or layers, is captured already, or an attention function is called
+        ProtocolError: The model has no such layers.
+        AttnevalError: It has no such modules, is captured already, or an attention function is called
             with a keyword that is not understood.
     """
     every = attention_modules(model) if modules is None else dict(modules)
     wanted = tuple(every) if layers is None else tuple(dict.fromkeys(layers))
     if unknown := [layer for layer in wanted if layer not in every]:
-        raise AttnevalError(
+        raise ProtocolError(
             f"{type(model).__name__} has no attention of layers {listed(unknown)}",
             hint=f"its layers with softmax attention are {listed(every)}",
         )
@@ -80,6 +81,7 @@ def capture(
                 RECORDERS[module] = (layer, recorder)
                 stack.callback(RECORDERS.pop, module, None)
         else:
+            stack.enter_context(computing_eagerly(chosen.values()))
             for layer, module in chosen.items():
                 for handle in _hooked(module, layer, recorder):
                     stack.callback(handle.remove)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attneval.errors import AttnevalError
+from attneval.errors import AttnevalError, ProtocolError
 from attneval.extraction.transformers.adapters import choose_adapter
 from attneval.extraction.transformers.check import check as run_check
 from attneval.extraction.transformers.choices import Choices
@@ -234,6 +234,8 @@ def _first_of(
         try:
             image = pair.open()
             maps, wrong = maps_of(adapter, pair, image, batch_size)
+        except ProtocolError:
+            raise
         except AttnevalError as error:
             maps, wrong = [], [error]
         if not skip:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from attneval.errors import AttnevalError
+from attneval.errors import ProtocolError
 from attneval.extraction.transformers.crossing import crossing_modules
 from attneval.extraction.transformers.families.inputs import rows_of
+from attneval.extraction.transformers.maps import listed
 from attneval.extraction.transformers.weights import take
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def gradcam(adapter: CrossAttention, prepared: Prepared) -> Tensor:
     modules = crossing_modules(adapter.model)
     wanted = adapter.choices.wanted_layers or tuple(modules)
     if unknown := [layer for layer in wanted if layer not in modules]:
-        raise AttnevalError(f"{type(adapter.model).__name__} has no cross-attention of layers {unknown}")
+        raise ProtocolError(
+            f"{type(adapter.model).__name__} has no cross-attention of layers {listed(unknown)}",
+            hint=f"its layers with cross-attention are {listed(modules)}",
+        )
     kept: dict[int, Tensor] = {}
 
     def keep(layer: int) -> Any:

@@ -13,7 +13,7 @@ from attneval.errors import AttnevalError
 from attneval.extraction.transformers.weights import additive_mask, cut_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor, nn
 
@@ -110,6 +110,25 @@ def standing_in(model: nn.Module, owner: Any, modules: list[nn.Module]) -> Itera
                 config._attn_implementation_internal = former[key]  # noqa: SLF001 - see above
         for key in added:
             FORMER.pop(key, None)
+
+
+@contextmanager
+def computing_eagerly(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Let modules that choose their own branch compute their weights, under the masks that belong to that.
+
+    Where a class leaves its sdpa branch for one call alone, it may add the mask of that branch, True and False, as
+    numbers. Nothing changes for classes that are always eager.
+    """
+    configs = {id(module.config): module.config for module in modules if hasattr(module, "config")}
+    former = {key: getattr(config, "_attn_implementation", None) for key, config in configs.items()}
+    other = [key for key, implementation in former.items() if implementation not in {None, "eager"}]
+    try:
+        for key in other:
+            configs[key]._attn_implementation_internal = "eager"  # noqa: SLF001 - the class has no setter for it
+        yield
+    finally:
+        for key in other:
+            configs[key]._attn_implementation_internal = former[key]  # noqa: SLF001 - see above
 
 
 def attend(  # noqa: PLR0917 - the interface's own signature

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attneval.config.extras import to_install
-from attneval.errors import AttnevalError
+from attneval.errors import AttnevalError, MissingPackageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def load(
     try:
         import transformers
     except ModuleNotFoundError as error:
-        raise AttnevalError("this needs transformers, which is not installed", hint=to_install("hf")) from error
+        raise MissingPackageError("this needs transformers, which is not installed", hint=to_install("hf")) from error
     if dtype not in DTYPES:
         raise AttnevalError(f"dtype {dtype!r} does not exist", hint=f"use {', '.join(DTYPES)}")
     place = _device(device)
@@ -60,6 +60,10 @@ def load(
             )
             processor = _processor(transformers, name, named)
     except (OSError, ValueError, ImportError, KeyError, AttributeError, RuntimeError) as error:
+        if "trust_remote_code" in str(error):
+            raise AttnevalError(
+                f"{name} comes with code of its own, which was not run", hint="read it, then pass --trust-remote-code"
+            ) from error
         raise AttnevalError(f"{name}: transformers cannot load it ({_first_line(error)})", hint=_hint(error)) from error
     return model.to(place).eval(), processor
 
@@ -125,8 +129,6 @@ def _first_line(error: BaseException) -> str:
 
 def _hint(error: BaseException) -> str:
     text = str(error)
-    if "trust_remote_code" in text:
-        return "look at the code that comes with it, then pass --trust-remote-code"
     about_video = any(word in text.casefold() for word in ("torchvision", "_extra_content", "video"))
     if about_video and importlib.util.find_spec("torchvision") is None:
         return "its processor needs torchvision, which is not installed: pip install torchvision"

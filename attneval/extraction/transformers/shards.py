@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval import ExportWriter
-from attneval.errors import AttnevalError
+from attneval.errors import AttnevalError, ProtocolError
 from attneval.extraction.transformers.regions import Grid, boxes
 from attneval.storage.json_text import parse_json
 from attneval.storage.read_files import read_bytes
@@ -42,6 +42,9 @@ def maps_of(
         try:
             maps = adapter.maps(image, [text for _, text in batch], pair.image_id)
             made += [(index, text, one) for (index, text), one in zip(batch, maps, strict=True)]
+        except ProtocolError:
+            # What is asked for does not exist, whatever the caption.
+            raise
         except AttnevalError as error:
             if len(batch) == 1:
                 wrong.append(pair.named(error, batch[0][0]))

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from attneval.config.extras import to_install
-from attneval.errors import ConfigError
+from attneval.errors import ConfigError, MissingPackageError
 
 if TYPE_CHECKING:
     from attneval.report.figures.style import Drawing
@@ -40,7 +40,7 @@ def load_matplotlib() -> None:
         ConfigError: It is missing, or settings of the user's keep it from being loaded.
     """
     if find_spec("matplotlib") is None:
-        raise ConfigError("figures need matplotlib, which is not installed", hint=to_install("plot"))
+        raise MissingPackageError("figures need matplotlib, which is not installed", hint=to_install("plot"))
     try:
         importlib.import_module("matplotlib")
     except (ImportError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.arrays.records import record
 from attneval.config.extras import to_install
-from attneval.errors import ConfigError
+from attneval.errors import MissingPackageError
 from attneval.report.html.joint import joint
 from attneval.report.html.model import Source
 from attneval.report.html.sections import breakdowns, errors, faithfulness, heads, retrieval
@@ -149,14 +149,14 @@ def render(page: Page) -> str:
     """The page as HTML, the same for the same input to the byte.
 
     Raises:
-        ConfigError: Jinja2 is missing.
+        MissingPackageError: Jinja2 is missing.
     """
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
-        raise ConfigError("the page needs Jinja2, which is not installed", hint=to_install("report")) from error
+        raise MissingPackageError("the page needs Jinja2, which is not installed", hint=to_install("report")) from error
     from attneval.report.html import charts, number, rows, strip
     from attneval.report.markup import Markup
 

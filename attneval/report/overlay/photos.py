@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attneval.config.extras import to_install
-from attneval.errors import ConfigError, DataError
+from attneval.errors import DataError, MissingPackageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,14 +29,14 @@ def pillow_needed() -> Iterator[None]:
     """Say what to install where Pillow is missing; around the imports that need it.
 
     Raises:
-        ConfigError: It is missing.
+        MissingPackageError: It is missing.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("PIL"):
             raise
-        raise ConfigError("pictures need Pillow, which is not installed", hint=to_install("report")) from error
+        raise MissingPackageError("pictures need Pillow, which is not installed", hint=to_install("report")) from error
 
 
 class Photos:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from attneval.arrays.records import record
-from attneval.errors import AttnevalError
+from attneval.errors import AttnevalError, ProtocolError
 from attneval.extraction.transformers.choices import Choices
 from attneval.extraction.transformers.geometry import CellFinder
 from attneval.extraction.transformers.regions import count
@@ -85,6 +85,7 @@ class Adapter:
         normalised_over: Of the export.
         dtype: In which weights are stored.
         regions_per_caption: Captions of an image have regions of their own.
+        has_layers: Maps are of layers and heads, which are chosen.
         regions_are_cells: Regions are parts of the image that the model is given, and no boxes that it predicts.
         prompt: Text with `{caption}` in it, None for the family's default.
         weights_known: Kinds of weights that the family has, the default first.
@@ -104,6 +105,7 @@ class Adapter:
     normalised_over: str = "regions"
     dtype: str = "float16"
     regions_per_caption: bool = False
+    has_layers: bool = True
     regions_are_cells: bool = True
     prompt: str | None = None
     weights_known: tuple[str, ...] = ("attention",)
@@ -134,6 +136,11 @@ class Adapter:
                 f"weights {wanted!r} do not exist for {type(self.model).__name__}, which is a {self.family}",
                 hint=f"it has {' and '.join(self.weights_known)}",
             )
+        of_layers = {name: getattr(self.choices, name) for name in ("layers", "heads", "over_layers")}
+        chosen = [name for name, value in of_layers.items() if value != getattr(Choices, name)]
+        if chosen and not self.has_layers:
+            what = f"{type(self.model).__name__}, which is a {self.family}"
+            raise AttnevalError(f"{' and '.join(chosen)} cannot be chosen: the maps of {what}, are of no layer")
         if self.choices.rows != "token":
             raise AttnevalError(
                 f"rows {self.choices.rows!r} are for causal models; {type(self.model).__name__} is a {self.family}"
@@ -249,7 +256,7 @@ class Adapter:
             return weights
         chosen = [head for number, head in heads if number == layer]
         if (largest := max(chosen)) >= weights.shape[1]:
-            raise AttnevalError(f"layer {layer} has no head {largest}", hint=f"it has {weights.shape[1]} heads, from 0")
+            raise ProtocolError(f"layer {layer} has no head {largest}", hint=f"it has {weights.shape[1]} heads, from 0")
         return weights[:, chosen]
 
     def joined(self, layers: Mapping[int, Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from attneval.errors import AttnevalError
+from attneval.errors import AttnevalError, ProtocolError
 from attneval.extraction.transformers.boxfiles import region_of
 from attneval.extraction.transformers.capture import capture
 from attneval.extraction.transformers.crossing import crossing_modules, text_part
@@ -22,6 +22,7 @@ from attneval.extraction.transformers.families.inputs import (
     takes,
 )
 from attneval.extraction.transformers.gradcam import gradcam
+from attneval.extraction.transformers.maps import listed
 from attneval.extraction.transformers.regions import Boxes
 from attneval.extraction.transformers.weights import take
 
@@ -174,7 +175,10 @@ class CrossRegions(CaptionAdapter):
         every = dict(enumerate(outputs.cross_encoder_attentions or ()))
         wanted = self.choices.wanted_layers or tuple(every)
         if unknown := [layer for layer in wanted if layer not in every]:
-            raise AttnevalError(f"{type(self.model).__name__} has no cross-attention of layers {unknown}")
+            raise ProtocolError(
+                f"{type(self.model).__name__} has no cross-attention of layers {listed(unknown)}",
+                hint=f"its layers with cross-attention are {listed(every)}",
+            )
         rows = rows_of(prepared.tokens)
         return self.joined({layer: self.reduced(layer, take(every[layer].float(), rows, 2)) for layer in wanted})
 

@@ -40,6 +40,7 @@ class _Scores(Adapter):
     normalised_over = "none"
     dtype = "float32"
     weights_known = ("detector",)
+    has_layers = False
     regions_are_cells = False
 
 

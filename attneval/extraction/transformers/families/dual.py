@@ -36,6 +36,7 @@ class Dual(Adapter):
     normalised_over = "none"
     dtype = "float32"
     weights_known = ("similarity",)
+    has_layers = False
     score = "similarity of the whole image and the whole caption, as the model scales it"
 
     @classmethod
