@@ -121,7 +121,7 @@ def largest_difference(maps: Any, reference: list[Any]) -> float:
 
 def same_logits(one: Any, other: Any) -> bool:
     """Whether logits are equal to the bit, rows of padding aside."""
-    return torch.equal(one[0], other[0]) and torch.equal(one[1, PADDING:], other[1, PADDING:])
+    return bool(torch.equal(one[0], other[0]) and torch.equal(one[1, PADDING:], other[1, PADDING:]))
 
 
 @pytest.mark.parametrize("name", DECODERS)
