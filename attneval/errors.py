@@ -101,6 +101,11 @@ def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {near[0]}?" if near else otherwise
 
 
+def amount(count: int, noun: str) -> str:
+    """Write how many there are: ``1 image``, ``2 images``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def first_of(items: Sequence[object] | Iterable[object], total: int | None = None, show: int = 5) -> str:
     """Render the first few ids of many: ``a, b, c and 9 more``.
 

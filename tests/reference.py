@@ -10,6 +10,7 @@ import functools
 import itertools
 import math
 import re
+import struct
 import unicodedata
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -261,6 +262,43 @@ def taps(cells: int, place: float, method: str) -> dict[int, float]:
     return found
 
 
+def levels_of(row: tuple[float, ...]) -> tuple[int, ...]:
+    """Weights as the numbers of a picture of 8 bits."""
+    low, high = min(row), max(row)
+    return tuple(int(255 * ((one - low) / (high - low))) if high > low else 0 for one in row)
+
+
+def single(number: float) -> float:
+    """A number in single precision."""
+    rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+    return rounded
+
+
+def picture_of_8_bits(levels: tuple[int, ...], picture: Picture) -> dict[tuple[int, int], float]:
+    """What OpenCV makes of a picture: bilinear in whole numbers, shares in 2048ths."""
+    (rows, columns), (sx, sy, tx, ty), (width, height) = picture.shape, picture.affine, picture.size
+
+    def parts(place: float, cells: int, held: bool) -> tuple[int, int, int, int]:
+        point = single(place)
+        low = math.floor(point)
+        part = single(point - low)
+        if held and (low < 0 or low >= cells - 1):
+            low, part = min(max(low, 0), cells - 1), 0.0
+        first = round(single(1 - part) * 2048)
+        return min(max(low, 0), cells - 1), min(max(low + 1, 0), cells - 1), first, round(part * 2048)
+
+    values = {}
+    for y in range(height):
+        above, below, upper, lower = parts((y + 0.5 - ty) / sy - 0.5, rows, False)
+        for x in range(width):
+            left, right, near, far = parts((x + 0.5 - tx) / sx - 0.5, columns, True)
+            line = {
+                r: (levels[r * columns + left] * near + levels[r * columns + right] * far) // 16 for r in (above, below)
+            }
+            values[x, y] = float((line[above] * upper // 2**16 + line[below] * lower // 2**16 + 2) // 4)
+    return values
+
+
 @functools.lru_cache(2**12)
 def enlarged(row: tuple[float, ...], picture: Picture, method: str) -> dict[tuple[int, int], float]:
     """The value of each pixel x, y."""
@@ -345,8 +383,15 @@ def box_of_map(values: dict[tuple[int, int], float], heat: Heat) -> float:
 
 
 def judge_map(row: tuple[float, ...], heat: Heat, threshold: str) -> dict[str, float]:
-    values, shape = enlarged(row, heat.picture, heat.enlarge), pixels_of(heat.picture)
-    chosen = attended_pixels(row, values, threshold)
+    shape = pixels_of(heat.picture)
+    if heat.enlarge == "bilinear-8bit":
+        cells = levels_of(row)
+        values = picture_of_8_bits(cells, heat.picture)
+        flat = max(row) - min(row) <= 1e-12 * abs(max(row))
+        chosen = set(values) if flat else attended_pixels(tuple(map(float, cells)), values, threshold)
+    else:
+        values = enlarged(row, heat.picture, heat.enlarge)
+        chosen = attended_pixels(row, values, threshold)
     both = len(chosen & shape)
     out = {
         "map_iou": both / len(chosen | shape) if chosen | shape else 0.0,

@@ -19,7 +19,7 @@ from attneval.statistics.ranks import RankTable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.results.scores import Curve
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -30,13 +30,14 @@ HOMES = {
     "PIL": ("report/", "extraction/", "groundtruth/"),
     "matplotlib": ("report/figures/",),
     "dask": ("evaluation/engines/dask.py",),
-    "distributed": ("evaluation/engines/dask.py",),
+    "distributed": ("evaluation/engines/dask.py", "evaluation/engines/dask_worker.py"),
     "fsspec": ("storage/remote.py",),
 }
 """Third-party packages and where alone they may be imported."""
 NUMPY_ONLY = ("metrics", "statistics", "geometry", "arrays")
 TABLES = (
     "config/protocol.py",
+    "config/signature.py",
     "config/thresholds.py",
     "config/presets.py",
     "config/options.py",

@@ -1,8 +1,8 @@
-"""IndexSets of names as the bits of whole numbers."""
+"""Sets of names as the bits of whole numbers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+MOST_NAMES = 62
+"""Names that can be told apart."""
+
+
+def bits_type(count: int) -> type[np.signedinteger[Any]]:
+    """The type that holds one bit for each of some names: i4 as long as all are below its sign, else i8.
+
+    Args:
+        count: The names, at most `MOST_NAMES`.
+    """
+    return np.int32 if count < 32 else np.int64
 
 
 def moved_bits(bits: NDArray[np.int64], old_names: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:

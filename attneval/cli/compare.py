@@ -9,18 +9,10 @@ import click
 
 from attneval.cli.channels import of_channel
 from attneval.cli.command import Command, option
-from attneval.cli.options import (
-    SCORING,
-    SETTINGS,
-    Output,
-    across_regions_option,
-    channel_option,
-    flags_given,
-    output_options,
-    protocol_from,
-    protocol_options,
-    scoring_options,
-)
+from attneval.cli.options import SETTINGS, across_regions_option, channel_option, flags_given, scoring_options
+from attneval.cli.output import Output, output_options
+from attneval.cli.protocol_options import SCORING, protocol_from, protocol_options
+from attneval.cli.scoring import read_beside
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE, MetricType, WholeNumber
 from attneval.config.options import ALPHA, TRIALS
@@ -199,11 +191,9 @@ def load_or_score(path: Path, protocol: Protocol, values: dict[str, Any]) -> Res
         path,
         values["gt"],
         protocol=protocol,
-        boxes=values["boxes_file"],
-        split=values["split"],
         channel=values["channel"],
-        detections=values["detections"],
         options=Options(resamples=0, seed=values["seed"]),
+        **read_beside(values),
     )
 
 

@@ -9,7 +9,8 @@ import click
 
 from attneval.cli.channels import of_channel, scored_now
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, Output, boxes_file_option, channel_option, gt_options, output_options
+from attneval.cli.options import SETTINGS, boxes_file_option, channel_option, gt_options
+from attneval.cli.output import Output, output_options
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError

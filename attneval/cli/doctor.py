@@ -14,7 +14,8 @@ import click
 
 from attneval._version import __version__
 from attneval.cli.command import Command
-from attneval.cli.options import SETTINGS, Output, output_options
+from attneval.cli.options import SETTINGS
+from attneval.cli.output import Output, output_options
 from attneval.config.extras import to_install
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from attneval.config.presets import Preset
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
 
 
 WIDEST = 88

@@ -3,59 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from attneval.cli import extra_needed
+from attneval.cli.base_models import data_option, model_option
 from attneval.cli.command import Command, option
-from attneval.cli.options import GT_FORMATS, SETTINGS, check_outputs, flags_given, quiet_option, verbose_option
+from attneval.cli.options import SETTINGS, flags_given, gt_format_option, quiet_option, verbose_option
+from attneval.cli.output import check_outputs
 from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE, WholeNumber
 from attneval.errors import ConfigError
 from attneval.report.table import safe
-from attneval.training.choices import ModelName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OF_CHECKPOINTS = ("data", "vocab", "model", "bottom_up", "maps", "similarity")
-OF_TRANSFORMERS = (
-    "images",
-    "gt",
-    "gt_format",
-    "limit",
-    "prompt",
-    "rows",
-    "layers",
-    "heads",
-    "over_layers",
-    "weights",
-    "boxes",
-    "batch_size",
-    "dtype",
-    "adapter",
-    "trust_remote_code",
-    "revision",
-    "yes",
-    "shard_images",
-    "errors",
-    "check",
-    "dry_run",
-)
-"""Parameters that belong to one kind of model alone; the rest belong to both."""
+CHECKPOINTS, TRANSFORMERS = "Checkpoints", "Models of transformers"
+"""Headings of options that belong to one kind of model alone; the rest belong to both."""
 OF_ANNOTATIONS = ("gt", "gt_format")
-"""Those of them that checkpoints take as well where words have to be annotated."""
+"""Those of transformers that checkpoints take as well where words have to be annotated."""
 
 
 def checkpoint_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     """An option of checkpoints alone."""
-    return option(*flags, group="Checkpoints", **named)
+    return option(*flags, group=CHECKPOINTS, **named)
 
 
 def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     """An option of models of transformers alone."""
-    return option(*flags, group="Models of transformers", **named)
+    return option(*flags, group=TRANSFORMERS, **named)
 
 
 @click.command(
@@ -81,14 +59,7 @@ def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     group="Input",
     help="Annotations, whose captions are exported; of checkpoints, whose words --perturb goes by. Repeatable.",
 )
-@option(
-    "--gt-format",
-    type=click.Choice(GT_FORMATS),
-    default="auto",
-    metavar="FORMAT",
-    group="Input",
-    help="Force a format.",
-)
+@gt_format_option(rare=False)
 @option(
     "--perturb",
     type=WholeNumber(2),
@@ -96,9 +67,9 @@ def transformers_option(*flags: str, **named: Any) -> Callable[[Any], Any]:
     group="Input",
     help="Also remove regions in K steps, the most attended first and at random, and write what the score became.",
 )
-@checkpoint_option("--data", type=FILE, help="Folder in the precomputed layout.  [default: the one trained on]")
+@data_option(CHECKPOINTS, "Folder in the precomputed layout.  [default: the one trained on]")
 @checkpoint_option("--vocab", type=FILE, help="Vocabulary JSON; checkpoints of attneval train bring theirs.")
-@checkpoint_option("--model", type=click.Choice(get_args(ModelName)), help="For authors' checkpoints that do not tell.")
+@model_option(CHECKPOINTS, "For authors' checkpoints that do not tell.")
 @checkpoint_option(
     "--bottom-up", type=FILE, multiple=True, help="TSV with boxes and, if need be, features; repeatable."
 )
@@ -174,13 +145,20 @@ def export(
     others = [model for model in models if is_transformers(model)]
     if others and len(models) > 1:
         raise ConfigError(f"{others[0]} is a model of transformers, which is exported alone")
-    taken = () if values["perturb"] is None else OF_ANNOTATIONS
-    foreign = OF_CHECKPOINTS if others else tuple(name for name in OF_TRANSFORMERS if name not in taken)
+    foreign = under_heading(CHECKPOINTS if others else TRANSFORMERS)
+    if not others and values["perturb"] is None:
+        foreign += OF_ANNOTATIONS
     refuse_others(foreign, models[0], transformers=bool(others))
     if others:
         _export_transformers(models[0], output, values, quiet=quiet)
     else:
         _export_checkpoints(models, output, values, quiet=quiet)
+
+
+def under_heading(heading: str) -> tuple[str, ...]:
+    """Names of the command's parameters that stand under a heading of its help."""
+    parameters = click.get_current_context().command.params
+    return tuple(str(each.name) for each in parameters if getattr(each, "group", "") == heading)
 
 
 def refuse_others(names: tuple[str, ...], model: Path, *, transformers: bool) -> None:

@@ -9,14 +9,8 @@ import click
 from attneval.cli.channels import of_channel
 from attneval.cli.command import Command, option
 from attneval.cli.github import github_option, tell_github
-from attneval.cli.options import (
-    SETTINGS,
-    Output,
-    across_regions_option,
-    channel_option,
-    output_options,
-    rule_option,
-)
+from attneval.cli.options import SETTINGS, across_regions_option, channel_option, rule_option
+from attneval.cli.output import Output, output_options
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE

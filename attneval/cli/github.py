@@ -15,7 +15,8 @@ from attneval.cli.summaries import SUMMARY, append_summary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from attneval.cli.options import Command, Output
+    from attneval.cli.options import Command
+    from attneval.cli.output import Output
     from attneval.results.gate import Verdict
 
 

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import (
-    SCORING,
-    SETTINGS,
-    Output,
-    flags_given,
-    output_options,
-    protocol_from,
-    protocol_options,
-    scoring_options,
-)
+from attneval.cli.options import SETTINGS, flags_given, jobs_option, limit_option, name_option, scoring_options
+from attneval.cli.output import Output, output_options
+from attneval.cli.protocol_options import SCORING, protocol_from, protocol_options
+from attneval.cli.scoring import options_from, read_beside
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE, MetricType, WholeNumber
 from attneval.errors import ConfigError, DataError
@@ -37,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.argument("sources", type=FILE, nargs=-1, required=True)
 @scoring_options
-@option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
+@limit_option
 @protocol_options
 @output_options("heads")
 @option(
@@ -53,14 +47,8 @@ if TYPE_CHECKING:
 @option(
     "--top", type=WholeNumber(1), metavar="K", group="Output", help="Also score the mean of the best K as one system."
 )
-@option("--name", group="Output", help="How the system is called in tables.")
-@option(
-    "--jobs",
-    type=WholeNumber(1),
-    show_default="2 where that pays",
-    group="Process",
-    help="Processes that share images.",
-)
+@name_option
+@jobs_option
 @config_option
 def heads(sources: tuple[Path, ...], **values: Any) -> None:
     """Rank the layers and heads of an export, or of a result of one: SOURCES is a RESULT, or an EXPORT with --gt.
@@ -106,7 +94,6 @@ def _of_result(sources: tuple[Path, ...], values: dict[str, Any]) -> HeadRanking
 
 def _of_export(sources: tuple[Path, ...], values: dict[str, Any], *, quiet: bool) -> HeadRanking:
     from attneval.cli.progress import progress
-    from attneval.config.options import Options
     from attneval.evaluation.score_heads import score_heads
 
     protocol = protocol_from(values)
@@ -119,15 +106,6 @@ def _of_export(sources: tuple[Path, ...], values: dict[str, Any], *, quiet: bool
             metric=values["metric"],
             top=values["top"] or 0,
             protocol=protocol,
-            boxes=values["boxes_file"],
-            split=values["split"],
-            detections=values["detections"],
-            options=Options(
-                resamples=values["resamples"],
-                seed=values["seed"],
-                limit=values["limit"],
-                name=values["name"],
-                jobs=values["jobs"],
-                progress=on_progress,
-            ),
+            options=options_from(values, progress=on_progress),
+            **read_beside(values),
         )

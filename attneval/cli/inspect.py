@@ -8,7 +8,8 @@ import click
 
 from attneval.cli.channels import scored_now
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, Output, channel_option, output_options
+from attneval.cli.options import SETTINGS, channel_option
+from attneval.cli.output import Output, output_options
 from attneval.cli.overlays import folders_of, overlay_options, write_overlays
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE, WholeNumber

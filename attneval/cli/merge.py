@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, Output, across_regions_option, output_options
+from attneval.cli.options import SETTINGS, across_regions_option
+from attneval.cli.output import Output, output_options
 from attneval.cli.score import emit_result
 from attneval.cli.settings import config_option
 from attneval.cli.values import FILE

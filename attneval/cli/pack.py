@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import SETTINGS, check_outputs, quiet_option, verbose_option
+from attneval.cli.options import SETTINGS, quiet_option, verbose_option
+from attneval.cli.output import check_outputs
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE
 

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import (
-    SETTINGS,
-    across_regions_option,
-    check_outputs,
-    gt_options,
-    quiet_option,
-    verbose_option,
-)
+from attneval.cli.options import SETTINGS, across_regions_option, gt_options, quiet_option, verbose_option
+from attneval.cli.output import check_outputs
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
 from attneval.cli.values import FILE, WholeNumber

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,23 +11,25 @@ from attneval.cli.command import Command, option
 from attneval.cli.github import github_option, tell_github
 from attneval.cli.options import (
     SETTINGS,
-    Output,
     boxes_file_option,
     channel_option,
     detections_option,
     flags_given,
     gt_options,
-    output_options,
-    protocol_from,
-    protocol_options,
+    jobs_option,
+    limit_option,
+    name_option,
     resamples_option,
     rule_option,
     seed_option,
     split_option,
 )
+from attneval.cli.output import Output, output_options
+from attneval.cli.protocol_options import protocol_from, protocol_options
+from attneval.cli.scoring import options_from, read_beside
 from attneval.cli.settings import config_option
 from attneval.cli.streams import tell
-from attneval.cli.values import FILE, PartType, WholeNumber
+from attneval.cli.values import FILE, PartType
 from attneval.errors import ConfigError
 from attneval.evaluation.engines import ENGINES
 
@@ -65,7 +68,7 @@ if TYPE_CHECKING:
 )
 @option("--image-ids", type=FILE, group="Input", rare=True, help="Ids of a bare matrix's rows.")
 @split_option
-@option("--limit", type=WholeNumber(1), group="Input", help="Only the first so many images.")
+@limit_option
 @option(
     "--part",
     type=PartType(),
@@ -87,17 +90,11 @@ if TYPE_CHECKING:
 @protocol_options
 @output_options("score")
 @option("--items", is_flag=True, group="Output", help="Keep items beside .json, for inspect.")
-@option("--name", group="Output", help="How the system is called in tables.")
+@name_option
 @rule_option("min", "Exit with 1 if metric M is below V.")
 @rule_option("max", "Exit with 1 if metric M is above V.")
 @github_option(rare=True)
-@option(
-    "--jobs",
-    type=WholeNumber(1),
-    show_default="2 where that pays",
-    group="Process",
-    help="Processes that share images.",
-)
+@jobs_option
 @option(
     "--engine",
     type=click.Choice(("auto", *ENGINES)),
@@ -128,7 +125,6 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
     the export has similarities.
     """
     from attneval.cli.progress import progress
-    from attneval.config.options import Options
     from attneval.evaluation.score import score as run
 
     if attn is not None and exports not in {(), (attn,)}:
@@ -143,27 +139,13 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             exports or attn,
             values["gt"],
             protocol=protocol,
-            boxes=values["boxes_file"],
             similarity=values["similarity"],
             relevance=values["relevance"],
             caption_ids=values["caption_ids"],
             image_ids=values["image_ids"],
-            split=values["split"],
             channel=values["channel"],
-            detections=values["detections"],
-            options=Options(
-                resamples=values["resamples"],
-                seed=values["seed"],
-                limit=values["limit"],
-                part=values["part"],
-                name=values["name"],
-                items=values["items"],
-                jobs=values["jobs"],
-                engine=values["engine"],
-                scheduler=values["scheduler"],
-                cache=values["cache"],
-                progress=on_progress,
-            ),
+            options=options_from(values, digests=output.shows("values"), progress=on_progress),
+            **read_beside(values),
         )
     emit_result(result, output)
     if not rules:
@@ -180,11 +162,9 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
 
 def _over_all_items(protocol: Protocol) -> Protocol:
     """The protocol that scores all items, whichever of them regions reach."""
-    from dataclasses import replace
-
     if flags_given(["unreachable"]) and protocol.unreachable != "zero":
         raise ConfigError("--across-regions scores unreachable items 0, which --unreachable skip leaves out")
-    return replace(protocol, unreachable="zero")
+    return dataclasses.replace(protocol, unreachable="zero")
 
 
 def emit_result(result: Result, output: Output) -> None:

@@ -11,17 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attneval.cli.command import Command, option
-from attneval.cli.options import (
-    SETTINGS,
-    boxes_file_option,
-    channel_option,
-    check_outputs,
-    gt_options,
-    protocol_from,
-    protocol_options,
-    quiet_option,
-    verbose_option,
-)
+from attneval.cli.options import SETTINGS, boxes_file_option, channel_option, gt_options, quiet_option, verbose_option
+from attneval.cli.output import check_outputs
+from attneval.cli.protocol_options import protocol_from, protocol_options
 from attneval.cli.settings import config_option
 from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE, WholeNumber

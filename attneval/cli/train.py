@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import click
 
 from attneval.cli import extra_needed
+from attneval.cli.base_models import data_option, model_option
 from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, quiet_option, verbose_option
 from attneval.cli.streams import say, tell
 from attneval.cli.values import FILE
 from attneval.errors import ConfigError
-from attneval.training.choices import ModelName
 from attneval.training.run.config import ConstraintConfig, ModelConfig, TrainConfig, from_dict, to_dict
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ def _type(hint: Any) -> Any:
         "attneval train --like runs/scan/best.pth.tar --constraints ccr -o runs/ccr",
     ),
 )
-@option("--model", type=click.Choice(get_args(ModelName)), group="Input", help="The base model.")
-@option(
-    "--data", type=FILE, group="Input", help="Folder with train and dev in the precomputed layout (docs/training.md)."
-)
+@model_option("Input", "The base model.")
+@data_option("Input", "Folder with train and dev in the precomputed layout (docs/training.md).")
 @option(
     "--gt",
     type=FILE,

@@ -10,7 +10,7 @@ from attneval.cli.command import Command, option
 from attneval.cli.options import SETTINGS, gt_options, quiet_option, verbose_option
 from attneval.cli.streams import say
 from attneval.cli.values import FILE
-from attneval.errors import EXIT_CANNOT_EVALUATE, EXIT_OK
+from attneval.errors import EXIT_CANNOT_EVALUATE, EXIT_OK, amount
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,27 +33,32 @@ def validate(export: Path, gt: AnnotationFiles | None, boxes: Path | None, split
     """List every problem of an EXPORT, reading all of it; exit with 2 if there is one."""
     from attneval.evaluation.fit import look_at_fit
     from attneval.export.read.reader import find_problems
-    from attneval.report.table import safe
+    from attneval.report.table import safe, scored_amounts
 
     problems, opened = find_problems(export)
-    warnings = [] if opened is None else [*opened.warnings]
+    warnings: list[str] = [] if opened is None else [*opened.warnings]
+    counts: dict[str, int] = {}
     if opened is not None and (gt, boxes, split) != (None, None, None):
         fit = look_at_fit(export, gt, boxes=boxes, split=split, maps=not problems)
-        problems, warnings = [*problems, *fit.problems], fit.warnings
+        problems, warnings, counts = [*problems, *fit.problems], fit.warnings, fit.counts
     for problem in problems:
         say(f"{safe(problem)}\n")
     if opened is not None:
         say("".join(f"warning: {safe(warning)}\n" for warning in dict.fromkeys(warnings)))
         maps = "maps none"
         if opened.maps:
-            tokens, channels = int(opened.token_offset[-1]), len(opened.channel)
-            maps = f"{tokens} tokens, {channels} channel{'s' * (channels > 1)}, maps {' and '.join(opened.maps)}"
+            tokens, channels = amount(int(opened.token_offset[-1]), "token"), amount(len(opened.channel), "channel")
+            maps = f"{tokens}, {channels}, maps {' and '.join(opened.maps)}"
         steps = next((scores.shape[1] - 1 for scores in opened.curves.values()), 0)
-        removed = f", {' and '.join(opened.curves)} in {steps} step{'s' * (steps > 1)}" if opened.curves else ""
+        removed = f", {' and '.join(opened.curves)} in {amount(steps, 'step')}" if opened.curves else ""
         say(
-            f"{safe(str(export))}: {len(opened.image_id)} images, {len(opened.caption_image)} captions, {maps}, "
+            f"{safe(str(export))}: {amount(len(opened.image_id), 'image')}, "
+            f"{amount(len(opened.caption_image), 'caption')}, {maps}, "
             f"similarity {'none' if opened.similarity is None else 'x'.join(map(str, opened.similarity.shape))}"
             f"{removed}\n"
         )
-    say(f"{len(problems)} problems\n" if len(problems) != 1 else "1 problem\n")
+    if counts:
+        # The file may hold more captions than have phrases that are scored.
+        say(f"scored of these: {scored_amounts(counts)}\n")
+    say(f"{amount(len(problems), 'problem')}\n")
     return EXIT_CANNOT_EVALUATE if problems else EXIT_OK

@@ -47,6 +47,8 @@ class Options:
         engine: What runs the blocks: a name of `attneval.evaluation.engines`, or `auto`; or an engine itself.
         scheduler: The address of a scheduler, for an engine that takes one; empty for none.
         cache: Whether to keep and use an index of parsed annotations.
+        digests: Whether files are read whole for their SHA-256, which a result that is kept has; without, they are
+            known by their sizes and their members' checksums.
         progress: Told how many images are done.
     """
 
@@ -63,7 +65,13 @@ class Options:
     engine: str | Engine = "auto"
     scheduler: str = ""
     cache: bool = True
+    digests: bool = True
     progress: Progress | None = None
+
+    @property
+    def reads_whole(self) -> bool:
+        """True if files are read whole for their digests, which jobs that share them do not."""
+        return self.digests and self.part is None
 
     @property
     def why_no_retrieval(self) -> str:

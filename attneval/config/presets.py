@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attneval.arrays.records import record
-from attneval.config.protocol import Protocol
+from attneval.config.protocol import BYTES, Protocol
 from attneval.errors import ProtocolError, suggestion
 
 
@@ -115,15 +115,15 @@ PRESETS = {
                 normalize="none",
                 pool="last",
                 unreachable="zero",
-                enlarge="bilinear",
+                enlarge=BYTES,
                 function_words="english",
             ),
             "Li et al., Token Activation Map to Visually Explain Multimodal LLMs, ICCV 2025",
             "map_iou (Obj-IoU), map_precision, map_recall: the map of a phrase's last token enlarged to the image, the "
             "pixels above Otsu's threshold, and those of the shapes; function_specificity (Func-IoU); map_function_f1 "
             "(F1-IoU). Pass --geometry mask where annotations have masks, as COCO's do there. Of a word's tokens the "
-            "one with the best IoU is taken there, which looks at the annotation. Maps are made 8-bit there before and "
-            "after they are enlarged, which moves a threshold by a bin: less than 0.0002 in the mean.",
+            "one with the best IoU is taken there, which looks at the annotation. Maps are pictures of 8 bits before "
+            "and after they are enlarged, there as here.",
         ),
         Preset(
             "albef-refcoco",

@@ -7,22 +7,12 @@ Two results can be compared when their protocols agree. The protocol is therefor
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from attneval.config import map_boxes, thresholds
+from attneval.config.signature import SIGNATURE_VERSION, parsed_signature, signature_line
 from attneval.errors import ProtocolError, suggestion
-
-SIGNATURE_VERSION = 2
-"""Raised when a definition changes so that the same protocol gives other numbers.
-
-1: even rows attended to nothing under `uniform`; grounding JSON was read without `edges`.
-2: even rows attend to every key; fields that version 1 did not have take the values that were true then.
-"""
-SETTINGS = ("version", "resamples", "seed")
-"""What a short signature names beside the protocol; comparison never looks at it."""
 
 DIRECTIONS = ("t2i", "i2t")
 
@@ -35,6 +25,10 @@ def _choice(default: str, *others: str, **texts: str) -> Any:
 def _free(default: Any, **texts: str) -> Any:
     """A field with values of some `form`."""
     return field(default=default, metadata=texts)
+
+
+BYTES = "bilinear-8bit"
+"""How pictures of 8 bits are enlarged."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +142,7 @@ class Protocol:
         "nearest",
         "bilinear",
         "bicubic",
+        BYTES,
         help="maps of grids are held against shapes pixel by pixel, enlarged to the image in one of these ways, which "
         "gives map_iou, map_precision and map_recall; none: they are not",
         brief="maps of grids enlarged to the image, for map_iou",
@@ -203,6 +198,16 @@ class Protocol:
                     f"{name} {getattr(self, name)} is of enlarged maps, and enlarge is none",
                     hint="pass --enlarge bilinear as well",
                 )
+        if self.enlarge == BYTES and self.rule.rule in {"uniform", "abs"}:
+            raise ProtocolError(
+                f"threshold {self.threshold} is of weights, and enlarge {BYTES} stretches them to pictures of 0 to 255",
+                hint="use --threshold otsu, max or mass, or --enlarge bilinear",
+            )
+        if self.enlarge == BYTES and self.box_from.startswith(map_boxes.DETECTIONS):
+            raise ProtocolError(
+                f"box_from {self.box_from} sums up maps as they are, and enlarge {BYTES} rounds them",
+                hint="pass --enlarge bilinear",
+            )
         if self.enlarge != "none" and thresholds.RULES[self.rule.rule].pixels is None:
             raise ProtocolError(
                 f"threshold {self.threshold} counts cells, and enlarge {self.enlarge} makes pixels of them",
@@ -257,24 +262,20 @@ class Protocol:
 
     def signature(self) -> str:
         """The whole protocol on one line, every field spelled out: ``attneval:2|unit:word|...``."""
-        return self._line(self.to_dict())
+        return signature_line(self.definitions, self.to_dict())
 
     def short_signature(self, **settings: Any) -> str:
         """The fields that differ from the defaults, and settings that change no value: ``attneval:2|iou:0.6|seed:1``.
 
         Args:
-            settings: Some of `SETTINGS` with their values.
+            settings: Some of `attneval.config.signature.SETTINGS` with their values.
         """
         defaults = Protocol().to_dict()
         values = {name: value for name, value in self.to_dict().items() if value != defaults[name]}
-        return self._line(values | settings)
-
-    def _line(self, values: dict[str, Any]) -> str:
-        fields = (f"{name}:{thresholds.shortest(value)}" for name, value in values.items())
-        return "|".join((f"attneval:{self.definitions}", *fields))
+        return signature_line(self.definitions, values | settings)
 
     @classmethod
-    def parse(cls, signature: str) -> Protocol:
+    def parse(cls, text: str) -> Protocol:
         """Read a signature back, a whole or a short one.
 
         Fields that it does not name have their defaults, which are what was true before there were such fields.
@@ -282,22 +283,7 @@ class Protocol:
         Raises:
             ProtocolError: It is not a signature, or one of a later version.
         """
-        head, *parts = signature.strip().split("|")
-        if not re.fullmatch(r"attneval:\d{1,9}", head) or not all(":" in part for part in parts):
-            raise ProtocolError(f"{signature!r} is not a signature", hint="it starts with attneval:2|unit:...")
-        version = int(head.partition(":")[2])
-        if not 1 <= version <= SIGNATURE_VERSION:
-            raise ProtocolError(
-                f"signature version {version} is later than {SIGNATURE_VERSION}, the last that this attneval knows",
-                hint="its numbers follow other definitions; use a newer attneval",
-            )
-        fields = [(name, value) for name, _, value in (part.partition(":") for part in parts)]
-        twice = [name for name, count in Counter(name for name, _ in fields).items() if count > 1]
-        if twice:
-            raise ProtocolError(f"{signature!r} gives {twice[0]} twice", hint="each field has one value")
-        values = {name: value for name, value in fields if name not in SETTINGS}
-        if version == 1:
-            values = {"overlap": "iou", **values}
+        version, values = parsed_signature(text)
         return dataclasses.replace(cls.from_dict(values), definitions=version)
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:

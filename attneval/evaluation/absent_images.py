@@ -17,10 +17,10 @@ from attneval.evaluation.score_block import BlockSums
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.weight_reader import NoWeights, channels_to_score
 from attneval.matching.alignment import ABSENT, Alignment
-from attneval.matching.items import word_items
 from attneval.matching.key_groups import KeyGroups
 from attneval.matching.mismatches import Mismatches
 from attneval.matching.phrases import ScoredPhrases
+from attneval.matching.word_items import word_items
 from attneval.matching.word_parts import cut_words
 from attneval.matching.words import Words
 from attneval.metrics.heat_maps import FUNCTION, FUNCTION_N

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.beside import Beside
 from attneval.arrays.records import record
 from attneval.errors import NothingToScoreError
 from attneval.evaluation.lint_export import lint_notes
 from attneval.evaluation.pair_captions import pair_captions
 from attneval.evaluation.select_images import Shortfall
 from attneval.evaluation.weight_reader import MANY, MEAN
+from attneval.metrics.populations import item_counts
 from attneval.metrics.totals import UNIT
 from attneval.results.channel_sums import ChannelTable, StoredChannels, key_of
 from attneval.results.comparability import distinct
@@ -95,13 +97,18 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
     if options.part is not None:
         partial = True
         notes.append(only_part(*options.part, len(parts.selection.rows)))
-    scores = _scores(parts, headline, protocol, options)
+    of_result = _image_sums(parts, headline)
+    paired = None if headline is None else pair_captions(sums, ranked, of_result)
+    joint = None
+    if paired is not None:
+        pairing = paired.pairing
+        joint = Beside(lambda: joint_view(pairing, of_result, resamples=options.resamples, seed=options.seed)).start()
+    scores = _summarised(of_result, headline, protocol, options)
     channels = {}
     if len(sums.channels) > 1:
-        channels = {
-            _channel_name(parts.export, *key): _scores(parts, channel, protocol, options, alone=True)
-            for key, channel in sums.channels.items()
-        }
+        for key, channel in sums.channels.items():
+            alone = _image_sums(parts, channel, alone=True)
+            channels[_channel_name(parts.export, *key)] = _summarised(alone, channel, protocol, options)
     kept = stored_channels(sums, parts.export)
     if kept is not None and parts.export is not None and len(parts.export.channel) > MANY:
         # What few need is imported for them alone.
@@ -111,18 +118,13 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
             key: Scores(table, {}, {}, None, ImageSums([], {})) for key, table in kept_of_channels(kept).items()
         }
         notes.append(mean_of_many(len(parts.export.channel)))
-    paired = None if headline is None else pair_captions(sums, ranked, scores.sums)
-    joint = None
-    if paired is not None:
-        joint = joint_view(paired.pairing, scores.sums, resamples=options.resamples, seed=options.seed)
     counts = dict(sums.counts)
     if ranked.image_id:
         counts |= {"retrieval_images": len(ranked.image_id), "retrieval_captions": ranked.captions}
     if perturbed.image_id:
         counts["perturbed_captions"] = perturbed.captions
     if headline is not None:
-        items, reached = (int(scores.sums.columns[name].sum()) for name in ("items", "reached"))
-        counts |= {"items": items, "unreachable": items - reached}
+        counts |= item_counts(scores.sums.columns)
     return Result(
         name=options.name or manifest.stem,
         protocol=protocol,
@@ -130,7 +132,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         counts=counts,
         channels=channels,
         channel_sums=kept,
-        inputs=manifest.inputs(parts.annotations_sha256, whole=options.part is None),
+        inputs=manifest.inputs(parts.annotations_sha256, whole=options.reads_whole),
         model=parts.export.header.about if parts.export is not None else {},
         notes=notes + computed_notes(scores.metrics, counts, protocol),
         partial=partial,
@@ -138,7 +140,7 @@ def assemble(parts: Parts, manifest: Manifest, protocol: Protocol, options: Opti
         resamples=options.resamples,
         seed=options.seed,
         items=_joined(sums.items, paired),
-        joint=joint,
+        joint=None if joint is None else joint.result(),
         regions=dict(sorted(sums.regions.items())),
         region_kind=parts.region_kind,
         auto=parts.auto,
@@ -193,19 +195,17 @@ def _refuse_nothing(
 def _joined(items: list[ItemTable], paired: PairedCaptions | None) -> ItemTable | None:
     if not items:
         return None
-    from attneval.results.items import ItemTable
+    from attneval.results.join_items import join_items
 
-    table = ItemTable.joined(items)
+    table = join_items(items)
     if paired is None:
         return table
     lift, rank = paired.lift.astype(np.float32), paired.rank.astype(np.float32)
     return dataclasses.replace(table, caption_lift=lift, caption_rank=rank)
 
 
-def _scores(
-    parts: Parts, channel: ChannelSums | None, protocol: Protocol, options: Options, *, alone: bool = False
-) -> Scores:
-    """Scores from the sums of a channel and, unless it stands alone, of retrieval and faithfulness.
+def _image_sums(parts: Parts, channel: ChannelSums | None, *, alone: bool = False) -> ImageSums:
+    """The sums of a channel and, unless it stands alone, of retrieval and faithfulness.
 
     The images stand in the order of their ids.
     """
@@ -229,13 +229,12 @@ def _scores(
     if ranked is not None:
         place = np.array([row[name] for name in ranked.image_id], np.int64)
         ranks = {d: dataclasses.replace(table, image=place[table.image]) for d, table in ranked.ranks.items()}
-    return summarise(
-        ImageSums(image_id, columns, ranks, by),
-        {} if channel is None else channel.totals,
-        protocol,
-        resamples=options.resamples,
-        seed=options.seed,
-    )
+    return ImageSums(image_id, columns, ranks, by)
+
+
+def _summarised(sums: ImageSums, channel: ChannelSums | None, protocol: Protocol, options: Options) -> Scores:
+    totals = {} if channel is None else channel.totals
+    return summarise(sums, totals, protocol, resamples=options.resamples, seed=options.seed)
 
 
 def stored_channels(sums: RunSums, export: AttentionExport | None) -> StoredChannels | None:

@@ -11,7 +11,8 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of
 from attneval.arrays.records import record
 from attneval.matching.alignment import ABSENT
-from attneval.metrics.registry import RANKED_BY, columns_used, metric_named
+from attneval.metrics.registry import RANKED_BY, metric_named
+from attneval.metrics.values import columns_used
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

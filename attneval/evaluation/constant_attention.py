@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
     from attneval.matching.items import Items
-    from attneval.metrics.registry import Column
+    from attneval.metrics.declaration import Column
     from attneval.metrics.totals import Table, Totals
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from attneval.errors import ProtocolError, first_of
 from attneval.evaluation.entity_shapes import entity_shapes
 from attneval.evaluation.weight_reader import MEAN
-from attneval.matching.items import region_items, word_items
 from attneval.matching.mismatches import name_of_caption
+from attneval.matching.region_items import region_items
+from attneval.matching.word_items import word_items
 
 if TYPE_CHECKING:
     from attneval.arrays.index_sets import IndexSets

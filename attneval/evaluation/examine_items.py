@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.bits import bits_type
 from attneval.arrays.ragged import ranges
 from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
@@ -138,7 +139,7 @@ def tabulate_items(
         region_box=regions.box.astype(np.float32),
         item_caption=items.caption[kept].astype(np.int32),
         item_span=_spans(truth, alignment, items)[kept],
-        item_types=items.types[kept].astype(np.int32),
+        item_types=items.types[kept].astype(bits_type(len(truth.types))),
         item_kind=kind[kept],
         item_scores=scores[kept],
         item_top=top[kept],

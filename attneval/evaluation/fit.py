@@ -23,7 +23,7 @@ from attneval.evaluation.weight_reader import MEAN
 from attneval.export.lints import LEAST_ITEMS, lint, lint_orientation, lint_specificity
 from attneval.geometry.grids import orientations
 from attneval.metrics.floors import SHUFFLED_ATTENTION, floor_column, paired_column
-from attneval.metrics.populations import ITEMS, REACHED, SHUFFLED
+from attneval.metrics.populations import SHUFFLED, item_counts
 from attneval.metrics.set_scores import F1
 from attneval.results.notes import low_coverage, unreached
 
@@ -53,10 +53,12 @@ class Fit:
     Attributes:
         problems: What keeps it from being scored.
         warnings: What looks wrong.
+        counts: How much of it is scored, as a result counts it; empty where nothing is.
     """
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 def look_at_fit(
@@ -98,6 +100,9 @@ def look_at_fit(
         if export.maps and source is not None and maps:
             examined = _Examined(manifest, export, source, selection, protocol)
             sums = examined.sums()
+            fit.counts.update(sums.counts)
+            if (MEAN, "t2i") in sums.channels:
+                fit.counts.update(item_counts(sums.channels[MEAN, "t2i"].columns))
             fit.problems.extend(_problems_of_maps(export, sums))
             fit.warnings.extend(examined.warnings(sums))
         if maps:
@@ -150,8 +155,7 @@ class _Examined:
         if headline is None:
             return self._signed
         columns = headline.columns
-        items = int(columns[ITEMS].sum())
-        counts = {"items": items, "unreachable": items - int(columns[REACHED].sum())}
+        counts = item_counts(columns)
         notes = [*unreached(counts, self._protocol), *low_coverage(counts, self._protocol)]
         lints = self._lint_orientation(columns) or _lint_specificity(columns)
         return [*self._signed, *map(str, notes), *map(str, lints)]

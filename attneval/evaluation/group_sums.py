@@ -9,7 +9,7 @@ import numpy as np
 from attneval.arrays.ragged import distinct_values
 from attneval.config.breakdowns import AREAS, LENGTHS
 from attneval.metrics.floors import breakdown_columns
-from attneval.metrics.totals import exact_total
+from attneval.metrics.totals import in_units
 from attneval.statistics.image_sums import ImageRows
 
 if TYPE_CHECKING:
@@ -50,19 +50,27 @@ def sums_of_groups(items: Items, table: Table, types: Sequence[str]) -> tuple[To
         By kind and name of a group: exact totals by column, and the sums of each image that has items of it, of the
         columns that breakdowns resample.
     """
-    resampled = breakdown_columns()
+    resampled = [name for name in breakdown_columns() if name in table]
     totals: Totals = {}
     sums: GroupSums = {}
+    images = int(items.image.max(initial=0)) + 1
     for kind, groups in _groups(items, types).items():
         by_name: Totals = {}
         sums[kind] = {}
-        for group, rows in groups.items():
-            image, place = np.unique(items.image[rows], return_inverse=True)
-            per_image = {
-                name: np.asarray(np.bincount(place, values[rows], len(image)), np.float64)
-                for name, values in table.items()
-            }
-            by_name[group] = {name: exact_total(values) for name, values in per_image.items()}
-            sums[kind][group] = ImageRows(image, {name: per_image[name] for name in resampled if name in per_image})
         totals[kind] = by_name
+        if not groups:
+            continue
+        # The items of one group after those of the other, and of each group those of one image after the other's.
+        rows = np.concatenate([*groups.values()])
+        of_group = np.repeat(np.arange(len(groups)) * images, [len(members) for members in groups.values()])
+        key, place = np.unique(of_group + items.image[rows], return_inverse=True)
+        first = np.searchsorted(key, np.arange(len(groups) + 1) * images)
+        per_image = {
+            name: np.asarray(np.bincount(place, values[rows], len(key)), np.float64) for name, values in table.items()
+        }
+        exact = [np.add.reduceat(in_units(values), first[:-1]).tolist() for values in per_image.values()]
+        for group, start, stop, each in zip(groups, first, first[1:], zip(*exact, strict=True), strict=False):
+            by_name[group] = dict(zip(per_image, each, strict=True))
+            kept = {name: per_image[name][start:stop] for name in resampled}
+            sums[kind][group] = ImageRows(key[start:stop] % images, kept)
     return totals, sums

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.matching.items import Items
+    from attneval.metrics.declaration import Column
     from attneval.metrics.rankings import Rows
-    from attneval.metrics.registry import Column
     from attneval.metrics.totals import Table
 
 

@@ -13,12 +13,13 @@ from attneval.export.read.reader import open_export
 from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.results.scores import Input
 from attneval.storage.addresses import located
-from attneval.storage.digests import Hashing, partial_digest, state_of
+from attneval.storage.digests import digest_beside, digest_of, partial_digest, state_of
 from attneval.storage.read_files import reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attneval.arrays.beside import Beside
     from attneval.config.protocol import Protocol
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import Source
@@ -123,7 +124,7 @@ class Manifest:
     similarity: tuple[Path, ...]
     gallery: GalleryFiles
     split: Path | None
-    digests: tuple[tuple[str, Path, Hashing], ...]
+    digests: tuple[tuple[str, Path, Beside[str]], ...]
 
     @classmethod
     def from_arguments(
@@ -174,7 +175,7 @@ class Manifest:
             None if caption_ids is None else Path(caption_ids),
             None if image_ids is None else Path(image_ids),
         )
-        digests = tuple((role, path, Hashing(path)) for role, path in files)
+        digests = tuple((role, path, digest_beside(path)) for role, path in files)
         split_file = None if split is None else located(split)
         return cls(paths, tuple(map(located, similarity)), gallery, split_file, digests)
 
@@ -218,7 +219,7 @@ class Manifest:
             whole: False for a part of the images, for which no file is read whole.
         """
         files = [
-            Input(role, str(path), digest.hexdigest() if whole else partial_digest(path))
+            Input(role, str(path), digest.result() if whole else partial_digest(path))
             for role, path, digest in self.digests
         ]
         gt = self.paths.gt
@@ -241,7 +242,7 @@ class Manifest:
 
 
 def _digest(path: Path, *, whole: bool) -> str:
-    return Hashing(path).hexdigest() if whole else partial_digest(path)
+    return digest_of(path) if whole else partial_digest(path)
 
 
 def _file(path: str | Path) -> Path:

@@ -23,7 +23,7 @@ from attneval.matching.phrases import ScoredPhrases
 from attneval.metrics.hits import Hits
 from attneval.metrics.populations import counted
 from attneval.metrics.rankings import Rows, normalised
-from attneval.results.items import ItemTable
+from attneval.results.join_items import join_items
 from attneval.results.notes import UNMATCHED
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from attneval.evaluation.plan_blocks import Block
     from attneval.export.read.content import AttentionExport
     from attneval.groundtruth import GroundTruth, Source
+    from attneval.results.items import ItemTable
 
 
 MASK_CELLS = 160
@@ -180,7 +181,7 @@ def _joined(parts: list[Pictures]) -> Pictures:
     if len(parts) == 1:
         return parts[0]
     return Pictures(
-        ItemTable.joined([part.table for part in parts]),
+        join_items([part.table for part in parts]),
         np.concatenate([part.image_size for part in parts]),
         np.concatenate([part.grid for part in parts]),
         np.concatenate([part.phrase for part in parts]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
-from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 from attneval.arrays.records import record
 from attneval.errors import ExportError
 from attneval.export.checks import check_boxes
@@ -83,7 +83,7 @@ def read_regions(
     _check_sizes(report, export, images, truth)
     regions = export.regions
     if not regions.known:
-        count = np.unique(np.diff(regions.offset))
+        count = distinct_values(np.diff(regions.offset))
         way_out = "pass them with --boxes (bottom-up TSV, .npz or .npy), or export region_box or a grid"
         hint = grid_hint(int(count[0])) if len(count) == 1 else ""
         raise ExportError(f"{export.path} has no region boxes", hint=hint or way_out)

@@ -128,7 +128,7 @@ def score_files(manifest: Manifest, protocol: Protocol, options: Options) -> Res
         from attneval.evaluation.measure_faithfulness import measure_faithfulness
         from attneval.evaluation.rank_queries import rank_queries
 
-        manifest.begin_digests(whole=options.part is None)
+        manifest.begin_digests(whole=options.reads_whole)
         unwanted = options.why_no_retrieval
         ranked = rank_queries(manifest, export, protocol, split=ids, limit=options.limit, unwanted=unwanted)
         perturbed = measure_faithfulness(export, split=ids, limit=options.limit, wanted=not unwanted)

@@ -14,12 +14,14 @@ from attneval.evaluation.constant_attention import constant_columns
 from attneval.evaluation.direction_items import direction_items
 from attneval.evaluation.item_hits import evaluated, hits_of, item_chunks, sums_by_image
 from attneval.evaluation.weight_reader import WeightReader
+from attneval.metrics.declaration import ATTENTION, Column
 from attneval.metrics.floors import UNIFORM, floor_column
 from attneval.metrics.hits import Hits
 from attneval.metrics.populations import ITEMS, POPULATIONS, REACHED, populations
 from attneval.metrics.rankings import Rows, normalised
-from attneval.metrics.registry import ATTENTION, Column, columns, columns_used, metric_named, metrics
+from attneval.metrics.registry import columns, metric_named, metrics
 from attneval.metrics.spatial import SPATIAL, SPATIAL_N
+from attneval.metrics.values import columns_used
 from attneval.results.channel_sums import MASS, MASS_N
 
 if TYPE_CHECKING:

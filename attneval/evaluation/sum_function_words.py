@@ -10,7 +10,7 @@ from attneval.arrays.quotients import quotient
 from attneval.evaluation.item_hits import item_chunks
 from attneval.evaluation.weight_reader import MEAN, WeightReader
 from attneval.matching.function_words import function_words
-from attneval.matching.items import lone_words
+from attneval.matching.word_items import lone_words
 from attneval.metrics.heat_maps import FUNCTION, FUNCTION_N
 from attneval.metrics.rankings import normalised
 

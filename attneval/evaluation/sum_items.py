@@ -29,7 +29,7 @@ from attneval.metrics.populations import (
     populations,
 )
 from attneval.metrics.rankings import Rows, normalised
-from attneval.metrics.registry import Column, computable_columns
+from attneval.metrics.registry import computable_columns
 from attneval.metrics.sweep import CURVES, grid, sweep
 from attneval.metrics.totals import exact_total, in_units
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.evaluation.weight_reader import Weights
     from attneval.matching.items import Items
+    from attneval.metrics.declaration import Column
     from attneval.metrics.totals import Table, Totals
     from attneval.statistics.image_sums import GroupSums
 

@@ -12,9 +12,9 @@ from attneval.arrays.records import record
 from attneval.evaluation.item_hits import item_chunks
 from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
 from attneval.groundtruth.columns import NO_TARGET
-from attneval.matching.items import word_items
 from attneval.matching.key_groups import KeyGroups
 from attneval.matching.phrases import ScoredPhrases
+from attneval.matching.word_items import word_items
 from attneval.metrics.rankings import Rows, normalised
 from attneval.metrics.totals import exact_total
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import distinct_values
 from attneval.export.lint import Lint
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _one_based(box: NDArray[np.float64], image: NDArray[np.int64], images: int) 
     """Whole numbers none of which is 0, though many boxes begin at the edge."""
     if box[:, :2].min() != 1 or (box != np.rint(box)).any():
         return []
-    at_edge = len(np.unique(image[(box[:, :2] == 1).any(axis=1)]))
+    at_edge = len(distinct_values(image[(box[:, :2] == 1).any(axis=1)]))
     if at_edge < max(LEAST_IMAGES, ONE_BASED * images):
         return []
     text = (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import distinct_values
 from attneval.export.checks import special_tokens
 from attneval.export.lint import Lint
 from attneval.export.row_layout import RowLayout
@@ -37,7 +38,7 @@ LEAST_REPEATED = 5
 
 def spread(count: int) -> NDArray[np.int64]:
     """Up to `SAMPLE` of some rows, evenly spread and ascending: i8[k]."""
-    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64)) if count else np.arange(0)
+    return distinct_values(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64)) if count else np.arange(0)
 
 
 def lint_weights(export: AttentionExport) -> list[Lint]:
@@ -95,7 +96,7 @@ def lint_regions(export: AttentionExport) -> list[Lint]:
     """Look at regions without geometry whose number is that of the cells of a square grid."""
     if export.regions.known or not export.maps:
         return []
-    count = np.unique(np.diff(export.regions.offset))
+    count = distinct_values(np.diff(export.regions.offset))
     hint = grid_hint(int(count[0])) if len(count) == 1 else ""
     return [Lint("regions-without-boxes", f"there are no region boxes; {hint}")] if hint else []
 

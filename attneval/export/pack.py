@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 from attneval.errors import ExportError
 from attneval.export.checks import check_images, check_maps, check_spans
 from attneval.export.lint_weights import grid_hint
@@ -131,7 +131,7 @@ def _add_captions(out: ExportWriter, export: AttentionExport, rows: NDArray[np.i
 
 
 def _boxes_hint(export: AttentionExport) -> str:
-    count = np.unique(np.diff(export.regions.offset))
+    count = distinct_values(np.diff(export.regions.offset))
     return (grid_hint(int(count[0])) if len(count) == 1 else "") or "add region_box, or boxes, to it"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.errors import ExportError, first_of
+from attneval.errors import ExportError, amount, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,5 +71,5 @@ class FileProblems:
         if not self._rows_by_text:
             return
         more = len(self._rows_by_text) - 1
-        hint = f"{more} more problem{'s' * (more > 1)}, all listed by: attneval validate {self.path}" if more else ""
+        hint = f"{amount(more, 'more problem')}, all listed by: attneval validate {self.path}" if more else ""
         raise ExportError(f"{self.path}: {self.problems[0]}", hint=hint)

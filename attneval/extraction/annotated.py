@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from attneval.config.options import Options
+from attneval.config.protocol import Protocol
 from attneval.errors import AttnevalError
 from attneval.evaluation.score import score
 from attneval.extraction.checkpoints import caption_numbers, even_maps, write_export
@@ -40,12 +41,12 @@ def attention_scores(gt: Path, maps: MatchedMaps) -> dict[str, float]:
         DataError: The images have no boxes, or the annotations do not fit.
     """
     directions = MODELS[maps.model.config.name].directions
-    result = _scored(gt, maps.split, maps, directions, Options(resamples=0))
+    result = _scored(gt, maps.split, maps, directions, options=Options(resamples=0))
     return {name: value for name in ATTENTION if (value := result[name]) is not None}
 
 
 def relevant_regions(gt: Path, split: Split, captions: EncodedCaptions) -> RelevantRegions:
-    """Find the relevant regions of annotated words, as scoring does by default.
+    """Find the relevant regions of annotated words, as scoring does by default; words that were cut off have none.
 
     Args:
         gt: Annotations.
@@ -55,7 +56,8 @@ def relevant_regions(gt: Path, split: Split, captions: EncodedCaptions) -> Relev
     Raises:
         DataError: The images have no boxes, or the annotations do not fit.
     """
-    items = _scored(gt, split, even_maps(split, captions), ("t2i",), Options(resamples=0, items=True)).items
+    maps, cut = even_maps(split, captions), Protocol(missing="skip")
+    items = _scored(gt, split, maps, ("t2i",), options=Options(resamples=0, items=True), protocol=cut).items
     if items is None or split.image_ids is None:
         raise TypeError("items were asked for, of images with ids")
     numbers = caption_numbers(split.caption_image)
@@ -75,13 +77,21 @@ def relevant_regions(gt: Path, split: Split, captions: EncodedCaptions) -> Relev
     return relevant_tokens(captions, words, split.feature_shape[0])
 
 
-def _scored(gt: Path, split: Split, maps: Iterable[CaptionMap], directions: Sequence[str], options: Options) -> Result:
+def _scored(
+    gt: Path,
+    split: Split,
+    maps: Iterable[CaptionMap],
+    directions: Sequence[str],
+    *,
+    options: Options,
+    protocol: Protocol | None = None,
+) -> Result:
     """Score maps by way of an export that nobody else sees."""
     with TemporaryDirectory(prefix="attneval-") as folder:
         path = Path(folder) / "maps.npz"
         write_export(path, split, maps, directions=directions, about={})
         try:
-            return score(path, gt, options=options)
+            return score(path, gt, protocol=protocol, options=options)
         except AttnevalError as error:
             error.message = error.message.replace(str(path), split.source)
             raise

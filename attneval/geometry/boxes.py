@@ -35,16 +35,14 @@ def disjoint(box: NDArray[np.float64], box_offset: NDArray[np.int64]) -> tuple[N
     if not len(cut):
         return box, box_offset
     first = box_offset[cut]
-    groups = [box[start : start + size] for start, size in zip(first.tolist(), count[cut].tolist(), strict=True)]
-    # Boxes without an area cover nothing, and one of them says so too: every entity has a box.
-    pieces = [piece if len(piece := _split(group)) else group[:1] for group in groups]
+    entity, pieces = _split(box, first, count[cut])
     kept = np.ones(len(box), np.bool_)
     kept[ranges(first, count[cut])] = False
-    sizes = np.array([len(piece) for piece in pieces], np.int64)
+    sizes = np.bincount(entity, minlength=len(cut))
     # Pieces stand where the first box of their entity stood.
     place = np.repeat(np.concatenate(([0], np.cumsum(kept)))[first], sizes)
     count[cut] = sizes
-    return np.insert(box[kept], place, np.concatenate(pieces), axis=0), offsets_of(count)
+    return np.insert(box[kept], place, pieces, axis=0), offsets_of(count)
 
 
 def _to_cut(box: NDArray[np.float64], box_offset: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -62,10 +60,47 @@ def _to_cut(box: NDArray[np.float64], box_offset: NDArray[np.int64]) -> NDArray[
     return chosen
 
 
-def _split(box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cut overlapping boxes along all their edges and keep each covered cell once."""
-    x, y = distinct_values(box[:, [0, 2]]), distinct_values(box[:, [1, 3]])
-    in_x = (box[:, 0, None] <= x[:-1]) & (x[1:] <= box[:, 2, None])
-    in_y = (box[:, 1, None] <= y[:-1]) & (y[1:] <= box[:, 3, None])
-    column, row = np.nonzero((in_x[:, :, None] & in_y[:, None, :]).any(axis=0))
-    return np.stack((x[column], y[row], x[column + 1], y[row + 1]), axis=1)
+def _split(
+    box: NDArray[np.float64], first: NDArray[np.int64], count: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Cut the overlapping boxes of some entities along all their edges and keep each covered cell once.
+
+    Args:
+        box: f8[B, 4].
+        first: i8[k], the first box of each entity.
+        count: i8[k], how many it has.
+
+    Returns:
+        i8[p], the entity of each piece, ascending; f8[p, 4], the pieces.
+    """
+    parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+    for size in distinct_values(count).tolist():
+        entities, step = np.flatnonzero(count == size), max(CELLS_AT_ONCE // (4 * size**3), 1)
+        for chosen in np.split(entities, range(step, len(entities), step)):
+            group, pieces = _covered_cells(box[first[chosen][:, None] + np.arange(size)])
+            parts.append((chosen[group], pieces))
+            # Boxes without an area cover nothing, and one of them says so too: every entity has a box.
+            bare = chosen[np.bincount(group, minlength=len(chosen)) == 0]
+            parts.append((bare, box[first[bare]]))
+    entity, pieces = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(entity, kind="stable")
+    return entity[order], pieces[order]
+
+
+CELLS_AT_ONCE = 2**22
+"""Boxes times cells that are looked at together."""
+
+
+def _covered_cells(table: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Cut what boxes f8[g, k, 4] of g entities cover along all edges: i8[p], the pieces' entities, and f8[p, 4]."""
+    edges = [np.sort(table[:, :, [axis, axis + 2]].reshape(len(table), -1), axis=1) for axis in (0, 1)]
+    within = [
+        (table[:, :, axis, None] <= edge[:, None, :-1])
+        & (edge[:, None, 1:] <= table[:, :, axis + 2, None])
+        & (edge[:, :-1] < edge[:, 1:])[:, None]
+        for axis, edge in enumerate(edges)
+    ]
+    group, column, row = np.nonzero((within[0][:, :, :, None] & within[1][:, :, None]).any(axis=1))
+    x, y = edges
+    corners = x[group, column], y[group, row], x[group, column + 1], y[group, row + 1]
+    return group, np.stack(corners, axis=1)

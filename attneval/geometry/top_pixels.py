@@ -7,12 +7,13 @@ around are as large. Looking at the pixels next to centres and at the borders of
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.ragged import distinct_values, offsets_of, ranges
+from attneval.arrays.ragged import distinct_values, offsets_of
 from attneval.arrays.records import record
 from attneval.geometry.boxes import disjoint, enclosing
 
@@ -66,7 +67,7 @@ class PixelAxis:
 
     def inside(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count the pixels of each part from `start` to before `stop`: i8[b, 2k-1] for i8[b] of either."""
-        bound = np.clip(self.bound, start[:, None], np.maximum(start, stop)[:, None])
+        bound = np.minimum(np.maximum(self.bound, start[:, None]), np.maximum(start, stop)[:, None])
         return np.asarray(bound[:, 1:] - bound[:, :-1], np.int64)
 
 
@@ -83,16 +84,17 @@ def tied_parts(weight: NDArray[np.float64], rows: PixelAxis, columns: PixelAxis)
     """
     value = rows.weight @ weight @ columns.weight.T
     peak = value.max(axis=(1, 2), keepdims=True)
-    return _with_stretches(_with_stretches(value >= peak - ROUNDING * np.abs(peak), axis=1), axis=2)
+    return _with_stretches(value >= peak - ROUNDING * np.abs(peak))
 
 
-def _with_stretches(step: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
-    """Put between neighbouring steps a stretch that belongs to them if both do."""
-    step = np.moveaxis(step, axis, -1)
-    part = np.empty((*step.shape[:-1], 2 * step.shape[-1] - 1), np.bool_)
-    part[..., ::2] = step
-    part[..., 1::2] = step[..., 1:] & step[..., :-1]
-    return np.moveaxis(part, -1, axis)
+def _with_stretches(step: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Put between neighbouring steps of b[m, k, l] a stretch that belongs to them if both do: b[m, 2k-1, 2l-1]."""
+    maps, rows, columns = step.shape
+    part = np.empty((maps, 2 * rows - 1, 2 * columns - 1), np.bool_)
+    part[:, ::2, ::2] = step
+    np.logical_and(step[:, 1:], step[:, :-1], out=part[:, 1::2, ::2])
+    np.logical_and(part[:, :, 2::2], part[:, :, :-1:2], out=part[:, :, 1::2])
+    return part
 
 
 @record
@@ -113,7 +115,13 @@ class GridOnImage:
         """The rows and the columns of pixels of a map's image."""
         (height, width), (sx, sy, tx, ty) = self.shape[group].tolist(), self.affine[group].tolist()
         across, down = self.size[group].tolist()
-        return PixelAxis.along(height, sy, ty, down), PixelAxis.along(width, sx, tx, across)
+        return _axis(height, sy, ty, down), _axis(width, sx, tx, across)
+
+
+@functools.lru_cache(maxsize=1024)
+def _axis(cells: int, scale: float, shift: float, pixels: int) -> PixelAxis:
+    """The steps of a side, which many images share."""
+    return PixelAxis.along(cells, scale, shift, pixels)
 
 
 @record
@@ -211,16 +219,16 @@ class PixelSets:
         self, group: int, weight: NDArray[np.float64], row: NDArray[np.int64], entity: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         rows, columns = self.grids.axes(group)
-        maps, map_of_pair = np.unique(row, return_inverse=True)
-        tied = tied_parts(weight[maps].reshape(-1, *self.grids.shape[group].tolist()), rows, columns)
+        # The maps of an image stand together, and so do its entities.
+        first_map, first = row.min(), entity.min()
+        maps, offset = weight[first_map : row.max() + 1], self.offset[first : entity.max() + 2]
+        tied = tied_parts(maps.reshape(-1, *self.grids.shape[group].tolist()), rows, columns)
         tied = tied.reshape(len(maps), -1).astype(np.float64)
-        entities, entity_of_pair = np.unique(entity, return_inverse=True)
-        count = self.offset[entities + 1] - self.offset[entities]
-        x1, y1, x2, y2 = self.box[ranges(self.offset[entities], count)].T
-        down, across = rows.inside(y1, y2), columns.inside(x1, x2)
+        x1, y1, x2, y2 = self.box[offset[0] : offset[-1]].T
+        down, across = (part.astype(np.float64) for part in (rows.inside(y1, y2), columns.inside(x1, x2)))
         # A product for each entity, since masks have hundreds of boxes.
-        bound = offsets_of(count).tolist()
-        inside = [down[a:b].T.astype(np.float64) @ across[a:b].astype(np.float64) for a, b in itertools.pairwise(bound)]
-        hit = tied @ np.reshape(inside, (len(entities), -1)).T
+        bound = (offset - offset[0]).tolist()
+        inside = [down[a:b].T @ across[a:b] for a, b in itertools.pairwise(bound)]
+        hit = tied @ np.reshape(inside, (len(inside), -1)).T
         largest = tied @ np.multiply.outer(rows.size, columns.size).ravel().astype(np.float64)
-        return np.asarray(hit[map_of_pair, entity_of_pair] / largest[map_of_pair], np.float64)
+        return np.asarray(hit[row - first_map, entity - first] / largest[row - first_map], np.float64)

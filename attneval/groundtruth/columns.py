@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from attneval.arrays.bits import moved_bits
+from attneval.arrays.bits import MOST_NAMES, moved_bits
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-MOST_TYPES = 62
-"""Phrase types that the bits of a column can hold."""
 
 PLURAL, NO_TARGET, CATEGORY_LEVEL, SINGULAR = 1, 2, 4, 8
 """Bits of `phrase_flags`: the words are plural; the image has nothing that they name; the shapes are all instances
@@ -204,8 +201,8 @@ def _rows(offset: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray
 def joined_truth(parts: Sequence[GroundTruth]) -> GroundTruth:
     """The annotations of several lists of images, one after the other."""
     types = (*TYPES, *sorted({name for part in parts for name in part.types} - set(TYPES)))
-    if len(types) > MOST_TYPES:
-        raise GroundTruthError(f"the annotations have {len(types)} phrase types, and at most {MOST_TYPES} can be told")
+    if len(types) > MOST_NAMES:
+        raise GroundTruthError(f"the annotations have {len(types)} phrase types, and at most {MOST_NAMES} can be told")
     kinds = dict.fromkeys(kind for part in parts for kind in _categories(part))
     number = {kind: row for row, kind in enumerate(kinds)}
     category = [

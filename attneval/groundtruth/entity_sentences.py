@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.bits import MOST_NAMES
 from attneval.arrays.ragged import offsets_of
 from attneval.arrays.strings import Strings, code_points
 from attneval.config.breakdowns import NOT_VISUAL, TYPES
 from attneval.errors import GroundTruthError
-from attneval.groundtruth.columns import MOST_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,8 +120,8 @@ def _types(path: Path, kinds: list[str]) -> tuple[tuple[str, ...], NDArray[np.in
     parts = {kind: [name for name in kind.split("/") if name and name != NOT_VISUAL] for kind in set(kinds)}
     others = sorted({name for names in parts.values() for name in names} - set(TYPES))
     names = (*TYPES, *others)
-    if len(names) > MOST_TYPES:
-        raise GroundTruthError(f"{path} has {len(names)} phrase types, and at most {MOST_TYPES} can be told apart")
+    if len(names) > MOST_NAMES:
+        raise GroundTruthError(f"{path} has {len(names)} phrase types, and at most {MOST_NAMES} can be told apart")
     bit = {name: 1 << k for k, name in enumerate(names)}
     bits = {kind: sum(bit[name] for name in set(names_of)) for kind, names_of in parts.items()}
     return names, np.fromiter(map(bits.__getitem__, kinds), np.int64, len(kinds))

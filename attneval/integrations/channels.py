@@ -7,15 +7,12 @@ whole numbers that add up exactly, so that batches, their order and processes ch
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torchmetrics import Metric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from attneval.config.protocol import Protocol
 from attneval.errors import ExportError, ProtocolError
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.channel_passes import columns_in_passes, in_passes
@@ -26,10 +23,10 @@ from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.stated import as_stated
 from attneval.evaluation.sum_channels import counts_of_items, groups_of_channels, needed_columns
 from attneval.evaluation.weight_reader import MEAN
-from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.integrations.annotations import refuse_mismatches, refuse_unknown_images, source_of
 from attneval.integrations.captured_batches import CapturedBatch, named_captions, regions_of, token_counts
 from attneval.integrations.captured_maps import CapturedMaps, DevicePasses, layers_of, refuse_unfit
+from attneval.integrations.running_sums import RunningSums
 from attneval.matching.mismatches import find_mismatches
 from attneval.matching.phrases import ScoredPhrases
 from attneval.metrics.floors import UNIFORM, floor_column
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attneval.config.protocol import Protocol
     from attneval.evaluation.caption_block import CaptionBlock
     from attneval.groundtruth.annotation_files import GivenFiles
     from attneval.matching.items import Items
@@ -54,8 +52,10 @@ ATTENTION = {"kind": "attention", "normalised_over": "regions"}
 DTYPES = {"float16": torch.float16, "float32": torch.float32, None: None}
 
 
-class AttentionChannels(Metric):
+class AttentionChannels(RunningSums):
     """Attention of every layer and head alone, of their mean, and of the best one.
+
+    The sums are int64[2, 1 + A, columns]: by half of the images, of the mean map and each channel.
 
     `compute` gives a dictionary. Plain names (`f1`, `f1_lift`, `pointing`, ...) are those of the mean of all maps, as
     `attneval score` has them; under `channels/` each name has float64[A], the channels in the order they were given in,
@@ -74,9 +74,6 @@ class AttentionChannels(Metric):
         ProtocolError: The protocol cannot be followed batch by batch, or asks for ranked rows.
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
     layer_and_head: torch.Tensor
     """int64[A, 2], -1 where reduced over."""
 
@@ -89,8 +86,7 @@ class AttentionChannels(Metric):
         metric: str = RANKED_BY,
         **settings: Any,
     ) -> None:
-        super().__init__(**settings)
-        self.protocol = protocol or Protocol()
+        super().__init__(gt, protocol, gt_format, **settings)
         self.metrics = tuple(dict.fromkeys((*(m.name for m in in_table("heads")), COVERAGE)))
         self.ranked_by = metric_named(metric).name
         if self.ranked_by not in self.metrics:
@@ -99,26 +95,11 @@ class AttentionChannels(Metric):
             )
         specs, self._floors = needed_columns(self.metrics)
         _refuse_unable(self.protocol, list(specs))
-        self._gt = AnnotationFiles.from_argument(gt, gt_format)
         self._overlap: str | None = None
         shared = (*POPULATIONS, REACHED, *(floor_column(UNIFORM, name) for name in self._floors))
         self._columns = (*specs, *shared)
-        # A collection shares states that have the same name and, by chance or not, the same values: the name says what
-        # else they depend on.
-        made_of = repr((self._gt, self.protocol))
-        self._state = f"sums_{hashlib.sha256(made_of.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
-        self.add_state(self._state, torch.zeros(2, 1, len(self._columns), dtype=torch.int64), dist_reduce_fx="sum")
+        self.start_from_zero((2, 1, len(self._columns)), self.protocol)
         self.add_state("layer_and_head", torch.zeros(0, 2, dtype=torch.int64), dist_reduce_fx="max")
-
-    @property
-    def sums(self) -> torch.Tensor:
-        """int64[2, 1 + A, columns]: by half of the images, of the mean map and each channel, multiples of 1 / UNIT."""
-        sums: torch.Tensor = getattr(self, self._state)
-        return sums
-
-    def set_dtype(self, dst_type: str | torch.dtype) -> Metric:  # noqa: ARG002 - what torchmetrics passes
-        """Change nothing: sums are whole numbers, whatever type the model has."""
-        return self
 
     def update(
         self,
@@ -177,8 +158,7 @@ class AttentionChannels(Metric):
             if int(self.sums.abs().max()) > 0:
                 raise ExportError("the channels of this batch are not those of the batches before")
             self.layer_and_head = torch.tensor(places, dtype=torch.int64, device=self.sums.device).reshape(-1, 2)
-        units = self._summed(maps, batch)
-        setattr(self, self._state, self.sums + torch.from_numpy(units).to(self.sums.device))
+        self.add(self._summed(maps, batch))
 
     def compute(self) -> dict[str, torch.Tensor]:
         """The values over everything seen so far, NaN before there is an item; see the class."""
@@ -205,8 +185,7 @@ class AttentionChannels(Metric):
         if len(self.layer_and_head) or not channels:
             return
         # The mean map stands before the channels.
-        shape = 2, 1 + channels, len(self._columns)
-        setattr(self, self._state, torch.zeros(shape, dtype=torch.int64, device=self.sums.device))
+        self.resize((2, 1 + channels, len(self._columns)))
         self.layer_and_head = torch.full((channels, 2), -1, dtype=torch.int64, device=self.sums.device)
 
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any | None = None) -> None:
@@ -286,18 +265,11 @@ def logged(values: Mapping[str, torch.Tensor], prefix: str = "attention/") -> di
 
 
 def _refuse_unable(protocol: Protocol, names: list[str]) -> None:
-    """Refuse a protocol that cannot be followed batch by batch, or not without ranking rows.
+    """Refuse a protocol that cannot be followed without ranking rows.
 
     Raises:
         ProtocolError: It is such a one.
     """
-    if protocol.missing == "zero":
-        raise ProtocolError(
-            "missing zero cannot be used batch by batch: no batch knows which captions are never going to come",
-            hint="use error or skip, or write an export and score it",
-        )
-    if protocol.average == "class":
-        raise ProtocolError("a mean over classes is no function of running sums", hint="use average macro")
     if columns_in_passes(names, protocol.directions[0], protocol) != names or len(protocol.directions) > 1:
         raise ProtocolError(
             f"direction {protocol.direction}, threshold {protocol.threshold} and pointing {protocol.pointing} cannot "

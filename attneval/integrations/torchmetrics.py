@@ -9,7 +9,6 @@ Needs torchmetrics: the extra `torchmetrics`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,15 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from attneval.config.extras import to_install
-from attneval.config.protocol import Protocol
-from attneval.errors import ProtocolError
 from attneval.evaluation.plan_blocks import Block
 from attneval.evaluation.score_block import score_block
 from attneval.evaluation.settle_overlap import settle_overlap
 from attneval.evaluation.weight_reader import MEAN
 from attneval.export.problems import FileProblems
 from attneval.export.read.reader import open_members
-from attneval.groundtruth.annotation_files import AnnotationFiles
 from attneval.integrations.annotations import refuse_mismatches, refuse_unknown_images, source_of
 from attneval.integrations.captured_batches import BATCH
 from attneval.metrics.registry import REGISTRY, metrics
@@ -37,12 +33,14 @@ try:
     from torchmetrics import Metric, MetricCollection
 
     from attneval.integrations.channels import AttentionChannels, logged
+    from attneval.integrations.running_sums import RunningSums
 except ImportError as error:
     raise ImportError(f"{error}; {to_install('torchmetrics')}") from error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attneval.config.protocol import Protocol
     from attneval.groundtruth.annotation_files import GivenFiles
 
 __all__ = ["AttentionChannels", "AttentionF1", "AttentionMetrics", "AttentionPrecision", "AttentionRecall", "logged"]
@@ -51,8 +49,8 @@ SUMMED = ("precision", "recall", "f1", "tp", "attended", "relevant", "scored")
 """What is summed over items, in the order of the state."""
 
 
-class _AttentionMetric(Metric):
-    """What the three metrics share: one state, and how a batch is added to it.
+class _AttentionMetric(RunningSums):
+    """What the three metrics share: int64[len(SUMMED)], and how a batch is added to it.
 
     Args:
         gt: The annotations, as for `attneval score --gt`.
@@ -66,9 +64,6 @@ class _AttentionMetric(Metric):
         ProtocolError: `missing=zero`, which only makes sense once all captions are known.
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
     measures: ClassVar[str]
@@ -84,34 +79,9 @@ class _AttentionMetric(Metric):
         normalised_over: str = "none",
         **settings: Any,
     ) -> None:
-        super().__init__(**settings)
-        self.protocol = protocol or Protocol()
-        if self.protocol.average == "class":
-            raise ProtocolError(
-                "a mean over classes is no function of running sums", hint="use average macro or micro in a metric"
-            )
-        if self.protocol.missing == "zero":
-            raise ProtocolError(
-                "missing zero cannot be used batch by batch: no batch knows which captions are never going to come",
-                hint="use error or skip, or write an export and score it",
-            )
-        self._gt = AnnotationFiles.from_argument(gt, gt_format)
+        super().__init__(gt, protocol, gt_format, **settings)
         self._meta = json.dumps({"kind": kind, "normalised_over": normalised_over})
-        # A collection judges a batch once for all metrics whose states have the same names, and the same values after
-        # the first batch. The latter may be chance, so that the name says what else the sums depend on.
-        made_of = repr((self._gt, replace(self.protocol, average="macro"), self._meta))
-        self._state = f"sums_{hashlib.sha256(made_of.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
-        self.add_state(self._state, torch.zeros(len(SUMMED), dtype=torch.int64), dist_reduce_fx="sum")
-
-    @property
-    def sums(self) -> torch.Tensor:
-        """i8[len(SUMMED)], the state."""
-        sums: torch.Tensor = getattr(self, self._state)
-        return sums
-
-    def set_dtype(self, dst_type: str | torch.dtype) -> Metric:  # noqa: ARG002 - what torchmetrics passes
-        """Change nothing: sums are whole numbers, whatever type the model has."""
-        return self
+        self.start_from_zero((len(SUMMED),), replace(self.protocol, average="macro"), self._meta)
 
     def update(
         self,
@@ -146,8 +116,7 @@ class _AttentionMetric(Metric):
         }
         if boxes is not None:
             members["boxes"] = _array(boxes)
-        sums = torch.from_numpy(self._summed(members)).to(self.sums.device)
-        setattr(self, self._state, self.sums + sums)
+        self.add(self._summed(members))
 
     def _summed(self, members: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """i8[len(SUMMED)], the columns summed over the items of a batch, as whole multiples of 1 / UNIT."""

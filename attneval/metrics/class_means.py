@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.metrics.declaration import Metric
 from attneval.metrics.populations import SCORED
-from attneval.metrics.registry import Metric, ratio, register
+from attneval.metrics.registry import register
+from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from attneval.metrics.registry import Sums
+    from attneval.metrics.values import Sums
 
 AVERAGED = {"precision": "Precision", "recall": "Recall", "f1": "F1", "pointing": "pointing game"}
 """The metrics that are averaged over classes, with their titles."""

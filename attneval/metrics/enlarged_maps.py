@@ -9,21 +9,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from attneval.arrays.quotients import quotient
-from attneval.arrays.ragged import ranges
+from attneval.arrays.ragged import distinct_values, ranges
 from attneval.arrays.records import record
 from attneval.config.map_boxes import COMPONENT
+from attneval.config.protocol import BYTES
 from attneval.geometry.enlarging import Taps
+from attneval.geometry.enlarging_bytes import BRIGHTEST, ByteTaps, as_bytes, enlarge_bytes
+from attneval.metrics.declaration import BOX, PIXELS
 from attneval.metrics.map_boxes import Boxes, around_components, of_detections, reaching
 from attneval.metrics.rankings import EVEN
-from attneval.metrics.registry import BOX, PIXELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
     from attneval.geometry.top_pixels import PixelSets
+
+    Enlarger = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    """Makes pixels f8[k, height, width] of cells f8[k, rows, columns]."""
 
 AT_ONCE = 2**22
 """Pixels that are worked on together, so that memory stays bounded."""
@@ -111,8 +116,8 @@ class EnlargedMaps:
         chosen = weight[rows]
         uneven = np.flatnonzero(_uneven(chosen))
         covered = self._covered(group, entities if len(uneven) else entities[:0])
-        for part, pixel in self.enlarged(group, weight, rows[uneven]):
-            above = pixel > self.protocol.rule.pixels_above(pixel, chosen[uneven[part]])[:, None]
+        for part, cells, pixel in self.enlarged(group, weight, rows[uneven]):
+            above = pixel > self.protocol.rule.pixels_above(pixel, cells)[:, None]
             total[uneven[part]] = np.count_nonzero(above, axis=1)
             # Whole numbers up to 2^24 are exact in single precision, whatever order they are added in.
             shared[uneven[part]] = above.astype(np.float32) @ covered.T
@@ -133,15 +138,22 @@ class EnlargedMaps:
         """
         cutoff = np.full(len(weight), -np.inf)
         uneven = _uneven(weight)
-        for one in np.unique(group[uneven]).tolist():
+        for one in distinct_values(group[uneven]).tolist():
             rows = np.flatnonzero(uneven & (group == one))
-            for part, pixel in self.enlarged(one, weight, rows):
-                cutoff[rows[part]] = self.protocol.rule.pixels_above(pixel, weight[rows[part]])
+            for part, cells, pixel in self.enlarged(one, weight, rows):
+                cutoff[rows[part]] = self._as_weight(self.protocol.rule.pixels_above(pixel, cells), weight[rows[part]])
         return cutoff
+
+    def _as_weight(self, cutoff: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Cutoffs f8[m] of pixels as weights of the rows f8[m, n] that these were made from."""
+        if self.protocol.enlarge != BYTES:
+            return cutoff
+        low, high = weight.min(axis=1), weight.max(axis=1)
+        return np.asarray(low + cutoff / BRIGHTEST * (high - low))
 
     def enlarged(
         self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64]
-    ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    ) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.float64]]]:
         """Enlarge maps of a group, a few at a time.
 
         Args:
@@ -150,15 +162,15 @@ class EnlargedMaps:
             rows: i8[r], rows of `weight`.
 
         Yields:
-            The part of `rows`, and its pixels f8[k, height * width].
+            The part of `rows`, the cells f8[k, n] that are enlarged, and their pixels f8[k, height * width].
         """
-        down, across = self._axes(group)
+        shape, in_bytes = self.shapes.grids.shape[group].tolist(), self.protocol.enlarge == BYTES
+        enlarge = self._byte_enlarger(group) if in_bytes else self._enlarger(group)
         step = max(AT_ONCE // int(self.shapes.grids.size[group].prod()), 1)
         for low in range(0, len(rows), step):
             part = slice(low, min(low + step, len(rows)))
-            cells = weight[rows[part]].reshape(-1, *self.shapes.grids.shape[group].tolist())
-            # Whole lines are copied last, which is the greater part of it.
-            yield part, down.enlarge(across.enlarge(cells, 2), 1).reshape(len(cells), -1)
+            cells = as_bytes(weight[rows[part]]) if in_bytes else weight[rows[part]]
+            yield part, cells, enlarge(cells.reshape(-1, *shape)).reshape(len(cells), -1)
 
     def box_hits(
         self, weight: NDArray[np.float64], row: NDArray[np.int64], entity: NDArray[np.int64]
@@ -194,7 +206,7 @@ class EnlargedMaps:
             raise ValueError("no box is taken from maps")
         if rule.rule == COMPONENT:
             size, parts = self.shapes.grids.size[group], [Boxes()]
-            for _, pixel in self.enlarged(group, weight, rows):
+            for _, _, pixel in self.enlarged(group, weight, rows):
                 parts.append(around_components(pixel.reshape(len(pixel), size[1], size[0]), rule.value))
             boxes = Boxes.joined(parts)
             if self.protocol.extent == "pixel":
@@ -225,6 +237,19 @@ class EnlargedMaps:
         order = np.argsort(group, kind="stable")
         for pairs in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else ():
             yield int(group[pairs[0]]), pairs
+
+    def _enlarger(self, group: int) -> Enlarger:
+        down, across = self._axes(group)
+        # Whole lines are copied last, which is the greater part of it.
+        return lambda cells: down.enlarge(across.enlarge(cells, 2), 1)
+
+    def _byte_enlarger(self, group: int) -> Enlarger:
+        grids = self.shapes.grids
+        (rows, columns), (sx, sy, tx, ty) = grids.shape[group].tolist(), grids.affine[group].tolist()
+        width, height = grids.size[group].tolist()
+        down = ByteTaps.along(rows, sy, ty, height, across=False)
+        across = ByteTaps.along(columns, sx, tx, width, across=True)
+        return lambda cells: enlarge_bytes(cells, down, across)
 
     def _axes(self, group: int) -> tuple[Taps, Taps]:
         """The cells that the rows and the columns of pixels take from."""

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.metrics.registry import FAITHFULNESS, Column, Metric, metrics, ratio, register
+from attneval.metrics.declaration import FAITHFULNESS, Column, Metric
+from attneval.metrics.registry import metrics, register
+from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attneval.metrics.declaration import ATTENTION
 from attneval.metrics.populations import COUNTED, SCORED, SHUFFLED
-from attneval.metrics.registry import ATTENTION, columns, metrics
+from attneval.metrics.registry import columns, metrics
 
 if TYPE_CHECKING:
-    from attneval.metrics.registry import Metric, Sums
+    from attneval.metrics.declaration import Metric
+    from attneval.metrics.values import Sums
 
 UNIFORM, CENTER, SHUFFLED_ATTENTION = FLOORS = ("uniform", "center", "shuffled")
 """The floors of attention, in the order of tables."""

@@ -87,6 +87,14 @@ class Hits:
         """Sum values [e] of the relevant keys by pair: f8[p]."""
         return np.asarray(np.bincount(self._pair, values, len(self.set_of_pair)), np.float64)
 
+    def count(self, values: NDArray[np.signedinteger[Any]] | NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Sum whole numbers [e] of the relevant keys by pair, in any order, which is several times as fast: i8[p]."""
+        counts, filled = np.zeros(len(self.set_of_pair), np.int64), self.relevant > 0
+        if filled.any():
+            whole = values.view(np.int8) if values.dtype == np.bool_ else values
+            counts[filled] = np.add.reduceat(whole, self._offset[:-1][filled], dtype=np.int64)
+        return counts
+
     def within(self, k: NDArray[np.integer] | int) -> NDArray[np.float64]:
         """Count the relevant keys among the first k of the ranking: f8[p].
 
@@ -95,10 +103,11 @@ class Hits:
         Args:
             k: i8[p], or one number for all pairs.
         """
-        places = (k if isinstance(k, int) else k[self._pair]) - self.ahead
+        most = k if isinstance(k, int) else np.repeat(k.astype(np.int32), self.relevant)
         if self.tied is None:
-            return self.sum(np.clip(places, 0, 1))
-        whole = self.sum((places >= self.tied).astype(np.int8))
+            return self.count(self.ahead < most).astype(np.float64)
+        places = most - self.ahead
+        whole = self.count(places >= self.tied).astype(np.float64)
         cut = np.flatnonzero((places > 0) & (places < self.tied))
         if not len(cut):
             return whole
@@ -112,7 +121,9 @@ class Hits:
     def top(self) -> NDArray[np.float64]:
         """Compute the probability that the first key, or the top pixel, is in the set, ties in any order: f8[p]."""
         if self.pixels is None:
-            return self.within(1)
+            # The share of the set in the tie that stands first, if it has any of it.
+            ahead, others, relevant = self._best
+            return quotient(relevant, np.where(ahead == 0, others + relevant, 0.0))
         return self.pixels.top_shares(self.rows.weight, self.row, self.set_of_pair)
 
     def mass(self) -> NDArray[np.float64]:
@@ -135,15 +146,16 @@ class Hits:
             raise ValueError("the sets have no values")
         return quotient(self.sum(self.weight * self.sets.value[self._place]), self.rows.total[self.row])
 
+    @cached_property
     def area_under_roc(self) -> NDArray[np.float64]:
-        """Compute the probability that a relevant key weighs more than another one, ties half: f8[p].
+        """The probability that a relevant key weighs more than another one, ties half: f8[p].
 
         It is NaN where there is no relevant key, or no other.
         """
-        tied = 1 if self.tied is None else self.tied
         # Ranks of relevant keys, counted from 1 with ties in their middle; above the least that they can add up to are
         # the other keys that stand before them.
-        ranks = self.sum(self.ahead + (tied + 1) / 2)
+        after = self.relevant if self.tied is None else (self.count(self.tied) + self.relevant) / 2
+        ranks = self.count(self.ahead) + after
         before = ranks - self.relevant * (self.relevant + 1) / 2
         pairs = self.relevant * (self.keys - self.relevant)
         return 1 - quotient(before, pairs.astype(np.float64), otherwise=np.nan)
@@ -176,14 +188,20 @@ class Hits:
 
     def precision_at_hits(self) -> NDArray[np.float64]:
         """Sum the precision at the rank of each relevant key, tied keys taken as one step: f8[p]."""
-        # Sorted by pair and rank, a relevant key's place in its pair counts the relevant keys up to it. Pairs are in
-        # order already, of which a stable sort makes use.
-        base = self._pair * (self.keys + 1)
-        ranked = np.sort(base + self.through, kind="stable")
+        # Sorted by pair and rank, a relevant key's place in its pair counts the relevant keys up to it. Marking ranks
+        # sorts them.
+        width = self.keys + 1
+        base = self._pair * width
+        place = base + self.through
+        marked = np.zeros(len(self.set_of_pair) * width, np.bool_)
+        marked[place] = True
+        ranked = np.flatnonzero(marked)
         last = np.arange(1, len(ranked) + 1)
-        if self.tied is not None:
-            ends = np.flatnonzero(np.diff(ranked, append=-1))
-            last = np.repeat(ends + 1, np.diff(ends, prepend=-1))
+        if len(ranked) < len(place):
+            step = np.empty(len(marked), np.int32)
+            step[ranked] = last - 1
+            tied = np.bincount(step[place], minlength=len(ranked))
+            ranked, last = np.repeat(ranked, tied), np.repeat(np.cumsum(tied), tied)
         hits = last - np.repeat(self._offset[:-1], self.relevant)
         return self.sum(hits / (ranked - base))
 
@@ -191,12 +209,14 @@ class Hits:
         """Count the relevant keys at rank 1, 2, ... n, as an expected value under ties: f8[p, n]."""
         width = self.keys + 1
         base, size = self._pair * width, len(self.set_of_pair) * width
-        share = np.ones(len(self.ahead)) if self.tied is None else 1 / self.tied
-        gain = np.asarray(np.bincount(base + self.ahead, share, size), np.float64).reshape(-1, width)
-        if self.tied is not None:
+        if self.tied is None:
+            gain = np.zeros((len(self.set_of_pair), width))
+            gain.ravel()[base + self.ahead] = 1
+        else:
             # A key in a tie gains its share at each rank that the tie takes.
-            gain -= np.bincount(base + self.through, share, size).reshape(-1, width)
-            gain = np.cumsum(gain, axis=1)
+            share = 1 / self.tied
+            first, past = (np.bincount(base + edge, share, size) for edge in (self.ahead, self.through))
+            gain = np.cumsum((first - past).reshape(-1, width), axis=1)
         return gain[:, :-1]
 
     @cached_property

@@ -88,3 +88,9 @@ def populations(
 def has_attention(columns: Mapping[str, object]) -> bool:
     """Tell whether sums are of attention maps, by their columns."""
     return ITEMS in columns
+
+
+def item_counts(columns: Mapping[str, NDArray[np.float64]]) -> dict[str, int]:
+    """Count the items, and those that no relevant key can be reached of, from sums f8[I] of I images."""
+    items, reached = (int(columns[name].sum()) for name in (ITEMS, REACHED))
+    return {"items": items, "unreachable": items - reached}

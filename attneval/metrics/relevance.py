@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.metrics.declaration import RELEVANCE, Column, Metric
+from attneval.metrics.families import Family, family_members, register_family
 from attneval.metrics.floors import CHANCE, floor_column
 from attneval.metrics.ranks import DIRECTIONS, IMAGE_TO_TEXT, TEXT_TO_IMAGE
-from attneval.metrics.registry import RELEVANCE, Column, Family, Metric, family_members, ratio, register_family
 from attneval.metrics.retrieval import KS
+from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.geometry.components import connected_runs
+from attneval.metrics.declaration import Metric
 from attneval.metrics.rankings import EVEN
-from attneval.metrics.registry import Metric, ratio, register
+from attneval.metrics.registry import register
+from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

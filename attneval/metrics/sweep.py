@@ -53,7 +53,7 @@ def sweep(items: Hits, rule: Threshold, group: NDArray[np.int64], groups: int) -
     attended, relevant = np.arange(1.0, items.keys + 1), items.relevant[:, None]
     gain = items.gain_by_rank()
     hits = np.cumsum(gain, axis=1)
-    relevant_key = np.flatnonzero(gain)
+    relevant_key = np.flatnonzero(gain != 0)  # of truth values, which is several times as fast
     gained = set_recall(gain.ravel()[relevant_key], items.relevant[relevant_key // max(items.keys, 1)])
     steps = (
         (key, _steps(set_precision(hits, attended))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from attneval.errors import amount
 from attneval.metrics.registry import metric_named
 from attneval.report.table import (
     FEW_IMAGES,
@@ -13,14 +14,14 @@ from attneval.report.table import (
     Page,
     Row,
     Table,
-    images_with_items,
+    few_images,
     interval,
     number,
 )
 from attneval.report.tones import OF_DIFFERENCES, of_difference
 
 if TYPE_CHECKING:
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.report.delimited import Lines
     from attneval.results.comparison import Comparison, Difference, Line
 
@@ -29,10 +30,10 @@ def compare_page(comparison: Comparison, digits: int = 1) -> Page:
     """Show all systems in one table, then each candidate against the base."""
     tables = [_overview(comparison, digits)]
     tables += [_against_base(comparison, system, digits) for system in range(1, len(comparison.names))]
-    lines = [f"{comparison.images} images", *_counts(comparison)]
+    lines = [amount(comparison.images, "image"), *_counts(comparison)]
     if comparison.images_with_items < FEW_IMAGES:
-        few = images_with_items(comparison.images_with_items, comparison.images)
-        lines.append(f"note: {few} are few; intervals and p-values may mislead")
+        few = few_images(comparison.images_with_items, comparison.images)
+        lines.append(f"note: {few}; intervals and p-values may mislead")
     lines += [f"note: {note}" for note in comparison.notes]
     return Page(tables, [*lines, *_signatures(comparison)], tones=OF_DIFFERENCES)
 

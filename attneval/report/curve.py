@@ -14,7 +14,7 @@ from attneval.report.table import Cell, Page, Row, Table, number, safe
 from attneval.results.comparability import distinct
 
 if TYPE_CHECKING:
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.report.delimited import Lines
     from attneval.results.result import Result
     from attneval.results.scores import Curve

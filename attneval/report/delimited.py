@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import unicodedata
 from typing import TYPE_CHECKING
@@ -37,6 +36,8 @@ def result_lines(result: Result) -> Lines:
 
 def render_csv(lines: Lines) -> str:
     """A header and lines of values as CSV; nothing is rounded, undefined values are empty."""
+    import csv  # which no other command needs
+
     header, rows = lines
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

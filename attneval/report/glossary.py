@@ -29,7 +29,8 @@ GLOSSARY = {
     "attending to everything. 0 is nothing, below 0 worse than nothing.",
     # what is counted
     "images": "Images that count: those of the export, of --split and of the annotations.",
-    "captions": "Captions whose attention is scored.",
+    "captions": "Captions with a phrase that is scored, whose maps the export holds. It may hold others; attneval "
+    "validate counts both.",
     "phrases": "Annotated phrases with a shape; those that name nothing to be seen are none.",
     "items": "What is scored one by one: annotated words (unit=word) or phrases (unit=phrase), each with its relevant "
     "regions. Metrics are means over those that have a relevant region.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from attneval.errors import amount
 from attneval.metrics.registry import in_table, metric_named
 from attneval.metrics.spatial import SPATIAL
 from attneval.report.table import UNDEFINED, Cell, Page, Row, Table, interval, number
@@ -13,7 +14,7 @@ from attneval.report.tones import ABOVE_FLOORS, beside_floors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.report.delimited import Lines
     from attneval.results.heads import Head, HeadRanking
     from attneval.results.result import Result
@@ -36,7 +37,7 @@ def heads_page(ranking: HeadRanking, digits: int = 1) -> Page:
     result = ranking.result
     chosen, reported = ranking.chosen_on, ranking.reported_on
     halves = f"chosen on the {chosen} of the even half, reported on the {reported} of the odd half"
-    lines = [f"{len(ranking.heads)} channels, {chosen + reported} images: {halves}"]
+    lines = [f"{amount(len(ranking.heads), 'channel')}, {amount(chosen + reported, 'image')}: {halves}"]
     if min(chosen, reported) < 30:
         lines.append("note: a half of less than 30 images is small; intervals may be too narrow")
     lines += [f"note: {note}" for note in _notes(result)]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attneval.metrics.declaration import RELEVANCE
 from attneval.metrics.floors import CHANCE
 from attneval.metrics.ranks import DIRECTIONS
-from attneval.metrics.registry import RELEVANCE, metrics
+from attneval.metrics.registry import metrics
 from attneval.report.table import UNDEFINED, Cell, Row, Table, interval, number
 from attneval.results.summary import ORACLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.results.result import Result
     from attneval.results.scores import Measured
 

@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from attneval.config.breakdowns import BREAKDOWNS
+from attneval.metrics.declaration import ATTENTION, FAITHFULNESS, RETRIEVAL
 from attneval.metrics.floors import CENTER, FLOORS, UNIFORM
 from attneval.metrics.populations import ITEMS
-from attneval.metrics.registry import ATTENTION, FAITHFULNESS, RETRIEVAL, find_metric, in_table, metrics
+from attneval.metrics.registry import find_metric, in_table, metrics
 from attneval.report.joint import joint_table
 from attneval.report.relevance import relevance_tables
 from attneval.report.table import (
@@ -18,9 +19,10 @@ from attneval.report.table import (
     Page,
     Row,
     Table,
-    images_with_items,
+    few_images,
     interval,
     number,
+    scored_amounts,
 )
 from attneval.report.tones import ABOVE_FLOORS, beside_floors
 from attneval.results.summary import BASELINES
@@ -28,14 +30,13 @@ from attneval.results.summary import BASELINES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.results.result import Result
     from attneval.results.scores import Measured, Scores
 
 DIRECTIONS = {"i2t": "image to text", "t2i": "text to image"}
 BEST = 10
 """How many of many channels a table shows."""
-COUNTED = ("images", "captions", "phrases", "items", "unreachable")
 
 
 def score_page(result: Result, digits: int = 1) -> Page:
@@ -61,12 +62,12 @@ def score_page(result: Result, digits: int = 1) -> Page:
 
 def lines_under(result: Result) -> list[str]:
     """Write what has to be said with the numbers: how much was scored, the notes, the signature."""
-    numbers = ", ".join(f"{result.counts[name]} {name}" for name in COUNTED if name in result.counts)
+    numbers = scored_amounts(result.counts)
     lines = [numbers] if numbers else []
     sums = result.scores.sums
     counted = int(sums.counted().sum())
     if counted < FEW_IMAGES:
-        lines.append(f"note: {images_with_items(counted, len(sums.image_id))} are few; intervals may be too narrow")
+        lines.append(f"note: {few_images(counted, len(sums.image_id))}; intervals may be too narrow")
     lines += [f"note: {note}" for note in result.notes]
     return [*lines, f"signature: {result.signature}", f"short: {result.short_signature}"]
 

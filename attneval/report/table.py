@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from attneval.arrays.records import record
+from attneval.errors import amount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,13 +21,27 @@ MINUS = "\u2212"
 GOOD, UNSURE, BAD = "good", "unsure", "bad"
 """Tones: what colours stand for where a format has some."""
 
+COUNTED = ("images", "captions", "phrases", "items", "unreachable")
+"""The counts that tables say."""
 FEW_IMAGES = 30
 """Images with fewer of which intervals are said to mislead."""
 
 
-def images_with_items(counted: int, images: int) -> str:
-    """Write how many images count, beside all where these are more."""
-    return f"{counted} images" if counted == images else f"{counted} of {images} images have items, which"
+def few_images(counted: int, images: int) -> str:
+    """Write that the images that count are few, beside all where these are more."""
+    have, are = ("has", "is") if counted == 1 else ("have", "are")
+    some, which = ("", "") if counted == images else (f"{counted} of ", f" {have} items, which")
+    return f"{some}{amount(images, 'image')}{which} {are} few"
+
+
+def scored_amounts(counts: Mapping[str, int]) -> str:
+    """Write how much is scored: images, captions, phrases and items; see the glossary for what each is."""
+    held = [name for name in COUNTED if name in counts]
+    nouns = [name.removesuffix("s") for name in held]
+    return ", ".join(
+        f"{counts[name]} {name}" if name == noun else amount(counts[name], noun)
+        for name, noun in zip(held, nouns, strict=True)
+    )
 
 
 @record

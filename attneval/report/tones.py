@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attneval.report.table import BAD, GOOD, UNSURE
 
 if TYPE_CHECKING:
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.results.comparison import Difference
     from attneval.results.scores import Measured
 

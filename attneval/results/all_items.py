@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MismatchError
+from attneval.metrics.declaration import ATTENTION
 from attneval.metrics.floors import FLOORS, SHUFFLED_ATTENTION, floor_column, floored_columns, paired_column
 from attneval.metrics.populations import ITEMS, SCORED, SHUFFLED, SHUFFLED_F1
 from attneval.metrics.ranks import TEXT_TO_IMAGE
-from attneval.metrics.registry import ATTENTION, columns, metrics
+from attneval.metrics.registry import columns, metrics
 from attneval.results.scores import Measured
 from attneval.results.summary import measure_all
 from attneval.statistics.image_sums import ImageSums

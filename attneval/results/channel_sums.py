@@ -16,8 +16,9 @@ import numpy as np
 from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.errors import DataError, ResultError
+from attneval.metrics.declaration import ATTENTION
 from attneval.metrics.populations import COUNTED, ITEMS
-from attneval.metrics.registry import ATTENTION, columns
+from attneval.metrics.registry import columns
 from attneval.metrics.spatial import SPATIAL, SPATIAL_N
 from attneval.statistics.image_sums import ImageSums
 from attneval.storage.archive import Archive

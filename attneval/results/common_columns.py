@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.metrics.declaration import ATTENTION, FAITHFULNESS
 from attneval.metrics.faithfulness import ORDERED, count_column
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS
-from attneval.metrics.registry import ATTENTION, FAITHFULNESS, beside_bounds
+from attneval.metrics.registry import beside_bounds
 from attneval.metrics.registry import columns as registered
 from attneval.statistics.image_sums import shared_names
 

@@ -17,7 +17,8 @@ import numpy as np
 from attneval.arrays.records import record
 from attneval.config.options import ALPHA, RESAMPLES, SEED, TRIALS
 from attneval.errors import MismatchError, NothingToScoreError, first_of, suggestion
-from attneval.metrics.registry import ATTENTION, find_metric, metrics
+from attneval.metrics.declaration import ATTENTION
+from attneval.metrics.registry import find_metric, metrics
 from attneval.results.all_items import over_all_items
 from attneval.results.comparability import (
     check_protocols,
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.metrics.registry import Metric, Sums
+    from attneval.metrics.declaration import Metric
+    from attneval.metrics.values import Sums
     from attneval.results.result import Result
     from attneval.statistics.image_sums import ImageSums
 

@@ -10,10 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from attneval.metrics.sweep import CURVES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from attneval.results.scores import Scores
 
@@ -27,6 +31,9 @@ REGION_KINDS = ("", "boxes", "cells", "mixed")
 
 AUTO_FIELDS = ("overlap",)
 """Fields of the protocol that may be settled from `auto`."""
+
+NUMBERS = (int, float)
+"""Types of numbers in JSON: a truth value is none, nor a text of digits."""
 
 _DIGEST = "[0-9a-f]{64}"
 
@@ -248,3 +255,17 @@ def check_whole(name: str, value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
         raise ValueError(f"{name} is {value!r}, and no whole number from 0")
     return value
+
+
+def check_numbers(name: str, values: Any) -> NDArray[np.float64]:
+    """Take a list of finite numbers as f8[n].
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(values, list) or not set(map(type, values)) <= set(NUMBERS):
+        raise ValueError(f"{name} is no list of numbers")
+    numbers = np.array(values, np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} has entries that are no numbers")
+    return numbers

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MetricError, NothingToScoreError, ResultError, first_of, suggestion
+from attneval.metrics.declaration import ATTENTION
 from attneval.metrics.floors import CENTER, UNIFORM, floor_sums
-from attneval.metrics.registry import ATTENTION, RANKED_BY, columns_used, find_metric, in_table, metric_named, metrics
+from attneval.metrics.registry import RANKED_BY, find_metric, in_table, metric_named, metrics
 from attneval.metrics.spatial import SPATIAL
+from attneval.metrics.values import columns_used
 from attneval.results.channel_sums import MASS, MASS_N, TOLERANCE, ChannelTable, StoredChannels, key_of
 from attneval.results.scores import Measured
 from attneval.results.summary import measure_all
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.metrics.totals import Table
     from attneval.results.result import Result
 

@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.arrays.bits import moved_bits
-from attneval.arrays.ragged import offsets_of, ranges
+from attneval.arrays.bits import bits_type
+from attneval.arrays.ragged import distinct_values, offsets_of, ranges
 from attneval.arrays.records import record
 from attneval.arrays.strings import Strings
 from attneval.errors import ResultError
@@ -20,7 +20,7 @@ from attneval.storage.npz import write_npz
 from attneval.storage.whole_files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
 KINDS = ("right", "narrow", "spilled", "wrong entity", "wrong instance", "missed", "unreachable")
 """The kinds of items, as `attneval.evaluation.examine_items` defines them."""
 RIGHT, NARROW, SPILLED, WRONG_ENTITY, WRONG_INSTANCE, MISSED, UNREACHABLE = range(len(KINDS))
-_TEXT = ("image_id", "caption_text", "types")
-_JOINT = ("caption_lift", "caption_rank")
-OPTIONAL = (*_JOINT, "caption_group")
-"""Columns that some tables lack."""
+TEXTS = ("image_id", "caption_text", "types")
+"""Columns of texts."""
+JOINT = ("caption_lift", "caption_rank")
 """Columns of the joint view, which are there where ranks are known."""
+OPTIONAL = (*JOINT, "caption_group")
+"""Columns that some tables lack."""
 _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_image": ("i4", "caption", ()),
     "caption_index": ("i2", "caption", ()),
     "item_caption": ("i4", "item", ()),
     "item_span": ("i4", "item", (2,)),
-    "item_types": ("i4", "item", ()),
+    "item_types": ("bits", "item", ()),
     "item_kind": ("u1", "item", ()),
     "item_scores": ("f4", "item", (3,)),
     "item_top": ("f4", "item", (2,)),
@@ -52,7 +53,7 @@ _COLUMNS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "caption_rank": ("f4", "caption", ()),
     "caption_group": ("i4", "caption", ()),
 }
-"""By column: its type, the thing it has an entry for, and the shape of an entry."""
+"""By column: its type, the thing it has an entry for, and the shape of an entry; bits are i4 or i8, see `bits_type`."""
 
 
 @record
@@ -69,7 +70,7 @@ class ItemTable:
         region_box: f4[sum R, 4], the regions that count.
         item_caption: i4[m], row of each item's caption.
         item_span: i4[m, 2], the word or phrase, half-open code points into the caption.
-        item_types: i4[m], phrase types as bits.
+        item_types: i4[m] or i8[m], phrase types as bits, see `bits_type`.
         item_kind: u1[m], index into `KINDS`.
         item_scores: f4[m, 3], precision, recall and F1, as `SET_SCORES` has them.
         item_top: f4[m, 2], the region with the largest weight (the first of several), and that weight; -1 and 0 where
@@ -93,7 +94,7 @@ class ItemTable:
     region_box: NDArray[np.float32]
     item_caption: NDArray[np.int32]
     item_span: NDArray[np.int32]
-    item_types: NDArray[np.int32]
+    item_types: NDArray[np.signedinteger[Any]]
     item_kind: NDArray[np.uint8]
     item_scores: NDArray[np.float32]
     item_top: NDArray[np.float32]
@@ -131,7 +132,7 @@ class ItemTable:
 
     def regions_of_image(self, image: int) -> NDArray[np.float32]:
         """Take the regions of all groups of an image: f4[R, 4]."""
-        groups = np.unique(self.group_of_caption[self.caption_image == image])
+        groups = distinct_values(self.group_of_caption[self.caption_image == image])
         return np.concatenate([self.region_box[:0], *map(self.regions_of_group, groups.tolist())])
 
     def members(self, item: int, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -211,7 +212,7 @@ class ItemTable:
         for field in fields(cls):
             if field.name in OPTIONAL and field.name not in names:
                 continue
-            needed = [field.name, f"{field.name}_offset"] if field.name in _TEXT else [field.name]
+            needed = [field.name, f"{field.name}_offset"] if field.name in TEXTS else [field.name]
             missing = [name for name in needed if name not in names]
             if missing:
                 raise ResultError(f"{path} is no items file: {missing[0]} is missing")
@@ -230,7 +231,7 @@ class ItemTable:
 
     def _damages(self) -> Iterator[str]:
         """Yield what keeps the columns from being read together; what comes later relies on what came before."""
-        for name in _TEXT:
+        for name in TEXTS:
             strings = getattr(self, name)
             yield from _damages_of_offsets(f"{name}_offset", strings.offset, len(strings.code))
         counts = {
@@ -240,11 +241,12 @@ class ItemTable:
             "region": len(self.region_box),
             "byte": len(self.attended),
         }
+        bits = np.dtype(bits_type(len(self.types))).str[1:]
         present = {name: spec for name, spec in _COLUMNS.items() if getattr(self, name) is not None}
         for name, (kind, per, shape) in present.items():
-            column = getattr(self, name)
-            if column.dtype != kind or column.shape != (counts[per], *shape):
-                yield f"{name} is {column.dtype}{list(column.shape)}, expected {kind}{[counts[per], *shape]}"
+            column, expected = getattr(self, name), bits if kind == "bits" else kind
+            if column.dtype != expected or column.shape != (counts[per], *shape):
+                yield f"{name} is {column.dtype}{list(column.shape)}, expected {expected}{[counts[per], *shape]}"
         yield from _damages_of_offsets("region_offset", self.region_offset, len(self.region_box))
         rows = {"caption_image": len(self.image_id), "item_caption": len(self.caption_text), "item_kind": len(KINDS)}
         if self.caption_group is not None:
@@ -262,41 +264,6 @@ class ItemTable:
             start, stop = getattr(self, name).T
             if ((start >= 0) & ((start > stop) | (stop > length))).any():
                 yield f"{name} points beyond its caption"
-
-    @classmethod
-    def joined(cls, tables: Sequence[ItemTable]) -> ItemTable:
-        """Join tables of different images, one after the other."""
-        captions = offsets_of([len(table.caption_image) for table in tables])
-        images = offsets_of([len(table.image_id) for table in tables])
-        boxes = offsets_of([len(table.region_box) for table in tables])
-        groups = offsets_of([len(table.region_offset) - 1 for table in tables])
-        grouped = any(table.caption_group is not None for table in tables)
-        names: list[str] = []
-        for table in tables:
-            names += [name for name in table.types if name not in names]
-        values: dict[str, Any] = {}
-        for field in fields(cls):
-            parts = [getattr(table, field.name) for table in tables]
-            if field.name == "types":
-                values["types"] = Strings.from_texts(names)
-            elif field.name == "caption_group":
-                shifted = [table.group_of_caption + shift for table, shift in zip(tables, groups, strict=False)]
-                values["caption_group"] = np.concatenate(shifted).astype(np.int32) if grouped else None
-            elif field.name in _TEXT:
-                values[field.name] = Strings.from_texts([text for part in parts for text in part])
-            elif field.name in _JOINT:
-                values[field.name] = None if any(part is None for part in parts) else np.concatenate(parts)
-            elif field.name == "region_offset":
-                shifted = [part[:-1] + shift for part, shift in zip(parts, boxes[:-1], strict=True)]
-                values["region_offset"] = np.concatenate([*shifted, boxes[-1:]])
-            else:
-                shifts = {"item_caption": captions, "caption_image": images}.get(field.name)
-                if shifts is not None:
-                    parts = [(part + shift).astype(part.dtype) for part, shift in zip(parts, shifts, strict=False)]
-                elif field.name == "item_types":
-                    parts = [moved_bits(part, list(t.types), names) for part, t in zip(parts, tables, strict=True)]
-                values[field.name] = np.concatenate(parts)
-        return cls(**values)
 
 
 def _damages_of_offsets(name: str, offset: NDArray[Any], end: int) -> Iterator[str]:

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.beside import Beside
 from attneval.arrays.records import record
 from attneval.config.options import SEED
 from attneval.metrics.ranks import IMAGE_TO_TEXT, TEXT_TO_IMAGE
-from attneval.metrics.registry import RANKED_BY, is_computable, metric_named
+from attneval.metrics.registry import RANKED_BY, metric_named
+from attneval.metrics.values import is_computable
 from attneval.results.scores import Measured
 from attneval.statistics.bootstrap import percentile_bounds, repeats_in_blocks
 from attneval.statistics.rank_correlation import RankCorrelation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from attneval.metrics.totals import Table
@@ -65,6 +69,10 @@ class Pairing:
     image: NDArray[np.int64]
     lift: NDArray[np.float64]
     rank: NDArray[np.float64]
+
+    def correlation(self) -> RankCorrelation:
+        """The rank correlation of lifts and minus ranks."""
+        return RankCorrelation(self.lift, -self.rank, self.image)
 
     def cells(self, images: int) -> dict[str, NDArray[np.float64]]:
         """Count each image's captions by cell of the table: f8[I] by name."""
@@ -153,41 +161,59 @@ def joint_view(
         return None
     images = len(sums.image_id)
     pairings = {CAPTIONS: captions, IMAGES: pairing_of_images(sums)}
-    return Joint(
-        {
-            name: JointSide(
-                correlation_of(pairing, images, resamples=resamples, seed=seed),
-                RankCorrelation(pairing.lift, -pairing.rank, pairing.image).p_value(trials=trials, seed=seed),
-                table_of(cells := pairing.cells(images), resamples=resamples, seed=seed),
-                cells,
-            )
-            for name, pairing in pairings.items()
-        },
-        trials,
+    correlations = {name: pairing.correlation() for name, pairing in pairings.items()}
+    cells = {name: pairing.cells(images) for name, pairing in pairings.items()}
+    p_values = Beside(lambda: {name: c.p_value(trials=trials, seed=seed) for name, c in correlations.items()}).start()
+    rho, table = measure_sides(correlations, cells, images, resamples=resamples, seed=seed)
+    p = p_values.result()
+    return Joint({name: JointSide(rho[name], p[name], table[name], cells[name]) for name in pairings}, trials)
+
+
+def measure_sides(
+    correlations: Mapping[str, RankCorrelation], cells: Mapping[str, Table], images: int, *, resamples: int, seed: int
+) -> tuple[dict[str, Measured], dict[str, dict[str, Measured]]]:
+    """Compute rank correlations and the shares of tables' cells, with intervals over so many images.
+
+    Args:
+        correlations: Of lifts and minus ranks, by side.
+        cells: f8[I] by cell of `CELLS`, what each image counts, by side.
+        images: How many images are resampled.
+        resamples: How many resamples the intervals take.
+        seed: Of the resamples.
+
+    Returns:
+        The correlations by side, and the shares by side and cell.
+    """
+    values = {name: correlation.value() for name, correlation in correlations.items()}
+    counts = {name: np.array([table[cell] for cell in CELLS]) for name, table in cells.items()}
+    correlated: dict[str, list[NDArray[np.float64]]] = {name: [] for name in correlations}
+    counted: dict[str, list[NDArray[np.float64]]] = {name: [] for name in cells}
+    for block in repeats_in_blocks(images, resamples, seed) if images > 1 else ():
+        for name, correlation in correlations.items():
+            correlated[name].append(correlation.resampled(block))
+        for name, table in counts.items():
+            counted[name].append(block @ table.T)
+    return (
+        {name: _correlation(values[name], len(c.x), correlated[name]) for name, c in correlations.items()},
+        {name: _shares(table, counted[name]) for name, table in counts.items()},
     )
 
 
-def correlation_of(pairing: Pairing, images: int, *, resamples: int, seed: int) -> Measured:
-    """Compute the rank correlation of lifts and minus ranks, with its interval over so many images."""
-    correlation, ci = RankCorrelation(pairing.lift, -pairing.rank, pairing.image), None
-    rho = correlation.value()
-    if np.isnan(rho):
-        return Measured(None, len(pairing.image))
-    if images > 1 and resamples > 0:
-        drawn = [correlation.resampled(block) for block in repeats_in_blocks(images, resamples, seed)]
-        ci = percentile_bounds(np.concatenate(drawn))
-    return Measured(rho, len(pairing.image), ci)
+def _correlation(value: float, number: int, drawn: list[NDArray[np.float64]]) -> Measured:
+    """A correlation over so many, with its interval from resampled ones f8[b]."""
+    if np.isnan(value):
+        return Measured(None, number)
+    return Measured(value, number, percentile_bounds(np.concatenate(drawn)) if drawn else None)
 
 
-def table_of(per_image: Table, *, resamples: int, seed: int) -> dict[str, Measured]:
-    """Compute the shares of a table's cells, with intervals, from its counts f8[I] by image."""
-    counts = np.array([per_image[name] for name in CELLS])
-    total, images = counts.sum(), counts.shape[1]
+def _shares(counts: NDArray[np.float64], drawn: list[NDArray[np.float64]]) -> dict[str, Measured]:
+    """The shares of cells by name, from their counts f8[cells, I] and resampled sums of these f8[b, cells]."""
+    total = counts.sum()
     bounds: list[tuple[float, float] | None] = [None] * len(CELLS)
-    if images > 1 and resamples > 0:
-        drawn = np.concatenate([block @ counts.T for block in repeats_in_blocks(images, resamples, seed)])
-        whole = drawn.sum(axis=1, keepdims=True)
-        shares = np.divide(drawn, whole, out=np.full(drawn.shape, np.nan), where=whole > 0)
+    if drawn:
+        sums = np.concatenate(drawn)
+        whole = sums.sum(axis=1, keepdims=True)
+        shares = np.divide(sums, whole, out=np.full(sums.shape, np.nan), where=whole > 0)
         bounds = [percentile_bounds(share) for share in shares.T]
     return {
         name: Measured(float(count / total), int(total), ci)

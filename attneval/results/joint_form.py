@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.results.fields import check_whole
+from attneval.results.fields import NUMBERS, check_numbers, check_whole
 from attneval.results.held import same_measured
 from attneval.results.joint import (
     CAPTIONS,
@@ -16,9 +16,8 @@ from attneval.results.joint import (
     SIDES,
     Joint,
     JointSide,
-    correlation_of,
+    measure_sides,
     pairing_of_images,
-    table_of,
 )
 from attneval.results.scores_form import measured_from_dict
 from attneval.results.validation import TOLERANCE
@@ -72,16 +71,16 @@ def joint_from_dict(values: dict[str, Any], sums: ImageSums, *, resamples: int, 
         raise ValueError(f"joint has {', '.join(sorted(values))}, expected trials, {' and '.join(SIDES)}")
     trials, images = check_whole("joint trials", values["trials"]), len(sums.image_id)
     sides = {name: _side_from_dict(f"joint {name}", values[name], images) for name in SIDES}
-    for name, side in sides.items():
-        again = table_of(side.per_image, resamples=resamples, seed=seed)
-        for cell, share in side.table.items():
-            same_measured(f"joint {name} table {cell}", share, again[cell])
     pairing = pairing_of_images(sums)
+    cells = {name: side.per_image for name, side in sides.items()}
+    rho, tables = measure_sides({IMAGES: pairing.correlation()}, cells, images, resamples=resamples, seed=seed)
+    for name, side in sides.items():
+        for cell, share in side.table.items():
+            same_measured(f"joint {name} table {cell}", share, tables[name][cell])
     for cell, counts in pairing.cells(images).items():
         if not np.array_equal(counts, sides[IMAGES].per_image[cell]):
             raise ValueError(f"joint {IMAGES} per_image {cell} is not what the lifts and ranks of images give")
-    rho = correlation_of(pairing, images, resamples=resamples, seed=seed)
-    same_measured(f"joint {IMAGES} {RHO}", sides[IMAGES].rho, rho)
+    same_measured(f"joint {IMAGES} {RHO}", sides[IMAGES].rho, rho[IMAGES])
     if _counted(sides[CAPTIONS])[_counted(sides[IMAGES]) == 0].any():
         raise ValueError(f"joint {CAPTIONS} per_image counts captions of images that have no lift or no rank")
     return Joint(sides, trials)
@@ -92,16 +91,16 @@ def _side_from_dict(where: str, values: dict[str, Any], images: int) -> JointSid
     for name, cells in (("per_image", counts), ("table", table)):
         if tuple(cells) != CELLS:
             raise ValueError(f"{where} {name} has {', '.join(cells)}, expected {', '.join(CELLS)}")
-    per_image = {cell: np.array(column, np.float64) for cell, column in counts.items()}
+    per_image = {cell: check_numbers(f"{where} per_image {cell}", column) for cell, column in counts.items()}
     for cell, column in per_image.items():
         if column.shape != (images,) or (column < 0).any() or (column % 1 != 0).any():
             raise ValueError(f"{where} per_image {cell} is no list of {images} counts")
-    if p is not None and not (isinstance(p, float | int) and 0 < p <= 1):
+    if p is not None and not (type(p) in NUMBERS and 0 < p <= 1):
         raise ValueError(f"{where} p is {p!r}")
     side = JointSide(
-        measured_from_dict(values[RHO]),
+        measured_from_dict(f"{where} {RHO}", values[RHO]),
         None if p is None else float(p),
-        {cell: measured_from_dict(share) for cell, share in table.items()},
+        {cell: measured_from_dict(f"{where} {cell}", share) for cell, share in table.items()},
         per_image,
     )
     count = int(_counted(side).sum())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.errors import MismatchError, NothingToScoreError, first_of
-from attneval.metrics.registry import SIMILARITY
+from attneval.metrics.declaration import SIMILARITY
 from attneval.metrics.registry import columns as registered
 from attneval.metrics.totals import add_totals
 from attneval.results.channel_sums import ChannelTable, StoredChannels

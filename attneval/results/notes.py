@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attneval.metrics.registry import FAITHFULNESS, find_metric
+from attneval.metrics.declaration import FAITHFULNESS
+from attneval.metrics.registry import find_metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -97,7 +98,8 @@ def scored_zero(problem: str) -> Note:
 
 def only_first(images: int) -> Note:
     """Note that only the first images were scored (`--limit`)."""
-    return Note(f"PARTIAL: only the first {images} images were scored", PARTIAL)
+    some = "image was" if images == 1 else f"{images} images were"
+    return Note(f"PARTIAL: only the first {some} scored", PARTIAL)
 
 
 def only_part(number: int, of: int, images: int) -> Note:

@@ -11,7 +11,8 @@ from attneval.statistics.image_sums import ImageSums, mean_sums, resampled_runs
 from attneval.statistics.randomization import EQUAL
 
 if TYPE_CHECKING:
-    from attneval.metrics.registry import Metric, Sums
+    from attneval.metrics.declaration import Metric
+    from attneval.metrics.values import Sums
 
 
 class Samples:

@@ -11,7 +11,7 @@ import numpy as np
 
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
-from attneval.results.fields import check_whole
+from attneval.results.fields import NUMBERS, check_numbers, check_whole
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
 from attneval.statistics.image_sums import ImageRows, ImageSums
 from attneval.statistics.ranks import RankTable
@@ -63,7 +63,7 @@ def scores_from_dict(values: dict[str, Any]) -> Scores:
             for kind, groups in values.get("by_baselines", {}).items()
         },
         by_images={
-            kind: {group: int(count) for group, count in groups.items()}
+            kind: {group: check_whole(f"by_images {kind} {group}", count) for group, count in groups.items()}
             for kind, groups in values.get("by_images", {}).items()
         },
         curve=None if values["curve"] is None else _curve(**values["curve"]),
@@ -96,9 +96,9 @@ def table_from_dict(table: dict[str, Any]) -> dict[str, Measured]:
     """Metrics by name; what stands in an older file under an alias, too, is left out."""
     known = {name: find_metric(name) for name in table}
     return {
-        name: measured_from_dict(values)
+        name: measured_from_dict(name, values)
         if known[name]
-        else replace(measured_from_dict(values), higher_is_better=_direction(values))
+        else replace(measured_from_dict(name, values), higher_is_better=_direction(values))
         for name, values in table.items()
         if not ((metric := known[name]) and metric.name != name and metric.name in table)
     }
@@ -108,12 +108,22 @@ def _direction(values: dict[str, Any]) -> bool:
     return bool(values["higher_is_better"])
 
 
-def measured_from_dict(values: dict[str, Any]) -> Measured:
-    """Make a measured value from JSON values."""
+def measured_from_dict(name: str, values: dict[str, Any]) -> Measured:
+    """Make a measured value from JSON values.
+
+    Args:
+        name: What it is of, for refusals.
+        values: The JSON object.
+
+    Raises:
+        ValueError: Its numbers are none.
+    """
     value, ci = values["value"], values["ci"]
     if value is not None:
         value = _finite(value)
-    return Measured(value, int(values["n"]), _interval(ci), above_floor=_gap(values.get("above_floor")))
+    return Measured(
+        value, check_whole(f"{name} n", values["n"]), _interval(ci), above_floor=_gap(values.get("above_floor"))
+    )
 
 
 def _interval(ci: list[float] | None) -> tuple[float, float] | None:
@@ -131,8 +141,8 @@ def _curve(rule: str, **lists: list[float]) -> Curve:
 
 
 def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is no number")
+    if type(value) not in NUMBERS or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
     return float(value)
 
 
@@ -178,11 +188,9 @@ def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
     columns = {}
     for name, column in table.items():
         if name not in {"image_id", GROUPS, *lists_of_queries}:
-            columns[name] = np.array(column, np.float64)
-            if columns[name].shape != (len(image_id),):
-                raise ValueError(f"per_image {name} has {columns[name].shape} entries for {len(image_id)} images")
-            if not np.isfinite(columns[name]).all():
-                raise ValueError(f"per_image {name} has entries that are no numbers")
+            columns[name] = check_numbers(f"per_image {name}", column)
+            if len(columns[name]) != len(image_id):
+                raise ValueError(f"per_image {name} has {len(columns[name])} entries for {len(image_id)} images")
     by = {
         kind: {group: _rows_from_dict(f"{kind} {group}", values, len(image_id)) for group, values in groups.items()}
         for kind, groups in table.get(GROUPS, {}).items()
@@ -200,11 +208,15 @@ def _folds(where: str, folds: list[list[int]]) -> list[int]:
 
 def _rows_from_dict(where: str, values: dict[str, Any], images: int) -> ImageRows:
     """The sums of a group."""
-    row = np.array(values[ROW], np.int64)
-    if row.ndim != 1 or (len(row) and not 0 <= row[0] <= row[-1] < images) or (np.diff(row) <= 0).any():
+    row = np.array([check_whole(f"per_image {GROUPS} {where} {ROW}", each) for each in values[ROW]], np.int64)
+    if (len(row) and not 0 <= row[0] <= row[-1] < images) or (np.diff(row) <= 0).any():
         raise ValueError(f"per_image {GROUPS} {where} {ROW} does not ascend within {images} images")
-    columns = {name: np.array(column, np.float64) for name, column in values.items() if name != ROW}
+    columns = {
+        name: check_numbers(f"per_image {GROUPS} {where} {name}", column)
+        for name, column in values.items()
+        if name != ROW
+    }
     for name, column in columns.items():
-        if column.shape != row.shape or not np.isfinite(column).all():
+        if column.shape != row.shape:
             raise ValueError(f"per_image {GROUPS} {where} {name} is no list of {len(row)} numbers")
     return ImageRows(row, columns)

@@ -13,25 +13,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
-from attneval.metrics.class_means import class_sums
+from attneval.metrics.class_means import AVERAGED, class_sums
+from attneval.metrics.declaration import ATTENTION, RELEVANCE
 from attneval.metrics.floors import CHANCE, FLOORS, UNIFORM, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
-from attneval.metrics.registry import ATTENTION, RELEVANCE, columns, is_computable, metrics
+from attneval.metrics.registry import columns, metrics
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
-from attneval.statistics.bootstrap import draw_with_groups, intervals, percentile_bounds
+from attneval.statistics.bootstrap import draw_with_groups, intervals, percentile_bounds, percentile_bounds_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from attneval.config.protocol import Protocol
-    from attneval.metrics.registry import Metric, Sums
+    from attneval.metrics.declaration import Metric
     from attneval.metrics.totals import Totals
+    from attneval.metrics.values import Sums
     from attneval.statistics.image_sums import ImageSums
 
 ORACLE = "oracle"
 """What attention to exactly the relevant keys scores."""
+AT_ONCE = 64
+"""Groups of items that are measured together: few enough for their resamples to stay in the cache."""
 BASELINES = (*FLOORS, ORACLE)
 
 
@@ -99,10 +103,11 @@ def _above_floor(metric: Metric, total: Sums, drawn: Sums | None) -> FloorGap | 
 
 
 def _class_totals(totals: Totals) -> list[Sums]:
-    """The sums of each category."""
+    """The sums of each category, as far as means over classes need them."""
     by: Any = totals.get("by", {})
     return [
-        {name: np.asarray(value / UNIT) for name, value in table.items()} for table in by.get("category", {}).values()
+        {name: np.asarray(table[name] / UNIT) for name in (SCORED, *AVERAGED) if name in table}
+        for table in by.get("category", {}).values()
     ]
 
 
@@ -161,14 +166,24 @@ def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[st
     for kind, tables in _groups(totals).items():
         shown[kind] = {name: {} for name in tables}
         for names, stacked in _stacked(tables):
+            resampled = _stacked_draws([drawn.get((kind, name), {}) for name in names])
             for metric in chosen:
-                for name, value in _measured_each(metric, names, stacked):
-                    shown[kind][name][metric.name] = value
-        for name, values in shown[kind].items():
-            sums = drawn.get((kind, name), {})
-            bounds = intervals((m for m in chosen if m.name in values and is_computable(m, sums)), sums)
-            shown[kind][name] = {key: replace(value, ci=bounds.get(key)) for key, value in values.items()}
+                bounds = _bounds_each(metric, resampled) or [None] * len(names)
+                for (name, value), ci in zip(_measured_each(metric, names, stacked), bounds, strict=False):
+                    shown[kind][name][metric.name] = value if ci is None else Measured(value.value, value.n, ci)
     return shown
+
+
+def _stacked_draws(drawn: Sequence[Sums]) -> Sums:
+    """Resampled sums of groups that have the same columns, f8[g, b] by name; nothing where a group has none."""
+    return {name: np.stack([table[name] for table in drawn]) for name in drawn[0]} if all(drawn) else {}
+
+
+def _bounds_each(metric: Metric, resampled: Sums) -> list[tuple[float, float] | None]:
+    """The intervals of a metric of groups, from f8[g, b] by name; nothing where its columns were not resampled."""
+    with suppress(KeyError):
+        return percentile_bounds_each(metric.value(resampled)) if metric.per in resampled else []
+    return []
 
 
 def _floors_of_groups(totals: Totals) -> dict[str, dict[str, dict[str, dict[str, Measured]]]]:
@@ -193,13 +208,14 @@ def _groups(totals: Totals) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _stacked(tables: dict[str, dict[str, int]]) -> list[tuple[list[str], Sums]]:
-    """Groups that have the same columns, and these, f8[g] by name: a metric is computed of all of them together."""
+    """Some groups that have the same columns, and these, f8[g] by name: a metric is computed of them together."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for name, table in tables.items():
         alike.setdefault(tuple(table), []).append(name)
     return [
-        (names, {column: np.array([tables[name][column] / UNIT for name in names]) for column in columns_of})
+        (some, {column: np.array([tables[name][column] / UNIT for name in some]) for column in columns_of})
         for columns_of, names in alike.items()
+        for some in (names[first : first + AT_ONCE] for first in range(0, len(names), AT_ONCE))
     ]
 
 

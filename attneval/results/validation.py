@@ -13,10 +13,11 @@ import numpy as np
 
 from attneval.arrays.records import record
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
+from attneval.metrics.declaration import ATTENTION, FAITHFULNESS, SIMILARITY
 from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS, POPULATIONS, REACHED, has_attention
 from attneval.metrics.ranks import DIRECTIONS
-from attneval.metrics.registry import ATTENTION, FAITHFULNESS, SIMILARITY, beside_bounds, columns, find_metric
+from attneval.metrics.registry import beside_bounds, columns, find_metric
 from attneval.metrics.retrieval import query_column, rank_column
 from attneval.metrics.sweep import CURVES, grid
 from attneval.metrics.totals import UNIT
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.metrics.totals import Table
     from attneval.results.scores import Measured, Scores
     from attneval.statistics.image_sums import ImageSums

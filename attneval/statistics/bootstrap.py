@@ -6,7 +6,6 @@ function of sums over images; a resample only changes how often each image's sum
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.metrics.registry import Metric, Sums
+    from attneval.metrics.declaration import Metric
+    from attneval.metrics.values import Sums
     from attneval.statistics.image_sums import ImageSums
 
 CONFIDENCE = 0.95
@@ -84,22 +84,31 @@ def draw_with_groups(
     if len(sums.image_id) < 2 or resamples < 1:
         return None, {}
     by = sums.by
-    places = [(kind, group, name) for kind in by for group, rows in by[kind].items() for name in rows.columns]
-    spread = {str(number): _spread(sums, *place) for number, place in enumerate(places)}
-    together = replace(sums, columns={**sums.columns, **spread}, by={})
-    drawn = dict(together.resampled_in_blocks(repeats_in_blocks(len(sums.image_id), resamples, seed)))
+    # Few groups have items in many images, and many groups each in few.
+    few, many = ([kind for kind in by if (len(by[kind]) > MANY) == crowded] for crowded in (False, True))
+    places = [(kind, group, name) for kind in few for group, rows in by[kind].items() for name in rows.columns]
+    beside = {
+        str(number): (by[kind][group].row, by[kind][group].columns[name])
+        for number, (kind, group, name) in enumerate(places)
+    }
+    repeats: Iterable[NDArray[np.float64]] = repeats_in_blocks(len(sums.image_id), resamples, seed)
+    if many:
+        repeats = list(repeats)
+    drawn = dict(sums.resampled_in_blocks(repeats, beside))
     groups: dict[tuple[str, str], dict[str, NDArray[np.float64]]] = {}
     for number, (kind, group, name) in enumerate(places):
         groups.setdefault((kind, group), {})[name] = drawn.pop(str(number))
+    for kind in many:
+        # By image, so that the images of a group are rows.
+        times = np.concatenate([block.T for block in repeats], axis=1)
+        for group, rows in by[kind].items():
+            drawn_sums = np.stack([*rows.columns.values()]) @ times[rows.row]
+            groups[kind, group] = dict(zip(rows.columns, drawn_sums, strict=True))
     return drawn, groups
 
 
-def _spread(sums: ImageSums, kind: str, group: str, name: str) -> NDArray[np.float64]:
-    """A column of a group, f8[I], 0 where an image has no item of it."""
-    rows = sums.by[kind][group]
-    column = np.zeros(len(sums.image_id))
-    column[rows.row] = rows.columns[name]
-    return column
+MANY = 64
+"""Above so many groups of a kind each is drawn from its own images alone."""
 
 
 def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:
@@ -108,11 +117,26 @@ def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None
     Args:
         values: f8[b].
     """
-    defined = values[np.isfinite(values)]
-    if not len(defined):
-        return None
+    return percentile_bounds_each(values[None])[0]
+
+
+def percentile_bounds_each(values: NDArray[np.float64]) -> list[tuple[float, float] | None]:
+    """Find `percentile_bounds` of several rows of resampled values.
+
+    Args:
+        values: f8[g, b].
+    """
+    if not values.shape[1]:
+        return [None] * len(values)
+    ordered = np.sort(np.where(np.isfinite(values), values, np.inf), axis=1)
+    last = np.count_nonzero(ordered < np.inf, axis=1) - 1
     tail = (1 - CONFIDENCE) / 2
-    # What np.quantile does by default, without the import of numpy.ma that it takes.
-    place = np.array([tail, 1 - tail]) * (len(defined) - 1)
-    low, high = np.interp(place, np.arange(len(defined)), np.sort(defined))
-    return float(low), float(high)
+    row, bounds = np.arange(len(values)), []
+    for share in (tail, 1 - tail):
+        # What np.quantile does by default, without the import of numpy.ma that it takes.
+        place = share * np.maximum(last, 0)
+        low = place.astype(np.int64)
+        start, stop = ordered[row, low], ordered[row, np.minimum(low + 1, np.maximum(last, 0))]
+        with np.errstate(invalid="ignore"):
+            bounds.append(((stop - start) * (place - low) + start).tolist())
+    return [pair if count >= 0 else None for pair, count in zip(zip(*bounds, strict=True), last.tolist(), strict=True)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.metrics.registry import Sums
+    from attneval.metrics.values import Sums
 
 COUNTS = (ITEMS, *map(query_column, DIRECTIONS), *map(count_column, ORDERED))
 """The columns that count what an image has; the first that there is, says how many images count."""
@@ -103,20 +103,30 @@ class ImageSums:
         """
         return self.resampled_in_blocks([repeats])
 
-    def resampled_in_blocks(self, blocks: Iterable[NDArray[np.float64]]) -> Sums:
+    def resampled_in_blocks(
+        self,
+        blocks: Iterable[NDArray[np.float64]],
+        beside: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]] | None = None,
+    ) -> Sums:
         """Do the same for blocks of resamples, one after the other, so that all of them are never there at once.
 
         Args:
             blocks: Each f8[b, I] as for `resampled`.
+            beside: More columns, of some images alone: their rows i8[k] and numbers f8[k].
         """
-        table = np.array([*self.columns.values()]).reshape(-1, len(self.image_id)).T
+        beside = beside or {}
+        names, rows = [*self.columns, *beside], np.zeros((len(self.columns) + len(beside), len(self.image_id)))
+        for place, column in enumerate(self.columns.values()):
+            rows[place] = column
+        for place, (chosen, values) in enumerate(beside.values(), len(self.columns)):
+            rows[place, chosen] = values
+        table = rows.T
         medians = {median_column(d): ranks.counted(len(self.image_id)) for d, ranks in self.ranks.items()}
         parts: list[Sums] = []
         for block in blocks:
             single = block.astype(np.float32)  # holds whole numbers as well, and multiplies twice as fast
             parts.append(
-                dict(zip(self.columns, (block @ table).T, strict=True))
-                | {d: median(single) for d, median in medians.items()}
+                dict(zip(names, (block @ table).T, strict=True)) | {d: median(single) for d, median in medians.items()}
             )
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

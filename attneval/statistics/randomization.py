@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.config.options import SEED, TRIALS
-from attneval.metrics.registry import columns_used
+from attneval.metrics.values import columns_used
 from attneval.statistics.swapped_medians import SwappedMedians
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from attneval.metrics.registry import Metric, Sums
+    from attneval.metrics.declaration import Metric
+    from attneval.metrics.values import Sums
     from attneval.statistics.image_sums import ImageSums
 
 TRIALS_AT_ONCE = 250

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import distinct_values
 from attneval.arrays.records import record
 from attneval.config.options import SEED, TRIALS
 
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+FEW = 2
+"""So many times fewer groups than things are added up by group first, and then up to each, which is the slower part."""
+RESAMPLED_AT_ONCE = 2**17
+"""Numbers of resamples that are held together: what stays in a processor's cache."""
 NUMBERS_AT_ONCE = 2**20
-"""Numbers of resamples or trials that are held together."""
+"""Numbers of trials that are held together; p depends on it, as strata draw in turn."""
 EQUAL = 1e-9
 """The share of the largest possible sum by which sums of products of ranks may differ and still be equal."""
 
@@ -55,19 +60,22 @@ class RankCorrelation:
         Args:
             repeats: f8[b, I], how often each image counts, in whole numbers.
         """
-        rows = max(NUMBERS_AT_ONCE // max(len(self.x), 1), 1)
+        if not len(self.x):
+            return np.full(len(repeats), np.nan)
+        rows = max(RESAMPLED_AT_ONCE // len(self.x), 1)
         parts = [self._correlations(repeats[first : first + rows]) for first in range(0, len(repeats), rows)]
         return np.concatenate([*parts, np.zeros(0)])
 
     def _correlations(self, repeats: NDArray[np.float64]) -> NDArray[np.float64]:
-        weight = repeats[:, self.image]
+        x, y = self._groups
+        weight = repeats.take(self.image[x.order], axis=1, mode="clip")
+        x_ranks, x_spread = x.ranks(weight)
+        y_ranks, y_spread = y.ranks(repeats.take(self.image[y.order], axis=1, mode="clip"))
         total = weight.sum(axis=1)
-        x, y = (groups.ranks(weight) for groups in self._groups)
-        # Ranks are whole and half numbers, and so small that all of this is exact: what does not vary, varies by 0.
-        mean = total / 2
-        covered = np.einsum("bn,bn,bn->b", weight, x, y) - total * mean**2
-        spread = [np.einsum("bn,bn,bn->b", weight, ranks, ranks) - total * mean**2 for ranks in (x, y)]
-        scale = np.sqrt(spread[0]) * np.sqrt(spread[1])
+        # Ranks are whole and half numbers, and so small that these sums are exact.
+        weight *= y_ranks.take(y.group[x.order], axis=1, mode="clip")
+        covered = np.einsum("bn,bn->b", weight, x_ranks.take(x.group[x.order], axis=1, mode="clip")) - total**3 / 4
+        scale = np.sqrt(x_spread) * np.sqrt(y_spread)
         return np.asarray(np.divide(covered, scale, out=np.full(len(scale), np.nan), where=scale > 0))
 
     def p_value(self, *, trials: int = TRIALS, seed: int = SEED) -> float | None:
@@ -89,8 +97,8 @@ class RankCorrelation:
         """
         if not np.isfinite(self.value()):
             return None
-        one = np.ones((1, len(self.x)))
-        x, y = (groups.ranks(one)[0] - len(self.x) / 2 for groups in self._groups)
+        one, middle = np.ones((1, len(self.x))), len(self.x) / 2
+        x, y = (groups.ranks(one)[0][0, groups.group] - middle for groups in self._groups)
         strata = [_Exchanged.from_ranks(x[rows], y[rows]) for rows in self._strata()]
         limit = abs(float(x @ y)) - EQUAL * float(np.abs(x) @ np.abs(y))
         random, larger = np.random.default_rng(seed), 0
@@ -105,7 +113,7 @@ class RankCorrelation:
         """Yield the things of all images with equally many: i8[images, things of each]."""
         order = np.argsort(self.image, kind="stable")
         _, first, count = np.unique(self.image[order], return_index=True, return_counts=True)
-        for number in np.unique(count).tolist():
+        for number in distinct_values(count).tolist():
             yield order[first[count == number][:, None] + np.arange(number)]
 
 
@@ -133,7 +141,8 @@ class _Exchanged:
         images = np.arange(len(self.y))
         order = random.permuted(np.tile(images, (count, 1)), axis=1)
         if self.products is not None:
-            return np.asarray(self.products[images, order].sum(axis=1))
+            order += images * len(images)
+            return np.asarray(self.products.take(order, mode="clip").sum(axis=1))
         return np.asarray(np.einsum("ik,bik->b", self.x, self.y[order]))
 
 
@@ -157,12 +166,21 @@ class _Groups:
         order = np.argsort(group, kind="stable")
         return cls(group, order, np.flatnonzero(np.diff(group[order], append=-1)))
 
-    def ranks(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mean ranks f8[b, n], less one half, of things that count f8[b, n] times each."""
-        if not len(self.group):
-            return weight
-        # Sums up to the end of each group, which take half the time of sums of each group.
-        up_to = np.cumsum(weight[:, self.order], axis=1)[:, self.last]
-        before = np.zeros_like(up_to)
-        before[:, 1:] = up_to[:, :-1]
-        return np.asarray(((up_to + before) / 2)[:, self.group])
+    def ranks(self, weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Compute the mean rank of each group, less one half, and the spread of the ranks of all things.
+
+        Args:
+            weight: f8[b, n], how often each thing counts, in the order of the groups.
+
+        Returns:
+            f8[b, g]; and f8[b], the sum of squared differences to the mean rank, exactly 0 where nothing varies: all n
+            numbers of a group have its mean rank, so that it takes as many cubes from n cubed as it has numbers.
+        """
+        up_to = np.zeros((len(weight), len(self.last) + 1))
+        if len(self.last) * FEW < weight.shape[1]:
+            first = np.append(0, self.last[:-1] + 1)
+            np.cumsum(np.add.reduceat(weight, first, axis=1), axis=1, out=up_to[:, 1:])
+        else:
+            np.cumsum(weight, axis=1).take(self.last, axis=1, mode="clip", out=up_to[:, 1:])
+        members, ranks = np.diff(up_to, axis=1), (up_to[:, 1:] + up_to[:, :-1]) / 2
+        return ranks, (up_to[:, -1] ** 3 - np.einsum("bg,bg,bg->b", members, members, members)) / 12

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import distinct_values
 from attneval.metrics.registry import median_column
 from attneval.statistics.ranks import RankTable, counts_up_to, medians_of
 
@@ -36,9 +37,9 @@ class SwappedMedians:
         tables = [system.ranks.get(direction, NO_RANKS) for system in systems]
         images = len(systems[0].image_id)
         self._folds = []
-        for fold in np.unique(np.concatenate([table.fold for table in tables])).tolist():
+        for fold in distinct_values(np.concatenate([table.fold for table in tables])).tolist():
             rows = [np.flatnonzero(table.fold == fold) for table in tables]
-            values = np.unique(
+            values = distinct_values(
                 np.concatenate([table.rank[queries] for table, queries in zip(tables, rows, strict=True)])
             )
             counts = [

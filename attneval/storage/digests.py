@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING
 
-from attneval.errors import DataError
+from attneval.arrays.beside import Beside
 from attneval.storage.addresses import is_remote
 from attneval.storage.read_files import open_to_read, reading
 
@@ -71,41 +71,9 @@ def digest_of(path: Path) -> str:
     return partial_digest(path) if is_remote(path) else sha256_of(path)
 
 
-class Hashing:
-    """The digest of a file, computed by another thread, once that is started, while this one goes on.
-
-    Args:
-        path: The file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._digest: str | DataError = ""
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> Hashing:
-        """Begin, if that has not been done."""
-        if self._thread.ident is None:
-            self._thread.start()
-        return self
-
-    def _run(self) -> None:
-        try:
-            self._digest = digest_of(self._path)
-        except DataError as error:
-            self._digest = error
-
-    def hexdigest(self) -> str:
-        """Wait for the digest.
-
-        Raises:
-            DataError: The file could not be read.
-        """
-        self.start()
-        self._thread.join()
-        if isinstance(self._digest, DataError):
-            raise self._digest
-        return self._digest
+def digest_beside(path: Path) -> Beside[str]:
+    """Let another thread compute the SHA-256 of a file, once that is started; see `digest_of`."""
+    return Beside(partial(digest_of, path))
 
 
 def sha256_of_many(digests: dict[str, bytes]) -> str:

@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 
 from attneval.errors import ExportError
 from attneval.storage.crc32 import crc_moved
-from attneval.storage.whole_files import Draft, Unbuffered, write_soon, writing
+from attneval.storage.drafts import Draft, Unbuffered, write_soon, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

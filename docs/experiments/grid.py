@@ -8,6 +8,10 @@ commands that anyone would give, in DIR, which keeps what an interrupted run nee
 of `runs.jsonl` beside the grid, written at once, and its result without breakdowns is `results/RUN.json.xz`; a run that
 has its line is not run again. The order is that of the grid: by model, then by seed, then by cell, so that what exists
 compares.
+
+With `"until_flat": {"step": 2, "most": 16}` in the grid, a training whose sum of recalls on dev still rises after the
+epochs that it was given goes on, two epochs at a time, until it has stopped rising or has had 16. With `"test": false`
+nothing is scored on test: such a grid is for trials, whose records hold dev alone.
 """
 
 from __future__ import annotations
@@ -38,12 +42,16 @@ class Run:
         cell: The name of its constraints in the grid.
         seed: Of its training.
         parts: For each checkpoint that is averaged, the arguments of `attneval train`, without data and folder.
+        lengths: The numbers of epochs after which a training may end.
+        tested: True if it is scored on test.
     """
 
     model: str
     cell: str
     seed: int
     parts: dict[str, list[str]]
+    lengths: Sequence[int]
+    tested: bool
 
     @property
     def name(self) -> str:
@@ -53,13 +61,22 @@ class Run:
 
 def runs_of(grid: dict[str, Any]) -> Iterator[Run]:
     """All runs of a grid, in the order in which they are made."""
+    given = int(grid["common"][grid["common"].index("--epochs") + 1])
+    longer = grid.get("until_flat")
+    lengths = range(given, longer["most"] + 1, longer["step"]) if longer else [given]
     for model, about in grid["models"].items():
         for seed in grid["seeds"]:
             for cell, constraints in grid["cells"].items():
                 late = [] if cell == "none" else about.get("constrained", [])
                 shared = [*grid["common"], *about.get("arguments", []), *constraints, *late, "--seed", str(seed)]
                 parts = {part: ["--model", part, *shared] for part in about["parts"]}
-                yield Run(model, cell, seed, parts)
+                yield Run(model, cell, seed, parts, lengths, grid.get("test", True))
+
+
+def of_length(arguments: list[str], epochs: int) -> list[str]:
+    """The arguments of a training with another number of epochs."""
+    place = arguments.index("--epochs") + 1
+    return [*arguments[:place], str(epochs), *arguments[place + 1 :]]
 
 
 def is_flat(rsums: Sequence[float]) -> bool:
@@ -72,17 +89,20 @@ def is_flat(rsums: Sequence[float]) -> bool:
     return bool(before) and max(last) <= (1 + FLAT_GAIN) * max(before)
 
 
+def events_of(log: Path, kind: str) -> list[dict[str, Any]]:
+    """The events of one kind of a training's log."""
+    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return [event for event in events if event.pop("event") == kind]
+
+
 def training_record(part: str, arguments: list[str], log: Path) -> dict[str, Any]:
     """The part of a record that is about a training: its choices and every epoch."""
-    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    start = events[0]
-    epochs = [event for event in events if event["event"] == "epoch"]
-    for event in epochs:
-        del event["event"]
+    (start,), epochs = events_of(log, "start"), events_of(log, "epoch")
     return {
         "part": part,
-        "arguments": arguments,
-        "config": start["config"],
+        "arguments": of_length(arguments, len(epochs)),
+        # The log begins with the epochs that were planned first.
+        "config": {**start["config"], "epochs": len(epochs)},
         "parameters": start["parameters"],
         "torch": start["torch"],
         "untrained": start["untrained"],
@@ -120,28 +140,35 @@ def attneval(*arguments: str, folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "attneval", *arguments], cwd=folder, check=True, stdout=sys.stderr)  # noqa: S603
 
 
-def make(run: Run, work: Path, data: str, gt: str) -> tuple[dict[str, Any], bytes]:
-    """Train, export and score; gives the record, and the result without breakdowns."""
+def trained(run: Run, work: Path, data: str, gt: str) -> dict[str, Any]:
+    """Train the parts of a run until each is flat; gives its record without test."""
     for part, arguments in run.parts.items():
-        attneval("train", *arguments, "--data", data, "--gt", gt, "-o", f"{run.name}/{part}", "-q", folder=work)
-    checkpoints = [f"{run.name}/{part}/best.pth.tar" for part in run.parts]
-    export, result = f"{run.name}/test.npz", f"{run.name}/test.json"
-    attneval("export", *checkpoints, "--split", "test", "--device", "cpu", "-o", export, "-q", folder=work)
-    attneval("score", export, "--gt", gt, "--name", run.name, "-o", result, "-q", folder=work)
-    (work / export).unlink()
-    scored = json.loads((work / result).read_bytes())
+        for epochs in run.lengths:
+            longer = of_length(arguments, epochs)
+            attneval("train", *longer, "--data", data, "--gt", gt, "-o", f"{run.name}/{part}", "-q", folder=work)
+            # Of a training that was stopped later, too: what decides is the log up to here.
+            if is_flat([event["rsum"] for event in events_of(work / run.name / part / "log.jsonl", "epoch")][:epochs]):
+                break
     trainings = [training_record(part, run.parts[part], work / run.name / part / "log.jsonl") for part in run.parts]
-    record = {
+    return {
         "name": run.name,
         "data": data,
         "model": run.model,
         "constraints": run.cell,
         "seed": run.seed,
         "flat": all(training["flat"] for training in trainings),
-        **result_record(scored),
         "training": trainings,
     }
-    return record, without_breakdowns(scored)
+
+
+def tested(run: Run, work: Path, gt: str) -> dict[str, Any]:
+    """Export the attention of a trained run on test, and score it; gives the result."""
+    checkpoints = [f"{run.name}/{part}/best.pth.tar" for part in run.parts]
+    export, result = f"{run.name}/test.npz", f"{run.name}/test.json"
+    attneval("export", *checkpoints, "--split", "test", "--device", "cpu", "-o", export, "-q", folder=work)
+    attneval("score", export, "--gt", gt, "--name", run.name, "-o", result, "-q", folder=work)
+    scored: dict[str, Any] = json.loads((work / result).read_bytes())
+    return scored
 
 
 def linked(work: Path, target: Path) -> str:
@@ -178,11 +205,14 @@ def main() -> None:
         print("\n".join(run.name for run in missing))  # noqa: T201
         return
     given.work.mkdir(parents=True, exist_ok=True)
-    results.mkdir(exist_ok=True)
     data, gt = linked(given.work, given.data), linked(given.work, given.gt)
     for run in missing[: given.limit]:
-        record, result = make(run, given.work, data, gt)
-        (results / f"{run.name}.json.xz").write_bytes(lzma.compress(result, preset=9))
+        record = trained(run, given.work, data, gt)
+        if run.tested:
+            result = tested(run, given.work, gt)
+            record |= result_record(result)
+            results.mkdir(exist_ok=True)
+            (results / f"{run.name}.json.xz").write_bytes(lzma.compress(without_breakdowns(result), preset=9))
         with records.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
             file.flush()

@@ -3,8 +3,18 @@
 
     python tables.py semantic/runs.jsonl ../experiments.md
 
-A table stands between `<!-- table: MODEL -->` or `<!-- curves: MODEL METRIC -->` and `<!-- end -->`. Runs whose sum of
-recalls on dev has not stopped rising are left out of the tables of results, and counted beside the others.
+A table stands between `<!-- KIND: MODEL -->`, or `<!-- curves: MODEL METRIC -->`, and `<!-- end -->`:
+
+- `table`: the results on test of each cell;
+- `gains`: what each cell changes, against the run without constraints of the same seed;
+- `runs`: every run, with the F1 of its attention against the other entities of the image, too;
+- `dev`: the scores on dev of the epoch that was chosen;
+- `curves`: a number of the log by epoch;
+- `fades`: what changes from the first epoch to the last, on dev;
+- `hinges`: how peaked attention is, and what a constraint sees, in the second epoch and in the last;
+- `drawings`: those of `curves.py`.
+
+Runs whose sum of recalls on dev has not stopped rising are left out of `table` and `gains`; `table` counts them.
 """
 
 from __future__ import annotations
@@ -42,8 +52,32 @@ RESULTS: dict[str, Callable[[dict[str, Any]], float]] = {
 """By column, what it has of a run."""
 
 
+GAINS = ("F1", "AP", "pointing", "specificity", "R", "i2t R@1", "t2i R@1", "rSum")
+"""Of those, what the table of gains has."""
+
+DEV = {"F1": "f1", "AP": "ap", "pointing": "pointing", "specificity": "specificity", "rSum": "rsum"}
+"""By column, the logged scores of dev."""
+
 COUNTS = {"keys"}
 """Logged numbers that are no shares."""
+
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""The 97.5 % quantiles of Student's t with 1, 2, ... degrees of freedom."""
+
+HINGES: dict[str, tuple[str, float]] = {
+    "largest weight": ("peak", 100),
+    "regions": ("keys", 1),
+    "entropy": ("entropy", 100),
+    "CCR: gap": ("ccr_gap", 100),
+    "within margin": ("ccr_active", 100),
+    "wrong side": ("ccr_wrong", 100),
+    "CCS: gap": ("ccs_gap", 100),
+    "within margin ": ("ccs_active", 100),
+    "wrong side ": ("ccs_wrong", 100),
+    "gradient, matching": ("gradient_matching", 100),
+    "gradient, constraints": ("gradient_constraints", 100),
+}
+"""By column, the logged number and the scale of its values."""
 
 
 def mean(values: list[float], scale: float = 100) -> str:
@@ -75,25 +109,131 @@ def results(runs: list[dict[str, Any]], model: str) -> str:
     for cell, made in by_cell(runs, model).items():
         flat = [run for run in made if run["flat"]]
         values = [mean([value(run) for run in flat]) if flat else "" for value in RESULTS.values()]
-        rows.append([cell, f"{len(flat)} of {len(made)}", *values])
-    return table(["cell", "runs", *(name.strip() for name in RESULTS)], rows)
+        rows.append([cell, f"{len(flat)} of {len(made)}", epochs_of(made), *values])
+    return table(["cell", "runs", "epochs", *(name.strip() for name in RESULTS)], rows)
+
+
+def epochs_of(runs: list[dict[str, Any]]) -> str:
+    """The lengths of trainings, such as 10-14."""
+    lengths = [len(training["epochs"]) for run in runs for training in run["training"]]
+    return "-".join(map(str, sorted({min(lengths), max(lengths)})))
+
+
+def gains(runs: list[dict[str, Any]], model: str) -> str:
+    """The table of what a model's cells change on test: means over pairs of a seed, and their intervals over seeds."""
+    cells = {cell: {run["seed"]: run for run in made if run["flat"]} for cell, made in by_cell(runs, model).items()}
+    without = cells.pop("none", {})
+    rows = []
+    for cell, made in cells.items():
+        seeds = sorted(made.keys() & without.keys())
+        pairs = [(made[seed], without[seed]) for seed in seeds]
+        values = [[RESULTS[name](run) - RESULTS[name](other) for run, other in pairs] for name in GAINS]
+        rows.append([cell, str(len(seeds)), *(change(each) if each else "" for each in values)])
+    return table(["cell", "seeds", *GAINS], rows)
+
+
+def change(values: list[float]) -> str:
+    """The mean of differences with its 95 % interval by Student's t, in percent; of a single one no interval."""
+    middle = 100 * statistics.mean(values)
+    if len(values) == 1:
+        return f"{middle:+.1f}"
+    half = 100 * STUDENT[len(values) - 2] * statistics.stdev(values) / len(values) ** 0.5
+    return f"{middle:+.1f} [{middle - half:+.1f}, {middle + half:+.1f}]"
+
+
+def every_run(runs: list[dict[str, Any]], model: str) -> str:
+    """The table of a model's single runs."""
+    rows = []
+    for cell, made in by_cell(runs, model).items():
+        for run in sorted(made, key=lambda run: run["seed"]):
+            best = ", ".join(f"{training['best_epoch']} of {len(training['epochs'])}" for training in run["training"])
+            shown = [run["test"][name] for name in ("f1", "ap", "pointing", "specificity", "rsum")]
+            values = (*shown[:1], run["floors"]["shuffled"]["f1"], *shown[1:])
+            rows.append(
+                [cell, str(run["seed"]), best, "yes" if run["flat"] else "no", *(mean([each]) for each in values)]
+            )
+    columns = ("F1", "F1, other entities", "AP", "pointing", "specificity", "rSum")
+    return table(["cell", "seed", "best epoch", "flat", *columns], rows)
+
+
+def dev(runs: list[dict[str, Any]], model: str) -> str:
+    """The table of the scores on dev of a model's trainings, at the epochs with the best sum of recalls."""
+    rows = []
+    for name, trainings in parts_of(runs, model).items():
+        flat = [training["epochs"][training["best_epoch"] - 1] for training in trainings if training["flat"]]
+        values = [mean([epoch[metric] for epoch in flat]) if flat else "" for metric in DEV.values()]
+        rows.append([name, f"{len(flat)} of {len(trainings)}", *values])
+    return table(["cell", "runs", *DEV], rows)
+
+
+def parts_of(runs: list[dict[str, Any]], model: str) -> dict[str, list[dict[str, Any]]]:
+    """The trainings of a model by cell and, where several are averaged, by part."""
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for cell, made in by_cell(runs, model).items():
+        for run in made:
+            for training in run["training"]:
+                name = cell if len(run["training"]) == 1 else f"{cell}, {training['part']}"
+                parts.setdefault(name, []).append(training)
+    return parts
+
+
+def fades(runs: list[dict[str, Any]], model: str) -> str:
+    """The table of what changes on dev from the first epoch to the last."""
+    rows = []
+    for name, trainings in parts_of(runs, model).items():
+        row = [name, str(len(trainings))]
+        for metric in ("f1", "ap", "pointing", "specificity"):
+            ends = [(training["epochs"][0][metric], training["epochs"][-1][metric]) for training in trainings]
+            row += [mean([first for first, _ in ends]), mean([last for _, last in ends])]
+            row.append(mean([last - first for first, last in ends]))
+        rows.append(row)
+    heads = [[f"{metric}, epoch 1", "last", "change"] for metric in ("F1", "AP", "pointing", "specificity")]
+    return table(["cell", "runs", *(name for head in heads for name in head)], rows)
+
+
+def hinges(runs: list[dict[str, Any]], model: str) -> str:
+    """The table of what is seen at the second epoch, the first with constraints, and at the last."""
+    rows = []
+    for name, trainings in parts_of(runs, model).items():
+        row = [name]
+        for logged, scale in HINGES.values():
+            ends = [[training["epochs"][at].get(logged) for training in trainings] for at in (1, -1)]
+            known = all(None not in each for each in ends)
+            row.append(" → ".join(f"{scale * statistics.mean(each):.1f}" for each in ends) if known else "")
+        rows.append(row)
+    return table(["cell", *(name.strip() for name in HINGES)], rows)
 
 
 def curves(runs: list[dict[str, Any]], model: str, metric: str) -> str:
     """A metric of dev by epoch: of every part of a model, mean over the seeds."""
-    rows, longest = [], 0
-    for cell, made in by_cell(runs, model).items():
-        for place, part in enumerate(training["part"] for training in made[0]["training"]):
-            trainings = [run["training"][place] for run in made]
-            count = min(len(training["epochs"]) for training in trainings)
-            longest = max(longest, count)
-            start = [training["untrained"][metric] for training in trainings if metric in training["untrained"]]
-            by_epoch = [[training["epochs"][at].get(metric) for training in trainings] for at in range(count)]
-            name = cell if len(made[0]["training"]) == 1 else f"{cell}, {part}"
-            scale = 1 if metric in COUNTS else 100
-            values = [mean(each, scale) if each and None not in each else "" for each in (start, *by_epoch)]
-            rows.append([name, *values])
+    rows, longest, scale = [], 0, 1 if metric in COUNTS else 100
+    for name, trainings in parts_of(runs, model).items():
+        count = min(len(training["epochs"]) for training in trainings)
+        longest = max(longest, count)
+        start = [training["untrained"].get(metric) for training in trainings]
+        by_epoch = [[training["epochs"][at].get(metric) for training in trainings] for at in range(count)]
+        rows.append([name, *("" if None in each else mean(each, scale) for each in (start, *by_epoch))])
+    rows = [row + [""] * (longest + 2 - len(row)) for row in rows]
     return table(["cell", *map(str, range(longest + 1))], rows)
+
+
+def drawings(runs: list[dict[str, Any]], model: str) -> str:
+    """The drawings of curves.py that show a model."""
+    parts = dict.fromkeys(training["part"] for run in runs if run["model"] == model for training in run["training"])
+    shows = "F1, AP, pointing, specificity, sum of recalls, and regions that share attention, by epoch"
+    return "".join(f"![{part}: {shows}](experiments/semantic/curves-{part}.svg)\n" for part in parts)
+
+
+KINDS: dict[str, Callable[..., str]] = {
+    "table": results,
+    "gains": gains,
+    "runs": every_run,
+    "dev": dev,
+    "curves": curves,
+    "fades": fades,
+    "hinges": hinges,
+    "drawings": drawings,
+}
 
 
 def main() -> None:
@@ -103,11 +243,10 @@ def main() -> None:
     runs = [json.loads(line) for line in lines]
 
     def replaced(match: re.Match[str]) -> str:
-        kind, model, metric = match[1], match[2], match[3]
-        text = results(runs, model) if kind == "table" else curves(runs, model, metric)
+        text = KINDS[match[1]](runs, *match[2].split())
         return f"{match[0].splitlines()[0]}\n{text}<!-- end -->"
 
-    pattern = re.compile(r"<!-- (table|curves): (\S+)(?: (\S+))? -->\n.*?<!-- end -->", re.DOTALL)
+    pattern = re.compile(rf"<!-- ({'|'.join(KINDS)}): ([^>]+) -->\n.*?<!-- end -->", re.DOTALL)
     page.write_text(pattern.sub(replaced, page.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -7,11 +7,12 @@ import compileall
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import cluster, commands, disk, heads, kernels, relevance
-from .timing import CLOCKS, RUNS, clock
+from . import beside, cluster, commands, disk, heads, kernels, relevance
+from .timing import CLOCKS, RUNS, clock, processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +23,9 @@ PACKAGE = Path(__file__).parents[2] / "attneval"
 REAL = Path(__file__).parents[3] / "shared" / "data" / "flickr30k_entities"
 ENTITIES = REAL if REAL.is_dir() else None
 """Real annotations, where they are beside the repository; otherwise annotations are made up."""
-HEAD = ("work", "ours", "against", "theirs", "ratio", "must be", "")
+PEERS = ("scan", *beside.PEERS)
+"""The measurements beside whole evaluators of others."""
+HEAD = ("work", "ours", "against", "theirs", "ratio", "must be", "", "peak memory, ours / theirs")
 
 
 def main() -> int:
@@ -33,6 +36,7 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="which measurements; all by default")
+    parser.add_argument("--peers", action="store_true", help="the rows beside the evaluators of others")
     parser.add_argument("--runs", type=int, default=RUNS, help="rounds of each comparison (default %(default)s)")
     parser.add_argument(
         "--entities", type=Path, default=ENTITIES, help="a directory of real annotations (default %(default)s)"
@@ -50,11 +54,13 @@ def main() -> int:
         if unknown:
             parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(measurements)}")
         say(
-            f"annotations: {chosen.entities or 'made up'}; {chosen.clock} time, medians of {chosen.runs} runs or more\n"
+            f"{processor()}; annotations: {chosen.entities or 'made up'}; {chosen.clock} time, "
+            f"medians of {chosen.runs} runs or more\n"
         )
         say(line(HEAD))
         say(line(["---"] * len(HEAD)))
-        met = [report(row) for key in chosen.names or measurements for row in measurements[key]()]
+        every = [name for name in measurements if (name in PEERS) == chosen.peers]
+        met = [report(row) for key in chosen.names or every for row in measurements[key]()]
     return 0 if all(met) else 1
 
 
@@ -63,6 +69,7 @@ def known(folder: Path, entities: Path | None, runs: int) -> dict[str, Callable[
     return {
         "startup": lambda: commands.startup(3 * runs),
         "score": lambda: commands.score(folder, entities, runs),
+        "patches": lambda: commands.patches(folder, entities, runs),
         "linear": lambda: commands.linear(folder, entities, runs),
         "recall": lambda: kernels.recall(runs),
         "relevance": lambda: relevance.sets(folder),
@@ -74,14 +81,16 @@ def known(folder: Path, entities: Path | None, runs: int) -> dict[str, Callable[
         "cluster": lambda: cluster.cluster(folder, entities, runs),
         "memory": lambda: commands.memory(folder, entities),
         "writer": lambda: disk.writer(folder, entities, runs),
+        "scan": lambda: beside.scan(folder, runs),
+        **{name: partial(beside.phrases, name, folder, entities, runs) for name in beside.PEERS},
     }
 
 
 def report(row: Row) -> bool:
     """Print a row and say whether it keeps to its bound."""
     ratio = f"{row.ratio:.3g}"
-    verdict = ("-", "") if row.must is None else (str(row.must), "met" if row.met else "MISSED")
-    say(line((row.work, row.ours, row.peer, row.theirs, ratio, *verdict)))
+    verdict = (str(row.must), "met" if row.met else "MISSED") if row.must and row.must.bound else ("-", "")
+    say(line((row.work, row.ours, row.peer, row.theirs, ratio, *verdict, row.memory)))
     return row.met
 
 

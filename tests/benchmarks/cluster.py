@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from attneval import Options, Protocol, score
+from attneval.evaluation.engines.dask import local_cluster
 
 from .made import SENTENCES, write_entities, write_export
 from .timing import Row, at_least, duration
@@ -24,11 +25,11 @@ def cluster(folder: Path, entities: Path | None, runs: int, *, images: int = 20_
 
     Processor time stands beside the wall clock's, since scheduler and client share the processors with the workers.
     """
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     truth, maps = folder / "cluster", folder / "cluster.npz"
     write_export(maps, truth, write_entities(truth, images, entities))
-    local = LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0")
+    local = local_cluster(WORKERS)
     client = Client(local, set_as_default=False)
 
     def work(options: Options) -> str:

@@ -2,54 +2,75 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import statistics
-import sysconfig
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from .evaluators.inputs import boxed_phrases, read_annotations, read_maps
 from .made import SENTENCES, write_entities, write_export
-from .peers import UNAVOIDABLE
-from .timing import Row, at_most, compared, duration, megabytes, peak_bytes, python, rounds, run
+from .peers import READ_AND_SORT, UNAVOIDABLE
+from .timing import Row, at_most, attneval, compared, duration, megabytes, peak_bytes, rounds, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ATTNEVAL = Path(sysconfig.get_path("scripts"), "attneval")
+    from pathlib import Path
 
 
 def startup(runs: int) -> Iterator[Row]:
-    """Help and version."""
+    """Help, version, and the package imported."""
+    least = script("import click")
     for option in ("--help", "--version"):
-        yield compared(
-            f"attneval {option}",
-            functools.partial(run, ATTNEVAL, option),
-            "python -c 'import click'",
-            lambda: python("import click"),
-            at_most(2),
-            runs,
-        )
+        yield compared(f"attneval {option}", attneval(option), "python -c 'import click'", least, at_most(1.1), runs)
+    ours = script("import attneval")
+    yield compared("python -c 'import attneval'", ours, "python -c 'import click'", least, at_most(1.1), runs)
 
 
 def score(folder: Path, entities: Path | None, runs: int, images: int = 1000) -> Iterator[Row]:
-    """A whole scoring, retrieval included: as one types it, and as the first of its annotations."""
+    """A whole scoring, retrieval included: as one types it, and as the first of its annotations in one process."""
     truth, maps = folder / "score", folder / "score.npz"
     write_export(maps, truth, write_entities(truth, images, entities), similarity=True)
-    typed = (ATTNEVAL, "score", "--attn", maps, "--gt", truth)
+    typed = ("score", "--attn", maps, "--gt", truth)
     works = (
-        (f"attneval score, {images * SENTENCES:,} captions x 36 regions", (), at_most(2)),
-        ("- without the index of annotations that the run before has left", ("--no-cache",), None),
+        (f"attneval score, {images * SENTENCES:,} captions x 36 regions, two processes, warm", (), 1.5),
+        (
+            "- one process, without the index of annotations that the run before has left",
+            ("--no-cache", "--jobs", "1"),
+            2,
+        ),
     )
-    for work, flags, must in works:
+    for work, flags, bound in works:
         yield compared(
             work,
-            functools.partial(run, *typed, *flags),
+            attneval(*typed, *flags),
             "its unavoidable parts",
-            lambda: python(UNAVOIDABLE, maps, truth),
-            must,
+            script(UNAVOIDABLE, maps, truth),
+            at_most(bound),
             3 * runs,
         )
+
+
+def patches(folder: Path, entities: Path | None, runs: int, images: int = 1000) -> Iterator[Row]:
+    """A patch grid: one channel of half precision over 24 x 24 cells, against reading and sorting it."""
+    truth, maps = folder / "patches", folder / "patches.npz"
+    names = write_entities(truth, images, entities)
+    write_export(maps, truth, names, grid=(24, 24), dtype="float16")
+    given, annotated = read_maps(maps), read_annotations(truth, names)
+    first = np.concatenate(([0], np.cumsum([len(own) for _, _, own in given.caption])))
+    start = {(image, number): row for (image, number, _), row in zip(given.caption, first.tolist(), strict=False)}
+    rows = np.array(
+        [start[a, b] + place for a, b, _, phrase in boxed_phrases(given, annotated) for place in phrase.places]
+    )
+    np.save(folder / "rows.npy", rows)
+    work = f"attneval score, {images * SENTENCES:,} captions x 576 cells, half precision"
+    least = script(READ_AND_SORT, maps, folder / "rows.npy")
+    for more, flags in (("", ()), ("- one process", ("--jobs", "1"))):
+        ours = attneval("score", maps, "--gt", truth, *flags)
+        must = None if more else at_most(3)
+        yield compared(more or work, ours, f"reading, sorting {len(rows):,} rows", least, must, runs)
+    shutil.rmtree(truth)
+    maps.unlink()
 
 
 def linear(folder: Path, entities: Path | None, runs: int, images: tuple[int, int] = (1000, 5000)) -> Iterator[Row]:
@@ -60,7 +81,7 @@ def linear(folder: Path, entities: Path | None, runs: int, images: tuple[int, in
     maps = [folder / f"linear-{size}.npz" for size in sizes]
     for path, size in zip(maps, sizes, strict=True):
         write_export(path, truth, names[:size])
-    tasks = [functools.partial(run, ATTNEVAL, "score", path, "--gt", truth, "--no-cache") for path in maps]
+    tasks = [attneval("score", path, "--gt", truth, "--no-cache") for path in maps]
     one, few, many = (statistics.median(seconds) for seconds in rounds(tasks, runs))
     each = [(few - one) / (images[0] * SENTENCES), (many - one) / (images[1] * SENTENCES)]
     yield Row(

@@ -25,25 +25,14 @@ for path in Path(sys.argv[2], "Sentences").iterdir():
     path.read_bytes()
 """
 """What no scoring of an export against a directory of annotations can do without."""
-
-
-def ranks_by_sorting(scores: NDArray[np.float32], per_image: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ranks from 0 as evaluators of the SCAN family find them: sort each row, look up where the right answers are.
-
-    Args:
-        scores: f[I, N]; the captions of an image stand together.
-        per_image: Captions of each image.
-    """
-    of_images = np.empty(len(scores), np.int64)
-    for image, row in enumerate(scores):
-        order = np.argsort(row)[::-1]
-        of_images[image] = min(
-            np.flatnonzero(order == caption)[0] for caption in range(image * per_image, (image + 1) * per_image)
-        )
-    of_captions = np.empty(scores.shape[1], np.int64)
-    for caption, column in enumerate(scores.T):
-        of_captions[caption] = np.flatnonzero(np.argsort(column)[::-1] == caption // per_image)[0]
-    return of_images, of_captions
+READ_AND_SORT = """
+import sys
+import click, numpy, rich
+with numpy.load(sys.argv[1]) as maps:
+    weights = maps["attention"].reshape(-1, 576)
+numpy.sort(weights[numpy.load(sys.argv[2])].astype(numpy.float32), axis=1)
+"""
+"""The least that ranks the annotated rows of half-precision maps over 576 cells: all read once, those sorted once."""
 
 
 def lists_of_ids(scores: NDArray[np.float32], query: list[int], answer: list[int]) -> dict[int, list[int]]:
@@ -108,6 +97,27 @@ def overlap_by_caption(
     """
     crowd = [0] * boxes.shape[1]
     return [mask.iou(own, box, crowd) >= threshold for own, box in zip(regions, boxes, strict=True)]
+
+
+def one_pass_over_pairs(
+    regions: NDArray[np.float32], boxes: NDArray[np.float32], owner: NDArray[np.int64], at_once: int = 2**16
+) -> int:
+    """Count the pairs of a box and a region of its image that share an area: one vectorised pass, in the cache.
+
+    Args:
+        regions: f4[I, R, 4], x1, y1, x2, y2.
+        boxes: f4[B, 4].
+        owner: i8[B], the image of each box.
+        at_once: Pairs that are worked on together.
+    """
+    sharing, step = 0, max(at_once // regions.shape[1], 1)
+    x1, y1, x2, y2 = np.moveaxis(regions, 2, 0)
+    for first in range(0, len(boxes), step):
+        image, box = owner[first : first + step], boxes[first : first + step].T[:, :, None]
+        width = np.minimum(x2[image], box[2]) - np.maximum(x1[image], box[0])
+        height = np.minimum(y2[image], box[3]) - np.maximum(y1[image], box[1])
+        sharing += np.count_nonzero(np.maximum(width, 0) * np.maximum(height, 0))
+    return sharing
 
 
 def one_threshold(

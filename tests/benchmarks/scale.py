@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 
 from .__main__ import ENTITIES, line, say
-from .commands import ATTNEVAL
 from .made import SENTENCES, write_entities, write_export
-from .timing import duration, megabytes, peak_bytes, run
+from .timing import ATTNEVAL, duration, megabytes, peak_bytes, run
 
 SIZES = (5_000, 25_000, 100_000, 1_000_000)
 HEAD = ("captions", "images", "export", "one process", "per caption", "two processes", "peak memory")

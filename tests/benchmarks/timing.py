@@ -7,16 +7,20 @@ import resource
 import statistics
 import subprocess
 import sys
+import sysconfig
+import threading
 import time
+import tracemalloc
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     Task = Callable[[], object]
 
+ATTNEVAL = Path(sysconfig.get_path("scripts"), "attneval")
 RUNS = 5
 """Rounds of every comparison, after one that is not counted."""
 
@@ -33,6 +37,11 @@ workers._work = lambda scorer, *others: work(lambda task: tell(scorer(task)), *o
 sys.exit(tell(main(sys.argv[1:])))
 """
 _BARE = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+_LARGEST_CHILD = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 @dataclass(frozen=True)
@@ -56,13 +65,16 @@ def at_most(bound: float) -> Must:
 
 
 def at_least(bound: float) -> Must:
-    """The peer must take this many times as much as ours."""
+    """The peer must take this many times as much as ours; 0 for a ratio that is shown and need reach nothing."""
     return Must(bound, at_least=True)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: medians, and their ratio, with the bound that it must keep to if there is one."""
+    """A line of the table: medians, and their ratio, with the bound that it must keep to if there is one.
+
+    `memory` is the peak of ours and of the peer's.
+    """
 
     work: str
     ours: str
@@ -70,6 +82,7 @@ class Row:
     theirs: str
     ratio: float
     must: Must | None
+    memory: str = ""
 
     @property
     def met(self) -> bool:
@@ -99,15 +112,67 @@ def rounds(tasks: Sequence[Task], runs: int) -> list[list[float]]:
             start = now()
             task()
             seconds.append(now() - start)
+            _settle()
     return taken
 
 
+def _settle() -> None:
+    """Wait until threads that a task has left behind have ended, so that the next does not pay for them."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command in a process of its own, as a task; what it prints is thrown away."""
+
+    words: tuple[str | Path, ...]
+
+    def __call__(self) -> None:
+        """Run it to its end."""
+        run(*self.words)
+
+    def peak(self) -> int:
+        """Bytes at its peak, above an interpreter that does nothing; see `peak_bytes` for `attneval`."""
+        return peak_bytes(*self.words[1:]) if self.words[0] == ATTNEVAL else largest_child(*self.words)
+
+
+def attneval(*arguments: str | Path) -> Command:
+    """The command `attneval ARGUMENTS`."""
+    return Command((ATTNEVAL, *arguments))
+
+
+def script(text: str, *arguments: str | Path) -> Command:
+    """A script in an interpreter of its own."""
+    return Command((sys.executable, "-c", text, *arguments))
+
+
 def compared(work: str, ours: Task, peer: str, theirs: Task, must: Must | None, runs: int) -> Row:
-    """Time a task of ours and a peer's; the ratio is the median over rounds."""
+    """Time a task of ours and a peer's; the ratio is the median over rounds, and their peaks stand beside it."""
     mine, other = rounds([ours, theirs], runs)
+    return between(work, mine, peer, other, must, memory=" / ".join(megabytes(peak(task)) for task in (ours, theirs)))
+
+
+def between(
+    work: str, mine: Sequence[float], peer: str, other: Sequence[float], must: Must | None, memory: str = ""
+) -> Row:
+    """The row of seconds that were taken in turns."""
     pairs = zip(mine, other, strict=True)
     ratio = statistics.median(b / a if must and must.at_least else a / b for a, b in pairs)
-    return Row(work, duration(statistics.median(mine)), peer, duration(statistics.median(other)), ratio, must)
+    return Row(work, duration(statistics.median(mine)), peer, duration(statistics.median(other)), ratio, must, memory)
+
+
+def peak(task: Task) -> int:
+    """Bytes at the peak of a task: of a command's process, or of what Python and numpy allocate while it runs."""
+    if isinstance(task, Command):
+        return task.peak()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    task()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most - before
 
 
 def duration(seconds: float) -> str:
@@ -125,11 +190,6 @@ def run(*command: str | Path) -> None:
     subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL, env=_environment())
 
 
-def python(script: str, *arguments: str | Path) -> None:
-    """Run a script in an interpreter of its own."""
-    run(sys.executable, "-c", script, *arguments)
-
-
 def peak_bytes(*arguments: str | Path) -> int:
     """The largest resident sets of `attneval ARGUMENTS` and its forks, above that of an interpreter that does nothing.
 
@@ -138,10 +198,31 @@ def peak_bytes(*arguments: str | Path) -> int:
     """
     command = [sys.executable, "-c", _PEAK, *map(str, arguments)]
     done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment())
-    bare = subprocess.run([sys.executable, "-c", _BARE], check=True, capture_output=True)
     told = (line.split() for line in done.stderr.decode().splitlines() if line.startswith("peak "))
-    peaks = {process: int(peak) for _, process, peak in told}
-    return 1024 * (sum(peaks.values()) - int(bare.stdout))
+    peaks = {process: int(most) for _, process, most in told}
+    return 1024 * sum(peaks.values()) - bare_bytes()
+
+
+def largest_child(*command: str | Path) -> int:
+    """The largest resident set among a command and what it starts, above that of an interpreter that does nothing."""
+    words = [sys.executable, "-c", _LARGEST_CHILD, *map(str, command)]
+    return 1024 * int(subprocess.run(words, check=True, capture_output=True).stdout) - bare_bytes()
+
+
+def bare_bytes() -> int:
+    """The resident set of an interpreter that does nothing."""
+    return 1024 * int(subprocess.run([sys.executable, "-c", _BARE], check=True, capture_output=True).stdout)
+
+
+def processor() -> str:
+    """The name of the processor, and whether it has AVX-512, which numpy sorts by."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "processor unknown"
+    about = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    wide = "with" if "avx512f" in about.get("flags", "") else "without"
+    return f"{about.get('model name', 'processor unknown')} x {os.cpu_count()}, {wide} AVX-512"
 
 
 def _environment() -> dict[str, str]:

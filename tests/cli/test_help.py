@@ -110,7 +110,7 @@ def test_commands_take_their_formats_from_the_table(name: str) -> None:
 
 def test_one_more_format_takes_a_function_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """`attneval score -o x.yaml` writes with whatever function a line names."""
-    from attneval.cli.options import Output
+    from attneval.cli.output import Output
 
     line = dataclasses.replace(FORMATS["markdown"], name="yaml", suffix=".yaml", commands=("score",))
     monkeypatch.setitem(FORMATS, "yaml", line)

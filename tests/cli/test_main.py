@@ -260,6 +260,26 @@ def test_validate_lists_every_problem(here: Here, tmp_path: Path) -> None:
     assert (fine.code, fine.out.splitlines()[-1]) == (0, "0 problems")
 
 
+def test_validate_counts_what_is_scored_as_score_does(here: Here) -> None:
+    checked = here("validate", "fixtures/good.npz", "--gt", "fixtures/entities").out.splitlines()
+    scored = here(*GOOD, "--resamples", "0").out.splitlines()
+    assert checked[0].startswith("fixtures/good.npz: 60 images, 300 captions, ")
+    assert checked[1].removeprefix("scored of these: ") in scored
+    assert "60 images, 290 captions, 517 phrases, 1342 items, 101 unreachable" in scored
+
+
+def test_one_image_is_no_plural(here: Here) -> None:
+    done = here(*GOOD, "--resamples", "0", "--limit", "1")
+    assert "1 image, 5 captions, " in done.out
+    assert "note: 1 image is few; " in done.out
+    assert "only the first image was scored" in done.out
+
+
+def test_quiet_is_about_stderr_alone(here: Here) -> None:
+    loud, quiet = here(*GOOD, "--resamples", "0"), here(*GOOD, "--resamples", "0", "-q")
+    assert (quiet.out, quiet.err) == (loud.out, "")
+
+
 def test_validate_similarities_alone(here: Here, tmp_path: Path) -> None:
     with np.load(ROOT / "fixtures" / "good.npz") as data:
         names = ("format", "image_id", "image_id_offset", "caption_image", "caption_index", "similarity")

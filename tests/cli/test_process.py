@@ -46,6 +46,20 @@ def test_the_environment_says_how_many_threads() -> None:
     assert state_after("main(['explain'])", OPENBLAS_NUM_THREADS="2") == "50000 2"
 
 
+@pytest.mark.parametrize("export", ["noisy", "heads"])
+def test_a_scoring_imports_nothing_that_only_others_need(export: str) -> None:
+    heavy = ["numpy.ma", "csv", "torch", "scipy", "pandas", "matplotlib", "PIL", "jinja2", "fsspec", "distributed"]
+    script = (
+        "import sys\nfrom attneval.__main__ import main\n"
+        f"assert main(['score', 'fixtures/{export}.npz', '--gt', 'fixtures/entities', '--jobs', '1']) == 0\n"
+        f"print('imported', [name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "imported []"
+
+
 def test_completion_without_a_line_is_refused() -> None:
     for asked, code in (("bash_complete", 2), ("nonsense", 2), ("bash_source", 0)):
         done = subprocess.run(

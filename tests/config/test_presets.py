@@ -82,7 +82,7 @@ CHANGES = {
         "normalize": "none",
         "pool": "last",
         "unreachable": "zero",
-        "enlarge": "bilinear",
+        "enlarge": "bilinear-8bit",
         "function_words": "english",
     },
     "albef-refcoco": {

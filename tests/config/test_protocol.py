@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.config.protocol import SIGNATURE_VERSION, Protocol
+from attneval.config.protocol import Protocol
+from attneval.config.signature import SIGNATURE_VERSION
 from attneval.config.thresholds import Threshold
 from attneval.errors import ProtocolError
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from worlds import make_world
 
 import attneval
 from attneval import Options, Protocol
+from attneval.cli import cli
 from attneval.errors import AlignmentError, DataError, ExportError, NothingToScoreError
 from attneval.report.curve import curve_text
 
@@ -306,6 +308,26 @@ def test_inputs_are_hashed_reproducibly(tmp_path: Path) -> None:
     names = sorted(path.relative_to(ENTITIES).as_posix() for path in ENTITIES.rglob("*") if path.is_file())
     lines = "".join(f"{hashlib.sha256((ENTITIES / n).read_bytes()).hexdigest()}  {n}\n" for n in names)
     assert by_role["gt"].sha256 == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_files_that_are_not_read_whole_are_known_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = score()
+    monkeypatch.setattr("attneval.storage.digests.sha256_of", lambda path: pytest.fail(f"{path} is read whole"))
+    known = score(options=Options(resamples=0, digests=False))
+    assert [one.is_partial for one in known.inputs] == [one.role != "gt" for one in known.inputs]
+    assert [(one.role, one.path) for one in known.inputs] == [(one.role, one.path) for one in whole.inputs]
+    assert known.metrics == whole.metrics
+    # A table shows no digest, and JSON has one of each file.
+    assert CliRunner().invoke(cli, ["score", str(FIXTURES / "good.npz"), "--gt", str(ENTITIES)]).exit_code == 0
+
+
+@pytest.mark.parametrize("flags", [["-f", "json"], ["-o", "result.json"]])
+def test_a_result_that_is_kept_has_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, ["score", str(FIXTURES / "good.npz"), "--gt", str(ENTITIES), *flags])
+    assert done.exit_code == 0
+    text = done.stdout if flags[0] == "-f" else Path("result.json").read_text(encoding="utf-8")
+    assert [item["sha256"] for item in json.loads(text)["inputs"]] == [one.sha256 for one in score().inputs]
 
 
 def test_a_split_that_is_no_text(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ from attneval.evaluation import item_hits as scoring
 from attneval.evaluation import plan_blocks as blocks
 from attneval.geometry import box_groups
 from attneval.metrics import ranks as retrieval
-from attneval.metrics.registry import ATTENTION, GROUPS, REGISTRY, Metric, metrics
+from attneval.metrics.declaration import ATTENTION, GROUPS, Metric
+from attneval.metrics.registry import REGISTRY, metrics
 from attneval.results.merge import merge
 
 METRICS = metrics()

@@ -21,7 +21,8 @@ from worlds import THRESHOLDS, UNASKED, Phrase, Scene, Shown, World, cases, make
 
 from attneval import Options, Protocol, Result, score
 from attneval.errors import NothingToScoreError
-from attneval.metrics.registry import ATTENTION, metrics
+from attneval.metrics.declaration import ATTENTION
+from attneval.metrics.registry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -168,6 +169,20 @@ def test_maps_held_against_shapes_pixel_by_pixel(
     measured = set(scored_if_any(world, protocol).metrics)
     assert measured >= {"map_iou", "map_precision", "map_recall"}
     assert ("box_accuracy" in measured) == (box_from != "none")
+
+
+@given(
+    cases(grid=True, channels=1, back=False, images=2),
+    st.sampled_from(["none", "component:0.5"]),
+    st.sampled_from([rule for rule in PIXELS if not rule.startswith(("uniform", "abs"))]),
+)
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_maps_made_pictures_of_8_bits(
+    tmp_path_factory: pytest.TempPathFactory, case: tuple[World, Protocol], box_from: str, rule: str
+) -> None:
+    world, protocol = case
+    protocol = dataclasses.replace(protocol, threshold=rule, enlarge="bilinear-8bit", box_from=box_from)
+    assert_agrees(world, protocol, tmp_path_factory.getbasetemp())
 
 
 @given(cases(tiles=True, channels=1, fields={"overlap": "auto"}))

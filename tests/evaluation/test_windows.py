@@ -16,6 +16,7 @@ from attneval.evaluation.pictures import read_pictures
 from attneval.export.read.reader import open_export
 from attneval.groundtruth import open_ground_truth
 from attneval.results.items import ItemTable
+from attneval.results.join_items import join_items
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +108,7 @@ def test_tables_with_windows_are_kept_taken_and_joined(tmp_path: Path, seed: int
     world = make_world(seed, images=2).attention_alone()
     (tmp_path / "other").mkdir()
     other = items_of(replace(world, scenes=world.scenes), tmp_path / "other")
-    joined = ItemTable.joined([other, table, other])
+    joined = join_items([other, table, other])
     kept = joined.take(np.arange(len(joined)))
     for start, part in ((0, other), (len(other), table), (len(other) + len(table), other)):
         for item in range(len(part)):

@@ -154,7 +154,7 @@ def test_a_writer_that_is_forgotten_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, captions: int
 ) -> None:
     if system == "named":
-        monkeypatch.setattr("attneval.storage.whole_files._open_nameless", lambda _: None)
+        monkeypatch.setattr("attneval.storage.drafts._open_nameless", lambda _: None)
     out = ExportWriter(tmp_path / "maps.npz")
     fill(out, captions)
     assert len(listing(tmp_path)) == (system == "named")
@@ -165,7 +165,7 @@ def test_a_writer_that_is_forgotten_leaves_nothing(
 
 def test_a_system_whose_files_all_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = write(tmp_path / "expected.npz").read_bytes()
-    monkeypatch.setattr("attneval.storage.whole_files._open_nameless", lambda _: None)
+    monkeypatch.setattr("attneval.storage.drafts._open_nameless", lambda _: None)
     assert write(tmp_path / "maps.npz").read_bytes() == expected
     with pytest.raises(ExportError, match="similarity"):
         perform(tmp_path / "maps.npz", (GIVEN, call("set_similarity", np.eye(5))))

@@ -9,10 +9,10 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import faults
-from .laws import breaches, listing, meaning
+from .laws import Meaning, breaches, listing, meaning
 from .server import ROOT, Server
 from .targets import TARGETS
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from .server import Outcome
     from .targets import Target
+
+
+AIMED = 0.25
+"""The share of cases of a target that has aims whose damage is one of these."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Campaign:
         self._folder = keep or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="attneval-fuzz-")))
         self._folder.mkdir(parents=True, exist_ok=True)
         self._servers: dict[bool, Server] = {}
-        self._meant: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._meant: dict[tuple[str, tuple[str, ...]], Meaning | None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -144,20 +148,23 @@ class Campaign:
 
     def _case(self, name: str, target: Target, case: int, whole: Path, counts: Counts) -> None:
         draw, folder = self.draw(name, case), self.fresh(name, whole)
-        damage = target.damage(folder, draw)
+        aimed = bool(target.aims) and draw.random() < AIMED
+        damage = draw.choice(target.aims)(folder, draw) if aimed else target.damage(folder, draw)
         # What can mean nothing is seen in numbers, where these are printed in full.
         told = [line for line in target.lines if "json" in line] if damage.senseless else []
         line = damage.line or draw.choice(told or target.lines)
-        meant = self._meaning(name, target, line, whole) if damage.senseless else None
+        meant = self._meaning(name, target, line, whole) if damage.senseless or damage.alike else None
         before = listing(folder)
         server = self.server(heavy=target.heavy)
         done = server(folder, line)
         found = list(breaches(done, damage, folder, before, meant))
+        if target.oracle is not None:
+            found += target.oracle(server, folder, damage, done)
         counts.outcomes["broken" if found else _outcome(done)] += 1
         said = done.err.strip()[-300:]
         counts.broken += [Broken(name, case, " ".join(line), damage.text, each, said) for each in found]
 
-    def _meaning(self, name: str, target: Target, line: tuple[str, ...], whole: Path) -> Any:
+    def _meaning(self, name: str, target: Target, line: tuple[str, ...], whole: Path) -> Meaning | None:
         """What a command says of files as they should be."""
         if (name, line) not in self._meant:
             folder = self.fresh(f"{name}-meant", whole)

@@ -104,9 +104,12 @@ def truth_of(*files: Path) -> GroundTruth:
     return source.read(source.image_ids())
 
 
-def world(folder: Path, images: Mapping[str, tuple[int, int]] = IMAGES, **kind: Any) -> None:
-    """Write `entities/` and `maps.npz`."""
-    write_export(folder / "maps.npz", truth_of(write_entities(folder / "entities", images)), **kind)
+def world(folder: Path, images: Mapping[str, tuple[int, int]] = IMAGES, *, bare: str = "", **kind: Any) -> None:
+    """Write `entities/` and `maps.npz`; at times with one more image, which has no captions."""
+    entities = write_entities(folder / "entities", {**images, **({bare: (64, 48)} if bare else {})})
+    if bare:
+        (entities / "Sentences" / f"{bare}.txt").write_text("", "utf-8")
+    write_export(folder / "maps.npz", truth_of(entities), **kind)
 
 
 def padded(folder: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import unicodedata
 import warnings
 import zipfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .server import Outcome
-    from .targets import Damage
+    from .ways import Damage
 
 MEMORY = 2**30
 """Bytes that a command may have at its most; models take half of them."""
@@ -43,7 +44,7 @@ def listing(folder: Path) -> Listing:
     return found
 
 
-def breaches(done: Outcome, damage: Damage, folder: Path, before: Listing, meant: Any) -> Iterator[str]:
+def breaches(done: Outcome, damage: Damage, folder: Path, before: Listing, meant: Meaning | None) -> Iterator[str]:
     """Each law that a command broke.
 
     Args:
@@ -79,9 +80,13 @@ def breaches(done: Outcome, damage: Damage, folder: Path, before: Listing, meant
         for name in after:
             if before.get(name) != after[name]:
                 yield from _written(folder / name)
-        said = any(name in done.out + done.err for name in damage.files)
-        if damage.senseless and meant is not None and meaning(done) != meant and not said:
-            yield "takes what can mean nothing, and other numbers follow in silence"
+        now = meaning(done)
+        if meant is not None and now is not None and now.numbers != meant.numbers:
+            named = any(name in note for note in now.notes - meant.notes for name in damage.files)
+            if damage.senseless and not named:
+                yield "takes what can mean nothing, and other numbers follow in silence"
+            if damage.alike:
+                yield "gives other numbers although nothing has changed that they depend on"
 
 
 def _texts(done: Outcome) -> Iterator[str]:
@@ -152,16 +157,31 @@ NUMBERS = ("metrics", "counts", "items", "precision", "recall", "f1", "rules", "
 """Keys of JSON that hold what was measured."""
 
 
-def meaning(done: Outcome) -> Any:
-    """The numbers that a command prints as JSON; None if it prints none."""
+@dataclass(frozen=True)
+class Meaning:
+    """What a command says.
+
+    Attributes:
+        numbers: Those that were measured.
+        notes: What it says beside them, in words; a file that it names among its inputs is no note.
+    """
+
+    numbers: list[float]
+    notes: frozenset[str]
+
+
+def meaning(done: Outcome) -> Meaning | None:
+    """What a command says that prints JSON; None if it prints none."""
     if done.code == 2 or "json" not in done.arguments:
         return None
     try:
         values = json.loads(done.out)
     except ValueError:
         return None
-    kept = {key: values[key] for key in NUMBERS if isinstance(values, dict) and key in values}
-    return [round(number, 9) for number in _numbers(kept or values)]
+    held = values if isinstance(values, dict) else {}
+    kept = {key: held[key] for key in NUMBERS if key in held}
+    notes = frozenset([*map(str, held.get("notes") or ()), *done.err.splitlines()])
+    return Meaning([round(number, 9) for number in _numbers(kept or values)], notes)
 
 
 def _numbers(values: Any) -> Iterator[float]:

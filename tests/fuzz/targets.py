@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,48 +11,21 @@ from format_worlds import World
 from worlds import make_world
 
 from . import inputs
-from .damage import (
-    CANARY,
-    HARM,
-    SECRET,
-    TEXTS,
-    Change,
-    damage_bytes,
-    damage_json,
-    damage_npy,
-    damage_npz,
-    damage_text,
-    damage_zip,
-    pickled,
-    read_zip,
-    to_json,
-)
+from .aimed import boxes_without_numbers, channels_of_one_name, many_types, overwritten_values, vast_grids
+from .damage import CANARY, HARM, SECRET, TEXTS
+from .oracles import alike_types, values_follow_from_sums
+from .ways import Damage, of_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from random import Random
 
+    from .aimed import Aim
     from .inputs import Run
+    from .server import Outcome
 
 Line = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Damage:
-    """What was done to the files of a case.
-
-    Attributes:
-        files: Names of those that are damaged.
-        text: How, in words.
-        senseless: Whether what stands there now can mean nothing, see `Change`.
-        line: Arguments that are hostile themselves, in place of one of the target's commands.
-    """
-
-    files: tuple[str, ...]
-    text: str
-    senseless: bool = False
-    line: Line = ()
 
 
 @dataclass(frozen=True)
@@ -66,12 +37,16 @@ class Target:
         damage: Change it.
         lines: Commands that read it, of which a case takes one.
         heavy: Whether they run models.
+        aims: Changes that are drawn more often than chance would.
+        oracle: What it must agree on, beside what holds of every command.
     """
 
     build: Callable[[Path, Run], object]
-    damage: Callable[[Path, Random], Damage]
+    damage: Aim
     lines: tuple[Line, ...]
     heavy: bool = False
+    aims: tuple[Aim, ...] = ()
+    oracle: Callable[[Run, Path, Damage, Outcome], Iterator[str]] | None = None
 
 
 def command(text: str) -> Line:
@@ -83,109 +58,12 @@ def commands(*texts: str) -> tuple[Line, ...]:
     return tuple(map(command, texts))
 
 
-# ---------------------------------------------------------------- damage of files
-
-Way = "Callable[[bytes, Random], tuple[bytes, Change]]"
-
-
-def as_json(data: bytes, draw: Random, *, nudge: bool = False) -> tuple[bytes, Change]:
-    """Damage JSON, its lines, or the bytes that it is of."""
-    text = data.decode("utf-8")
-    if draw.random() < 0.1:
-        return damage_bytes(data, draw)
-    if draw.random() < 0.05:
-        changed, change = damage_text(text, draw)
-        return changed.encode("utf-8", "surrogatepass"), Change(change.text)
-    try:
-        changed, change = damage_json(json.loads(text), draw, nudge=nudge)
-        return to_json(changed, draw), change
-    except json.JSONDecodeError:
-        listed, change = damage_json([json.loads(line) for line in text.splitlines()], draw)
-        return b"\n".join(to_json(line, draw) for line in (listed if isinstance(listed, list) else [listed])), change
-
-
-def as_text(data: bytes, draw: Random) -> tuple[bytes, Change]:
-    """Damage a text, or the bytes that it is of."""
-    if draw.random() < 0.1:
-        return damage_bytes(data, draw)
-    changed, change = damage_text(data.decode("utf-8"), draw)
-    return changed.encode("utf-8", "surrogatepass"), change
-
-
-def as_pickle(data: bytes, draw: Random) -> tuple[bytes, Change]:
-    """Damage what was pickled, or the bytes that it is of; at times unpickling it would run code."""
-    if draw.random() < 0.3:
-        return damage_bytes(data, draw)
-    values, change = damage_json(pickle.loads(data), draw)  # noqa: S301 - made by these tests
-    return pickled(values, draw), Change(change.text)
-
-
-def as_npy(data: bytes, draw: Random) -> tuple[bytes, Change]:
-    """Damage an array's numbers or its header."""
-    kind = draw.choice(["array", "npy", "bytes"])
-    if kind == "bytes":
-        return damage_bytes(data, draw)
-    return damage_npy(data, draw) if kind == "npy" else damage_member(data, draw)
-
-
-def damage_member(data: bytes, draw: Random) -> tuple[bytes, Change]:
-    from .damage import _damage_member
-
-    return _damage_member(data, "array", draw)
-
-
-def as_zip(data: bytes, draw: Random) -> tuple[bytes, Change]:
-    """Damage a zip file of texts."""
-    members = read_zip(data)
-    if draw.random() < 0.6:
-        return damage_zip(members, draw)
-    name = draw.choice([name for name, held in members.items() if held])
-    members[name], change = as_text(members[name], draw)
-    from .damage import to_zip
-
-    return to_zip(list(members.items())), Change(f"{name}: {change.text}", change.senseless)
-
-
-WAYS: dict[str, Any] = {
-    ".json": as_json,
-    ".jsonl": as_json,
-    ".p": as_pickle,
-    ".npz": damage_npz,
-    ".npy": as_npy,
-    ".zip": as_zip,
-    ".xml": as_text,
-    ".txt": as_text,
-    ".tsv": as_text,
-    ".toml": as_text,
-    ".png": damage_bytes,
-    ".jpg": damage_bytes,
-    ".gif": damage_bytes,
-    ".tar": damage_bytes,
-}
-"""How files are damaged, by their suffix."""
-
-
-def of_files(*patterns: str, nudge: bool = False) -> Callable[[Path, Random], Damage]:
-    """Damage of one of the files that match."""
-
-    def damage(folder: Path, draw: Random) -> Damage:
-        paths = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
-        path = draw.choice(paths)
-        way = WAYS[path.suffix]
-        given = {"nudge": True} if nudge and way is as_json else {}
-        data, change = way(path.read_bytes(), draw, **given)
-        path.write_bytes(data)
-        return Damage((path.name,), f"{path.relative_to(folder)}: {change.text}", change.senseless)
-
-    return damage
-
-
 # ---------------------------------------------------------------- annotations
 
 QUICK = "-q --resamples 0"
 SCORES = (
-    f"score maps.npz --gt {{}} -f json {QUICK}",
-    f"score maps.npz --gt {{}} -f csv {QUICK} --items -o r.json",
+    f"score maps.npz --gt {{}} -f json {QUICK} --overlap iof",
+    f"score maps.npz --gt {{}} -f csv {QUICK} --overlap iof --items -o r.json",
     f"score maps.npz --gt {{}} {QUICK} -o r.md -o r.txt",
     "validate maps.npz --gt {}",
 )
@@ -241,7 +119,9 @@ def annotation_target(name: str) -> Target:
     masks = "--geometry mask" if name in MASKS else "--boxes union"
     lines.append(f"score maps.npz --gt {gt} -f json {QUICK} --overlap iof --unit phrase {masks}")
     patterns = [f"{file}/**/*.png" if "." not in file else file for file in files]
-    return Target(partial(format_world, name), of_files(*patterns), commands(*lines))
+    held = [file for file in files if file.endswith((".json", ".jsonl"))]
+    aims = () if name == "gcg" else (boxes_without_numbers(*held),)  # that one has masks alone
+    return Target(partial(format_world, name), of_files(*patterns), commands(*lines), aims=aims)
 
 
 def lists(folder: Path, run: Run) -> None:
@@ -346,19 +226,20 @@ READ_RESULT = commands(
 )
 
 
-def export_target(*more: Line, **kind: Any) -> Target:
-    return Target(lambda folder, _: inputs.world(folder, **kind), of_files("maps.npz"), (*READ_EXPORT, *more))
+def export_target(*more: Line, aims: tuple[Aim, ...] = (), **kind: Any) -> Target:
+    build = partial(_world, kind)
+    return Target(build, of_files("maps.npz"), (*READ_EXPORT, *more), aims=aims)
 
 
-def result_target(*patterns: str, nudge: bool = False) -> Target:
-    return Target(inputs.results, of_files(*patterns, nudge=nudge), READ_RESULT)
+def _world(kind: dict[str, Any], folder: Path, _: Run) -> None:
+    inputs.world(folder, **kind)
 
 
 TARGETS: dict[str, Target] = {
     "packed": export_target(BACK, back=True),
-    "grid": export_target(grid=True),
-    "newer": export_target(mass=True, windows=True, names=True, channels=2),
-    "heads": export_target(*HEADS, channels=6, similarity=False),
+    "grid": export_target(grid=True, bare="77", aims=(vast_grids,)),
+    "newer": export_target(mass=True, windows=True, names=True, channels=2, aims=(channels_of_one_name,)),
+    "heads": export_target(*HEADS, channels=6, similarity=False, aims=(channels_of_one_name,)),
     "padded": Target(lambda folder, _: inputs.padded(folder), of_files("maps.npz"), READ_EXPORT),
     "beside": Target(
         lambda folder, _: inputs.padded(folder),
@@ -373,9 +254,16 @@ TARGETS: dict[str, Target] = {
         annotated,
         of_files("entities/Annotations/*.xml", "entities/Sentences/*.txt"),
         commands(*(text.format("entities") for text in SCORES)),
+        aims=(many_types,),
+        oracle=alike_types,
     ),
     "entities-zip": Target(zipped, of_files("release.zip"), commands(*(text.format("release.zip") for text in SCORES))),
-    "grounding": Target(grounding, of_files("flickr.json"), commands(*(text.format("flickr.json") for text in SCORES))),
+    "grounding": Target(
+        grounding,
+        of_files("flickr.json"),
+        commands(*(text.format("flickr.json") for text in SCORES)),
+        aims=(boxes_without_numbers("flickr.json"),),
+    ),
     **{name: annotation_target(name) for name in FORMATS},
     "lists": Target(
         lists,
@@ -386,9 +274,15 @@ TARGETS: dict[str, Target] = {
             f"score maps.npz --gt captions.json --gt instances.json --split split.txt -f json {QUICK}",
         ),
     ),
-    "result": result_target("r.json", nudge=True),
-    "items": result_target("r.items.npz"),
-    "channels": result_target("r.channels.npz"),
+    "result": Target(
+        inputs.results,
+        of_files("r.json", nudge=True),
+        READ_RESULT,
+        aims=(overwritten_values,),
+        oracle=values_follow_from_sums,
+    ),
+    "items": Target(inputs.results, of_files("r.items.npz"), READ_RESULT),
+    "channels": Target(inputs.results, of_files("r.channels.npz"), READ_RESULT),
     "photographs": Target(
         inputs.results,
         of_files("photos/*"),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .campaign import NAMES, Broken, Campaign
 from .damage import CANARY, HARM, Maker
-from .laws import breaches, listing
+from .laws import Meaning, breaches, listing
+from .oracles import alike_types, mean, values_follow_from_sums
 from .server import Outcome
-from .targets import TARGETS, Damage
+from .targets import TARGETS
+from .ways import Damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +84,9 @@ DAMAGE = Damage(("a.json",), "")
 def broken(folder: Path, *, damage: Damage = DAMAGE, before: dict[str, str] | None = None, **done: Any) -> list[str]:
     values = {"arguments": ("gate", "a.json", "-f", "json"), "code": 0, "out": "", "err": "", "slow": False}
     outcome = Outcome(**{**values, "memory": 0, "seconds": 0.0, **done})
-    return list(breaches(outcome, damage, folder, listing(folder) if before is None else before, [1.0]))
+    return list(
+        breaches(outcome, damage, folder, listing(folder) if before is None else before, Meaning([1.0], frozenset()))
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,6 +135,53 @@ def test_numbers_that_follow_from_nonsense_are_seen(tmp_path: Path) -> None:
     found = broken(tmp_path, damage=nonsense, out='{"f1": 0.9}')
     assert found == ["takes what can mean nothing, and other numbers follow in silence"]
     assert broken(tmp_path, damage=nonsense, out='{"f1": 0.9, "notes": ["a.json has ..."]}') == []
+
+
+def test_a_file_among_the_inputs_is_no_note(tmp_path: Path) -> None:
+    """Every result names its files: that says nothing of what is wrong with them."""
+    nonsense = Damage(("a.json",), "", senseless=True)
+    named = '{"f1": 0.9, "inputs": [{"path": "a.json"}]}'
+    assert "follow in silence" in broken(tmp_path, damage=nonsense, out=named)[0]
+
+
+def test_aims_and_their_oracles(campaign: Campaign) -> None:
+    """Each aim hits what it is aimed at, and where a target has an oracle, whole files agree with it."""
+    for name, target in TARGETS.items():
+        for aim in target.aims:
+            folder = campaign.fresh(name, campaign.whole(name, target.build, heavy=False))
+            before = listing(folder)
+            damage = aim(folder, campaign.draw(name, 1))
+            assert listing(folder) != before
+            assert (folder / damage.files[0]).exists()
+
+
+def test_values_that_disagree_with_their_sums_are_seen(campaign: Campaign) -> None:
+    folder = campaign.fresh("result", campaign.whole("result", TARGETS["result"].build, heavy=False))
+    result, server = json.loads((folder / "r.json").read_text()), campaign.server(heavy=False)
+    pairs = {name: mean(result, name) for name in result["metrics"]}
+    compared = {name for name, pair in pairs.items() if pair is not None}
+    assert compared >= {"f1", "precision", "recall", "ap", "pointing", "i2t_r@1", "entropy"}
+    damage = Damage(("r.json",), "", senseless=True)
+    done = Outcome(("gate", "r.json"), code=0, out="", err="", slow=False, memory=0, seconds=0.0)
+    assert list(values_follow_from_sums(server, folder, damage, done)) == []
+    result["metrics"]["f1"]["value"] = 0.99
+    (folder / "r.json").write_text(json.dumps(result))
+    assert "takes a f1 of 0.99 in silence" in next(values_follow_from_sums(server, folder, damage, done))
+    for refused in (replace(done, code=2), replace(done, err="note: r.json has ..."), replace(done, arguments=("x",))):
+        assert list(values_follow_from_sums(server, folder, damage, refused)) == []
+
+
+def test_types_that_are_not_alike_are_seen(tmp_path: Path) -> None:
+    def run(_: Path, arguments: tuple[str, ...]) -> Outcome:
+        items = [{"types": ["people", "a"]}, {"types": ["other"]}, {"types": shown}]
+        return Outcome(arguments, code=0, out=json.dumps(items), err="", slow=False, memory=0, seconds=0.0)
+
+    damage = Damage(("entities",), "", alike=(("people", "a"),))
+    done = Outcome(("score", "-f", "json", "--items"), code=0, out="", err="", slow=False, memory=0, seconds=0.0)
+    for shown, values in ((["people", "a"], [1, 1]), (["people"], [1, 1]), (["people", "a"], [1, 2])):
+        groups = dict(zip(("people", "a"), values, strict=True))
+        given = replace(done, out=json.dumps({"by": {"type": groups}}))
+        assert len(list(alike_types(run, tmp_path, damage, given))) == (len(shown) < 2) + (values[0] != values[1])
 
 
 def test_the_canary_sings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

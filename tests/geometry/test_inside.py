@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from attneval.arrays.ragged import offsets_of
 from attneval.geometry import box_groups
-from attneval.geometry.inside import shares_inside
+from attneval.geometry.grids import cell_boxes
+from attneval.geometry.inside import shares_inside, table_sides
 
 if TYPE_CHECKING:
     from reference_inputs import Box
@@ -121,3 +122,30 @@ def test_how_much_is_worked_on_together_does_not_matter(monkeypatch: pytest.Monk
     whole = shares(regions, entities)
     monkeypatch.setattr(box_groups, "PAIRS_AT_ONCE", 1)
     assert shares(regions, entities) == whole
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 4))
+def test_cells_are_held_against_boxes_along_their_sides(seed: int, rows: int, columns: int) -> None:
+    """What is computed along rows and columns is what each cell has among regions anywhere, to the last bit."""
+    random = np.random.default_rng(seed)
+    affine = np.array([[120 / columns, 90 / rows, 0, 0], [28.5, 20.25, 3.5, 5.0]])
+    cells = cell_boxes(np.array([[rows, columns]] * 2), affine, np.array([[120, 90]] * 2)).reshape(2, -1, 4)
+    across, down = table_sides(cells)
+    if min(rows, columns) > 1:
+        assert (across.shape[1], down.shape[1]) == (columns, rows)
+    # With a region that is no cell they are any regions.
+    regions = np.concatenate((cells, [[[1.0, 2.0, 3.0, 4.0]]] * 2), axis=1)
+    assert [side.shape[1] for side in table_sides(regions)] == [rows * columns + 1] * 2
+    low = random.random((6, 2)) * 80
+    box, image = np.concatenate((low, low + random.random((6, 2)) * 60), axis=1), np.repeat([0, 1], 3)
+    kept = []
+    for table in (cells, regions):
+        offset = offsets_of([table.shape[1]] * 2)
+        sets = shares_inside(box, np.arange(7), table.reshape(-1, 4), offset, image)
+        assert sets.value is not None
+        entity = np.repeat(np.arange(6), sets.size)
+        rows_kept = zip(entity.tolist(), sets.member.tolist(), sets.value.tolist(), strict=True)
+        kept.append([row for row in rows_kept if row[1] < rows * columns])
+    assert kept[0] == kept[1]
+    assert kept[0]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from format_worlds import World
 from fuzz.damage import CANARY
-from fuzz.targets import FORMATS, WAYS
+from fuzz.targets import FORMATS
+from fuzz.ways import WAYS
 
 from attneval.errors import GroundTruthError
 from attneval.groundtruth import Reading, open_ground_truth

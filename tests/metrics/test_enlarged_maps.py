@@ -96,6 +96,15 @@ def test_an_even_map_is_attended_everywhere() -> None:
         assert counts(maps, [[0.25, 0.25], [0.25, 0.25]]) == (15, 1, 1)
 
 
+def test_a_cutoff_of_a_picture_of_8_bits_is_one_of_weights() -> None:
+    """The levels are 0, 25, 229 and 255; Otsu's lowest threshold is the upper edge of level 25, of 256 such."""
+    maps = maps_of((1, 4), (4, 1), [(0, 0, 1, 1)], Protocol(enlarge="bilinear-8bit", threshold="otsu"))
+    weight = 0.2 + 0.5 * np.array([[0, 0.1, 0.9, 1]])
+    assert maps.cutoffs(weight, FIRST)[0] == pytest.approx(0.2 + 0.5 * 26 / 256, abs=1e-12)
+    assert counts(maps, weight.tolist()) == (2, 0, 1)
+    assert maps.cutoffs(np.full((1, 4), 0.25), FIRST)[0] == -np.inf
+
+
 def test_masks_are_pixels() -> None:
     random = np.random.default_rng(1)
     mask = random.random((9, 11)) < 0.4
@@ -263,6 +272,9 @@ def test_detections_are_chosen_as_albef_does(seed: int) -> None:
         ({"enlarge": "bilinear", "box_from": "detections:nan"}, "is not a rule"),
         ({"enlarge": "bilinear", "box_from": "largest:1"}, "is not a rule"),
         ({"enlarge": "area"}, "does not exist"),
+        ({"enlarge": "bilinear-8bit"}, "is of weights"),
+        ({"enlarge": "bilinear-8bit", "threshold": "abs:0.1"}, "is of weights"),
+        ({"enlarge": "bilinear-8bit", "threshold": "otsu", "box_from": "detections:0.5"}, "rounds them"),
     ],
 )
 def test_what_says_nothing_is_refused(fields: dict[str, str], message: str) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.config.thresholds import Threshold
+from attneval.metrics.declaration import ATTENTION
 from attneval.metrics.fast_channels import COLUMNS, KeySets, count_channels, joined
 from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows, normalised
-from attneval.metrics.registry import ATTENTION, columns
+from attneval.metrics.registry import columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,6 +12,7 @@ from worlds import Phrase, Scene, Shown, World, scored
 
 import attneval
 from attneval import Protocol
+from attneval.metrics.declaration import ATTENTION
 from attneval.metrics.floors import (
     FLOORS,
     floor_bounds,
@@ -21,7 +22,7 @@ from attneval.metrics.floors import (
     highest_floor,
     paired_column,
 )
-from attneval.metrics.registry import ATTENTION, metric_named, metrics
+from attneval.metrics.registry import metric_named, metrics
 from attneval.results.notes import FLOOR
 
 if TYPE_CHECKING:

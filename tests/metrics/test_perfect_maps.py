@@ -13,9 +13,10 @@ from worlds import Phrase, Scene, Shown, World, scored
 from attneval import Protocol
 from attneval.arrays.index_sets import IndexSets
 from attneval.config.thresholds import Threshold
+from attneval.metrics.declaration import ATTENTION
 from attneval.metrics.hits import Hits
 from attneval.metrics.rankings import Rows, normalised
-from attneval.metrics.registry import ATTENTION, columns, metrics
+from attneval.metrics.registry import columns, metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import relevance_reference as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from similarities import TIES, Array, drawn_matrices, matrix, orders_of
 
 from attneval.errors import ProtocolError
 from attneval.metrics import answer_places as module
@@ -21,21 +21,8 @@ from attneval.metrics.relevant_answers import RankedAnswers
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
 
-TIES = ("expected", "worst", "best")
 KINDS = ("r@1", "r@5", "r@10", "r_precision", "map@r")
-
-
-class Array:
-    """A matrix in memory."""
-
-    def __init__(self, scores: Any, dtype: Any = np.float64) -> None:
-        self._scores = np.asarray(scores, dtype)
-        self.shape = (self._scores.shape[0], self._scores.shape[1])
-
-    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
-        return self._scores[start:stop]
 
 
 def of_lists(lists: Sequence[Sequence[int]], relevant: Sequence[set[int]], gallery: int) -> RankedAnswers:
@@ -152,11 +139,7 @@ def test_ties_by_enumeration(seed: int, ties: str) -> None:
     captions = 6
     scores = random.integers(0, 3, (1, captions)).astype(np.float64)
     relevant = set(random.choice(captions + 2, int(random.integers(1, 6)), replace=False).tolist())
-    orders = [
-        order
-        for order in itertools.permutations(range(captions))
-        if all(scores[0][a] >= scores[0][b] for a, b in itertools.pairwise(order))
-    ]
+    orders = orders_of(scores[0])
     if ties != "expected":
         late = 1 if ties == "worst" else -1
         orders = [tuple(sorted(range(captions), key=lambda c: (-scores[0][c], late * (c in relevant))))]
@@ -169,22 +152,13 @@ def test_ties_by_enumeration(seed: int, ties: str) -> None:
 # ---------------------------------------------------------------- the reference
 
 
-@given(
-    seed=st.integers(0, 10**6),
-    images=st.integers(1, 8),
-    levels=st.sampled_from([1, 2, 4, 1000]),
-    ties=st.sampled_from(TIES),
-    folds=st.sampled_from([1, 2, 3]),
-    dtype=st.sampled_from([np.float64, np.float32, np.float16]),
-)
+@drawn_matrices
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_reference_agrees(seed: int, images: int, levels: int, ties: str, folds: int, dtype: Any) -> None:
     random = np.random.default_rng(seed)
     images *= folds
-    caption_image = [*range(images), *random.integers(0, images, int(random.integers(0, 3 * images + 1))).tolist()]
-    random.shuffle(caption_image)
+    scores, caption_image = matrix(random, images, levels, dtype)
     captions = len(caption_image)
-    scores = (random.integers(0, levels, (images, captions)) / levels - 0.5).astype(dtype)
     for direction, queries, answers in (("i2t", images, captions), ("t2i", captions, images)):
         asked = random.choice(queries, int(random.integers(1, queries + 1)), replace=False).tolist()
         relevant = {

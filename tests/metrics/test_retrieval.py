@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from similarities import TIES, Array, drawn_matrices, matrix, orders_of
 
 from attneval import Options, Protocol, score
 from attneval.errors import ExportError
@@ -23,21 +23,6 @@ from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from numpy.typing import NDArray
-
-TIES = ("expected", "worst", "best")
-
-
-class Array:
-    """A matrix in memory."""
-
-    def __init__(self, scores: Any, dtype: Any = np.float64) -> None:
-        self._scores = np.asarray(scores, dtype)
-        self.shape = (self._scores.shape[0], self._scores.shape[1])
-
-    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
-        return self._scores[start:stop]
 
 
 def ranks(
@@ -137,11 +122,7 @@ def test_a_constant_matrix_scores_chance(images: int, each: int) -> None:
 
 def by_enumeration(scores: list[float], right: set[int], ties: str) -> dict[str, float]:
     """Rank the answers in every order in which none stands before one with a larger score."""
-    ranked = [
-        min(order.index(answer) for answer in right) + 1
-        for order in itertools.permutations(range(len(scores)))
-        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
-    ]
+    ranked = [min(order.index(answer) for answer in right) + 1 for order in orders_of(scores)]
     if ties != "expected":
         # The right answers stand together, behind or before all others with their score.
         best = max(scores[answer] for answer in right)
@@ -235,22 +216,12 @@ def test_images_that_do_not_divide_into_folds(images: int, folds: int) -> None:
 # ---------------------------------------------------------------- the reference
 
 
-@given(
-    seed=st.integers(0, 10**6),
-    images=st.integers(1, 8),
-    levels=st.sampled_from([1, 2, 4, 1000]),
-    ties=st.sampled_from(TIES),
-    folds=st.sampled_from([1, 2, 3]),
-    dtype=st.sampled_from([np.float64, np.float32, np.float16]),
-)
+@drawn_matrices
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_reference_agrees(seed: int, images: int, levels: int, ties: str, folds: int, dtype: Any) -> None:
     random = np.random.default_rng(seed)
     images *= folds
-    # Every image has a caption; others have more, in any order.
-    caption_image = [*range(images), *random.integers(0, images, int(random.integers(0, 2 * images + 1))).tolist()]
-    random.shuffle(caption_image)
-    scores = (random.integers(0, levels, (images, len(caption_image))) / levels - 0.5).astype(dtype)
+    scores, caption_image = matrix(random, images, levels, dtype)
     found = ranks(scores, caption_image, ties, folds, dtype)
     assert values(found, images) == pytest.approx(reference.retrieval(scores, caption_image, ties, folds), abs=1e-12)
 

@@ -15,7 +15,8 @@ from results import image_sums, made, of_f1, scored, spec
 
 from attneval import Protocol
 from attneval.errors import MismatchError, NothingToScoreError
-from attneval.metrics.registry import ATTENTION, RETRIEVAL, metrics
+from attneval.metrics.declaration import ATTENTION, RETRIEVAL
+from attneval.metrics.registry import metrics
 from attneval.report.compare import compare_dict, compare_lines, compare_page, letter, p_text
 from attneval.report.delimited import render_csv
 from attneval.report.latex import render_latex

@@ -19,6 +19,7 @@ from attneval.arrays.strings import Strings
 from attneval.errors import AttnevalError, DataError, ResultError
 from attneval.report.inspect import inspect_rows
 from attneval.results.items import ItemTable
+from attneval.results.join_items import join_items
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +117,7 @@ def test_some_items_keep_their_bits(table: ItemTable) -> None:
 
 
 def test_joining_one_table_changes_nothing(table: ItemTable) -> None:
-    assert_equal(ItemTable.joined([table]), table)
+    assert_equal(join_items([table]), table)
 
 
 def test_joining_tables_of_different_images(table: ItemTable, tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_joining_tables_of_different_images(table: ItemTable, tmp_path: Path) ->
     for image in ("101", "102", "103"):
         own = {name: words for name, words in ATTENDED.items() if name.startswith(image)}
         parts.append(items_of(world(own, {image: SCENES[image]}), tmp_path / image))
-    joined = ItemTable.joined(parts)
+    joined = join_items(parts)
 
     def plain(of: ItemTable) -> list[dict[str, Any]]:
         return [row | {"types": sorted(row["types"])} for row in rows(of)]
@@ -132,9 +133,38 @@ def test_joining_tables_of_different_images(table: ItemTable, tmp_path: Path) ->
     assert plain(joined) == plain(table)
     assert len(set(joined.types)) == len(joined.types)
     # A table of tables, and in the other order.
-    assert plain(ItemTable.joined([ItemTable.joined(parts[:2]), parts[2]])) == plain(table)
-    back = ItemTable.joined(parts[::-1])
+    assert plain(join_items([join_items(parts[:2]), parts[2]])) == plain(table)
+    back = join_items(parts[::-1])
     assert sorted(map(str, plain(back))) == sorted(map(str, plain(table)))
+
+
+def with_types(count: int, image: str, word: str, folder: Path) -> ItemTable:
+    """An image of which a word's phrases have many types of their own."""
+    scene = SCENES[image]
+    own = tuple(f"{word}{number}" for number in range(count))
+
+    def typed(piece: Any) -> Any:
+        return dataclasses.replace(piece, types=own) if getattr(piece, "words", ()) == (word,) else piece
+
+    sentences = [[typed(piece) for piece in sentence] for sentence in scene.sentences]
+    attended = {name: words for name, words in ATTENDED.items() if name.startswith(image)}
+    return items_of(world(attended, {image: dataclasses.replace(scene, sentences=sentences)}), folder)
+
+
+def test_more_types_than_have_bits_below_a_sign(tmp_path: Path) -> None:
+    """There are eight types before any of one's own, so that the 24th of these has the bit of the sign."""
+    many = with_types(30, "101", "dog", tmp_path / "a")
+    assert many.item_types.dtype == np.int64
+    few = with_types(20, "103", "zebra", tmp_path / "b")
+    assert few.item_types.dtype == np.int32
+    for table in (many, join_items([many, few]), join_items([few, many])):
+        table.save(tmp_path / "r.items.npz")
+        listed = {row["words"]: set(row["types"]) for row in rows(ItemTable.load(tmp_path / "r.items.npz"))}
+        assert listed["dog"] == {f"dog{number}" for number in range(30)}
+        assert listed["man"] == {"people"}
+        assert listed.get("zebra", {f"zebra{number}" for number in range(20)}) == {f"zebra{k}" for k in range(20)}
+    with pytest.raises(ResultError, match="68 phrase types, and at most 62"):
+        join_items([many, with_types(30, "103", "zebra", tmp_path / "c")])
 
 
 # ---------------------------------------------------------------- what is refused

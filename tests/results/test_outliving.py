@@ -22,7 +22,9 @@ NEWER = """
 import sys
 from pathlib import Path
 import attneval
-from attneval.metrics.registry import Column, Metric, ratio, register
+from attneval.metrics.declaration import Column, Metric
+from attneval.metrics.registry import register
+from attneval.metrics.values import ratio
 
 register(
     Metric(

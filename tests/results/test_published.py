@@ -15,7 +15,7 @@ from attneval.errors import DataError
 from attneval.results.item_choice import belong
 from attneval.results.items import ItemTable
 from attneval.results.result import items_path
-from attneval.storage import whole_files
+from attneval.storage import drafts
 from attneval.storage.whole_files import replacing_all, write_together
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -97,13 +97,13 @@ def test_json_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     from attneval.__main__ import main
 
     placed: list[str] = []
-    publish = whole_files.Draft.publish
+    publish = drafts.Draft.publish
 
-    def published(draft: whole_files.Draft) -> None:
+    def published(draft: drafts.Draft) -> None:
         placed.append(draft._path.name)
         publish(draft)
 
-    monkeypatch.setattr(whole_files.Draft, "publish", published)
+    monkeypatch.setattr(drafts.Draft, "publish", published)
     names = ("r.json", "r.csv", "r.md")
     outputs = [part for name in names for part in ("-o", str(tmp_path / name))]
     flags = ["--gt", str(ENTITIES), "-q", "--items", "--resamples", "0"]

@@ -15,7 +15,8 @@ from worlds import UNASKED, make_world, scored
 
 from attneval import Options, Protocol, Result, __version__, score
 from attneval.errors import DataError, ResultError
-from attneval.metrics.registry import ATTENTION, REGISTRY, RETRIEVAL, metrics
+from attneval.metrics.declaration import ATTENTION, RETRIEVAL
+from attneval.metrics.registry import REGISTRY, metrics
 from attneval.results.json_form import SCHEMA, fields_from_dict
 
 if TYPE_CHECKING:

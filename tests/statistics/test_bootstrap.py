@@ -12,9 +12,19 @@ from hypothesis import strategies as st
 
 from attneval import Options, score
 from attneval.config.options import RESAMPLES, SEED
-from attneval.metrics.registry import Metric, divided, metrics, ratio
+from attneval.metrics.declaration import Metric
+from attneval.metrics.registry import metrics
+from attneval.metrics.values import divided, ratio
 from attneval.statistics import bootstrap as stats
-from attneval.statistics.bootstrap import CONFIDENCE, bootstrap_repeats, draw, intervals, percentile_bounds
+from attneval.statistics.bootstrap import (
+    CONFIDENCE,
+    bootstrap_repeats,
+    draw,
+    draw_with_groups,
+    intervals,
+    percentile_bounds,
+    percentile_bounds_each,
+)
 from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
 
@@ -146,6 +156,19 @@ def test_percentile_bounds() -> None:
     assert percentile_bounds(np.zeros(0)) is None
 
 
+def test_bounds_of_several_rows_are_those_of_each() -> None:
+    values = np.random.default_rng(0).standard_normal((6, 200))
+    values[1, :30] = np.nan
+    values[2, 5:] = np.inf
+    values[3] = np.nan
+    bounds = percentile_bounds_each(values)
+    for row, pair in zip(values, bounds, strict=True):
+        defined = row[np.isfinite(row)]
+        expected = tuple(np.quantile(defined, [0.025, 0.975])) if len(defined) else None
+        assert pair == (expected and pytest.approx(expected, rel=1e-12))
+    assert percentile_bounds_each(np.zeros((2, 0))) == [None, None]
+
+
 # ---------------------------------------------------------------- medians
 
 
@@ -273,6 +296,22 @@ def test_intervals_of_groups_and_of_floors_by_a_loop(fixtures: Path) -> None:
         assert gap.difference == pytest.approx(difference(range(len(sums.image_id))), abs=1e-12)
         expected = tuple(np.quantile([difference(own) for own in drawn], [0.025, 0.975]))
         assert gap.ci == pytest.approx(expected, abs=1e-12), name
+
+
+def test_many_groups_are_drawn_as_few_are(fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sums = score(fixtures / "noisy.npz", fixtures / "entities", options=Options(resamples=0)).scores.sums
+    together, few = draw_with_groups(sums, resamples=300)
+    monkeypatch.setattr(stats, "MANY", 0)
+    apart, many = draw_with_groups(sums, resamples=300)
+    assert together is not None
+    assert apart is not None
+    assert few.keys() == many.keys()
+    assert len(few) > 5
+    for name, values in together.items():
+        assert np.array_equal(values, apart[name]), name
+    for place, named in few.items():
+        for name, values in named.items():
+            assert many[place][name] == pytest.approx(values, abs=1e-12), (place, name)
 
 
 def test_the_seed_and_the_number_of_resamples_are_the_users(fixtures: Path) -> None:

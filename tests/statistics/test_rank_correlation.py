@@ -56,7 +56,7 @@ def test_resampled_images_are_images_that_are_there_several_times(
     x, y, image = zip(*numbers, strict=True)
     repeats = bootstrap_repeats(6, 8, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rank_correlation, "NUMBERS_AT_ONCE", 20)
+        patch.setattr(rank_correlation, "RESAMPLED_AT_ONCE", 20)
         found = correlation(list(map(float, x)), list(map(float, y)), list(image)).resampled(repeats)
     for value, times in zip(found.tolist(), repeats.tolist(), strict=True):
         several = [(a, b) for a, b, i in numbers for _ in range(int(times[i]))]

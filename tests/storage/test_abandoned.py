@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attneval.storage import whole_files
-from attneval.storage.whole_files import Draft, replacing, replacing_folder, write_text
+from attneval.storage import drafts
+from attneval.storage.drafts import Draft
+from attneval.storage.whole_files import replacing, replacing_folder, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,11 +23,11 @@ KILLED = """
 import os, pathlib, signal, sys
 import os
 
-from attneval.storage import whole_files
+from attneval.storage import drafts, whole_files
 
 path, system = pathlib.Path(sys.argv[1]), sys.argv[2]
 if system == "named":
-    whole_files._open_nameless = lambda _: None
+    drafts._open_nameless = lambda _: None
 os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 whole_files.write_text(path, "new")
 """
@@ -81,7 +82,7 @@ def test_drafts_of_those_who_live_stay(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / "r.json"
     path.write_text("old")
     if system == "named":
-        monkeypatch.setattr(whole_files, "_open_nameless", lambda _: None)
+        monkeypatch.setattr(drafts, "_open_nameless", lambda _: None)
     slow = Draft(path)
     slow.file.write(b"slow")
     replace = os.replace

@@ -10,6 +10,7 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attneval.errors import DataError
-from attneval.storage.digests import Hashing, sha256_of, sha256_of_many
-from attneval.storage.whole_files import Draft, Unbuffered, replacing, write_text
+from attneval.storage import drafts
+from attneval.storage.digests import digest_beside, sha256_of, sha256_of_many
+from attneval.storage.drafts import Draft, Unbuffered
+from attneval.storage.whole_files import replacing, write_text
 from attneval.storage.zip_files import ZipReader
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """Systems with and without files that have no name yet."""
     name: str = request.param
     if name == "named":
-        monkeypatch.setattr("attneval.storage.whole_files._open_nameless", lambda _: None)
+        monkeypatch.setattr("attneval.storage.drafts._open_nameless", lambda _: None)
     return name
 
 
@@ -201,6 +204,39 @@ def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
     assert listing(tmp_path) == ["a", "b", "c"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not say which files are open")
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_space_of_a_large_file_is_freed_by_another_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    path, opened = tmp_path / "large", set(Path("/proc/self/fd").iterdir())
+    path.write_bytes(b"old")
+    monkeypatch.setattr(drafts, "LARGE", 3)
+    others: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        others.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    if fails:
+        monkeypatch.setattr(os, "replace", lambda *_: (tmp_path / "nothing").rename(path))
+        with pytest.raises(DataError, match="No such file"):
+            write_text(path, "new")
+    else:
+        write_text(path, "new")
+    for thread in others:
+        thread.join()
+    assert (len(others), path.read_bytes()) == (1, b"old" if fails else b"new")
+    assert set(Path("/proc/self/fd").iterdir()) == opened
+    # What is smaller takes less time than a thread.
+    monkeypatch.setattr(drafts, "LARGE", 100)
+    if not fails:
+        write_text(path, "newer")
+    assert len(others) == 1
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o755])
 def test_permissions_of_what_is_replaced_are_kept(tmp_path: Path, mode: int) -> None:
     (tmp_path / "result.json").write_bytes(b"old")
@@ -260,7 +296,7 @@ def test_what_the_disk_has_no_room_for_is_an_error(tmp_path: Path) -> None:
 
 WRITING_TO_A_FULL_PIPE = """
 import os, signal, sys, threading
-from attneval.storage.whole_files import Unbuffered
+from attneval.storage.drafts import Unbuffered
 
 readable, writable = os.pipe()
 file = Unbuffered(writable, "wb")
@@ -336,15 +372,15 @@ def test_the_digest_of_several_files_is_that_of_the_list_sha256sum_prints() -> N
 
 def test_a_digest_that_another_thread_computes(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"abc" * 10**6)
-    hashing = Hashing(tmp_path / "data")
+    hashing = digest_beside(tmp_path / "data")
     for _ in range(2):
-        assert hashing.hexdigest() == hashlib.sha256(b"abc" * 10**6).hexdigest()
+        assert hashing.result() == hashlib.sha256(b"abc" * 10**6).hexdigest()
 
 
 def test_a_digest_of_what_is_not_there(tmp_path: Path) -> None:
-    hashing = Hashing(tmp_path / "data")
+    hashing = digest_beside(tmp_path / "data")
     with pytest.raises(DataError) as caught:
-        hashing.hexdigest()
+        hashing.result()
     assert str(tmp_path / "data") in str(caught.value)
     assert "No such file" in str(caught.value)
 

@@ -107,7 +107,7 @@ def test_a_change_moves_far() -> None:
 @pytest.mark.parametrize("system", ["nameless", "named"])
 def test_what_is_given_up_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
     if system == "named":
-        monkeypatch.setattr("attneval.storage.whole_files._open_nameless", lambda _: None)
+        monkeypatch.setattr("attneval.storage.drafts._open_nameless", lambda _: None)
     path = tmp_path / "a.npz"
     path.write_bytes(b"old")
     file = GrowingNpz(path)
@@ -166,7 +166,7 @@ FORKING = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from attneval.storage import whole_files as files
+from attneval.storage import drafts as files
 from attneval.errors import DataError
 from attneval.storage import npz
 

@@ -18,7 +18,7 @@ from attneval.export.read.boxfile import with_boxes
 from attneval.export.read.reader import find_problems, open_export
 from attneval.export.read.similarity import open_similarity
 from attneval.storage.archive import Archive
-from attneval.storage.digests import Hashing
+from attneval.storage.digests import digest_beside
 from attneval.storage.npy import map_npy
 from attneval.storage.read_files import is_file, is_folder, open_to_read, read_bytes
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 USERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "open_to_read": ("x", open_to_read),
-    "digest": ("x", lambda path: Hashing(path).hexdigest()),
+    "digest": ("x", lambda path: digest_beside(path).result()),
     "read_bytes": ("x", read_bytes),
     "Archive": ("x.npz", Archive),
     "map_npy": ("x.npy", map_npy),
@@ -102,7 +102,7 @@ def test_asking_never_fails_and_digests_are_refused(tmp_path: Path) -> None:
         assert not is_file(path)
         assert not is_folder(path)
         with pytest.raises(DataError):
-            Hashing(path).hexdigest()
+            digest_beside(path).result()
     assert is_file(tmp_path / "file")
     assert is_folder(tmp_path)
 

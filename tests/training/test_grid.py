@@ -68,6 +68,13 @@ def test_flat(rsums: list[float], flat: bool) -> None:
     assert driver().is_flat(rsums) is flat
 
 
+def test_a_run_may_end_after_several_numbers_of_epochs() -> None:
+    grid = {**GRID, "until_flat": {"step": 3, "most": 9}}
+    assert [list(run.lengths) for run in driver().runs_of(grid)] == 8 * [[2, 5, 8]]
+    assert [list(run.lengths) for run in driver().runs_of(GRID)] == 8 * [[2]]
+    assert driver().of_length(["--epochs", "2", "--seed", "2"], 5) == ["--epochs", "5", "--seed", "2"]
+
+
 def command(grid: Path, toy: Path, work: Path, *more: str) -> str:
     arguments = [str(DOCS / "grid.py"), str(grid), "--data", str(toy), "--gt", str(toy / "entities")]
     done = subprocess.run(
@@ -113,11 +120,52 @@ def test_the_driver_takes_up_where_it_stopped(toy: Path, tmp_path: Path) -> None
     assert sorted(path.name for path in work.iterdir()) == sorted([toy.name, "entities"])
 
 
-def test_the_committed_grid_can_be_run() -> None:
+def test_a_training_goes_on_until_it_is_flat(toy: Path, tmp_path: Path) -> None:
+    """It is, to the last digit, a training of that length, whose learning rate changed on the way."""
+    grid = {
+        "common": [*GRID["common"], "--decay-epochs", "3"],
+        "models": {"scan-t2i": {"parts": ["scan-t2i"]}},
+        "cells": {"ccs": ["--constraints", "ccs"]},
+        "seeds": [0],
+    }
+
+    def record(name: str, grid: dict[str, Any]) -> dict[str, Any]:
+        path = tmp_path / name / "grid.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps(grid))
+        command(path, toy, tmp_path / "work")
+        found: dict[str, Any] = json.loads((path.parent / "runs.jsonl").read_text())
+        return found
+
+    # Two epochs are never flat, since nothing comes before the last three; a training ends after 4 or 6.
+    grown = record("grown", {**grid, "until_flat": {"step": 2, "most": 7}})
+    (training,) = grown["training"]
+    length = 4 if driver().is_flat([epoch["rsum"] for epoch in training["epochs"]][:4]) else 6
+    assert len(training["epochs"]) == training["config"]["epochs"] == length
+    whole = record("whole", {**grid, "common": driver().of_length(grid["common"], length)})
+    assert whole["training"][0]["arguments"] == training["arguments"]
+    for each in (grown, whole):
+        for epoch in each["training"][0]["epochs"]:
+            del epoch["seconds"]
+    assert grown == whole
+
+
+def test_trials_are_not_scored_on_test(toy: Path, tmp_path: Path) -> None:
+    grid = tmp_path / "trials" / "grid.json"
+    grid.parent.mkdir()
+    grid.write_text(json.dumps({**GRID, "test": False}))
+    command(grid, toy, tmp_path / "work", "--models", "scan-t2i", "--limit", "1")
+    record = json.loads((grid.parent / "runs.jsonl").read_text())
+    assert set(record) == {"name", "data", "model", "constraints", "seed", "flat", "training"}
+    assert [path.name for path in grid.parent.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("name", ["semantic/grid.json", "semantic/trials/grid.json"])
+def test_the_committed_grids_can_be_run(name: str) -> None:
     """Every run's arguments are those of the command; nothing of them is misspelled."""
     from attneval.cli.train import _config, train
 
-    grid = json.loads((DOCS / "semantic" / "grid.json").read_text())
+    grid = json.loads((DOCS / name).read_text())
     runs = list(driver().runs_of(grid))
     assert len(runs) == len(grid["models"]) * len(grid["cells"]) * len(grid["seeds"])
     for run in runs:
@@ -126,4 +174,5 @@ def test_the_committed_grid_can_be_run() -> None:
             values = {key: value for key, value in context.params.items() if key not in {"output", "quiet", "verbose"}}
             config = _config(values)
             assert (config.model.name, config.seed) == (part, run.seed)
-            assert config.constraints.use in {(), ("supervised",)} or config.constraints.through == "weights"
+            through = "everything" if run.cell.endswith("-everything") else "weights"
+            assert config.constraints.use in {(), ("supervised",)} or config.constraints.through == through

@@ -16,7 +16,6 @@ import pickle
 import queue
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,12 +23,13 @@ import numpy as np
 from attneval._version import __version__
 from attneval.config.extras import to_install
 from attneval.errors import AttnevalError
+from attneval.evaluation.engines.dask_worker import SAME, Outcome, score_on_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 AHEAD = 16
 """Blocks on their way beside two for each thread of the cluster."""
@@ -39,23 +39,15 @@ PATIENCE = 60.0
 """Seconds without any worker after which nobody is waited for."""
 CONNECT = "30s"
 """Time that a scheduler may take to answer."""
+QUIET = {
+    # Workers would look a hundred times a second at what they do, which nobody asks for.
+    "distributed.worker.profile.enabled": False,
+    # They would give back each array to the system, and ask for the next one anew.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**28,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
+}
+"""What workers of this machine leave."""
 LOGGERS, SILENCE = "distributed", logging.CRITICAL + 1
-SAME = "install the same attneval, Python and numpy on the workers, so that sums are equal to the last bit"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The answer of a worker for a block.
-
-    Attributes:
-        sums: The block's sums; None if there is an error.
-        error: What is wrong with the block.
-        worker: The worker's address.
-    """
-
-    sums: Any
-    error: AttnevalError | None
-    worker: str
 
 
 def start(blocks: Sequence[Any], scorer: Callable[[Any], Any], jobs: int, scheduler: str = "") -> ClusterWork:
@@ -240,13 +232,13 @@ def _connected(stack: ExitStack, jobs: int, scheduler: str) -> Client:
         AttnevalError: Dask is not installed, or the scheduler does not answer.
     """
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError as error:
         raise AttnevalError(f"--engine dask needs dask.distributed ({error})", hint=to_install("dask")) from error
     stack.enter_context(_silent())
     try:
         if not scheduler:
-            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=":0", silence_logs=SILENCE)
+            cluster = local_cluster(jobs)
             stack.callback(_ended, cluster)
         client = Client(scheduler or cluster, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, RuntimeError, asyncio.TimeoutError) as error:
@@ -255,6 +247,15 @@ def _connected(stack: ExitStack, jobs: int, scheduler: str) -> Client:
         raise AttnevalError(f"{where} does not answer ({error})", hint=hint) from error
     stack.callback(_ended, client)
     return client
+
+
+def local_cluster(jobs: int) -> LocalCluster:
+    """Start a cluster of this machine, of workers of one thread each, for whoever ends it."""
+    import dask
+    from distributed import LocalCluster
+
+    with dask.config.set(QUIET):
+        return LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=":0", silence_logs=SILENCE)
 
 
 @contextmanager
@@ -282,40 +283,3 @@ def _placed(error: AttnevalError, worker: str) -> AttnevalError:
     placed.message = f"{error.message} (worker {worker})"
     placed.args = (placed.message,)
     return placed
-
-
-def score_on_worker(
-    scorer: bytes, block: Any, *, run: str, made_with: tuple[str, str]
-) -> tuple[Any, AttnevalError | None, str]:
-    """Score a block on a worker.
-
-    Args:
-        scorer: What scores it, pickled: the names of files, which are opened once.
-        block: The block.
-        run: The name of the run, for which files are opened once.
-        made_with: The versions of attneval and numpy that the others have.
-
-    Returns:
-        The fields of an `Outcome`.
-    """
-    from distributed import get_worker
-
-    address = get_worker().address
-    here = __version__, np.__version__
-    if here != made_with:
-        text = "attneval {} and numpy {}"
-        refusal = AttnevalError(
-            f"there is {text.format(*here)} on a worker, and {text.format(*made_with)} here", hint=SAME
-        )
-        return None, refusal, address
-    try:
-        return _opened(scorer, run)(block), None, address
-    except AttnevalError as error:
-        return None, error, address
-
-
-@functools.lru_cache(maxsize=2)
-def _opened(scorer: bytes, run: str) -> Callable[[Any], Any]:  # noqa: ARG001 - what it is kept by
-    """A scorer with its files open, which this worker keeps for a run."""
-    opened: Callable[[Any], Any] = pickle.loads(scorer)  # noqa: S301 - from the client, as everything that a worker runs
-    return opened

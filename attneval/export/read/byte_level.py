@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import distinct_values
 from attneval.errors import ExportError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def is_byte_level(source: TextSource, offset: NDArray[np.int64]) -> bool:
     """
     balance = 0
     bound = np.append(np.searchsorted(offset, np.arange(0, int(offset[-1]), TOKENS_AT_ONCE)), len(offset) - 1)
-    for first, last in itertools.pairwise(np.unique(bound).tolist()):
+    for first, last in itertools.pairwise(distinct_values(bound).tolist()):
         try:
             tokens = source.take(np.arange(offset[first], offset[last]))
         except ExportError:

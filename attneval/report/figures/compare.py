@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attneval.errors import NothingToScoreError
+from attneval.errors import NothingToScoreError, amount
 from attneval.metrics.registry import metric_named
 from attneval.report.compare import letter
 from attneval.report.figures.marks import (
@@ -169,7 +169,7 @@ def _state(line: Line, system: int, alpha: float) -> str:
 def _key(comparison: Comparison) -> str:
     outside = any(line.metric not in comparison.family for line in comparison.lines)
     return (
-        f"{comparison.images} image{'s' if comparison.images != 1 else ''}, 95 % intervals. Changes: filled dot "
+        f"{amount(comparison.images, 'image')}, 95 % intervals. Changes: filled dot "
         f"significantly better, diamond significantly worse (p < {comparison.alpha:g} after Holm), ring neither"
         f"{'; small dot: not in the family of tests' if outside else ''}."
     )

@@ -16,7 +16,7 @@ from attneval.report.table import interval, number, typeset
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from attneval.metrics.registry import Metric
+    from attneval.metrics.declaration import Metric
     from attneval.results.heads import HeadRanking
     from attneval.results.scores import Measured
 

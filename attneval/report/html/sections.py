@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.records import record
+from attneval.metrics.declaration import FAITHFULNESS
 from attneval.metrics.floors import CHANCE
-from attneval.metrics.registry import FAITHFULNESS, find_metric, metrics
+from attneval.metrics.registry import find_metric, metrics
 from attneval.report.html.names import SETS
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, Floor, Lift, Measure

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from attneval.errors import DataError
-from attneval.storage.whole_files import writing
+from attneval.storage.drafts import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from attneval.errors import DataError
-from attneval.storage.whole_files import writing
+from attneval.storage.drafts import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

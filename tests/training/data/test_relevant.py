@@ -85,3 +85,18 @@ def test_annotations_of_the_generated_data(toy: Path) -> None:
         assert len(firsts) >= 2
         others = [index for index, token in enumerate(tokens) if token in {"near", "and", ".", "<start>", "<end>"}]
         assert not mask[caption, others].any()
+
+
+def test_captions_that_are_cut_keep_what_is_left(toy: Path) -> None:
+    """Annotated words without a token are no reason to refuse captions, and change nothing for the others."""
+    split = open_split(toy, "train")
+    vocabulary = Vocabulary.build(split.captions, 1)
+    whole, cut = (
+        relevant_regions(toy / "entities", split, EncodedCaptions.from_texts(split.captions, vocabulary, limit))
+        for limit in (0, 6)
+    )
+    everything = np.arange(len(split.captions))
+    kept = cut.batch(everything, 6, 6).numpy()
+    assert 0 < len(cut) < len(whole)
+    np.testing.assert_array_equal(kept[:, :5], whole.batch(everything, 30, 6).numpy()[:, :5])
+    assert not kept[:, 5].any()  # <end>

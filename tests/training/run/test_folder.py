@@ -87,7 +87,7 @@ class Full:
 
 @pytest.mark.parametrize("room", [0, 1000, 5000])
 def test_a_full_disk_refuses_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    from attneval.storage import whole_files
+    from attneval.storage import drafts
 
     model = small_model("scan-t2i")
     words = Vocabulary((*SPECIALS, *map(str, range(26))))
@@ -97,13 +97,13 @@ def test_a_full_disk_refuses_a_checkpoint(tmp_path: Path, monkeypatch: pytest.Mo
     write_checkpoint(path, checkpoint)
     before = path.read_bytes()
     assert len(before) > 5000
-    unlimited = whole_files.Draft.__init__
+    unlimited = drafts.Draft.__init__
 
-    def limited(self: whole_files.Draft, target: Path) -> None:
+    def limited(self: drafts.Draft, target: Path) -> None:
         unlimited(self, target)
         self.file = cast("IO[bytes]", Full(self.file, room))
 
-    monkeypatch.setattr(whole_files.Draft, "__init__", limited)
+    monkeypatch.setattr(drafts.Draft, "__init__", limited)
     with pytest.raises(DataError, match=r"last\.pth\.tar cannot be written \(No space left on device\)"):
         write_checkpoint(path, checkpoint)
     assert path.read_bytes() == before
