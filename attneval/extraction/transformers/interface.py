@@ -119,7 +119,7 @@ def computing_eagerly(modules: Iterable[nn.Module]) -> Iterator[None]:
     Where a class leaves its sdpa branch for one call alone, it may add the mask of that branch, True and False, as
     numbers. Nothing changes for classes that are always eager.
     """
-    configs: dict[int, Any] = {id(module.config): module.config for module in modules if hasattr(module, "config")}
+    configs: dict[int, Any] = {id(part.config): part.config for part in modules if hasattr(part, "config")}
     former = {key: getattr(config, "_attn_implementation", None) for key, config in configs.items()}
     other = [key for key, implementation in former.items() if implementation not in {None, "eager"}]
     try:
