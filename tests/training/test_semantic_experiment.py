@@ -280,3 +280,52 @@ def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
     assert "<!-- table: sgraf -->\nNo run has finished.\n<!-- end -->" in text
     assert "| none | 25.0 ± 0.0 | 10.0 ± 0.0 | 20.0 ± 0.0 |" in text
     assert "| none |  | 3.0 ± 0.0 |  |" in text
+
+
+def scan_runs(cell: str) -> list[dict[str, Any]]:
+    """The three runs of SCAN that the prose is about, by seed."""
+    runs = [run for run in RUNS if (run["model"], run["constraints"]) == ("scan-t2i", cell) and run["seed"] < 3]
+    return sorted(runs, key=lambda run: int(run["seed"]))
+
+
+def test_prose_says_what_the_records_hold() -> None:
+    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    without, weak, strong = map(scan_runs, ("none", "ccr-w1", "ccr-w3"))
+    assert [len(cell) for cell in (without, weak, strong)] == [3, 3, 3]
+
+    def tested(runs: list[dict[str, Any]], metric: str) -> str:
+        return f"{statistics.mean(100 * run['test'][metric] for run in runs):.1f}"
+
+    def logged(run: dict[str, Any], metric: str, at: int) -> float:
+        return float(run["training"][0]["epochs"][at][metric])
+
+    def rise(runs: list[dict[str, Any]], metric: str) -> list[float]:
+        return [100 * (logged(run, metric, -1) - logged(run, metric, 0)) for run in runs]
+
+    def around(values: list[float]) -> str:
+        return f"{abs(statistics.mean(values)):.1f} ± {statistics.stdev(values):.1f}"
+
+    said = {metric: f"from {tested(without, metric)} to {tested(weak, metric)}" for metric in ("f1", "ap", "pointing")}
+    assert f"F1 rises {said['f1']} (even attention has 14.5)" in page
+    assert f"AP {said['ap']} (8.0)" in page
+    assert f"pointing {said['pointing']}, where the region nearest the centre has 12.8" in page
+    assert f"specificity from {tested(without, 'specificity')} to {tested(weak, 'specificity')}" in page
+    falls = [rise(without, metric) for metric in ("f1", "specificity")]
+    assert max(map(max, falls)) < 0
+    assert f"F1 falls by {around(falls[0])} and specificity by {around(falls[1])}" in page
+    rises = [around(rise(weak, metric)) for metric in ("f1", "specificity")]
+    assert f"F1 +{rises[0]} and specificity +{rises[1]} from the first epoch to the last" in page
+    shares = [
+        statistics.mean(logged(run, "gradient_constraints", 1) for run in runs)
+        / statistics.mean(logged(run, "gradient_matching", 1) for run in runs)
+        for runs in (strong, weak)
+    ]
+    assert "gradient of {:.0%} of the matching loss's (weight 1: {:.0%})".format(*shares).replace("%", " %") in page
+    pairs = [f"{100 * run['floors']['shuffled']['f1']:.1f} of {100 * run['test']['f1']:.1f}" for run in strong]
+    assert "F1 {}, {} and {} for the three seeds".format(*pairs) in page
+    for metric in ("f1", "ap", "specificity"):
+        best = [
+            statistics.mean(logged(run, metric, run["training"][0]["best_epoch"] - 1) for run in runs)
+            for runs in (strong, without, weak)
+        ]
+        assert best == sorted(best)
