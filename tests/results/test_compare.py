@@ -212,7 +212,7 @@ def test_one_image() -> None:
     assert (change.delta, change.ci, change.p) == (1, None, 1)
     assert comparison.lines[0].intervals == (None, None)
     text = render_plain(compare_page(comparison))
-    assert "note: 1 images are few" in text
+    assert "note: 1 image is few" in text
     assert "[" not in text.split("\n\n")[1]
 
 
