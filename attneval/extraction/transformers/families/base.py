@@ -133,17 +133,18 @@ class Adapter:
         wanted = self.choices.weights
         if wanted is not None and wanted not in self.weights_known:
             raise AttnevalError(
-                f"weights {wanted!r} do not exist for {type(self.model).__name__}, which is a {self.family}",
+                f"weights {wanted!r} do not exist for {type(self.model).__name__} ({self.family})",
                 hint=f"it has {' and '.join(self.weights_known)}",
             )
+        # All layers and heads of a model that has none are its one map.
         of_layers = {name: getattr(self.choices, name) for name in ("layers", "heads", "over_layers")}
-        chosen = [name for name, value in of_layers.items() if value != getattr(Choices, name)]
+        chosen = [name for name, value in of_layers.items() if value not in {getattr(Choices, name), "all"}]
         if chosen and not self.has_layers:
-            what = f"{type(self.model).__name__}, which is a {self.family}"
-            raise AttnevalError(f"{' and '.join(chosen)} cannot be chosen: the maps of {what}, are of no layer")
+            what = f"{type(self.model).__name__} ({self.family})"
+            raise AttnevalError(f"{' and '.join(chosen)} cannot be chosen: the maps of {what} are of no layer")
         if self.choices.rows != "token":
             raise AttnevalError(
-                f"rows {self.choices.rows!r} are for causal models; {type(self.model).__name__} is a {self.family}"
+                f"rows {self.choices.rows!r} are for causal models; {type(self.model).__name__} is none ({self.family})"
             )
 
     def check_image(self, image_id: str) -> None:
