@@ -282,6 +282,30 @@ def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
     assert "| none |  | 3.0 ± 0.0 |  |" in text
 
 
+def test_the_comparison_is_that_of_the_records() -> None:
+    """Of each cell the mean of F1, and its change against no constraint; and of how many runs."""
+    text = (FOLDER / "scan-t2i.txt").read_text(encoding="utf-8")
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for run in RUNS:
+        if run["model"] == "scan-t2i":
+            assert run["flat"]
+            cells.setdefault(run["constraints"], []).append(run)
+    (counts,) = re.findall(r"as far as (.*) can tell", text)
+    assert dict(reversed(part.split(" of ")) for part in counts.split(", ")) == {
+        cell: str(len(runs)) for cell, runs in cells.items()
+    }
+    (base,) = re.findall(r"^(\w)  none ", text, re.MULTILINE)
+    for metric in ("f1", "ap", "specificity", "pointing", "rsum"):
+        means = {cell: statistics.mean(100 * run["test"][metric] for run in runs) for cell, runs in cells.items()}
+        for cell in cells.keys() - {"none"}:
+            (section,) = re.findall(
+                rf"^\w {cell} against {base} none\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL
+            )
+            ((without, with_it, change),) = re.findall(rf"^{metric} +(\S+) +(\S+) +(\S+)", section, re.MULTILINE)
+            assert (without, with_it) == (f"{means['none']:.1f}", f"{means[cell]:.1f}")
+            assert float(change) == pytest.approx(means[cell] - means["none"], abs=0.0500001)
+
+
 def scan_runs(cell: str) -> list[dict[str, Any]]:
     """The three runs of SCAN that the prose is about, by seed."""
     runs = [run for run in RUNS if (run["model"], run["constraints"]) == ("scan-t2i", cell) and run["seed"] < 3]
@@ -305,6 +329,19 @@ def test_prose_says_what_the_records_hold() -> None:
     def around(values: list[float]) -> str:
         return f"{abs(statistics.mean(values)):.1f} ± {statistics.stdev(values):.1f}"
 
+    text = (FOLDER / "scan-t2i.txt").read_text(encoding="utf-8")
+    (section,) = re.findall(r"ccr-w1 against a none\n(.*?)\n\n", text, re.DOTALL)
+    intervals = {
+        metric: re.findall(rf"^{re.escape(metric)} .*?\[(\S+), (\S+)\]", section, re.MULTILINE)[0]
+        for metric in ("f1", "rsum")
+    }
+    seeds = [100 * (run["test"]["f1"] - other["test"]["f1"]) for run, other in zip(weak, without, strict=True)]
+    around_seeds = re.findall(r"[+-]([\d.]+)", interval([value / 100 for value in seeds]))
+    assert (
+        f"by {around_seeds[0]} (95 % interval over images and seeds {intervals['f1'][0]} to {intervals['f1'][1]}, over "
+        f"seeds alone {around_seeds[1]} to {around_seeds[2]})"
+    ) in page
+    assert f"({intervals['rsum'][0]} to {intervals['rsum'][1]})" in page
     said = {metric: f"from {tested(without, metric)} to {tested(weak, metric)}" for metric in ("f1", "ap", "pointing")}
     assert f"F1 rises {said['f1']} (even attention has 14.5)" in page
     assert f"AP {said['ap']} (8.0)" in page
