@@ -281,7 +281,11 @@ def test_sizes_beyond_the_file(tmp_path: Path) -> None:
     path = zipped(tmp_path / "maps.npz", {"m.npy": npy("'<f4'", "(1000000,)", NUMBERS)})
     size = len(npy("'<f4'", "(1000000,)")) + 4_000_000
     patched(path, "m", 20, size, size, layout="<II")
-    assert_says(refused(path), "maps.npz", "member m", str(size), str(path.stat().st_size))
+    said = refused(path)
+    assert_says(said, "maps.npz", "member m")
+    # Newer interpreters notice themselves that the member would reach into what stands behind it.
+    if "Overlapped" not in str(said):
+        assert_says(said, str(size), str(path.stat().st_size))
 
 
 def test_encrypted_members(tmp_path: Path) -> None:
