@@ -366,3 +366,20 @@ def test_prose_says_what_the_records_hold() -> None:
             for runs in (strong, without, weak)
         ]
         assert best == sorted(best)
+    (boxes,), (ccs,), (both,) = map(scan_runs, ("supervised", "ccs", "both"))
+    named = {"f1": "F1", "ap": "AP", "pointing": "pointing", "specificity": "specificity"}
+    shown_values = [f"{name} {100 * boxes['test'][metric]:.1f}" for metric, name in named.items()]
+    assert "{}, {}, {} and {}, with".format(*shown_values) in page
+    sums = [f"{100 * run['test']['rsum']:.1f}" for run in (boxes, without[0])]
+    assert "({} and {})".format(*sums) in page
+    way = statistics.mean(run["test"]["f1"] for run in weak) - statistics.mean(run["test"]["f1"] for run in without)
+    assert way / (boxes["test"]["f1"] - statistics.mean(run["test"]["f1"] for run in without)) == pytest.approx(
+        1 / 8, abs=0.01
+    )
+    changes = {
+        (name, metric): f"{100 * (run['test'][metric] - without[0]['test'][metric]):+.1f}"
+        for name, run in {"ccs": ccs, "both": both}.items()
+        for metric in ("f1", "ap", "recall")
+    }
+    assert f"recall falls by {changes['ccs', 'recall'][1:3]}, and F1 by {changes['ccs', 'f1'][1:]}." in page
+    assert f"F1 {changes['both', 'f1']}, AP {changes['both', 'ap']}, recall {changes['both', 'recall']}." in page
