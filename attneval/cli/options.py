@@ -152,9 +152,7 @@ across_regions_option = option(
     group="Input",
     help="Allow for different regions: all items count, unreachable ones as 0.",
 )
-quiet_option = option(
-    "-q", "--quiet", is_flag=True, group="Output", help="Neither progress nor notes; stdout stays."
-)
+quiet_option = option("-q", "--quiet", is_flag=True, group="Output", help="Neither progress nor notes; stdout stays.")
 verbose_option = option("-v", "--verbose", is_flag=True, group="Process", help="A traceback for internal errors.")
 
 
