@@ -147,12 +147,14 @@ def score(exports: tuple[Path, ...], attn: Path | None, **values: Any) -> int:
             options=options_from(values, digests=output.shows("values"), progress=on_progress),
             **read_beside(values),
         )
-    emit_result(result, output)
-    if not rules:
-        return 0
-    from attneval.results.gate import gate
+    verdict = None
+    if rules:
+        from attneval.results.gate import gate
 
-    verdict = gate(result, rules)
+        verdict = gate(result, rules)  # rules that cannot be decided are refused before anything is written
+    emit_result(result, output)
+    if verdict is None:
+        return 0
     for outcome in verdict.outcomes:
         if not (output.quiet and outcome.passed):
             tell(str(outcome), passed=outcome.passed)

@@ -268,6 +268,13 @@ def test_validate_counts_what_is_scored_as_score_does(here: Here) -> None:
     assert "60 images, 290 captions, 517 phrases, 1342 items, 101 unreachable" in scored
 
 
+def test_rules_that_cannot_be_decided_are_refused_before_anything_is_written(here: Here, tmp_path: Path) -> None:
+    """No region reaches an overlap of 1, so that no item is scored."""
+    done = here(*GOOD, "--resamples", "0", "--iou", "1", "--max", "f1=0.5", "-o", tmp_path / "r.json")
+    assert (done.code, done.out, list(tmp_path.iterdir())) == (2, "", [])
+    assert "f1 is undefined" in done.err
+
+
 def test_one_image_is_no_plural(here: Here) -> None:
     done = here(*GOOD, "--resamples", "0", "--limit", "1")
     assert "1 image, 5 captions, " in done.out
