@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.metrics.declaration import Column, Metric
+from attneval.metrics.declaration import Column, Metric, Sums
 from attneval.metrics.floors import UNIFORM, floor_column
 from attneval.metrics.populations import SCORED, SHUFFLED, SHUFFLED_F1
 from attneval.metrics.registry import register
 from attneval.metrics.set_scores import set_f1, set_precision, set_recall
-from attneval.metrics.values import Sums, divided, ratio
+from attneval.metrics.values import divided, ratio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

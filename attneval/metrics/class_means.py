@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.metrics.values import Sums
+    from attneval.metrics.declaration import Sums
 
 AVERAGED = {"precision": "Precision", "recall": "Recall", "f1": "F1", "pointing": "pointing game"}
 """The metrics that are averaged over classes, with their titles."""

@@ -7,6 +7,7 @@ need the sums.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,12 @@ from attneval.arrays.records import record
 from attneval.metrics.populations import REACHED, SCORED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
-    from attneval.metrics.values import Sums
 
 ATTENTION = ("attention", "companion", "ceiling")
 """The groups that are measured on attention maps."""
@@ -33,6 +33,8 @@ GROUPS = (*ATTENTION, *SIMILARITY, FAITHFULNESS)
 TABLES = ("breakdown", "channels", "heads")
 """Tables that show some metrics only: by group of items, by channel and direction, and by head, where there are many
 channels and these metrics alone are kept of each."""
+Sums = Mapping[str, "NDArray[np.float64]"]
+"""Columns summed over images: f8[], or f8[b] for b resamples of the images."""
 PIXELS, BOX = "pixels", "box"
 """What columns may need beside ranked weights: the pixels of enlarged maps, and boxes taken from them."""
 

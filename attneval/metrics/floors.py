@@ -21,8 +21,7 @@ from attneval.metrics.populations import COUNTED, SCORED, SHUFFLED
 from attneval.metrics.registry import columns, metrics
 
 if TYPE_CHECKING:
-    from attneval.metrics.declaration import Metric
-    from attneval.metrics.values import Sums
+    from attneval.metrics.declaration import Metric, Sums
 
 UNIFORM, CENTER, SHUFFLED_ATTENTION = FLOORS = ("uniform", "center", "shuffled")
 """The floors of attention, in the order of tables."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.quotients import quotient
-from attneval.metrics.declaration import BOX, PIXELS, Column, Metric
+from attneval.metrics.declaration import BOX, PIXELS, Column, Metric, Sums
 from attneval.metrics.populations import ITEMS
 from attneval.metrics.registry import register
 from attneval.metrics.set_scores import set_precision, set_recall
-from attneval.metrics.values import Sums, divided, ratio
+from attneval.metrics.values import divided, ratio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.metrics.declaration import RETRIEVAL, Column, Metric
+from attneval.metrics.declaration import RETRIEVAL, Column, Metric, Sums
 from attneval.metrics.ranks import DIRECTIONS, IMAGE_TO_TEXT, TEXT_TO_IMAGE, Ranks
 from attneval.metrics.registry import median_column, metrics, register
-from attneval.metrics.values import Sums, ratio
+from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

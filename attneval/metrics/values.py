@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from attneval.metrics.declaration import Metric
-
-Sums = Mapping[str, "NDArray[np.float64]"]
-"""Columns summed over images: f8[], or f8[b] for b resamples of the images."""
+    from attneval.metrics.declaration import Metric, Sums
 
 
 def is_computable(metric: Metric, sums: Sums) -> bool:

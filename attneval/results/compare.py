@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.metrics.declaration import Metric
-    from attneval.metrics.values import Sums
+    from attneval.metrics.declaration import Metric, Sums
     from attneval.results.result import Result
     from attneval.statistics.image_sums import ImageSums
 

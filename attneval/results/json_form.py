@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attneval.results.joint import Joint
-    from attneval.results.result import Result
 
 SCHEMA = 1
 """Raised when those who read files have to change; a new metric or column is no such change."""
@@ -51,8 +50,12 @@ CHANNEL_SUMS = "channel_sums"
 """What a file says of the sums beside it."""
 
 
-def result_to_dict(result: Result) -> dict[str, Any]:
-    """Give a result as JSON values; docs/metrics.md has the schema."""
+def result_to_dict(result: Any) -> dict[str, Any]:
+    """Give a result as JSON values; docs/metrics.md has the schema.
+
+    Args:
+        result: A `Result`, whose own methods call this; it is not imported, so that no two files need each other.
+    """
     head: dict[str, Any] = {
         "schema": SCHEMA,
         "attneval": result.version,

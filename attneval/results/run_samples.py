@@ -11,8 +11,7 @@ from attneval.statistics.image_sums import ImageSums, mean_sums, resampled_runs
 from attneval.statistics.randomization import EQUAL
 
 if TYPE_CHECKING:
-    from attneval.metrics.declaration import Metric
-    from attneval.metrics.values import Sums
+    from attneval.metrics.declaration import Metric, Sums
 
 
 class Samples:

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from attneval.config.protocol import Protocol
-    from attneval.metrics.declaration import Metric
+    from attneval.metrics.declaration import Metric, Sums
     from attneval.metrics.totals import Totals
-    from attneval.metrics.values import Sums
     from attneval.statistics.image_sums import ImageSums
 
 ORACLE = "oracle"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attneval.metrics.values import Sums
+    from attneval.metrics.declaration import Sums
 
 COUNTS = (ITEMS, *map(query_column, DIRECTIONS), *map(count_column, ORDERED))
 """The columns that count what an image has; the first that there is, says how many images count."""

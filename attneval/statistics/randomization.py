@@ -13,8 +13,7 @@ from attneval.statistics.swapped_medians import SwappedMedians
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from attneval.metrics.declaration import Metric
-    from attneval.metrics.values import Sums
+    from attneval.metrics.declaration import Metric, Sums
     from attneval.statistics.image_sums import ImageSums
 
 TRIALS_AT_ONCE = 250
