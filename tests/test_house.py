@@ -176,6 +176,13 @@ def test_importing_the_package_loads_nothing() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_distinct_values_are_asked_for_in_one_place() -> None:
+    """Without what else it can tell, `np.unique` imports all of numpy.ma, which takes longer than small commands."""
+    bare = re.compile(r"np\.unique\((?!.*return_)")
+    where = {path.name for path in PACKAGE.rglob("*.py") if bare.search(path.read_text(encoding="utf-8"))}
+    assert where == set()
+
+
 def test_only_one_module_touches_the_state_of_the_process() -> None:
     tricks = re.compile(r"\bgc\.(set_threshold|freeze|disable)|\bos\._exit\b|\bos\.environ\.setdefault|\bos\.environ\[")
     for path in FILES:

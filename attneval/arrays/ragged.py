@@ -49,3 +49,9 @@ def distinct_values(values: NDArray[Number]) -> NDArray[Number]:
     # Without counts numpy first asks whether the values are masked, for which it imports all of numpy.ma.
     distinct: NDArray[Number] = np.unique(values, return_counts=True)[0]
     return distinct
+
+
+def distinct_rows(values: NDArray[Number]) -> NDArray[Number]:
+    """The rows that occur in some [n, m], in ascending order; see `distinct_values`."""
+    distinct: NDArray[Number] = np.unique(values, axis=0, return_counts=True)[0]
+    return distinct

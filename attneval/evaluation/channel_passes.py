@@ -7,7 +7,7 @@ from typing import Protocol as TypingProtocol
 
 import numpy as np
 
-from attneval.arrays.ragged import distinct_values, ranges
+from attneval.arrays.ragged import distinct_rows, distinct_values, ranges
 from attneval.evaluation.weight_reader import AT_ONCE
 from attneval.metrics.fast_channels import COLUMNS, KeySets, count_channels, joined
 from attneval.metrics.rankings import normalised
@@ -73,18 +73,8 @@ class HostPasses:
         ).columns()
 
 
-class SpatialPasses:
-    """The spatial entropy of items whose weights are read from files.
-
-    Args:
-        weights: Their weights, in direction t2i.
-        protocol: How they are scored.
-    """
-
-    at_once = AT_ONCE
-
-    def __init__(self, weights: WeightReader, protocol: Protocol) -> None:
-        self._weights, self._protocol = weights, protocol
+class SpatialPasses(HostPasses):
+    """The spatial entropy of items whose weights are read from files; made as `HostPasses` are."""
 
     def score(self, chunk: NDArray[np.int64], channels: NDArray[np.int64]) -> Table:
         """The columns f8[m, A] of items in channels i8[A]."""
@@ -182,7 +172,7 @@ def entropy_of_grids(
     row_of = np.zeros(len(captions.truth.image_id), np.int64)
     row_of[captions.image] = captions.export.caption_image[captions.rows]
     shape = np.asarray(stored, np.int64)[row_of[image]]
-    for rows, cells in np.unique(shape[shape.prod(axis=1) == weight.shape[1]], axis=0).tolist():
+    for rows, cells in distinct_rows(shape[shape.prod(axis=1) == weight.shape[1]]).tolist():
         chosen = (shape == (rows, cells)).all(axis=1)
         entropy[chosen] = spatial_entropy(weight if chosen.all() else weight[chosen], (rows, cells))
     return entropy

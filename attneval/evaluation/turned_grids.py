@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.ragged import offsets_of
+from attneval.arrays.ragged import distinct_rows, offsets_of
 from attneval.arrays.records import record
 from attneval.export.read.regions import Regions
 from attneval.geometry.grids import orientations
@@ -36,7 +36,7 @@ class TurnedRegions(Regions):
         shape = np.asarray(self.grid_shape, np.int64)[images]
         start = offsets_of(shape.prod(axis=1))[:-1]
         turned = np.empty_like(box)
-        for rows, columns in np.unique(shape, axis=0).tolist():
+        for rows, columns in distinct_rows(shape).tolist():
             first = start[(shape == (rows, columns)).all(axis=1)][:, None]
             turned[first + orientations(rows, columns)[self.turn]] = box[first + np.arange(rows * columns)]
         return turned

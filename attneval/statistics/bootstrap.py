@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 DRAWN_AT_ONCE = 2**17
 """Images that are drawn together: few enough to bound memory, enough for matrix products that are worth their start."""
+DRAWN_FOR_MANY = 2**23
+"""The same where there are many groups, of which each has a product of its own: some 64 MB."""
+MANY = 64
+"""Above so many groups of a kind each is drawn from its own images alone."""
 
 
 def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
@@ -31,10 +35,12 @@ def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED)
     return np.concatenate(list(repeats_in_blocks(images, resamples, seed)))
 
 
-def repeats_in_blocks(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield the rows of `bootstrap_repeats`, some at a time: f8[b, images]."""
+def repeats_in_blocks(
+    images: int, resamples: int, seed: int, numbers: int = DRAWN_AT_ONCE
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the rows of `bootstrap_repeats`, so many numbers at a time: f8[b, images]."""
     random = default_rng(seed)
-    at_once = max(DRAWN_AT_ONCE // images, 1)
+    at_once = max(numbers // images, 1)
     for first in range(0, resamples, at_once):
         rows = min(at_once, resamples - first)
         drawn = random.integers(0, images, (rows, images))
@@ -90,24 +96,20 @@ def draw_with_groups(
         str(number): (by[kind][group].row, by[kind][group].columns[name])
         for number, (kind, group, name) in enumerate(places)
     }
-    repeats: Iterable[NDArray[np.float64]] = repeats_in_blocks(len(sums.image_id), resamples, seed)
-    if many:
-        repeats = list(repeats)
-    drawn = dict(sums.resampled_in_blocks(repeats, beside))
+    images = len(sums.image_id)
+    drawn = dict(sums.resampled_in_blocks(repeats_in_blocks(images, resamples, seed), beside))
     groups: dict[tuple[str, str], dict[str, NDArray[np.float64]]] = {}
     for number, (kind, group, name) in enumerate(places):
         groups.setdefault((kind, group), {})[name] = drawn.pop(str(number))
-    for kind in many:
-        # By image, so that the images of a group are rows.
-        times = np.concatenate([block.T for block in repeats], axis=1)
-        for group, rows in by[kind].items():
-            drawn_sums = np.stack([*rows.columns.values()]) @ times[rows.row]
-            groups[kind, group] = dict(zip(rows.columns, drawn_sums, strict=True))
+    parts: dict[tuple[str, str], list[NDArray[np.float64]]] = {(kind, group): [] for kind in many for group in by[kind]}
+    for block in repeats_in_blocks(images, resamples, seed, DRAWN_FOR_MANY) if parts else ():
+        times = np.ascontiguousarray(block.T)  # so that the images of a group are rows
+        for (kind, group), part in parts.items():
+            rows = by[kind][group]
+            part.append(np.stack([*rows.columns.values()]) @ times[rows.row])
+    for (kind, group), part in parts.items():
+        groups[kind, group] = dict(zip(by[kind][group].columns, np.concatenate(part, axis=1), strict=True))
     return drawn, groups
-
-
-MANY = 64
-"""Above so many groups of a kind each is drawn from its own images alone."""
 
 
 def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:

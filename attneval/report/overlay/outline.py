@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import distinct_values
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ def outline(box: NDArray[np.floating]) -> list[Segment]:
     """
     if not len(box):
         return []
-    x, y = np.unique(box[:, [0, 2]]), np.unique(box[:, [1, 3]])
+    x, y = distinct_values(box[:, [0, 2]]), distinct_values(box[:, [1, 3]])
     covered = np.zeros((len(y) + 1, len(x) + 1), np.bool_)
     corner = np.stack(
         [np.searchsorted(x, box[:, 0]), np.searchsorted(y, box[:, 1]), np.searchsorted(x, box[:, 2]),

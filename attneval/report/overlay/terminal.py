@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import distinct_values
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -95,12 +97,12 @@ def _sixel(picture: Image) -> str:
     index = np.asarray(quantised)
     palette = np.array(quantised.getpalette() or [0, 0, 0], np.int64).reshape(-1, 3)
     parts = [f'\x1bPq"1;1;{picture.width};{picture.height}']
-    used = np.unique(index).tolist()
+    used = distinct_values(index).tolist()
     parts += [f"#{k};2;{';'.join(str(round(c / 2.55)) for c in palette[k].tolist())}" for k in used]
     for top in range(0, len(index), 6):
         band = index[top : top + 6]
         weight = (1 << np.arange(len(band)))[:, None]
-        rows = [f"#{k}{_runs(((band == k) * weight).sum(axis=0))}" for k in np.unique(band).tolist()]
+        rows = [f"#{k}{_runs(((band == k) * weight).sum(axis=0))}" for k in distinct_values(band).tolist()]
         parts.append("$".join(rows) + "-")
     return "".join(parts) + "\x1b\\\n"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.ragged import distinct_values
 from attneval.errors import DataError
 from attneval.metrics.ranks import IMAGE_TO_TEXT, TEXT_TO_IMAGE, NonFiniteScoreError, retrieval_ranks
 
@@ -61,7 +62,7 @@ def recall(similarity: NDArray[np.floating], caption_image: NDArray[np.integer])
         DataError: A score is not finite, or an image has no caption.
     """
     images = len(similarity)
-    if (with_captions := len(np.unique(caption_image))) < images:
+    if (with_captions := len(distinct_values(caption_image))) < images:
         raise DataError(f"only {with_captions} of {images} images have captions")
     try:
         ranks = retrieval_ranks(_WholeMatrix(similarity), np.asarray(caption_image, np.int64))
