@@ -12,10 +12,6 @@ from attneval.metrics.registry import register
 from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from numpy.typing import NDArray
-
     from attneval.metrics.declaration import Sums
 
 AVERAGED = {"precision": "Precision", "recall": "Recall", "f1": "F1", "pointing": "pointing game"}
@@ -25,23 +21,26 @@ CLASSES = "classes"
 PREFIX = "class_"
 
 
-def class_sums(classes: Iterable[Sums]) -> Sums:
-    """Add up the means of classes.
+def class_sums(classes: Sums) -> Sums:
+    """Add up the means of classes, one after the other.
 
     Args:
-        classes: For each class its sums, f8[] or f8[b] by column.
+        classes: The sums of each class, f8[g] or f8[g, b] by column.
 
     Returns:
-        The sums over classes of their means, and how many classes have a scored item; nothing without any class.
+        The sums over classes of their means, and how many classes have a scored item, f8[] or f8[b]; nothing without
+        any class.
     """
-    added: dict[str, NDArray[np.float64]] = {}
-    for sums in classes:
-        count = np.asarray(sums[SCORED], np.float64)
-        there = count > 0
-        added[CLASSES] = added.get(CLASSES, np.zeros(count.shape)) + there
-        for name in AVERAGED:
-            mean = np.divide(sums[name], count, out=np.zeros(count.shape), where=there)
-            added[PREFIX + name] = added.get(PREFIX + name, np.zeros(count.shape)) + mean
+    count = classes.get(SCORED, np.zeros(0))
+    if not len(count):
+        return {}
+    there = count > 0
+    added = {CLASSES: np.asarray(there.sum(axis=0), np.float64)}
+    for name in AVERAGED:
+        if name in classes:
+            mean = np.divide(classes[name], count, out=np.zeros(count.shape), where=there)
+            # numpy's sum would add up in another order.
+            added[PREFIX + name] = np.asarray(np.cumsum(mean, axis=0)[-1])
     return added
 
 
