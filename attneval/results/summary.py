@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.beside import Beside
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
 from attneval.metrics.class_means import class_sums
 from attneval.metrics.declaration import ATTENTION, RELEVANCE
@@ -23,9 +25,9 @@ from attneval.metrics.totals import UNIT, GroupTotals
 from attneval.results.breakdown import floors_of_groups, measured_groups
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
 from attneval.statistics.bootstrap import intervals, percentile_bounds
-from attneval.statistics.class_draws import KIND as CLASSES_OF
 from attneval.statistics.class_draws import resampled_class_sums
-from attneval.statistics.group_draws import draw_with_groups
+from attneval.statistics.group_draws import MANY, draw_with_groups
+from attneval.statistics.resamples import Resamples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
 
+CLASSES_OF = "category"
+"""The breakdown whose groups are the classes that are averaged over."""
 ORACLE = "oracle"
 """What attention to exactly the relevant keys scores."""
 BASELINES = (*FLOORS, ORACLE)
@@ -58,14 +62,17 @@ def summarise(
     totals = totals | {"by": dict(groups)} if "by" in totals else totals
     # Nothing may depend on which block met which group first.
     sums = replace(sums, by={kind: rows.chosen(_ordered(kind, rows)) for kind, rows in sums.by.items()})
-    drawn, draws = draw_with_groups(sums, resamples=resamples if with_intervals else 0, seed=seed)
+    repeated = Resamples(len(sums.image_id), resamples if with_intervals else 0, seed)
+    of_classes = _class_draws(sums, repeated) if protocol.average == "class" else None
+    drawn, draws = draw_with_groups(sums, repeated)
     total = _totalled(sums, totals)
     if protocol.average == "class" and CLASSES_OF in groups:
         total = {**total, **class_sums(groups[CLASSES_OF].sums())}
     values = measure_all(metrics(), total)
     wanted = [metric for metric in metrics() if metric.name in values]
     if drawn is not None and protocol.average == "class":
-        drawn = {**drawn, **resampled_class_sums(draws)}
+        few = (class_sums(table) for _, table in draws.of(CLASSES_OF, list(sums.by.get(CLASSES_OF, ()))))
+        drawn = {**drawn, **(next(few, {}) if of_classes is None else of_classes.result())}
         wanted = [metric for metric in wanted if metric.per in drawn]
     bounds = intervals(wanted, drawn)
     gaps = {metric.name: _above_floor(metric, total, drawn) for metric in wanted if metric.floored}
@@ -86,6 +93,14 @@ def summarise(
         sums=sums,
         totals=totals,
     )
+
+
+def _class_draws(sums: ImageSums, resamples: Resamples) -> Beside[Sums] | None:
+    """Begin to draw the means of many classes, beside everything else; None where there are few."""
+    classes = sums.by.get(CLASSES_OF, ())
+    if not resamples or len(classes) <= MANY:
+        return None
+    return Beside(partial(resampled_class_sums, sums.by[CLASSES_OF], resamples)).start()
 
 
 def _above_floor(metric: Metric, total: Sums, drawn: Sums | None) -> FloorGap | None:

@@ -89,9 +89,19 @@ class GroupedRows(Mapping[str, ImageRows]):
         """i8[g], how many images have items of each group."""
         return np.diff(self.offset)
 
+    @property
+    def slices(self) -> list[slice]:
+        """The images of each group in the table."""
+        bounds = self.offset.tolist()
+        return list(map(slice, bounds[:-1], bounds[1:]))
+
+    def places(self, groups: Sequence[str]) -> NDArray[np.int64]:
+        """Find the places of some groups."""
+        return np.array([self._place[name] for name in groups], np.int64)
+
     def chosen(self, groups: Sequence[str]) -> GroupedRows:
         """Take some groups, in that order."""
-        place = np.array([self._place[name] for name in groups], np.int64)
+        place = self.places(groups)
         size = self.sizes[place]
         images = ranges(self.offset[place], size)
         return GroupedRows(
