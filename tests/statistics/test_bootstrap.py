@@ -28,6 +28,7 @@ from attneval.statistics.bootstrap import (
 from attneval.statistics.group_draws import draw_with_groups
 from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
+from attneval.statistics.resamples import Resamples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -301,9 +302,9 @@ def test_intervals_of_groups_and_of_floors_by_a_loop(fixtures: Path) -> None:
 
 def test_many_groups_are_drawn_as_few_are(fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sums = score(fixtures / "noisy.npz", fixtures / "entities", options=Options(resamples=0)).scores.sums
-    together, few = draw_with_groups(sums, resamples=300)
+    together, few = draw_with_groups(sums, Resamples(len(sums.image_id), 300, 1))
     monkeypatch.setattr(group_draws, "MANY", 0)
-    apart, many = draw_with_groups(sums, resamples=300)
+    apart, many = draw_with_groups(sums, Resamples(len(sums.image_id), 300, 1))
     assert together is not None
     assert apart is not None
     assert few.few.keys() == sums.by.keys()
@@ -318,7 +319,7 @@ def test_many_groups_are_drawn_as_few_are(fixtures: Path, monkeypatch: pytest.Mo
         for at_once, kept in ((64, 2**26), (2, 2**26), (64, 40 * len(sums.image_id))):
             monkeypatch.setattr(group_draws, "AT_ONCE", at_once)
             monkeypatch.setattr(group_draws, "MORE_AT_ONCE", at_once)
-            monkeypatch.setattr(group_draws, "KEPT", kept)
+            monkeypatch.setattr(group_draws, "TOGETHER", kept)
             drawn = list(many.of(kind, chosen))
             assert [name for names, _ in drawn for name in names] == chosen
             for name, values in expected.items():
