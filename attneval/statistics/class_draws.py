@@ -53,11 +53,11 @@ def _added(classes: GroupedRows, numbers: NDArray[np.float64], blocks: Iterable[
     parts = []
     for times in blocks:
         added = np.zeros((len(numbers), times.shape[1]))
-        for row, own in tables:
+        for row, sums in tables:
             if row.shape[1] == 1:
-                added += _drawn_alone(row[:, 0], own[..., 0], times)
+                added += _drawn_alone(row[:, 0], sums[..., 0], times)
                 continue
-            drawn = own @ times[row].astype(np.float64)
+            drawn = sums @ times[row].astype(np.float64)
             there = drawn[:, 0] > 0
             drawn[:, 1:] *= np.divide(1, drawn[:, 0], out=np.zeros(there.shape), where=there)[:, None]
             drawn[:, 0] = there

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MANY = 64
 """Above so many groups of a kind each is drawn from its own images alone, when it is asked for."""
-AT_ONCE, MORE_AT_ONCE = 64, 512
+AT_ONCE, MORE_AT_ONCE = 64, 256
 """Groups that are drawn together: few enough for the cache, and as many as bounded memory allows for."""
 
 

@@ -128,7 +128,7 @@ class GroupedRows(Mapping[str, ImageRows]):
         columns = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
         numbers = [part.numbers[[part.columns.index(name) for name in columns]] for part in parts]
         places = (np.array([place[name] for name in part.groups], np.int64) for part in parts)
-        group = np.concatenate([np.repeat(own, part.sizes) for own, part in zip(places, parts, strict=True)])
+        group = np.concatenate([np.repeat(place_of, part.sizes) for place_of, part in zip(places, parts, strict=True)])
         row = np.concatenate([part.row for part in parts])
         # The offsets are those of what is sorted.
         unsorted = cls(groups, np.zeros(0, np.int64), row, columns, np.concatenate(numbers, axis=1))

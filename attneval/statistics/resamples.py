@@ -25,7 +25,7 @@ TOGETHER = 2**26
 
 @record
 class Resamples:
-    """How often each image counts in each resample; see `bootstrap_repeats`, whose columns these are.
+    """The number of times that each image counts in each resample; see `bootstrap_repeats`.
 
     Attributes:
         images: How many images there are.
