@@ -13,7 +13,7 @@ from attneval.report.html.joint import joint
 from attneval.report.html.model import Source
 from attneval.report.html.sections import breakdowns, errors, faithfulness, heads, retrieval
 from attneval.report.html.systems import systems
-from attneval.report.html.verdict import parameter_name, verdict
+from attneval.report.html.verdict import verdict
 
 if TYPE_CHECKING:
     from attneval.report.html.gallery import Gallery
@@ -191,7 +191,7 @@ def _data(page: Page) -> dict[str, Any]:
 
 def _curve(curve: CurveView) -> dict[str, Any]:
     return {
-        "name": parameter_name(curve.rule),
+        "name": curve.rule.parameter,
         "parameter": curve.parameter,
         "precision": curve.precision,
         "recall": curve.recall,
