@@ -10,7 +10,7 @@ from attneval.report.table import safe
 from attneval.results.joint import RHO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from attneval.results.result import Result
     from attneval.results.scores import Measured, Scores
@@ -58,7 +58,7 @@ def _guarded(value: object) -> object:
 
 
 def _lines(system: str, channel: str, scores: Scores) -> Iterator[tuple[object, ...]]:
-    groups: dict[str, Mapping[str, Measured]] = {"": scores.metrics}
+    groups: dict[str, dict[str, Measured]] = {"": scores.metrics}
     groups |= {f"baseline:{name}": table for name, table in scores.baselines.items()}
     groups |= {f"{kind}:{name}": table for kind, tables in scores.by.items() for name, table in tables.items()}
     for group, table in groups.items():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from attneval.config.protocol import Protocol
     from attneval.results.scores import Curve, FloorGap, Measured, Scores
 
-    Tables = Mapping[str, Measured]
+    Tables = dict[str, Measured]
 
 
 def held_against_sums(
@@ -102,14 +102,12 @@ class _Held:
     intervals: bool
     left_out: list[str] = field(default_factory=list)
 
-    def tables(
-        self, place: str, tables: Mapping[str, Tables], again: Mapping[str, Tables]
-    ) -> dict[str, dict[str, Measured]]:
+    def tables(self, place: str, tables: Mapping[str, Tables], again: Mapping[str, Tables]) -> dict[str, Tables]:
         """Tables by name, without those of which nothing is left."""
         kept = {name: self.table(f"{place} {name}", table, again.get(name, {})) for name, table in tables.items()}
         return {name: table for name, table in kept.items() if table or not tables[name]}
 
-    def table(self, place: str, table: Tables, again: Tables) -> dict[str, Measured]:
+    def table(self, place: str, table: Tables, again: Tables) -> Tables:
         """The metrics of a table, without those that this attneval knows and cannot compute."""
         kept = {}
         for name, measured in table.items():

@@ -120,7 +120,7 @@ class Result(Drawn):
         return self.scores.baselines
 
     @property
-    def by(self) -> Mapping[str, Mapping[str, Mapping[str, Measured]]]:
+    def by(self) -> Mapping[str, Mapping[str, dict[str, Measured]]]:
         """The headline's metrics by kind of group (`type`, `area`, `length`), name of the group and metric."""
         return self.scores.by
 

@@ -130,11 +130,11 @@ class Scores:
 
     metrics: dict[str, Measured]
     baselines: dict[str, dict[str, Measured]]
-    by: Mapping[str, Mapping[str, Mapping[str, Measured]]]
+    by: Mapping[str, Mapping[str, dict[str, Measured]]]
     curve: Curve | None
     sums: ImageSums
     totals: Totals = field(default_factory=dict)
-    by_baselines: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Measured]]]] = field(default_factory=dict)
+    by_baselines: Mapping[str, Mapping[str, dict[str, dict[str, Measured]]]] = field(default_factory=dict)
     by_images: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property

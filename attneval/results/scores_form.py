@@ -19,8 +19,6 @@ from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from attneval.metrics.totals import Totals
 
 GROUPS, ROW = "by", "row"
@@ -85,7 +83,7 @@ def scores_from_dict(values: dict[str, Any]) -> Scores:
     )
 
 
-def table_to_dict(table: Mapping[str, Measured]) -> dict[str, Any]:
+def table_to_dict(table: dict[str, Measured]) -> dict[str, Any]:
     """Give a table of metrics as JSON values."""
     return {name: _measured_to_dict(name, measured) for name, measured in table.items()}
 
