@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     Times = NDArray[np.unsignedinteger]
 
-HELD = 2**22
-"""Numbers of resamples that are held for as long as anybody may ask for them; more are drawn anew each time."""
+HELD = 2**23
+"""Numbers of resamples that are held for as long as anybody may ask for them, 8 MB; more are drawn anew each time."""
 TOGETHER = 2**26
 """Numbers of resamples that are in memory together: 64 MB."""
 
@@ -51,11 +51,15 @@ class Resamples:
         """The resamples, as many at a time as memory is for: u1[I, b], or u2 where an image counts that often."""
         return iter(self._held) if self.images * self.number <= HELD else self._drawn()
 
+    def __reduce__(self) -> tuple[type[Resamples], tuple[int, int, int]]:
+        """Copies draw for themselves."""
+        return Resamples, (self.images, self.number, self.seed)
+
     @cached_property
     def _held(self) -> list[Times]:
         return list(self._drawn())
 
     def _drawn(self) -> Iterator[Times]:
-        # While they are drawn they take eight bytes each.
-        for block in repeats_in_blocks(self.images, self.number, self.seed, TOGETHER // 8):
+        # While they are drawn they take eight bytes each, several times.
+        for block in repeats_in_blocks(self.images, self.number, self.seed, TOGETHER // 32):
             yield np.ascontiguousarray(block.T, np.uint8 if block.max(initial=0) < 2**8 else np.uint16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -46,10 +47,10 @@ def test_class_means_by_a_loop(seed: int, images: int, number: int) -> None:
         assert {name: values[resample] for name, values in drawn.items()} == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("held", [0, 2**22])
+@pytest.mark.parametrize("held", [0, 2**23])
 def test_class_means_are_those_of_all_classes_drawn(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resamples, "HELD", held)
-    monkeypatch.setattr(resamples, "TOGETHER", 8 * 40 * 30)  # 30 resamples at once
+    monkeypatch.setattr(resamples, "TOGETHER", 32 * 40 * 30)  # 30 resamples at once
     monkeypatch.setattr(class_draws, "AT_ONCE", 6)
     classes = some_classes(7, 40, 500)
     repeated = Resamples(40, 100, 3)
@@ -79,8 +80,8 @@ def test_the_means_of_classes_are_added_one_after_the_other() -> None:
 # ---------------------------------------------------------------- resamples
 
 
-@pytest.mark.parametrize("held", [0, 2**22])
-@pytest.mark.parametrize("together", [1, 8 * 7 * 20, 2**26])
+@pytest.mark.parametrize("held", [0, 2**23])
+@pytest.mark.parametrize("together", [1, 32 * 7 * 20, 2**26])
 def test_resamples_by_image_are_those_in_rows(held: int, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resamples, "HELD", held)
     monkeypatch.setattr(resamples, "TOGETHER", together)
@@ -88,6 +89,9 @@ def test_resamples_by_image_are_those_in_rows(held: int, together: int, monkeypa
     for _ in range(2):
         assert np.concatenate(list(repeated.by_image), axis=1).T.tolist() == expected.tolist()
     assert np.concatenate(list(repeated.in_rows)).tolist() == expected.tolist()
+    again = copy.deepcopy(repeated)
+    assert vars(again) == {"images": 7, "number": 50, "seed": 1}
+    assert np.concatenate(list(again.by_image), axis=1).T.tolist() == expected.tolist()
     assert [bool(Resamples(images, number, 1)) for images, number in ((2, 1), (1, 5), (5, 0))] == [True, False, False]
 
 
