@@ -14,6 +14,7 @@ from benchmarks import growth
 from benchmarks.beside import EXACT, PEERS, compare
 from benchmarks.evaluators.inputs import read_annotations, read_maps
 from benchmarks.evaluators.scan import evaluate_folds
+from benchmarks.evaluators.word_pieces import joined, pieces_of
 from benchmarks.made import write_entities, write_export
 from benchmarks.peers import one_pass_over_pairs
 
@@ -114,6 +115,17 @@ def test_annotations_are_read_as_the_reference_reads_them(fixtures: Path) -> Non
             words = [[word for word in phrase.words if any(map(str.isalnum, caption.words[word]))] for phrase in spoken]
             assert [phrase.places for phrase in own] == words
             assert [phrase.words for phrase in own] == [[caption.words[word] for word in row] for row in words]
+
+
+def test_word_pieces_and_the_words_that_they_spell() -> None:
+    vocabulary = {"two", "un", "##aff", "##able", "t", "-", "shirts", "cafe", "!", "$", "字"}
+    text = "Two unaffable T-shirts! Café $ 字字 unable unfit"
+    pieces = pieces_of(text, vocabulary)
+    assert pieces == [
+        *("two", "un", "##aff", "##able", "t", "-", "shirts", "!", "cafe", "$", "字", "字", "un", "##able", "[UNK]")
+    ]
+    words = ["Two", "unaffable", "T-shirts!", "cafe", "$", "字字", "unable"]
+    assert joined(pieces, words) == [{0}, {1, 2, 3}, {4, 5, 6, 7}, {8}, {9}, {10, 11}, {12, 13}]
 
 
 def test_pairs_that_share_an_area() -> None:

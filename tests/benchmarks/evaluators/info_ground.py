@@ -3,8 +3,9 @@
 Gupta et al., Contrastive Learning for Weakly Supervised Phrase Grounding, ECCV 2020. Corners count from 1, sides have
 one pixel more than their difference, a point on an edge is outside; a phrase has the largest weight of its word pieces;
 the ten best boxes are compared with the annotated ones pair by pair. Phrases without boxes are ranked, too, before it
-is known that they have none. Annotations were turned into JSON once, before; a caption's regions are read from their
-file when it is its turn. That file is HDF5 there, which takes longer to open than numpy's.
+is known that they have none. Annotations were turned into JSON once, before. When it is a caption's turn, its regions
+are read from their file, which is HDF5 there and takes longer to open than numpy's, and it is cut into word pieces,
+which are joined to words again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .inputs import as_json, images_of, read_annotations, read_maps
+from .inputs import as_json, images_of, read_annotations, read_maps, sentences, words_of
+from .word_pieces import joined, pieces_of, plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,34 +33,48 @@ ENOUGH = 0.5
 
 
 def prepare(maps: Path, annotations: Path, folder: Path) -> None:
-    """Write what is made once: annotations as JSON, boxes from 0, and the regions of each image."""
+    """Write what is made once: annotations as JSON, boxes from 0, the regions of each image, and a vocabulary."""
     given = read_maps(maps)
     truth = as_json(read_annotations(annotations, images_of(given)))
     for entities in truth["boxes"].values():
         for entity, boxes in entities.items():
             entities[entity] = [[corner - 1 for corner in box] for box in boxes]
+    spoken = {
+        image: [" ".join(map(spelled, words_of(line))) for line in sentences(annotations, image)]
+        for image in given.boxes
+    }
+    truth["sentences"] = spoken
+    truth["vocabulary"] = sorted({word for texts in spoken.values() for text in texts for word in plain_words(text)})
     folder.mkdir()
     (folder / "annotations.json").write_text(json.dumps(truth), encoding="utf-8")
     for image, regions in given.boxes.items():
         np.save(folder / f"{image}.npy", regions)
 
 
+def spelled(word: str) -> str:
+    """A word as its pieces spell it: they are joined until they are the word, which accents would prevent."""
+    return "".join(plain_words(word)) or word
+
+
 def evaluate(maps: Path, folder: Path) -> dict[str, float]:
     """Recall of the first 1, 5 and 10 boxes, and the share of phrases whose first box has its centre in a box."""
     given = read_maps(maps)
     truth = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
+    vocabulary = {word: number for number, word in enumerate(truth["vocabulary"])}
     right, pointed, phrases = dict.fromkeys(K, 0), 0, 0
     for image, number, rows in given.caption:
         regions, weights = np.load(folder / f"{image}.npy"), torch.from_numpy(rows)
-        # A word is a token here; it may be several there.
-        pieces = [{token} for token in range(len(rows))]
+        sentence = truth["sentences"][image][number]
+        pieces = joined(pieces_of(sentence, vocabulary), sentence.split())
+        # Maps have a row for each word here, and for each of its pieces there.
+        row = {piece: word for word, own in enumerate(pieces) for piece in own}
         for phrase in truth["captions"][image][number]:
             tokens: set[int] = set()
             for place in phrase["places"]:
                 tokens.update(pieces[place])
             if not tokens:
                 continue
-            ranked = best_boxes(regions, largest(weights, tokens))
+            ranked = best_boxes(regions, largest(weights, [row[token] for token in tokens]))
             if phrase["entity"] not in truth["boxes"][image]:
                 continue
             wanted = truth["boxes"][image][phrase["entity"]]
@@ -70,12 +86,12 @@ def evaluate(maps: Path, folder: Path) -> dict[str, float]:
     return {**{f"r@{k}": right[k] / phrases for k in K}, "pointing": pointed / phrases}
 
 
-def largest(weights: Tensor, tokens: Iterable[int]) -> Tensor:
-    """The largest weight f4[R] of some tokens, one after the other."""
-    first, *others = tokens
+def largest(weights: Tensor, rows: Iterable[int]) -> Tensor:
+    """The largest weight f4[R] of some rows, one after the other."""
+    first, *others = rows
     best = weights[first]
-    for token in others:
-        best = torch.max(best, weights[token])
+    for row in others:
+        best = torch.max(best, weights[row])
     return best
 
 

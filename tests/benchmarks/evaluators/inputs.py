@@ -107,9 +107,18 @@ def read_annotations(folder: Path, images: list[str]) -> Annotations:
             for name in node.findall("name"):
                 own.setdefault(str(name.text), []).append(corners)
         boxes[image] = own
-        lines = (folder / "Sentences" / f"{image}.txt").read_text(encoding="utf-8").split("\n")
-        captions[image] = [phrases_of(line) for line in lines if line]
+        captions[image] = [phrases_of(line) for line in sentences(folder, image)]
     return Annotations(boxes, sizes, captions)
+
+
+def sentences(folder: Path, image: str) -> list[str]:
+    """The annotated sentences of an image."""
+    return [line for line in (folder / "Sentences" / f"{image}.txt").read_text(encoding="utf-8").split("\n") if line]
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a sentence."""
+    return [word.removesuffix("]") for word in line.split() if not word.startswith("[/EN#")]
 
 
 def as_json(truth: Annotations) -> dict[str, Any]:
