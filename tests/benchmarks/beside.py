@@ -44,11 +44,13 @@ class Variant:
         title: What is measured.
         function: What the evaluator does.
         flags: More flags of ours.
+        inner: What the ratio must reach, as of `Peer`.
     """
 
     title: str
     function: str = "evaluate"
     flags: tuple[str, ...] = ()
+    inner: float = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Peer:
         same: Each of its values and ours, with how far they may be apart.
         agreeing: The function whose values are compared, where the evaluator has a rule that is not ours.
         prepared: Whether it reads files that are made once of annotations, before anything is timed.
-        variants: More rows, without bounds.
+        variants: More rows of inner seconds.
     """
 
     title: str
@@ -129,7 +131,7 @@ PEERS = {
         "evaluate_by_shares",
         prepared=True,
         variants=(
-            Variant("- pointing and correctness alone, no boxes drawn", "evaluate_without_boxes"),
+            Variant("- pointing and correctness alone, no boxes drawn", "evaluate_without_boxes", inner=8),
             Variant(
                 "- ours enlarges and draws a box from each map, too",
                 flags=("--enlarge", "bilinear", "--box-from", "component:0.3"),
@@ -213,7 +215,7 @@ def phrases(name: str, folder: Path, entities: Path | None, runs: int, images: i
     work = f"{peer.title}, {images * SENTENCES:,} captions"
     words: tuple[str | Path, ...] = ("score", maps, "--gt", truth, *peer.flags)
     theirs = {function: Evaluator(f"{peer.module}.{function}", maps, given) for function in peer.functions}
-    others = [(own.title, attneval(*words, *own.flags), theirs[own.function]) for own in peer.variants]
+    others = [(own.title, attneval(*words, *own.flags), theirs[own.function], own.inner) for own in peer.variants]
     yield from beside(work, attneval(*words), theirs["evaluate"], (peer.whole, peer.inner), runs, others)
     shutil.rmtree(truth)
     if peer.prepared:
@@ -262,7 +264,7 @@ def beside(
     theirs: Evaluator,
     bounds: tuple[float, float],
     runs: int,
-    others: Sequence[tuple[str, Command, Evaluator]] = (),
+    others: Sequence[tuple[str, Command, Evaluator, float]] = (),
 ) -> Iterator[Row]:
     """Run both in turns: the row of whole processes, and that of the evaluator's inner seconds.
 
@@ -272,18 +274,17 @@ def beside(
         theirs: The evaluator.
         bounds: What both ratios must reach.
         runs: Rounds.
-        others: Titles, commands and evaluators of more rows of inner seconds; each task is run once a round.
+        others: Titles, commands, evaluators and bounds of more rows of inner seconds; each task is run once a round.
     """
-    pairs = [("- the same", ours, theirs), *others]
-    tasks: list[Command | Evaluator] = list(dict.fromkeys(command for _, command, _ in pairs))
-    tasks += dict.fromkeys(evaluator for _, _, evaluator in pairs)
+    whole, inner = bounds
+    pairs = [("- the same", ours, theirs, inner), *others]
+    tasks: list[Command | Evaluator] = list(dict.fromkeys(command for _, command, _, _ in pairs))
+    tasks += dict.fromkeys(evaluator for _, _, evaluator, _ in pairs)
     taken = dict(zip(tasks, rounds(tasks, runs), strict=True))
-    whole, inner = (at_least(bound) for bound in bounds)
     memory = f"{megabytes(ours.peak())} / {megabytes(theirs.peak)}"
-    yield between(work, taken[ours], "its whole process", taken[theirs], whole, memory)
-    for title, command, evaluator in pairs:
-        must = inner if evaluator is theirs and command == ours else at_least(0)
-        yield between(title, taken[command], "its inner seconds", evaluator.inner[-runs:], must)
+    yield between(work, taken[ours], "its whole process", taken[theirs], at_least(whole), memory)
+    for title, command, evaluator, bound in pairs:
+        yield between(title, taken[command], "its inner seconds", evaluator.inner[-runs:], at_least(bound))
 
 
 def missing(title: str, package: str) -> Row:
