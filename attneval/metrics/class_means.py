@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.metrics.declaration import Metric
+from attneval.metrics.declaration import SET, Metric
 from attneval.metrics.populations import SCORED
-from attneval.metrics.registry import register
+from attneval.metrics.registry import registrar
 from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     from attneval.metrics.declaration import Sums
 
+register = registrar(__name__)
+
 AVERAGED = {"precision": "Precision", "recall": "Recall", "f1": "F1", "pointing": "pointing game"}
 """The metrics that are averaged over classes, with their titles."""
+_IN_SET = {"precision": 20, "recall": 30, "f1": 10}
 CLASSES = "classes"
 """The column that counts classes with a scored item."""
 PREFIX = "class_"
@@ -50,7 +53,8 @@ for _name, _title in AVERAGED.items():
         Metric(
             name=PREFIX + _name,
             title=f"class mean {_title}",
-            headline="" if _name == "pointing" else "class",
+            headline="class" if _name in _IN_SET else "",
+            tables={SET: _IN_SET[_name]} if _name in _IN_SET else {},
             group="attention",
             higher_is_better=True,
             definition=f"The mean over classes of the mean of {_name} over the items of a class: a phrase's category, "
