@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
-    from attneval.geometry.top_pixels import PixelSets
+    from attneval.geometry.pixel_sets import PixelSets
 
     Enlarger = Callable[[NDArray[np.float64]], NDArray[np.float64]]
     """Makes pixels f8[k, height, width] of cells f8[k, rows, columns]."""
