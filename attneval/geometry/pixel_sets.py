@@ -11,7 +11,8 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of
 from attneval.arrays.records import record
 from attneval.geometry.boxes import disjoint, enclosing
-from attneval.geometry.fast_top_pixels import PixelBoxes, top_boxes
+from attneval.geometry.fast_top_pixels import top_boxes
+from attneval.geometry.pixel_boxes import PixelBoxes
 from attneval.geometry.top_pixels import tied_parts
 
 if TYPE_CHECKING:
