@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,10 +36,6 @@ class PixelSets:
     group: NDArray[np.int64]
     box: NDArray[np.int64]
     offset: NDArray[np.int64]
-
-    _kept: list[tuple[NDArray[np.float64], NDArray[np.int64], PixelBoxes, NDArray[np.bool_]]] = field(
-        default_factory=list
-    )
 
     @classmethod
     def from_boxes(
@@ -111,8 +106,8 @@ class PixelSets:
             f8[p].
         """
         maps, map_of_pair = np.unique(self.group[entity] * len(weight) + row, return_inverse=True)
-        top, known, place = self._tops(weight, maps)
-        map_of_pair = place[map_of_pair]
+        group, row_of_map = np.divmod(maps, len(weight))
+        top, known = top_boxes(weight, row_of_map, self.grids.of(group))
         share, few = np.zeros(len(row)), known[map_of_pair]
         chosen = np.flatnonzero(few)
         share[chosen] = top.shares(map_of_pair[chosen], PixelBoxes(self.box, self.offset), entity[chosen])
@@ -123,26 +118,6 @@ class PixelSets:
             pairs = other[part]
             share[pairs] = self._of_group(int(group[part[0]]), weight, row[pairs], entity[pairs])
         return share
-
-    def _tops(
-        self, weight: NDArray[np.float64], maps: NDArray[np.int64]
-    ) -> tuple[PixelBoxes, NDArray[np.bool_], NDArray[np.int64]]:
-        """The largest pixels of maps, which of them are known, and where among these each of some is.
-
-        Maps are held against their own entity first and then against the others; the last ones are therefore kept.
-
-        Args:
-            weight: f8[m, n].
-            maps: i8[k], numbers of a group and a row, ascending.
-        """
-        for one, known_maps, top, known in self._kept:
-            place = np.minimum(np.searchsorted(known_maps, maps), len(known_maps) - 1)
-            if one is weight and (known_maps[place] == maps).all():
-                return top, known, place
-        group, row = np.divmod(maps, len(weight))
-        top, known = top_boxes(weight, row, self.grids.of(group))
-        self._kept[:] = [(weight, maps, top, known)] if len(maps) else []
-        return top, known, np.arange(len(maps))
 
     def _of_group(
         self, group: int, weight: NDArray[np.float64], row: NDArray[np.int64], entity: NDArray[np.int64]

@@ -138,11 +138,6 @@ def test_other_maps_are_looked_at_whole(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(module, name, value)
         sets = PixelSets.from_boxes(grids, group, box, np.arange(16))
         assert (sets.top_shares(weight, row, entity) == shares).all()
-    # What is kept of one array is not taken for another, nor for other rows of it.
-    sets = PixelSets.from_boxes(grids, group, box, np.arange(16))
-    for some in (slice(0, 20), slice(0, 10), slice(10, 80), slice(0, 0)):
-        assert (sets.top_shares(weight, row[some], entity[some]) == shares[some]).all()
-        assert (sets.top_shares(weight[::-1].copy(), 8 - row[some], entity[some]) == shares[some]).all()
 
 
 @pytest.mark.realdata
