@@ -45,11 +45,12 @@ def hits_of(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int
         of: i8[p], the set of each pair.
     """
     made: dict[int, Hits] = {}
-    together = rows_of_sets(row, of)
+    least, together = PAYS * np.count_nonzero(np.bincount(of)), None
     for sets in items.sets.values():
         hits = Hits(rows, row, sets, of, items.pixels, items.maps)
-        if together and hits.relevant.sum() >= PAYS * len(together):
-            hits = TableHits(rows, row, sets, of, items.pixels, items.maps, together)
+        if 0 < least <= hits.relevant.sum():
+            together = rows_of_sets(row, of) if together is None else together
+            hits = TableHits(rows, row, sets, of, items.pixels, items.maps, together) if together else hits
         made.setdefault(id(sets), hits)
     return {kind: made[id(sets)] for kind, sets in items.sets.items()}
 
