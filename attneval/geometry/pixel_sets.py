@@ -105,18 +105,18 @@ class PixelSets:
         Returns:
             f8[p].
         """
-        maps, map_of_pair = np.unique(self.group[entity] * len(weight) + row, return_inverse=True)
-        group, row_of_map = np.divmod(maps, len(weight))
-        top, known = top_boxes(weight, row_of_map, self.grids.of(group))
+        # Pairs of one map mostly stand together.
+        group = self.group[entity]
+        new = (np.diff(row, prepend=-1) != 0) | (np.diff(group, prepend=-1) != 0)
+        top, known = top_boxes(weight, row[new], self.grids.of(group[new]))
+        map_of_pair = np.cumsum(new) - 1
         share, few = np.zeros(len(row)), known[map_of_pair]
         chosen = np.flatnonzero(few)
         share[chosen] = top.shares(map_of_pair[chosen], PixelBoxes(self.box, self.offset), entity[chosen])
         other = np.flatnonzero(~few)
-        group = self.group[entity[other]]
-        order = np.argsort(group, kind="stable")
-        for part in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else ():
-            pairs = other[part]
-            share[pairs] = self._of_group(int(group[part[0]]), weight, row[pairs], entity[pairs])
+        other = other[np.argsort(group[other], kind="stable")]
+        for pairs in np.split(other, np.flatnonzero(np.diff(group[other])) + 1) if len(other) else ():
+            share[pairs] = self._of_group(int(group[pairs[0]]), weight, row[pairs], entity[pairs])
         return share
 
     def _of_group(
