@@ -98,27 +98,30 @@ class TableHits(Hits):
 
     together: list[RowsOfSet] = field(default_factory=list)
 
-    def within(self, k: NDArray[np.integer] | int) -> NDArray[np.float64]:  # noqa: D102 - see `Hits`
-        ranked, found = self._ranked, np.zeros(len(self.set_of_pair))
-        most = np.minimum(np.broadcast_to(k, found.shape)[ranked.pair], self.keys).astype(np.int64)
+    def within(self, k: NDArray[np.integer] | int) -> NDArray[np.float64]:
+        """Count the relevant keys among the first k of the ranking, i8[p] or one number for all: f8[p]."""
+        ranked, count = self._ranked, np.zeros(len(self.set_of_pair))
+        most = np.minimum(np.broadcast_to(k, count.shape)[ranked.pair], self.keys).astype(np.int64)
         # Where the tie begins that the first k keys end in, or else k.
         row, rank = self.row[ranked.pair], np.minimum(most, self.keys - 1)
         first = np.where(most < self.keys, self.rows.first[row, rank], self.keys)
         whole = ranked.before(first)
-        found[ranked.pair] = whole
+        count[ranked.pair] = whole
         cut = np.flatnonzero(first < most)
         if self.rows.run is not None and len(cut):
             tied = self.rows.run[row[cut], rank[cut]]
             part = ranked.before(first[cut] + tied, cut) - whole[cut]
-            found[ranked.pair[cut]] += part.astype(np.float64) * (most - first)[cut] / tied
-        return found
+            count[ranked.pair[cut]] += part.astype(np.float64) * (most - first)[cut] / tied
+        return count
 
     @cached_property
-    def ranks_ahead(self) -> NDArray[np.int64]:  # noqa: D102
+    def ranks_ahead(self) -> NDArray[np.int64]:
+        """The numbers of keys that weigh more than each relevant key, added up: i8[p]."""
         return self._added(self._ranked.ahead)
 
     @cached_property
-    def ranks_tied(self) -> NDArray[np.int64]:  # noqa: D102
+    def ranks_tied(self) -> NDArray[np.int64]:
+        """The numbers of keys that weigh the same as each relevant key, itself included, added up: i8[p]."""
         return self.relevant if self._ranked.tied is None else self._added(self._ranked.tied)
 
     def _added(self, values: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -129,11 +132,13 @@ class TableHits(Hits):
         return total
 
     @cached_property
-    def inside(self) -> NDArray[np.float64]:  # noqa: D102
+    def inside(self) -> NDArray[np.float64]:
+        """The weight of the relevant keys, added in their order: f8[p]."""
         return self._weighed(None)
 
     @cached_property
-    def covered(self) -> NDArray[np.float64]:  # noqa: D102
+    def covered(self) -> NDArray[np.float64]:
+        """The weight of the members, each times its set's value of it, added in their order: f8[p]."""
         return self._weighed(self.sets.value)
 
     def _weighed(self, value: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -169,7 +174,8 @@ class TableHits(Hits):
             relevant[ranked.pair] = ranked.before((ranked.ahead[best] + ranked.tied[best]).astype(np.int64))
         return ahead, tied - relevant, relevant
 
-    def precision_at_hits(self) -> NDArray[np.float64]:  # noqa: D102
+    def precision_at_hits(self) -> NDArray[np.float64]:
+        """Sum the precision at the rank of each relevant key, tied keys taken as one step: f8[p]."""
         ranked = self._ranked
         hits = np.arange(1, len(ranked.place) + 1) - np.repeat(ranked.offset[:-1], np.diff(ranked.offset))
         through = ranked.ahead + (np.int32(1) if ranked.tied is None else ranked.tied)
