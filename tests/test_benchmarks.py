@@ -14,6 +14,7 @@ from benchmarks import growth
 from benchmarks.beside import EXACT, PEERS, compare
 from benchmarks.evaluators.inputs import read_annotations, read_maps
 from benchmarks.evaluators.scan import evaluate_folds
+from benchmarks.evaluators.word_pieces import joined, pieces_of
 from benchmarks.made import write_entities, write_export
 from benchmarks.peers import one_pass_over_pairs
 
@@ -34,10 +35,20 @@ def evaluator(name: str) -> Callable[..., dict[str, float]]:
         pytest.importorskip("torch")
     if module == "quantus":
         pytest.importorskip("sklearn")
+    if module == "multi_grounding":
+        pytest.importorskip("scipy")
     found: Callable[..., dict[str, float]] = getattr(
         importlib.import_module(f"benchmarks.evaluators.{module}"), function or "evaluate"
     )
     return found
+
+
+def ready(module: str, maps: Path, truth: Path, folder: Path) -> Path:
+    """What an evaluator reads beside maps: what it makes once of the annotations, or the annotations."""
+    if not any(peer.module == module and peer.prepared for peer in PEERS.values()):
+        return truth
+    evaluator(f"{module}.prepare")(maps, truth, folder)
+    return folder
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -45,7 +56,8 @@ def test_evaluators_of_phrases_find_what_we_find(tmp_path: Path, name: str) -> N
     peer = PEERS[name]
     truth, maps = tmp_path / "entities", tmp_path / "maps.npz"
     write_export(maps, truth, write_entities(truth, IMAGES, None), grid=(14, 14) if peer.grid else None)
-    values = evaluator(f"{peer.module}.{peer.agreeing}")(maps, truth)
+    given = ready(peer.module, maps, truth, tmp_path / "prepared")
+    values = evaluator(f"{peer.module}.{peer.agreeing}")(maps, given)
     compare(peer.same, values, score(maps, truth, protocol=peer.protocol, options=QUICK), name)
     # The same with other maps of the same images are other values: the comparison can fail.
     write_export(maps, truth, [f"{number:07d}" for number in range(1, IMAGES)], grid=(14, 14) if peer.grid else None)
@@ -70,7 +82,7 @@ def test_the_evaluator_of_folds_finds_what_we_find(tmp_path: Path) -> None:
         ("mdetr", "regions", {"r@1": 5.6360, "r@5": 27.4819, "r@10": 47.8025, "coverage": 81.3599}),
         ("info_ground", "regions", {"r@1": 5.8687, "r@5": 27.8180, "r@10": 48.0352, "pointing": 69.8552}),
         ("gvd", "regions", {"class_pointing": 5.1363, "pointing": 6.0238}),
-        ("multi_grounding", "grid", {"pointing": 72.5398, "correctness": 63.2806}),
+        ("multi_grounding", "grid", {"pointing": 72.5398, "correctness": 63.2806, "boxes": 38.0506}),
     ],
 )
 def test_evaluators_find_what_those_they_follow_found(
@@ -78,7 +90,7 @@ def test_evaluators_find_what_those_they_follow_found(
 ) -> None:
     path = shared / f"f8k285_{maps}.npz"
     unpacked(shared, tmp_path, [image for image, _, _ in read_maps(path).caption])
-    found = evaluator(name)(path, tmp_path)
+    found = evaluator(name)(path, ready(name, path, tmp_path, tmp_path / "prepared"))
     assert {key: round(100 * found[key], 4) for key in values} == values
 
 
@@ -103,6 +115,17 @@ def test_annotations_are_read_as_the_reference_reads_them(fixtures: Path) -> Non
             words = [[word for word in phrase.words if any(map(str.isalnum, caption.words[word]))] for phrase in spoken]
             assert [phrase.places for phrase in own] == words
             assert [phrase.words for phrase in own] == [[caption.words[word] for word in row] for row in words]
+
+
+def test_word_pieces_and_the_words_that_they_spell() -> None:
+    vocabulary = {"two", "un", "##aff", "##able", "t", "-", "shirts", "cafe", "!", "$", "字"}
+    text = "Two unaffable T-shirts! Café $ 字字 unable unfit"
+    pieces = pieces_of(text, vocabulary)
+    assert pieces == [
+        *("two", "un", "##aff", "##able", "t", "-", "shirts", "!", "cafe", "$", "字", "字", "un", "##able", "[UNK]")
+    ]
+    words = ["Two", "unaffable", "T-shirts!", "cafe", "$", "字字", "unable"]
+    assert joined(pieces, words) == [{0}, {1, 2, 3}, {4, 5, 6, 7}, {8}, {9}, {10, 11}, {12, 13}]
 
 
 def test_pairs_that_share_an_area() -> None:

@@ -28,9 +28,7 @@ THINGS = ("things", "stuff")
 """What panoptic annotations tell apart."""
 
 NUMBERS = ("singular", "plural")
-"""The numfrom attneval.arrays.records import record
-
-ber of a phrase's words."""
+"""The number of a phrase's words."""
 
 INSTANCES = ("1", "several")
 """Shapes of a phrase's entity."""

@@ -73,6 +73,16 @@ class ThresholdRule:
     default: float | None = None
     scale: str = ""
 
+    @property
+    def parameter(self) -> str:
+        """The letter of its parameter, as its form has it."""
+        return self.form.rpartition(":")[2].rstrip("]")
+
+    @property
+    def attends(self) -> str:
+        """Its rule in words, for any parameter."""
+        return self.attended[-1][1]
+
 
 RULES = {
     rule.name: rule

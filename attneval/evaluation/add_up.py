@@ -13,7 +13,7 @@ from attneval.evaluation.targetless import Targetless
 from attneval.matching.mismatches import Mismatches
 from attneval.metrics.totals import add_totals
 from attneval.results.channel_sums import concatenated
-from attneval.statistics.image_sums import ImageRows, joined_groups
+from attneval.statistics.group_sums import GroupedRows, joined_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from attneval.groundtruth import GroundTruth
     from attneval.metrics.totals import Table, Totals
     from attneval.results.items import ItemTable
-    from attneval.statistics.image_sums import GroupSums
+    from attneval.statistics.group_sums import GroupSums
 
 
 @record
@@ -125,8 +125,8 @@ def _channel(blocks: list[BlockSums], key: tuple[int, str]) -> ChannelSums:
 
 def _shifted(groups: GroupSums, shift: int) -> GroupSums:
     return {
-        kind: {name: ImageRows(rows.row + shift, rows.columns) for name, rows in named.items()}
-        for kind, named in groups.items()
+        kind: GroupedRows(rows.groups, rows.offset, rows.row + shift, rows.columns, rows.numbers)
+        for kind, rows in groups.items()
     }
 
 

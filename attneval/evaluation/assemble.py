@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from attneval.evaluation.select_images import Selection
     from attneval.export.read.content import AttentionExport
     from attneval.results.items import ItemTable
-    from attneval.statistics.image_sums import GroupSums
+    from attneval.statistics.group_sums import GroupSums
     from attneval.statistics.ranks import RankTable
 
 
@@ -224,7 +224,7 @@ def _image_sums(parts: Parts, channel: ChannelSums | None, *, alone: bool = Fals
     by: GroupSums = {}
     if channel is not None:
         place = np.array([row[name] for name in sums.image_id], np.int64)
-        by = {kind: {name: rows.moved(place) for name, rows in named.items()} for kind, named in channel.by.items()}
+        by = {kind: groups.moved(place) for kind, groups in channel.by.items()}
     ranks: dict[str, RankTable] = {}
     if ranked is not None:
         place = np.array([row[name] for name in ranked.image_id], np.int64)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.arrays.ragged import distinct_values
+from attneval.arrays.records import record
 from attneval.config.breakdowns import AREAS, LENGTHS
 from attneval.metrics.floors import breakdown_columns
-from attneval.metrics.totals import in_units
-from attneval.statistics.image_sums import ImageRows
+from attneval.metrics.totals import GroupTotals, in_units
+from attneval.statistics.group_sums import GroupedRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,23 +19,41 @@ if TYPE_CHECKING:
 
     from attneval.matching.items import Items
     from attneval.metrics.totals import Table, Totals
-    from attneval.statistics.image_sums import GroupSums
+    from attneval.statistics.group_sums import GroupSums
 
 
-def _groups(items: Items, types: Sequence[str]) -> dict[str, dict[str, NDArray[np.int64]]]:
-    """The rows of the items of each group of every breakdown; groups without any are left out."""
-    members = {
-        "type": {name: (items.types >> bit) & 1 > 0 for bit, name in enumerate(types)},
-        "area": {name: items.area == k for k, name in enumerate(AREAS)},
-        "length": {name: items.length == k for k, name in enumerate(LENGTHS)},
-    }
-    for kind, classes in items.classes.items():
-        there = distinct_values(classes.row[classes.row >= 0]).tolist()
-        members[kind] = {classes.names[k]: classes.row == k for k in there}
-    return {
-        kind: {name: np.flatnonzero(member) for name, member in groups.items() if member.any()}
-        for kind, groups in members.items()
-    }
+@record
+class _Members:
+    """The items of the groups of a breakdown that have any.
+
+    Attributes:
+        groups: The names of g groups.
+        rows: i8[n], rows of items, group by group.
+        sizes: i8[g], how many each has.
+    """
+
+    groups: list[str]
+    rows: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of_classes(cls, names: Sequence[str], classes: NDArray[np.int64]) -> _Members:
+        """Items by the class i8[m] of each; -1 for none."""
+        rows = np.flatnonzero(classes >= 0)
+        rows = rows[np.argsort(classes[rows], kind="stable")]
+        there, sizes = np.unique(classes[rows], return_counts=True)
+        return cls([names[k] for k in there.tolist()], rows, sizes)
+
+
+def _members(items: Items, types: Sequence[str]) -> dict[str, _Members]:
+    """The items of every breakdown."""
+    of_type = {name: np.flatnonzero((items.types >> bit) & 1) for bit, name in enumerate(types)}
+    of_type = {name: rows for name, rows in of_type.items() if len(rows)}
+    sizes = np.array([len(rows) for rows in of_type.values()], np.int64)
+    typed = _Members(list(of_type), np.concatenate([np.zeros(0, np.int64), *of_type.values()]), sizes)
+    classes = {kind: _Members.of_classes(classes.names, classes.row) for kind, classes in items.classes.items()}
+    areas, lengths = _Members.of_classes(AREAS, items.area), _Members.of_classes(LENGTHS, items.length)
+    return {"type": typed, "area": areas, "length": lengths} | classes
 
 
 def sums_of_groups(items: Items, table: Table, types: Sequence[str]) -> tuple[Totals, GroupSums]:
@@ -47,30 +65,25 @@ def sums_of_groups(items: Items, table: Table, types: Sequence[str]) -> tuple[To
         types: The names of the bits of `items.types`.
 
     Returns:
-        By kind and name of a group: exact totals by column, and the sums of each image that has items of it, of the
-        columns that breakdowns resample.
+        By kind of group: exact totals by group and column, and the sums of each image that has items of a group, of
+        the columns that breakdowns resample.
     """
-    resampled = [name for name in breakdown_columns() if name in table]
+    columns = list(table)
+    kept = [name for name in breakdown_columns() if name in table]
+    resampled = [columns.index(name) for name in kept]
     totals: Totals = {}
     sums: GroupSums = {}
     images = int(items.image.max(initial=0)) + 1
-    for kind, groups in _groups(items, types).items():
-        by_name: Totals = {}
-        sums[kind] = {}
-        totals[kind] = by_name
-        if not groups:
-            continue
+    for kind, members in _members(items, types).items():
         # The items of one group after those of the other, and of each group those of one image after the other's.
-        rows = np.concatenate([*groups.values()])
-        of_group = np.repeat(np.arange(len(groups)) * images, [len(members) for members in groups.values()])
+        groups, rows = members.groups, members.rows
+        of_group = np.repeat(np.arange(len(groups)) * images, members.sizes)
         key, place = np.unique(of_group + items.image[rows], return_inverse=True)
-        first = np.searchsorted(key, np.arange(len(groups) + 1) * images)
-        per_image = {
-            name: np.asarray(np.bincount(place, values[rows], len(key)), np.float64) for name, values in table.items()
-        }
-        exact = [np.add.reduceat(in_units(values), first[:-1]).tolist() for values in per_image.values()]
-        for group, start, stop, each in zip(groups, first, first[1:], zip(*exact, strict=True), strict=False):
-            by_name[group] = dict(zip(per_image, each, strict=True))
-            kept = {name: per_image[name][start:stop] for name in resampled}
-            sums[kind][group] = ImageRows(key[start:stop] % images, kept)
+        numbers = np.zeros((len(columns), len(key)))
+        for column, values in zip(numbers, table.values(), strict=True):
+            column[:] = np.bincount(place, values[rows], len(key))
+        offset = np.searchsorted(key, np.arange(len(groups) + 1) * images)
+        exact = np.add.reduceat(in_units(numbers), offset[:-1], axis=1).T if groups else np.zeros((0, len(columns)))
+        totals[kind] = GroupTotals(groups, columns, np.ascontiguousarray(exact, np.int64))
+        sums[kind] = GroupedRows(groups, offset, key % images, kept, numbers[resampled])
     return totals, sums

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from attneval.matching.items import Items
     from attneval.metrics.declaration import Column
     from attneval.metrics.totals import Table, Totals
-    from attneval.statistics.image_sums import GroupSums
+    from attneval.statistics.group_sums import GroupSums
 
 
 @record

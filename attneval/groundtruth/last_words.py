@@ -64,23 +64,28 @@ def with_last_words(truth: GroundTruth, classes: dict[str, str] | None = None) -
     """
     texts = list(truth.text)
     caption = np.repeat(np.arange(len(texts)), np.diff(truth.phrase_offset)).tolist()
-    first = truth.span_offset.tolist()
-    spans = truth.span.tolist()
-    names: list[str | None] = []
-    for phrase, row in enumerate(caption):
-        phrase_spans = spans[first[phrase] : first[phrase + 1]]
-        words = _WORD.findall(texts[row][phrase_spans[-1][0] : phrase_spans[-1][1]]) if phrase_spans else []
-        word = words[-1].lower() if words else None
-        names.append(word if classes is None or word is None else classes.get(word))
-    known = dict.fromkeys(name for name in names if name is not None)
-    place = {name: number for number, name in enumerate(sorted(known))}
+    start, stop = truth.span[truth.span_offset[1:] - 1].T if len(truth.span) else np.zeros((2, len(caption)), np.int64)
+    stop = np.where(np.diff(truth.span_offset) > 0, stop, start)  # a phrase without a span has no text
+    spoken = [texts[row][a:b] for row, a, b in zip(caption, start.tolist(), stop.tolist(), strict=True)]
+    # Many phrases are said again and again.
+    named = {text: _class_of(text, classes) for text in dict.fromkeys(spoken)}
+    known = {name for name in named.values() if name is not None}
+    place: dict[str | None, int] = {name: number for number, name in enumerate(sorted(known))}
+    row_of = {text: place.get(name, -1) for text, name in named.items()}
     return replace(
         truth,
-        phrase_category=np.array([-1 if name is None else place[name] for name in names], np.int64),
+        phrase_category=np.array([row_of[text] for text in spoken], np.int64),
         categories=tuple(sorted(known)),
         category_groups=("",) * len(known),
         category_things=np.full(len(known), -1, np.int64),
     )
+
+
+def _class_of(text: str, classes: dict[str, str] | None) -> str | None:
+    """The class of a phrase's last word; None without any."""
+    words = _WORD.findall(text)
+    word = words[-1].lower() if words else None
+    return word if classes is None or word is None else classes.get(word)
 
 
 class ClassedSource:

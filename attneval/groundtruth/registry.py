@@ -34,11 +34,13 @@ class Format:
         reader: `module:function`, from the files by role and a `Reading` to a `Source`.
         needs: For each file of the format, its role and what recognises it.
         also: The same for files that may be added.
+        title: What the page of a result calls it; its name by default.
     """
 
     reader: str
     needs: dict[str, Detect]
     also: dict[str, Detect] = field(default_factory=dict)
+    title: str = ""
 
     def role(self, candidate: Candidate) -> str | None:
         """The role of a file in this format; None if it has none."""
@@ -48,29 +50,46 @@ class Format:
 
 _HERE = "attneval.groundtruth"
 TABLE: dict[str, Format] = {
-    "entities": Format(f"{_HERE}.entities:open_entities", {"release": is_.entities_release}),
-    "mdetr": Format(f"{_HERE}.mdetr:open_mdetr", {"grounding": is_.grounding}),
-    "coco": Format(f"{_HERE}.coco:open_coco", {"captions": is_.captions, "instances": is_.instances}),
+    "entities": Format(
+        f"{_HERE}.entities:open_entities", {"release": is_.entities_release}, title="Flickr30k Entities"
+    ),
+    "mdetr": Format(f"{_HERE}.mdetr:open_mdetr", {"grounding": is_.grounding}, title="grounding JSON (MDETR, GLIP)"),
+    "coco": Format(f"{_HERE}.coco:open_coco", {"captions": is_.captions, "instances": is_.instances}, title="COCO"),
     "refer": Format(
-        f"{_HERE}.refer:open_refer", {"references": is_.references, "instances": is_.instances}, {"sizes": is_.sizes}
+        f"{_HERE}.refer:open_refer",
+        {"references": is_.references, "instances": is_.instances},
+        {"sizes": is_.sizes},
+        title="RefCOCO",
     ),
     "coco-entities": Format(
         f"{_HERE}.coco_entities:open_coco_entities",
         {"entities": is_.caption_entities},
         {"captions": is_.captions, "texts": is_.raw_captions, "sizes": is_.sizes},
+        title="COCO Entities",
     ),
     "png": Format(
         f"{_HERE}.panoptic_narratives:open_png",
         {"narratives": is_.narratives, "panoptic": is_.panoptic},
         {"label images": is_.folder_of_pngs},
+        title="Panoptic Narrative Grounding",
     ),
-    "odvg": Format(f"{_HERE}.odvg:open_odvg", {"lines": is_.grounding_lines}),
-    "rec": Format(f"{_HERE}.rec:open_rec", {"expressions": is_.expressions}),
-    "gcg": Format(f"{_HERE}.gcg:open_gcg", {"captions": is_.caption_masks}, {"sizes": is_.sizes}),
-    "phrasecut": Format(f"{_HERE}.phrasecut:open_phrasecut", {"phrases": is_.phrase_masks}, {"sizes": is_.sizes}),
-    "gqa": Format(f"{_HERE}.gqa:open_gqa", {"questions": is_.questions, "scene graphs": is_.scene_graphs}),
+    "odvg": Format(f"{_HERE}.odvg:open_odvg", {"lines": is_.grounding_lines}, title="grounding lines (ODVG)"),
+    "rec": Format(f"{_HERE}.rec:open_rec", {"expressions": is_.expressions}, title="referring expressions (JSON)"),
+    "gcg": Format(
+        f"{_HERE}.gcg:open_gcg",
+        {"captions": is_.caption_masks},
+        {"sizes": is_.sizes},
+        title="grounded conversations (GCG)",
+    ),
+    "phrasecut": Format(
+        f"{_HERE}.phrasecut:open_phrasecut", {"phrases": is_.phrase_masks}, {"sizes": is_.sizes}, title="PhraseCut"
+    ),
+    "gqa": Format(f"{_HERE}.gqa:open_gqa", {"questions": is_.questions, "scene graphs": is_.scene_graphs}, title="GQA"),
     "visual-genome": Format(
-        f"{_HERE}.visual_genome:open_visual_genome", {"regions": is_.regions}, {"sizes": is_.sizes}
+        f"{_HERE}.visual_genome:open_visual_genome",
+        {"regions": is_.regions},
+        {"sizes": is_.sizes},
+        title="Visual Genome",
     ),
 }
 """Every format by its name. A format is a file and a line here."""
@@ -87,6 +106,12 @@ UNREAD: tuple[tuple[Detect, str], ...] = (
 
 FORMATS = tuple(TABLE)
 """The names that `--gt-format` takes beside `auto`."""
+
+
+def title_of(name: str) -> str:
+    """Title a format for the page of a result; the name itself for one that this attneval does not know."""
+    known = TABLE.get(name)
+    return known.title if known is not None and known.title else name
 
 
 def open_ground_truth(

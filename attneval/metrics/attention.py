@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.metrics.declaration import Column, Metric, Sums
+from attneval.metrics.declaration import ORDER, SET, WORD, Column, Metric, Sums
 from attneval.metrics.floors import UNIFORM, floor_column
 from attneval.metrics.populations import SCORED, SHUFFLED, SHUFFLED_F1
-from attneval.metrics.registry import register
+from attneval.metrics.registry import registrar
 from attneval.metrics.set_scores import set_f1, set_precision, set_recall
 from attneval.metrics.values import divided, ratio
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.hits import Hits
+
+register = registrar(__name__)
 
 CHEN = "Chen et al., More Than Just Attention: Improving Cross-Modal Attentions with Contrastive Constraints, WACV 2023"
 
@@ -39,9 +41,10 @@ register(
         floored=True,
         title="Attention Precision",
         paper="Precision",
+        page="Precision",
         mark="P",
         headline="macro",
-        tables={"breakdown": 10, "channels": 10, "heads": 30},
+        tables={"breakdown": 10, "channels": 10, "heads": 30, "page channels": 80, SET: 20},
         compared=True,
         group="attention",
         higher_is_better=True,
@@ -58,9 +61,10 @@ register(
         floored=True,
         title="Attention Recall",
         paper="Recall",
+        page="Recall",
         mark="R",
         headline="macro",
-        tables={"breakdown": 20, "channels": 20, "heads": 40},
+        tables={"breakdown": 20, "channels": 20, "heads": 40, "page channels": 90, SET: 30},
         compared=True,
         group="attention",
         higher_is_better=True,
@@ -76,11 +80,12 @@ register(
         floored=True,
         title="Attention F1",
         paper="F1",
+        page="F1",
         short="F1",
         mark="F",
         headline="macro",
         main=True,
-        tables={"breakdown": 30, "channels": 30, "heads": 20},
+        tables={"breakdown": 30, "channels": 30, "heads": 20, "page breakdown": 10, "page channels": 10, SET: 10},
         compared=True,
         family=True,
         group="attention",
@@ -97,9 +102,11 @@ register(
         name="f1_lift",
         title="F1 above even attention",
         paper="F1 lift",
+        page="F1 lift",
         short="F1 lift",
         lift_of="f1",
-        tables={"breakdown": 35, "channels": 35, "heads": 10},
+        difference_to="even attention",
+        tables={"breakdown": 35, "channels": 35, "heads": 10, "page channels": 20},
         compared=True,
         group="attention",
         higher_is_better=True,
@@ -115,6 +122,7 @@ register(
         floored=True,
         title="micro Precision",
         headline="micro",
+        tables={SET: 20},
         group="attention",
         higher_is_better=True,
         definition="Attended and relevant keys of all items together, over attended keys of all items together; 0 if "
@@ -130,6 +138,7 @@ register(
         floored=True,
         title="micro Recall",
         headline="micro",
+        tables={SET: 30},
         group="attention",
         higher_is_better=True,
         definition="Attended and relevant keys of all items together, over relevant keys of all items together.",
@@ -145,6 +154,7 @@ register(
         floor_noted=True,
         title="micro F1",
         headline="micro",
+        tables={SET: 10},
         group="attention",
         higher_is_better=True,
         definition="The harmonic mean of micro_precision and micro_recall.",
@@ -160,7 +170,7 @@ register(
         title="Average precision",
         paper="AP",
         short="AP",
-        tables={"breakdown": 40, "channels": 40},
+        tables={"breakdown": 40, "channels": 40, "page breakdown": 20, "page channels": 30, ORDER: 10},
         compared=True,
         family=True,
         group="attention",
@@ -177,8 +187,10 @@ register(
         name="ap_lift",
         title="AP above even attention",
         paper="AP lift",
+        page="AP lift",
         short="AP lift",
         lift_of="ap",
+        difference_to="even attention",
         compared=True,
         group="attention",
         higher_is_better=True,
@@ -206,7 +218,8 @@ register(
     Metric(
         name="specificity",
         title="Specificity",
-        tables={"channels": 60},
+        tables={"channels": 60, "page channels": 70, WORD: 10},
+        difference_to="other things",
         compared=True,
         group="attention",
         higher_is_better=True,

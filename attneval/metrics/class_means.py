@@ -6,42 +6,44 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attneval.metrics.declaration import Metric
+from attneval.metrics.declaration import SET, Metric
 from attneval.metrics.populations import SCORED
-from attneval.metrics.registry import register
+from attneval.metrics.registry import registrar
 from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from numpy.typing import NDArray
-
     from attneval.metrics.declaration import Sums
+
+register = registrar(__name__)
 
 AVERAGED = {"precision": "Precision", "recall": "Recall", "f1": "F1", "pointing": "pointing game"}
 """The metrics that are averaged over classes, with their titles."""
+_IN_SET = {"precision": 20, "recall": 30, "f1": 10}
 CLASSES = "classes"
 """The column that counts classes with a scored item."""
 PREFIX = "class_"
 
 
-def class_sums(classes: Iterable[Sums]) -> Sums:
-    """Add up the means of classes.
+def class_sums(classes: Sums) -> Sums:
+    """Add up the means of classes, one after the other.
 
     Args:
-        classes: For each class its sums, f8[] or f8[b] by column.
+        classes: The sums of each class, f8[g] or f8[g, b] by column.
 
     Returns:
-        The sums over classes of their means, and how many classes have a scored item; nothing without any class.
+        The sums over classes of their means, and how many classes have a scored item, f8[] or f8[b]; nothing without
+        any class.
     """
-    added: dict[str, NDArray[np.float64]] = {}
-    for sums in classes:
-        count = np.asarray(sums[SCORED], np.float64)
-        there = count > 0
-        added[CLASSES] = added.get(CLASSES, np.zeros(count.shape)) + there
-        for name in AVERAGED:
-            mean = np.divide(sums[name], count, out=np.zeros(count.shape), where=there)
-            added[PREFIX + name] = added.get(PREFIX + name, np.zeros(count.shape)) + mean
+    count = classes.get(SCORED, np.zeros(0))
+    if not len(count):
+        return {}
+    there = count > 0
+    added = {CLASSES: np.asarray(there.sum(axis=0), np.float64)}
+    for name in AVERAGED:
+        if name in classes:
+            mean = np.divide(classes[name], count, out=np.zeros(count.shape), where=there)
+            # numpy's sum would add up in another order.
+            added[PREFIX + name] = np.asarray(np.cumsum(mean, axis=0)[-1])
     return added
 
 
@@ -50,7 +52,8 @@ for _name, _title in AVERAGED.items():
         Metric(
             name=PREFIX + _name,
             title=f"class mean {_title}",
-            headline="" if _name == "pointing" else "class",
+            headline="class" if _name in _IN_SET else "",
+            tables={SET: _IN_SET[_name]} if _name in _IN_SET else {},
             group="attention",
             higher_is_better=True,
             definition=f"The mean over classes of the mean of {_name} over the items of a class: a phrase's category, "

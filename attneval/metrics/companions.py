@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from attneval.metrics.declaration import Column, Metric
+from attneval.metrics.declaration import AMOUNT, ORDER, PEAK, SPREAD, Column, Metric
 from attneval.metrics.populations import ITEMS, REACHED, SCORED
-from attneval.metrics.registry import register
+from attneval.metrics.registry import registrar
 from attneval.metrics.values import ratio
+
+register = registrar(__name__)
 
 _EXPECTED = "Tied weights count by their expected value over all orders of the tie."
 
@@ -17,7 +19,8 @@ register(
         floored=True,
         title="Pointing game",
         paper="Pointing",
-        tables={"breakdown": 50, "channels": 50, "heads": 50},
+        tables={"breakdown": 50, "channels": 50, "heads": 50, "page breakdown": 30, "page channels": 40, PEAK: 10},
+        group_floor="center",
         compared=True,
         family=True,
         oracle={"pointing": "region"},
@@ -38,6 +41,8 @@ def _recall_at(k: int) -> Metric:
         name=f"r@{k}",
         title=f"R@{k} (boxes)",
         paper=f"R@{k}",
+        page=f"R@{k}",
+        tables={PEAK: 10 + k},
         group="companion",
         higher_is_better=True,
         definition=f"Phrase-grounding recall: whether one of the {k} keys with the largest weights is relevant. Items "
@@ -56,7 +61,7 @@ register(
         name="mass",
         floored=True,
         title="Attention mass",
-        tables={"heads": 60},
+        tables={"heads": 60, "page channels": 50, AMOUNT: 10},
         group="companion",
         higher_is_better=True,
         definition="Attention correctness: the share of an item's weight that lies on relevant keys; a key that "
@@ -70,7 +75,7 @@ register(
     Metric(
         name="area_mass",
         title="Mass inside shapes",
-        tables={"heads": 70},
+        tables={"heads": 70, "page channels": 60, AMOUNT: 20},
         group="companion",
         higher_is_better=True,
         oracle=None,
@@ -88,6 +93,7 @@ register(
         name="auc",
         title="Area under ROC",
         paper="AUC",
+        tables={ORDER: 20},
         group="companion",
         higher_is_better=True,
         definition="The probability that a relevant key weighs more than another one, ties half, which is the area "
@@ -114,6 +120,7 @@ register(
     Metric(
         name="rank_accuracy",
         title="Rank accuracy",
+        tables={ORDER: 30},
         group="companion",
         higher_is_better=True,
         definition="With R keys relevant to an item, the share of relevant keys among the R keys with the largest "
@@ -127,6 +134,7 @@ register(
     Metric(
         name="entropy",
         title="Entropy",
+        tables={SPREAD: 10},
         oracle=None,
         group="companion",
         higher_is_better=False,

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from attneval.config.protocol import Protocol
 
-ATTENTION = ("attention", "companion", "ceiling")
+CEILING = "ceiling"
+"""The group of what limits others: how many items have a relevant key at all."""
+ATTENTION = ("attention", "companion", CEILING)
 """The groups that are measured on attention maps."""
 RETRIEVAL, RELEVANCE = SIMILARITY = ("retrieval", "relevance")
 """The groups that are measured on similarities: over what belongs together, and with relevance sets."""
@@ -30,9 +32,13 @@ FAITHFULNESS = "faithfulness"
 """The group that is measured on the scores of perturbed images."""
 GROUPS = (*ATTENTION, *SIMILARITY, FAITHFULNESS)
 """The groups of metrics, in the order of tables, which draw a line between two of them."""
-TABLES = ("breakdown", "channels", "heads")
+QUESTIONS = SET, ORDER, PEAK, AMOUNT, WORD, USE, SPREAD = ("set", "order", "peak", "amount", "word", "use", "spread")
+"""What one asks of attention, each with a table on the page of a result: is the attended set right, do relevant keys
+rank first, is the largest weight right, how much weight is right, does it depend on the word, does the model's score
+follow it, how far is it spread. What stands first answers the question where there is room for one number."""
+TABLES = ("breakdown", "channels", "heads", "page breakdown", "page channels", *QUESTIONS)
 """Tables that show some metrics only: by group of items, by channel and direction, and by head, where there are many
-channels and these metrics alone are kept of each."""
+channels and these metrics alone are kept of each; on the page of a result, by group and by channel, and by question."""
 Sums = Mapping[str, "NDArray[np.float64]"]
 """Columns summed over images: f8[], or f8[b] for b resamples of the images."""
 PIXELS, BOX = "pixels", "box"
@@ -99,6 +105,7 @@ class Metric:
         unit: `share`, `rank` or `nats`.
         short: Its name in tables where space is short; `name` by default.
         paper: Its name in tables of papers; `title` by default.
+        page: Its name on the page of a result; `title` by default.
         mark: The character of its curve over thresholds; empty if it has none.
         aliases: Other names under which flags and look-ups find it. Tables and files never show them.
         headline: The value of the protocol's `average` under which it is a headline, set in bold; empty for never.
@@ -112,6 +119,8 @@ class Metric:
             metrics of the family are noted everywhere.
         family: True for the headline metrics that make up the family of Holm's adjustment unless metrics are named.
         lift_of: The metric whose difference to what even attention scores on the same items it is.
+        difference_to: What it is a difference to, so that its floor is 0; empty for what is no difference.
+        group_floor: The floor that groups of items are held against on the page of a result.
         by_image: True if single images can be compared by it, and wins, ties and losses mean something.
         resampled: False for a number tuned on its own data, which has no interval.
         tuned: The curve over thresholds whose largest value it is; tables then name the threshold.
@@ -140,6 +149,7 @@ class Metric:
     unit: str = "share"
     short: str = ""
     paper: str = ""
+    page: str = ""
     mark: str = ""
     aliases: tuple[str, ...] = ()
     headline: str = ""
@@ -148,6 +158,8 @@ class Metric:
     compared: bool = False
     family: bool = False
     lift_of: str = ""
+    difference_to: str = ""
+    group_floor: str = "uniform"
     floored: bool = False
     floor_noted: bool = False
     by_image: bool = True
@@ -174,6 +186,16 @@ class Metric:
     def in_papers(self) -> str:
         """Its name in tables of papers."""
         return self.paper or self.title
+
+    @property
+    def on_page(self) -> str:
+        """Its name on the page of a result."""
+        return self.page or self.title
+
+    @property
+    def of_sets(self) -> bool:
+        """True for what is measured on attended sets; even attention attends to everything there."""
+        return bool(self.headline)
 
     def has_oracle(self, protocol: Protocol) -> bool:
         """Tell whether attention to exactly the relevant keys has a value that is known."""

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attneval.metrics.declaration import FAITHFULNESS, Column, Metric
-from attneval.metrics.registry import metrics, register
+from attneval.metrics.declaration import FAITHFULNESS, USE, Column, Metric
+from attneval.metrics.registry import metrics, registrar
 from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+register = registrar(__name__)
 
 DELETION, INSERTION = ORDERED = ("deletion", "insertion")
 """Regions removed, or kept, the most attended first."""
@@ -130,6 +132,8 @@ def _gap(curve: str, title: str, definition: str) -> Metric:
         baseline=False,
         oracle=None,
         perturbed=curve,
+        tables={USE: 10},
+        difference_to="a random order",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from attneval.arrays.quotients import quotient
 from attneval.metrics.declaration import BOX, PIXELS, Column, Metric, Sums
 from attneval.metrics.populations import ITEMS
-from attneval.metrics.registry import register
+from attneval.metrics.registry import registrar
 from attneval.metrics.set_scores import set_precision, set_recall
 from attneval.metrics.values import divided, ratio
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.hits import Hits
+
+register = registrar(__name__)
 
 TAM = "Li et al., Token Activation Map to Visually Explain Multimodal LLMs, ICCV 2025 (TAM)"
 MAP_N = "map_n"

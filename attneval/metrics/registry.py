@@ -10,15 +10,17 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from attneval.errors import ProtocolError, suggestion
-from attneval.metrics.declaration import ATTENTION, GROUPS, Column, Metric
+from attneval.metrics.declaration import ATTENTION, CEILING, GROUPS, SET, Column, Metric
 from attneval.metrics.families import FAMILIES, Family
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
 REGISTRY: dict[str, Metric] = {}
 RANKED_BY = "f1_lift"
 """The metric that channels are ranked by unless another is named."""
+_PLACES: dict[str, int] = {}
+"""The place of each metric's module."""
 _MODULES = ("attention", "companions", "class_means", "spatial", "heat_maps", "retrieval", "relevance", "faithfulness")
 
 
@@ -28,8 +30,21 @@ def families() -> list[Family]:
     return FAMILIES
 
 
-def register(metric: Metric) -> Metric:
+def registrar(module: str) -> Callable[[Metric], Metric]:
+    """Get what adds the metrics of a module to the table.
+
+    Args:
+        module: Its name. Tables are in the order of `_MODULES`, whichever module is imported first.
+    """
+    return lambda metric: register(metric, module)
+
+
+def register(metric: Metric, module: str = "") -> Metric:
     """Add a metric to the table.
+
+    Args:
+        metric: The metric.
+        module: The name of the module that declares it; of others metrics come last in their group.
 
     Raises:
         ValueError: One of its names is taken.
@@ -39,6 +54,7 @@ def register(metric: Metric) -> Metric:
     if twice:
         raise ValueError(f"metric {min(twice)} is declared twice")
     REGISTRY[metric.name] = metric
+    _PLACES[metric.name] = _MODULES.index(last) if (last := module.rpartition(".")[2]) in _MODULES else len(_MODULES)
     return metric
 
 
@@ -50,7 +66,7 @@ def metrics(*groups: str) -> list[Metric]:
     _declare()
     made = [metric for family in FAMILIES for _, metric in sorted(family.made.values(), key=itemgetter(0))]
     chosen = (metric for metric in (*REGISTRY.values(), *made) if not groups or metric.group in groups)
-    return sorted(chosen, key=lambda metric: GROUPS.index(metric.group))
+    return sorted(chosen, key=lambda metric: (GROUPS.index(metric.group), _PLACES.get(metric.name, len(_MODULES))))
 
 
 def _declare() -> None:
@@ -73,6 +89,21 @@ def list_metrics(*groups: str) -> list[str]:
 def in_table(table: str) -> list[Metric]:
     """List the metrics that stand in a table of `TABLES`, in the order of its columns."""
     return sorted((metric for metric in metrics() if table in metric.tables), key=lambda metric: metric.tables[table])
+
+
+def headline_of(average: str) -> list[Metric]:
+    """List the headline metrics of an average of the protocol: F1, precision, recall."""
+    return [metric for metric in in_table(SET) if metric.headline == average]
+
+
+def main_of(group: str) -> Metric:
+    """Get the metric that stands for a group."""
+    return next(metric for metric in metrics(group) if metric.main)
+
+
+def ceiling() -> Metric:
+    """Get the metric that says how many items have a relevant key at all."""
+    return metrics(CEILING)[0]
 
 
 def find_metric(name: str) -> Metric | None:

@@ -8,13 +8,15 @@ import numpy as np
 
 from attneval.metrics.declaration import RETRIEVAL, Column, Metric, Sums
 from attneval.metrics.ranks import DIRECTIONS, IMAGE_TO_TEXT, TEXT_TO_IMAGE, Ranks
-from attneval.metrics.registry import median_column, metrics, register
+from attneval.metrics.registry import median_column, metrics, registrar
 from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+
+register = registrar(__name__)
 
 KS = (1, 5, 10)
 

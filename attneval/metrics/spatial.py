@@ -9,11 +9,13 @@ import numpy as np
 from attneval.geometry.components import connected_runs
 from attneval.metrics.declaration import Metric
 from attneval.metrics.rankings import EVEN
-from attneval.metrics.registry import register
+from attneval.metrics.registry import registrar
 from attneval.metrics.values import ratio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+register = registrar(__name__)
 
 SPATIAL, SPATIAL_N = "spatial_entropy", "spatial_entropy_n"
 """The columns of it: the sum over items, and how many items have one."""

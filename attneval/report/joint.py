@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from attneval.report.delimited import Lines
     from attneval.results.items import ItemTable
     from attneval.results.joint import Joint
-    from attneval.results.scores import Measured
 
 TITLES = ("both right", "attended only", "retrieved only", "neither right")
 """The cells of `CELLS` in the header of a table."""
@@ -28,10 +27,10 @@ def joint_table(joint: Joint, digits: int = 1) -> Table:
     for name, side in joint.sides.items():
         values = [
             Cell(f"{name} ({side.rho.n})"),
-            Cell(correlation(side.rho.value, digits)),
+            Cell(number(side.rho.value, "correlation", digits + 1)),
             Cell(UNDEFINED if side.p is None else p_text(side.p)),
         ]
-        bounds = [Cell("  interval"), Cell(_bounds(side.rho, digits)), Cell("")]
+        bounds = [Cell("  interval"), Cell(interval(side.rho.ci, "correlation", digits + 1)), Cell("")]
         for cell in CELLS:
             values.append(Cell(number(side.table[cell].value, digits=digits)))
             bounds.append(Cell(interval(side.table[cell].ci, "share", digits)))
@@ -42,15 +41,6 @@ def joint_table(joint: Joint, digits: int = 1) -> Table:
     ]
     header = ["", "rho", "p", *TITLES]
     return Table("Attending right and retrieving right, shares in %", header, rows, notes, optional=(3, 4, 2, 6))
-
-
-def correlation(value: float | None, digits: int = 1) -> str:
-    """Write a correlation."""
-    return UNDEFINED if value is None else f"{value:.{digits + 1}f}"
-
-
-def _bounds(rho: Measured, digits: int) -> str:
-    return "" if rho.ci is None else f"[{correlation(rho.ci[0], digits)}, {correlation(rho.ci[1], digits)}]"
 
 
 def captions_page(table: ItemTable, captions: list[int], total: int, digits: int = 1) -> Page:

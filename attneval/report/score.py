@@ -25,6 +25,7 @@ from attneval.report.table import (
     scored_amounts,
 )
 from attneval.report.tones import ABOVE_FLOORS, beside_floors
+from attneval.results.groups import item_counts, some_groups
 from attneval.results.summary import BASELINES
 
 if TYPE_CHECKING:
@@ -218,7 +219,9 @@ def _best(metric: Metric, result: Result) -> float:
 
 def _breakdown(scores: Scores, kind: str, digits: int) -> Table:
     groups, breakdown = scores.by[kind], BREAKDOWNS[kind]
-    chosen = _shown("breakdown", list(groups.values()))
+    shown = some_groups(groups, _most_frequent(groups))
+    floors = some_groups(scores.by_baselines.get(kind, {}), list(shown))
+    chosen = _shown("breakdown", list(shown.values()))
     images = scores.by_images.get(kind, {})
     counts = (["images"] if images else []) + ["items"]
     header, paper = [breakdown.header, *counts], [breakdown.header, *counts]
@@ -227,15 +230,14 @@ def _breakdown(scores: Scores, kind: str, digits: int) -> Table:
         header += [metric.label, *bounds]
         paper += [metric.in_papers, *bounds]
     rows = []
-    shown = _most_frequent(groups)
     for group, table in shown.items():
         cells = [Cell(breakdown.label(group)), *([Cell(str(images.get(group, 0)))] if images else [])]
         cells.append(Cell(_items(table)))
         for metric in chosen:
             cells.append(_cell(metric, table.get(metric.name), digits, strong=metric.main))
             if metric.main and images:
-                floors = scores.by_baselines.get(kind, {}).get(group, {})
-                cells += [_interval(metric, table.get(metric.name), digits), _highest(metric, floors, digits)]
+                highest = _highest(metric, floors.get(group, {}), digits)
+                cells += [_interval(metric, table.get(metric.name), digits), highest]
         rows.append(Row(cells))
     notes = [f"floor: the highest of {', '.join(FLOORS)}"] if images else []
     if len(shown) < len(groups):
@@ -250,15 +252,11 @@ LONGEST_BREAKDOWN = 30
 """Groups of a breakdown in a table for people."""
 
 
-def _most_frequent(groups: dict[str, dict[str, Measured]]) -> dict[str, dict[str, Measured]]:
+def _most_frequent(groups: Mapping[str, Mapping[str, Measured]]) -> list[str]:
     """The groups with most items, in the order in which they are."""
-    kept = set(sorted(groups, key=lambda group: -_count(groups[group]))[:LONGEST_BREAKDOWN])
-    return {group: table for group, table in groups.items() if group in kept}
-
-
-def _count(table: dict[str, Measured]) -> int:
-    # Metrics over all items, reachable or not, have most.
-    return max((measured.n for measured in table.values()), default=0)
+    counts = item_counts(groups)
+    kept = set(sorted(groups, key=lambda group: -counts[group])[:LONGEST_BREAKDOWN])
+    return [group for group in groups if group in kept]
 
 
 def _interval(metric: Metric, measured: Measured | None, digits: int) -> Cell:

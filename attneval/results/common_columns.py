@@ -12,6 +12,7 @@ from attneval.metrics.floors import FLOORS, floor_bounds
 from attneval.metrics.populations import COUNTED, ITEMS
 from attneval.metrics.registry import beside_bounds
 from attneval.metrics.registry import columns as registered
+from attneval.metrics.totals import GroupTotals
 from attneval.statistics.image_sums import shared_names
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ def with_columns(totals: Totals, names: Sequence[str]) -> Totals:
     kept: Any = dict(totals)
     kept |= {base: _chosen(totals[base], names) for base in FLOORS if base in totals}
     if by:
-        kept["by"] = {
-            kind: {group: _chosen(table, names) for group, table in groups.items()} for kind, groups in by.items()
-        }
+        kept["by"] = {kind: GroupTotals.of(groups).with_columns(names) for kind, groups in by.items()}
     return dict(kept)
 
 

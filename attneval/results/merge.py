@@ -25,7 +25,8 @@ from attneval.results.notes import COMPUTED, NO_ATTENTION, NO_RETRIEVAL, UNKNOWN
 from attneval.results.result import Result
 from attneval.results.scores import Scores
 from attneval.results.summary import summarise
-from attneval.statistics.image_sums import ImageSums, joined_groups
+from attneval.statistics.group_sums import joined_groups
+from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _merged(parts: Sequence[tuple[Scores, int]], first: Result) -> Scores:
     everywhere = [np.array([row[image_id] for image_id in sums.image_id], np.int64) for sums, _ in attention]
     by = joined_groups(
         [
-            {kind: {name: rows.moved(place) for name, rows in named.items()} for kind, named in sums.by.items()}
+            {kind: groups.moved(place) for kind, groups in sums.by.items()}
             for (sums, _), place in zip(attention, everywhere, strict=True)
         ]
     )

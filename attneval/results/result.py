@@ -20,7 +20,7 @@ from attneval.storage.addresses import located
 from attneval.storage.whole_files import encoded, write_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from attneval.config.protocol import Protocol
     from attneval.results.channel_sums import StoredChannels
@@ -120,7 +120,7 @@ class Result(Drawn):
         return self.scores.baselines
 
     @property
-    def by(self) -> dict[str, dict[str, dict[str, Measured]]]:
+    def by(self) -> Mapping[str, Mapping[str, dict[str, Measured]]]:
         """The headline's metrics by kind of group (`type`, `area`, `length`), name of the group and metric."""
         return self.scores.by
 

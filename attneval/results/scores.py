@@ -13,6 +13,8 @@ from attneval.metrics.retrieval import has_retrieval
 from attneval.storage.digests import PARTIAL_DIGEST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
 
@@ -118,7 +120,7 @@ class Scores:
     Attributes:
         metrics: By name.
         baselines: By name of the baseline and of the metric.
-        by: By kind of group, name of the group and of the metric.
+        by: By kind of group, name of the group and of the metric; measured when it is looked at.
         by_baselines: By kind and name of the group, the baseline and the metric.
         by_images: By kind and name of the group, how many images have items of it.
         curve: The sweep of the threshold; None without maps.
@@ -128,11 +130,11 @@ class Scores:
 
     metrics: dict[str, Measured]
     baselines: dict[str, dict[str, Measured]]
-    by: dict[str, dict[str, dict[str, Measured]]]
+    by: Mapping[str, Mapping[str, dict[str, Measured]]]
     curve: Curve | None
     sums: ImageSums
     totals: Totals = field(default_factory=dict)
-    by_baselines: dict[str, dict[str, dict[str, dict[str, Measured]]]] = field(default_factory=dict)
+    by_baselines: Mapping[str, Mapping[str, dict[str, dict[str, Measured]]]] = field(default_factory=dict)
     by_images: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property

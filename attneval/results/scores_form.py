@@ -5,16 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attneval.metrics.ranks import DIRECTIONS
 from attneval.metrics.registry import find_metric
+from attneval.metrics.totals import GroupTotals
 from attneval.results.fields import NUMBERS, check_numbers, check_whole
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
-from attneval.statistics.image_sums import ImageRows, ImageSums
+from attneval.statistics.group_sums import GroupedRows, ImageRows
+from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
+
+if TYPE_CHECKING:
+    from attneval.metrics.totals import Totals
 
 GROUPS, ROW = "by", "row"
 """Sums over the items of groups, and the rows of the images that have some."""
@@ -42,8 +47,14 @@ def scores_to_dict(scores: Scores) -> dict[str, Any]:
         "by_images": scores.by_images,
         "curve": None if scores.curve is None else vars(scores.curve),
         "per_image": _sums_to_dict(scores.sums),
-        "totals": scores.totals,
+        "totals": _totals_to_dict(scores.totals),
     }
+
+
+def _totals_to_dict(totals: Totals) -> dict[str, Any]:
+    by: Any = totals.get("by", {})
+    tables = {kind: groups.to_dict() if isinstance(groups, GroupTotals) else groups for kind, groups in by.items()}
+    return {name: tables if name == "by" else values for name, values in totals.items()}
 
 
 def scores_from_dict(values: dict[str, Any]) -> Scores:
@@ -192,7 +203,9 @@ def _sums_from_dict(table: dict[str, Any]) -> ImageSums:
             if len(columns[name]) != len(image_id):
                 raise ValueError(f"per_image {name} has {len(columns[name])} entries for {len(image_id)} images")
     by = {
-        kind: {group: _rows_from_dict(f"{kind} {group}", values, len(image_id)) for group, values in groups.items()}
+        kind: GroupedRows.of(
+            {group: _rows_from_dict(f"{kind} {group}", values, len(image_id)) for group, values in groups.items()}
+        )
         for kind, groups in table.get(GROUPS, {}).items()
     }
     return ImageSums(image_id, columns, ranks, by)

@@ -8,33 +8,39 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.beside import Beside
 from attneval.config.breakdowns import ALWAYS, BREAKDOWNS
-from attneval.metrics.class_means import AVERAGED, class_sums
+from attneval.metrics.class_means import class_sums
 from attneval.metrics.declaration import ATTENTION, RELEVANCE
 from attneval.metrics.floors import CHANCE, FLOORS, UNIFORM, floor_sums, highest_floor
 from attneval.metrics.populations import SCORED
 from attneval.metrics.registry import columns, metrics
 from attneval.metrics.sweep import CURVES, grid
-from attneval.metrics.totals import UNIT
+from attneval.metrics.totals import UNIT, GroupTotals
+from attneval.results.breakdown import floors_of_groups, measured_groups
 from attneval.results.scores import Curve, FloorGap, Measured, Scores
-from attneval.statistics.bootstrap import draw_with_groups, intervals, percentile_bounds, percentile_bounds_each
+from attneval.statistics.bootstrap import intervals, percentile_bounds
+from attneval.statistics.class_draws import resampled_class_sums
+from attneval.statistics.group_draws import MANY, draw_with_groups
+from attneval.statistics.resamples import Resamples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from attneval.config.protocol import Protocol
     from attneval.metrics.declaration import Metric, Sums
     from attneval.metrics.totals import Totals
     from attneval.statistics.image_sums import ImageSums
 
+CLASSES_OF = "category"
+"""The breakdown whose groups are the classes that are averaged over."""
 ORACLE = "oracle"
 """What attention to exactly the relevant keys scores."""
-AT_ONCE = 64
-"""Groups of items that are measured together: few enough for their resamples to stay in the cache."""
 BASELINES = (*FLOORS, ORACLE)
 
 
@@ -52,18 +58,21 @@ def summarise(
         seed: Of the resamples.
         with_intervals: False to compute no intervals at all.
     """
-    totals = _in_order(totals)
+    groups = _in_order(totals)
+    totals = totals | {"by": dict(groups)} if "by" in totals else totals
     # Nothing may depend on which block met which group first.
-    by = {kind: {name: sums.by[kind][name] for name in _ordered(kind, sums.by[kind])} for kind in sums.by}
-    sums = replace(sums, by=by)
-    drawn, groups = draw_with_groups(sums, resamples=resamples, seed=seed) if with_intervals else (None, {})
+    sums = replace(sums, by={kind: rows.chosen(_ordered(kind, rows)) for kind, rows in sums.by.items()})
+    repeated = Resamples(len(sums.image_id), resamples if with_intervals else 0, seed)
+    of_classes = _class_draws(sums, repeated) if protocol.average == "class" else None
+    drawn, draws = draw_with_groups(sums, repeated)
     total = _totalled(sums, totals)
-    if protocol.average == "class":
-        total = {**total, **class_sums(_class_totals(totals))}
+    if protocol.average == "class" and CLASSES_OF in groups:
+        total = {**total, **class_sums(groups[CLASSES_OF].sums())}
     values = measure_all(metrics(), total)
     wanted = [metric for metric in metrics() if metric.name in values]
     if drawn is not None and protocol.average == "class":
-        drawn = {**drawn, **class_sums(group for (kind, _), group in groups.items() if kind == "category")}
+        few = (class_sums(table) for _, table in draws.of(CLASSES_OF, list(sums.by.get(CLASSES_OF, ()))))
+        drawn = {**drawn, **(next(few, {}) if of_classes is None else of_classes.result())}
         wanted = [metric for metric in wanted if metric.per in drawn]
     bounds = intervals(wanted, drawn)
     gaps = {metric.name: _above_floor(metric, total, drawn) for metric in wanted if metric.floored}
@@ -77,13 +86,21 @@ def summarise(
             for name, measured in values.items()
         },
         baselines=_baselines(total, totals, protocol),
-        by=_breakdown(totals, groups),
-        by_baselines=_floors_of_groups(totals),
-        by_images={kind: {name: len(rows.row) for name, rows in named.items()} for kind, named in sums.by.items()},
+        by={kind: measured_groups(kind, table, draws) for kind, table in groups.items()},
+        by_baselines={kind: floors_of_groups(table) for kind, table in groups.items()},
+        by_images={kind: dict(zip(rows, rows.sizes.tolist(), strict=True)) for kind, rows in sums.by.items()},
         curve=curve,
         sums=sums,
         totals=totals,
     )
+
+
+def _class_draws(sums: ImageSums, resamples: Resamples) -> Beside[Sums] | None:
+    """Begin to draw the means of many classes, beside everything else; None where there are few."""
+    classes = sums.by.get(CLASSES_OF, ())
+    if not resamples or len(classes) <= MANY:
+        return None
+    return Beside(partial(resampled_class_sums, sums.by[CLASSES_OF], resamples)).start()
 
 
 def _above_floor(metric: Metric, total: Sums, drawn: Sums | None) -> FloorGap | None:
@@ -99,15 +116,6 @@ def _above_floor(metric: Metric, total: Sums, drawn: Sums | None) -> FloorGap | 
     if resampled is None:
         return FloorGap(floor, difference)
     return FloorGap(floor, difference, percentile_bounds(metric.value(resampled[0]) - metric.value(resampled[1])))
-
-
-def _class_totals(totals: Totals) -> list[Sums]:
-    """The sums of each category, as far as means over classes need them."""
-    by: Any = totals.get("by", {})
-    return [
-        {name: np.asarray(table[name] / UNIT) for name in (SCORED, *AVERAGED) if name in table}
-        for table in by.get("category", {}).values()
-    ]
 
 
 def _totalled(sums: ImageSums, totals: Totals) -> Sums:
@@ -158,86 +166,12 @@ def _floors_of_maps(totals: Totals, protocol: Protocol) -> dict[str, dict[str, M
     return floors
 
 
-def _breakdown(totals: Totals, drawn: Mapping[tuple[str, str], Sums]) -> dict[str, dict[str, dict[str, Measured]]]:
-    """The metrics of each group, with intervals where its columns were resampled."""
-    chosen = [metric for metric in metrics(*ATTENTION) if metric.resampled]
-    shown: dict[str, dict[str, dict[str, Measured]]] = {}
-    for kind, tables in _groups(totals).items():
-        shown[kind] = {name: {} for name in tables}
-        for names, stacked in _stacked(tables):
-            resampled = _stacked_draws([drawn.get((kind, name), {}) for name in names])
-            for metric in chosen:
-                bounds = _bounds_each(metric, resampled) or [None] * len(names)
-                for (name, value), ci in zip(_measured_each(metric, names, stacked), bounds, strict=False):
-                    shown[kind][name][metric.name] = value if ci is None else Measured(value.value, value.n, ci)
-    return shown
-
-
-def _stacked_draws(drawn: Sequence[Sums]) -> Sums:
-    """Resampled sums of groups that have the same columns, f8[g, b] by name; nothing where a group has none."""
-    return {name: np.stack([table[name] for table in drawn]) for name in drawn[0]} if all(drawn) else {}
-
-
-def _bounds_each(metric: Metric, resampled: Sums) -> list[tuple[float, float] | None]:
-    """The intervals of a metric of groups, from f8[g, b] by name; nothing where its columns were not resampled."""
-    with suppress(KeyError):
-        return percentile_bounds_each(metric.value(resampled)) if metric.per in resampled else []
-    return []
-
-
-def _floors_of_groups(totals: Totals) -> dict[str, dict[str, dict[str, dict[str, Measured]]]]:
-    """What floors score on the items of each group."""
-    chosen = [metric for metric in metrics(*ATTENTION) if metric.floored]
-    floors: dict[str, dict[str, dict[str, dict[str, Measured]]]] = {}
-    for kind, tables in _groups(totals).items():
-        floors[kind] = {name: {} for name in tables}
-        for names, stacked in _stacked(tables):
-            pairs = [(floor, metric, floor_sums(metric, floor, stacked)) for floor in FLOORS for metric in chosen]
-            for floor, metric, pair in pairs:
-                for name, value in () if pair is None else _measured_each(metric, names, pair[1]):
-                    floors[kind][name].setdefault(floor, {})[metric.name] = value
-    return floors
-
-
-def _groups(totals: Totals) -> dict[str, dict[str, dict[str, int]]]:
-    """The totals of columns over the items of each group, by kind and name."""
+def _in_order(totals: Totals) -> dict[str, GroupTotals]:
+    """The totals of groups by kind, groups in the order of tables, in whatever order blocks met them."""
     by: Any = totals.get("by", {})
-    groups: dict[str, dict[str, dict[str, int]]] = by
-    return groups
-
-
-def _stacked(tables: dict[str, dict[str, int]]) -> list[tuple[list[str], Sums]]:
-    """Some groups that have the same columns, and these, f8[g] by name: a metric is computed of them together."""
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for name, table in tables.items():
-        alike.setdefault(tuple(table), []).append(name)
-    return [
-        (some, {column: np.array([tables[name][column] / UNIT for name in some]) for column in columns_of})
-        for columns_of, names in alike.items()
-        for some in (names[first : first + AT_ONCE] for first in range(0, len(names), AT_ONCE))
-    ]
-
-
-def _measured_each(metric: Metric, names: Sequence[str], sums: Sums) -> list[tuple[str, Measured]]:
-    """A metric of groups, each with its name; nothing where its columns are not among the sums."""
-    try:
-        values, counts = metric.value(sums).tolist(), sums[metric.per].tolist()
-    except KeyError:
-        return []
-    return [
-        (name, Measured(value if math.isfinite(value) else None, round(count)))
-        for name, value, count in zip(names, values, counts, strict=True)
-    ]
-
-
-def _in_order(totals: Totals) -> Totals:
-    """The same totals with groups in the order of tables, in whatever order blocks met them."""
-    by: Any = totals.get("by")
-    if by is None:
-        return totals
     # Breakdowns that only some annotations have are left out where no phrase has a group.
     kinds = [kind for kind in BREAKDOWNS if kind in by and (kind in ALWAYS or by[kind])]
-    return totals | {"by": {kind: {name: by[kind][name] for name in _ordered(kind, by[kind])} for kind in kinds}}
+    return {kind: GroupTotals.of(by[kind]).chosen(_ordered(kind, by[kind])) for kind in kinds}
 
 
 def _ordered(kind: str, groups: Iterable[str]) -> list[str]:

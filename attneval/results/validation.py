@@ -124,11 +124,12 @@ def check_scores(scores: Scores, protocol: Protocol, holdings: Holdings, *, wher
     for place, measured in _tables(scores):
         _check_names(f"{where}{place}", measured, (), also=(*holdings.metrics, *holdings.others))
     _check_names(f"{where}per_image", table, holdings.needed(scores), also=holdings.others)
+    rules = _Rules.of_registry()
     if has_attention(table):
-        _check_totals(f"{where}totals", totals, protocol, set(table))
+        _check_totals(f"{where}totals", totals, protocol, set(table), rules)
     if scores.sums.ranks or any(rank_column(direction) in table for direction in DIRECTIONS):
         _check_ranks(f"{where}per_image", scores.sums)
-    _check_limits(f"{where}per_image", table, image_id)
+    _check_limits(f"{where}per_image", table, rules, image_id)
 
 
 def _tables(scores: Scores) -> Iterator[tuple[str, Mapping[str, Measured]]]:
@@ -166,7 +167,7 @@ def _check_names(where: str, table: Any, expected: Iterable[str], also: Iterable
         raise ValueError(f"{where} has {', '.join(unexpected)}, which is not known")
 
 
-def _check_totals(where: str, totals: Any, protocol: Protocol, summed: set[str]) -> None:
+def _check_totals(where: str, totals: Any, protocol: Protocol, summed: set[str], rules: _Rules) -> None:
     """Totals are nested as `summarise` takes them, of the columns that are summed per image, in whole numbers."""
     _check_names(where, totals, ("sweep", *_FLOORS, "by"), also=FLOORS)
     _check_names(f"{where} sweep", totals["sweep"], CURVES)
@@ -174,7 +175,7 @@ def _check_totals(where: str, totals: Any, protocol: Protocol, summed: set[str])
     for name, curve in totals["sweep"].items():
         if not isinstance(curve, list) or len(curve) != points:
             raise ValueError(f"{where} sweep {name} is no list of {points} numbers")
-    _whole(f"{where} sweep", totals["sweep"])
+    _whole(f"{where} sweep", totals["sweep"], rules)
     _check_names(f"{where} by", totals["by"], ALWAYS, also=BREAKDOWNS)
     declared = [name for name in columns(*ATTENTION) if name in summed]
     floors = {base: (totals[base], POPULATIONS) for base in FLOORS if base in totals}
@@ -186,7 +187,7 @@ def _check_totals(where: str, totals: Any, protocol: Protocol, summed: set[str])
     for name, (table, populations) in {**floors, **groups}.items():
         place = f"{where} {name}"
         _check_names(place, table, (*declared, *populations), also=summed)
-        _check_limits(place, _whole(place, table))
+        _check_limits(place, _whole(place, table, rules), rules)
 
 
 def _check_ranks(where: str, sums: ImageSums) -> None:
@@ -207,41 +208,43 @@ def _check_ranks(where: str, sums: ImageSums) -> None:
                 )
 
 
-def _whole(where: str, table: Mapping[str, Any]) -> Table:
+@record
+class _Rules:
+    """What sums have to keep to, as the metrics of now declare it.
+
+    Attributes:
+        unsigned: The columns that may not be negative; nothing is known of others.
+        limits: Columns, each with one that it cannot exceed.
+    """
+
+    unsigned: set[str]
+    limits: list[tuple[str, str]]
+
+    @classmethod
+    def of_registry(cls) -> _Rules:
+        specs, others = columns(), {**COUNTED, **floor_bounds(), **beside_bounds()}
+        signed = {name for name, column in specs.items() if column.signed}
+        bounds = [*((name, column.bounds) for name, column in specs.items()), *others.items()]
+        limits = [(name, most) for name, names in bounds for most in names]
+        return cls({*specs, *others, *CURVES} - signed, limits)
+
+
+def _whole(where: str, table: Mapping[str, Any], rules: _Rules) -> Table:
     """The numbers that whole multiples of 1 / UNIT stand for."""
-    signed = _signed(table)
     for name, value in table.items():
         for number in value if isinstance(value, list) else [value]:
-            if type(number) is not int or (number < 0 and name not in signed):
+            if type(number) is not int or (number < 0 and name in rules.unsigned):
                 raise ValueError(f"{where} {name} has {number!r} for a whole number")
     return {name: np.array(value) / UNIT for name, value in table.items()}
 
 
-def _signed(table: Iterable[str]) -> set[str]:
-    """The columns that may be negative: those that say so, and those of which nothing is known."""
-    specs = columns()
-    return {
-        name
-        for name in table
-        if (specs[name].signed if name in specs else name not in {*COUNTED, *floor_bounds(), *beside_bounds(), *CURVES})
-    }
-
-
-def _limits() -> Iterator[tuple[str, str]]:
-    """Columns, each with one that it cannot exceed."""
-    yield from ((name, most) for name, column in columns().items() for most in column.bounds)
-    others = {**COUNTED, **floor_bounds(), **beside_bounds()}
-    yield from ((name, most) for name, bounds in others.items() for most in bounds)
-
-
-def _check_limits(where: str, table: Table, image_id: Sequence[str] = ()) -> None:
+def _check_limits(where: str, table: Table, rules: _Rules, image_id: Sequence[str] = ()) -> None:
     """Sums are not negative, and no more than what those allow that count what they are sums of."""
-    signed = _signed(table)
     zero = np.zeros(1)
     for name, values in table.items():
-        if name not in signed:
+        if name in rules.unsigned:
             _refuse_beyond(where, (None, zero), (name, values), image_id)
-    for low, high in _limits():
+    for low, high in rules.limits:
         if low in table and high in table:
             _refuse_beyond(where, (low, table[low]), (high, table[high]), image_id)
 

@@ -14,7 +14,7 @@ from numpy.random import default_rng
 from attneval.config.options import RESAMPLES, SEED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 DRAWN_AT_ONCE = 2**17
 """Images that are drawn together: few enough to bound memory, enough for matrix products that are worth their start."""
-DRAWN_FOR_MANY = 2**23
-"""The same where there are many groups, of which each has a product of its own: some 64 MB."""
-MANY = 64
-"""Above so many groups of a kind each is drawn from its own images alone."""
 
 
 def bootstrap_repeats(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
@@ -75,41 +71,6 @@ def intervals(metrics: Iterable[Metric], drawn: Sums | None) -> dict[str, tuple[
         return {}
     wanted = [metric for metric in metrics if metric.resampled]
     return {metric.name: bounds for metric in wanted if (bounds := percentile_bounds(metric.value(drawn))) is not None}
-
-
-def draw_with_groups(
-    sums: ImageSums, *, resamples: int = RESAMPLES, seed: int = SEED
-) -> tuple[Sums | None, Mapping[tuple[str, str], Sums]]:
-    """Sum the columns over resampled images, see `draw`, and those of groups over the same resamples.
-
-    Returns:
-        f8[resamples] by name, and by kind and group of items, then by name; None and nothing where there is nothing to
-        resample.
-    """
-    if len(sums.image_id) < 2 or resamples < 1:
-        return None, {}
-    by = sums.by
-    # Few groups have items in many images, and many groups each in few.
-    few, many = ([kind for kind in by if (len(by[kind]) > MANY) == crowded] for crowded in (False, True))
-    places = [(kind, group, name) for kind in few for group, rows in by[kind].items() for name in rows.columns]
-    beside = {
-        str(number): (by[kind][group].row, by[kind][group].columns[name])
-        for number, (kind, group, name) in enumerate(places)
-    }
-    images = len(sums.image_id)
-    drawn = dict(sums.resampled_in_blocks(repeats_in_blocks(images, resamples, seed), beside))
-    groups: dict[tuple[str, str], dict[str, NDArray[np.float64]]] = {}
-    for number, (kind, group, name) in enumerate(places):
-        groups.setdefault((kind, group), {})[name] = drawn.pop(str(number))
-    parts: dict[tuple[str, str], list[NDArray[np.float64]]] = {(kind, group): [] for kind in many for group in by[kind]}
-    for block in repeats_in_blocks(images, resamples, seed, DRAWN_FOR_MANY) if parts else ():
-        times = np.ascontiguousarray(block.T)  # so that the images of a group are rows
-        for (kind, group), part in parts.items():
-            rows = by[kind][group]
-            part.append(np.stack([*rows.columns.values()]) @ times[rows.row])
-    for (kind, group), part in parts.items():
-        groups[kind, group] = dict(zip(by[kind][group].columns, np.concatenate(part, axis=1), strict=True))
-    return drawn, groups
 
 
 def percentile_bounds(values: NDArray[np.float64]) -> tuple[float, float] | None:

@@ -22,49 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.metrics.declaration import Sums
+    from attneval.statistics.group_sums import GroupSums
 
 COUNTS = (ITEMS, *map(query_column, DIRECTIONS), *map(count_column, ORDERED))
 """The columns that count what an image has; the first that there is, says how many images count."""
-
-
-@record
-class ImageRows:
-    """Sums of some images.
-
-    Attributes:
-        row: i8[k], rows of images, ascending.
-        columns: f8[k] by name, sums over some of the items of each.
-    """
-
-    row: NDArray[np.int64]
-    columns: dict[str, NDArray[np.float64]]
-
-    def moved(self, place: NDArray[np.int64]) -> ImageRows:
-        """The same sums where image i stands in row `place[i]`: i8[I]."""
-        row = place[self.row]
-        order = np.argsort(row, kind="stable")
-        return ImageRows(row[order], {name: values[order] for name, values in self.columns.items()})
-
-
-GroupSums = dict[str, dict[str, ImageRows]]
-"""By kind and name of a group of items, the sums of the images that have some."""
-
-
-def joined_groups(parts: Sequence[GroupSums]) -> GroupSums:
-    """Put the group sums of different images together; rows are those of all images."""
-    listed: dict[str, dict[str, list[ImageRows]]] = {}
-    for part in parts:
-        for kind, groups in part.items():
-            for group, rows in groups.items():
-                listed.setdefault(kind, {}).setdefault(group, []).append(rows)
-    return {kind: {group: _joined_rows(rows) for group, rows in groups.items()} for kind, groups in listed.items()}
-
-
-def _joined_rows(parts: Sequence[ImageRows]) -> ImageRows:
-    row = np.concatenate([part.row for part in parts])
-    order = np.argsort(row, kind="stable")
-    names = shared_names(part.columns for part in parts)
-    return ImageRows(row[order], {n: np.concatenate([part.columns[n] for part in parts])[order] for n in names})
 
 
 @record

@@ -22,10 +22,10 @@ from attneval.config.presets import PRESETS
 
 from .kernels import PER_IMAGE, agree
 from .made import SENTENCES, write_entities, write_export
-from .timing import CLOCKS, Row, at_least, attneval, bare_bytes, between, clock, megabytes
+from .timing import Row, at_least, attneval, bare_bytes, between, clock, megabytes, rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from attneval import Result
 
@@ -34,6 +34,23 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 IMAGES = 1000
 """Images of the test split of Flickr30k, on which these evaluators are run."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The same files, with other work.
+
+    Attributes:
+        title: What is measured.
+        function: What the evaluator does.
+        flags: More flags of ours.
+        inner: What the ratio must reach, as of `Peer`.
+    """
+
+    title: str
+    function: str = "evaluate"
+    flags: tuple[str, ...] = ()
+    inner: float = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,8 @@ class Peer:
         flags: The same as flags.
         same: Each of its values and ours, with how far they may be apart.
         agreeing: The function whose values are compared, where the evaluator has a rule that is not ours.
+        prepared: Whether it reads files that are made once of annotations, before anything is timed.
+        variants: More rows of inner seconds.
     """
 
     title: str
@@ -63,6 +82,13 @@ class Peer:
     flags: tuple[str, ...]
     same: dict[str, tuple[str, float]] = field(default_factory=dict)
     agreeing: str = "evaluate"
+    prepared: bool = False
+    variants: tuple[Variant, ...] = ()
+
+    @property
+    def functions(self) -> list[str]:
+        """What the evaluator is asked for, each once."""
+        return list(dict.fromkeys(["evaluate", *(own.function for own in self.variants)]))
 
 
 EXACT = 1e-9
@@ -89,11 +115,12 @@ PEERS = {
         PRESETS["info-ground"].protocol,
         ("--preset", "info-ground"),
         {name: (name, EXACT) for name in ("r@1", "r@5", "r@10", "pointing")},
+        prepared=True,
     ),
     "multigrounding": Peer(
-        "MultiGrounding's pointing and correctness",
+        "MultiGrounding's evaluator, which draws boxes, too",
         "multi_grounding",
-        "numpy",
+        "scipy",
         0,
         8,
         True,
@@ -102,6 +129,14 @@ PEERS = {
         # The mass is that of the enlarged map there, and of cells here.
         {"pointing": ("pointing", EXACT), "correctness": ("area_mass", 0.02)},
         "evaluate_by_shares",
+        prepared=True,
+        variants=(
+            Variant("- pointing and correctness alone, no boxes drawn", "evaluate_without_boxes", inner=8),
+            Variant(
+                "- ours enlarges and draws a box from each map, too",
+                flags=("--enlarge", "bilinear", "--box-from", "component:0.3"),
+            ),
+        ),
     ),
     "quantus": Peer(
         "Quantus, five metrics and AUC",
@@ -127,6 +162,7 @@ PEERS = {
         PRESETS["gvd"].protocol,
         ("--preset", "gvd"),
         {name: (name, EXACT) for name in ("class_pointing", "pointing")},
+        prepared=True,
     ),
 }
 
@@ -168,14 +204,22 @@ def phrases(name: str, folder: Path, entities: Path | None, runs: int, images: i
     truth, maps = folder / f"{name}-entities", folder / f"{name}.npz"
     names = write_entities(truth, images, entities)
     write_export(maps, truth, names, grid=(14, 14) if peer.grid else None)
-    agreeing, theirs = Evaluator(f"{peer.module}.{peer.agreeing}", maps, truth), Evaluator(peer.module, maps, truth)
+    given = truth
+    if peer.prepared:
+        given = folder / f"{name}-prepared"
+        Evaluator(f"{peer.module}.prepare", maps, truth, given)()
+    agreeing = Evaluator(f"{peer.module}.{peer.agreeing}", maps, given)
     agreeing()
     result = score(maps, truth, protocol=peer.protocol, options=QUICK)
     compare(peer.same, agreeing.told[-1]["values"], result, peer.title)
     work = f"{peer.title}, {images * SENTENCES:,} captions"
-    ours = attneval("score", maps, "--gt", truth, *peer.flags)
-    yield from beside(work, ours, theirs, (peer.whole, peer.inner), runs)
+    words: tuple[str | Path, ...] = ("score", maps, "--gt", truth, *peer.flags)
+    theirs = {function: Evaluator(f"{peer.module}.{function}", maps, given) for function in peer.functions}
+    others = [(own.title, attneval(*words, *own.flags), theirs[own.function], own.inner) for own in peer.variants]
+    yield from beside(work, attneval(*words), theirs["evaluate"], (peer.whole, peer.inner), runs, others)
     shutil.rmtree(truth)
+    if peer.prepared:
+        shutil.rmtree(given)
     maps.unlink()
 
 
@@ -214,23 +258,33 @@ def compare(same: dict[str, tuple[str, float]], values: dict[str, float], result
         agree(value is not None and abs(value - values[theirs]) <= apart, f"{what}, {theirs} {values[theirs]} {value}")
 
 
-def beside(work: str, ours: Command, theirs: Evaluator, bounds: tuple[float, float], runs: int) -> Iterator[Row]:
-    """Run both in turns: the row of whole processes, and that of the evaluator's inner seconds."""
-    now = CLOCKS[clock[0]]
-    ours()
-    theirs()
-    theirs.told.clear()
-    taken: tuple[list[float], list[float]] = ([], [])
-    tasks: tuple[Callable[[], object], Callable[[], object]] = (ours, theirs)
-    for _ in range(runs):
-        for task, seconds in zip(tasks, taken, strict=True):
-            start = now()
-            task()
-            seconds.append(now() - start)
+def beside(
+    work: str,
+    ours: Command,
+    theirs: Evaluator,
+    bounds: tuple[float, float],
+    runs: int,
+    others: Sequence[tuple[str, Command, Evaluator, float]] = (),
+) -> Iterator[Row]:
+    """Run both in turns: the row of whole processes, and that of the evaluator's inner seconds.
+
+    Args:
+        work: What is measured.
+        ours: Our command.
+        theirs: The evaluator.
+        bounds: What both ratios must reach.
+        runs: Rounds.
+        others: Titles, commands, evaluators and bounds of more rows of inner seconds; each task is run once a round.
+    """
+    whole, inner = bounds
+    pairs = [("- the same", ours, theirs, inner), *others]
+    tasks: list[Command | Evaluator] = list(dict.fromkeys(command for _, command, _, _ in pairs))
+    tasks += dict.fromkeys(evaluator for _, _, evaluator, _ in pairs)
+    taken = dict(zip(tasks, rounds(tasks, runs), strict=True))
     memory = f"{megabytes(ours.peak())} / {megabytes(theirs.peak)}"
-    whole, inner = (at_least(bound) for bound in bounds)
-    yield between(work, taken[0], "its whole process", taken[1], whole, memory)
-    yield between("- the same", taken[0], "its inner seconds", theirs.inner, inner)
+    yield between(work, taken[ours], "its whole process", taken[theirs], at_least(whole), memory)
+    for title, command, evaluator, bound in pairs:
+        yield between(title, taken[command], "its inner seconds", evaluator.inner[-runs:], at_least(bound))
 
 
 def missing(title: str, package: str) -> Row:

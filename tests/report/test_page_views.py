@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from attneval import Protocol
+from attneval.groundtruth.registry import FORMATS, title_of
 from attneval.report.html.model import Source, pointer
 from attneval.report.html.number import Number, bounds, sentence, shown
 from attneval.report.html.rows import heat_map, ranked
@@ -411,3 +412,11 @@ def test_use_of_regions_is_held_against_a_random_order() -> None:
     states = {m.name: m.state for group in found.groups for m in group.measures}
     assert (states["deletion_gap"], states["insertion_gap"]) == ("above", "below")
     assert "than regions in a random order" in text(found.sentence)
+
+
+def test_formats_of_annotations_have_titles() -> None:
+    assert title_of("mdetr") == "grounding JSON (MDETR, GLIP)"
+    assert title_of("of tomorrow") == "of tomorrow"
+    titles = [title_of(name) for name in FORMATS]
+    assert not set(titles) & set(FORMATS)
+    assert len(set(titles)) == len(titles)

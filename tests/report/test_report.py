@@ -10,10 +10,13 @@ import pytest
 
 import attneval
 from attneval.report.delimited import render_csv
+from attneval.report.joint import joint_table
 from attneval.report.markdown import escaped, render_markdown
 from attneval.report.plain import render_plain
 from attneval.report.score import score_page
 from attneval.report.table import Cell, Page, Row, Table, interval, number, safe
+from attneval.results.joint import CELLS, Joint, JointSide
+from attneval.results.scores import Measured
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 
@@ -37,6 +40,14 @@ def test_numbers(value: float | None, unit: str, digits: int, text: str) -> None
 def test_intervals() -> None:
     assert interval((0.1, 0.25)) == "[10.0, 25.0]"
     assert interval(None) == ""
+
+
+def test_correlations_that_round_to_zero_have_no_sign() -> None:
+    share = Measured(0.25, 9, (0.2, 0.3))
+    side = JointSide(Measured(-0.0012, 9, (-0.0301, 0.0049)), 0.966, dict.fromkeys(CELLS, share), {})
+    values, bounds = joint_table(Joint({"captions": side})).rows
+    assert [cell.text for cell in values.cells] == ["captions (9)", "0.00", "0.966", *["25.0"] * 4]
+    assert bounds.cells[1].text == "[-0.03, 0.00]"
 
 
 def test_text_from_files_is_made_safe() -> None:

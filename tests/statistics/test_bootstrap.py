@@ -16,17 +16,19 @@ from attneval.metrics.declaration import Metric
 from attneval.metrics.registry import metrics
 from attneval.metrics.values import divided, ratio
 from attneval.statistics import bootstrap as stats
+from attneval.statistics import group_draws
 from attneval.statistics.bootstrap import (
     CONFIDENCE,
     bootstrap_repeats,
     draw,
-    draw_with_groups,
     intervals,
     percentile_bounds,
     percentile_bounds_each,
 )
+from attneval.statistics.group_draws import draw_with_groups
 from attneval.statistics.image_sums import ImageSums
 from attneval.statistics.ranks import RankTable
+from attneval.statistics.resamples import Resamples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -300,18 +302,29 @@ def test_intervals_of_groups_and_of_floors_by_a_loop(fixtures: Path) -> None:
 
 def test_many_groups_are_drawn_as_few_are(fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sums = score(fixtures / "noisy.npz", fixtures / "entities", options=Options(resamples=0)).scores.sums
-    together, few = draw_with_groups(sums, resamples=300)
-    monkeypatch.setattr(stats, "MANY", 0)
-    apart, many = draw_with_groups(sums, resamples=300)
+    together, few = draw_with_groups(sums, Resamples(len(sums.image_id), 300, 1))
+    monkeypatch.setattr(group_draws, "MANY", 0)
+    apart, many = draw_with_groups(sums, Resamples(len(sums.image_id), 300, 1))
     assert together is not None
     assert apart is not None
-    assert few.keys() == many.keys()
-    assert len(few) > 5
+    assert few.few.keys() == sums.by.keys()
+    assert not many.few
     for name, values in together.items():
         assert np.array_equal(values, apart[name]), name
-    for place, named in few.items():
-        for name, values in named.items():
-            assert many[place][name] == pytest.approx(values, abs=1e-12), (place, name)
+    for kind, groups in sums.by.items():
+        assert len(groups) > 2
+        chosen = list(groups)[:0:-1]  # some of them, in another order
+        ((names, expected),) = few.of(kind, chosen)
+        assert names == chosen
+        for at_once, kept in ((64, 2**26), (2, 2**26), (64, 40 * len(sums.image_id))):
+            monkeypatch.setattr(group_draws, "AT_ONCE", at_once)
+            monkeypatch.setattr(group_draws, "MORE_AT_ONCE", at_once)
+            monkeypatch.setattr(group_draws, "TOGETHER", kept)
+            drawn = list(many.of(kind, chosen))
+            assert [name for names, _ in drawn for name in names] == chosen
+            for name, values in expected.items():
+                again = np.concatenate([table[name] for _, table in drawn])
+                assert again == pytest.approx(values, abs=1e-12), (kind, name)
 
 
 def test_the_seed_and_the_number_of_resamples_are_the_users(fixtures: Path) -> None:

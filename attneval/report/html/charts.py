@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from attneval.report.html.strip import BAND, QUARTERS, glyph, point
-from attneval.report.html.verdict import parameter_name
 from attneval.report.overlay.svg import path, percent, tag
 
 if TYPE_CHECKING:
@@ -15,14 +14,6 @@ if TYPE_CHECKING:
     from attneval.report.html.view import Channel, CurvePoint, CurveView, Floor, Measure
     from attneval.report.markup import Markup
 
-MEANINGS = {
-    "uniform": "attended is a weight of more than c times an even share",
-    "abs": "attended is a weight of more than t",
-    "max": "attended is a weight of at least f times the largest",
-    "top": "attended are the k largest weights",
-    "mass": "attended is the smallest set that holds mass m",
-    "otsu": "attended is a weight of at least c times Otsu's threshold",
-}
 HEIGHT = 270
 LINE = {"fill": "none", "stroke": "#5b5850", "stroke_width": 2, "vector_effect": "non-scaling-stroke"}
 """How a line is drawn where styles are blocked."""
@@ -59,7 +50,7 @@ class Axis:
 def curve_chart(curve: CurveView) -> Markup:
     """Precision, recall and F1 over the threshold."""
     axis = Axis(curve.parameter)
-    name = parameter_name(curve.rule)
+    name = curve.rule.parameter
     x = [1000 * axis.place(value) for value in curve.parameter]
 
     def line(values: tuple[float, ...], class_: str) -> Markup:
@@ -85,7 +76,7 @@ def curve_chart(curve: CurveView) -> Markup:
     parts.append(_mark(at, curve.at, "solid"))
     parts += _line_labels(curve, axis, best)
     parts.append(tag("g", class_="reader", id="curve-ring"))
-    meaning = f"{name}: {MEANINGS.get(curve.rule, 'the threshold')}" + (" (log scale)" if axis.log else "")
+    meaning = f"{name}: {curve.rule.attends}" + (" (log scale)" if axis.log else "")
     label = (
         f"Precision, recall and F1 over {name}. At the protocol's {curve.at.parameter}: precision "
         f"{curve.at.precision}, recall {curve.at.recall}, F1 {curve.at.f1} %."
@@ -96,10 +87,10 @@ def curve_chart(curve: CurveView) -> Markup:
 
 def _line_labels(curve: CurveView, axis: Axis, best: float) -> list[Markup]:
     """Names on the lines, each where its line is farthest from the other two."""
+    lines = {"precision": curve.precision, "recall": curve.recall, "F1": curve.f1}
 
     def widest(name: str, among: range) -> int:
-        values: tuple[float, ...] = getattr(curve, name)
-        rest = [getattr(curve, other) for other in ("precision", "recall", "f1") if other != name]
+        values, rest = lines[name], [other for title, other in lines.items() if title != name]
         return max(among, key=lambda k: (min(abs(values[k] - other[k]) for other in rest), -k))
 
     count = len(curve.parameter)
@@ -107,7 +98,7 @@ def _line_labels(curve: CurveView, axis: Axis, best: float) -> list[Markup]:
     labels = []
     for name in ("precision", "recall"):
         k = widest(name, inner)
-        x, y = axis.place(curve.parameter[k]), _y(getattr(curve, name)[k])
+        x, y = axis.place(curve.parameter[k]), _y(lines[name][k])
         labels.append(tag("text", name, x=percent(x), y=y - 9 if y > 24 else y + 18, class_="key mid halo"))
     words = f"best F1 {curve.best.f1} %, tuned"
     labels.append(

@@ -11,8 +11,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from attneval.config.protocol import Protocol
-from attneval.metrics.registry import REGISTRY, metrics
-from attneval.report.html.names import GROUP_FLOORS, LETTERS, SETS, TITLES, ZERO_FLOORS, floor_title
+from attneval.config.thresholds import RULES
+from attneval.metrics.registry import find_metric, headline_of, metrics
+from attneval.report.curve import drawn_metrics
+from attneval.report.html.names import LETTERS, floor_title, is_of_sets, metric_title
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, CurvePoint, CurveView, Floor, Lift, Measure
 
@@ -37,12 +39,11 @@ class Source:
     """
 
     def __init__(self, result: Result) -> None:
-        metrics()  # the table of metrics fills itself
         self.data: dict[str, Any] = result.to_dict()
         self.protocol: Protocol = result.protocol
         self.name = str(self.data["name"])
         # In early results nothing was attended where weights are even, so that not even recall was reached.
-        self.everything_known = bool(self.at("baselines", "uniform", "recall", "value"))
+        self.everything_known = any(self.at("baselines", "uniform", name, "value") for name in self.swept)
 
     def at(self, *keys: str | int) -> Any:
         """Get what stands at a place; None if there is nothing."""
@@ -63,15 +64,15 @@ class Source:
             return None
         return Number(value, pointer(*keys), style=style)
 
-    def title(self, metric: str) -> str:
-        """A metric's title."""
-        return TITLES.get(metric) or (REGISTRY[metric].title if metric in REGISTRY else metric)
+    @property
+    def headline(self) -> list[str]:
+        """F1, precision and recall under the protocol's average."""
+        return [metric.name for metric in headline_of(self.protocol.average)]
 
     @property
-    def headline(self) -> tuple[str, str, str]:
-        """F1, precision and recall under the protocol's average."""
-        prefix = "" if self.protocol.average == "macro" else f"{self.protocol.average}_"
-        return f"{prefix}f1", f"{prefix}precision", f"{prefix}recall"
+    def swept(self) -> list[str]:
+        """Precision, recall and F1, which have curves over the threshold."""
+        return [metric.name for metric in drawn_metrics()]
 
     def metric_names(self, *at: str) -> list[str]:
         """The metrics of the headline or of a channel."""
@@ -91,16 +92,15 @@ class Source:
         best = max(known, key=lambda floor: floor.value.value or 0.0, default=None)
         named = self.at(*place, "above_floor", "floor")
         best = next((floor for floor in known if floor.name == named), best)
-        ceiling = self.number(*at, "metrics", "coverage", "value") if name.startswith("r@") else None
-        ceiling = ceiling or self.number(*at, "baselines", "oracle", name, "value")
+        ceiling = self.number(*at, "baselines", "oracle", name, "value")
         lift = self._lift(name, at, best, value, (low, high)) if _higher_is_better(name) else None
         has_state = not half and lift is not None and style == "share"
-        if name in SETS and not self.everything_known:
+        if is_of_sets(name) and not self.everything_known:
             # The floor that is mostly the highest is missing.
             has_state = False
         return Measure(
             name=name,
-            title=self.title(name),
+            title=metric_title(name),
             value=value,
             low=low,
             high=high,
@@ -114,12 +114,12 @@ class Source:
         )
 
     def _floors(self, name: str, at: tuple[str, ...], wanted: tuple[str, ...]) -> Iterator[Floor]:
-        title = ZERO_FLOORS.get(name)
-        if title is not None:
-            yield Floor("zero", "", title, Number(0.0, "zero:"))
+        metric = find_metric(name)
+        if metric is not None and metric.difference_to:
+            yield Floor("zero", "", metric.difference_to, Number(0.0, "zero:"))
             return
         for base in wanted:
-            if base == "uniform" and name in SETS and not self.everything_known:
+            if base == "uniform" and is_of_sets(name) and not self.everything_known:
                 continue
             value = self.number(*at, "baselines", base, name, "value")
             if value is not None:
@@ -138,7 +138,7 @@ class Source:
         stored = self._paired((*at, "metrics", name, "above_floor"), "difference")
         if stored is not None and self.at(*at, "metrics", name, "above_floor", "floor") == best.name:
             return stored
-        for place in _lift_places(name, at, best.name):
+        for place in _lift_places(name, (*at, "metrics"), best.name):
             stored = self._paired(place, "value")
             if stored is not None:
                 return stored
@@ -159,26 +159,28 @@ class Source:
     def curve(self) -> CurveView | None:
         """The sweep of the threshold."""
         stored = self.at("curve")
-        if not stored or not stored.get("f1"):
+        parameter, low, high, precision, recall, f1 = (
+            tuple((stored or {}).get(key) or ()) for key in ("parameter", "lo", "hi", *self.swept)
+        )
+        if not f1:
             return None
-        lists = {key: tuple(stored.get(key) or ()) for key in ("parameter", "precision", "recall", "f1", "lo", "hi")}
-        parameter, f1 = lists["parameter"], lists["f1"]
         threshold = self.protocol.rule.value
         at = min(range(len(parameter)), key=lambda k: abs(parameter[k] - threshold))
-        everything = self.number("baselines", "uniform", "f1", "value") if self.everything_known else None
+        main = self.swept[-1]
+        everything = self.number("baselines", "uniform", main, "value") if self.everything_known else None
         floors = []
         for base in LETTERS:
-            three = [self.number("baselines", base, name, "value") for name in ("precision", "recall", "f1")]
+            three = [self.number("baselines", base, name, "value") for name in self.swept]
             if None not in three and (base != "uniform" or self.everything_known):
-                floors.append((floor_title(base, "f1"), *three))
+                floors.append((floor_title(base, main), *three))
         return CurveView(
-            rule=str(stored["rule"]),
+            rule=RULES[stored["rule"]],
             parameter=parameter,
-            precision=lists["precision"],
-            recall=lists["recall"],
+            precision=precision,
+            recall=recall,
             f1=f1,
-            low=lists["lo"],
-            high=lists["hi"],
+            low=low,
+            high=high,
             at=self._curve_point(at),
             best=self._curve_point(f1.index(max(f1))),
             floor=everything,
@@ -186,10 +188,9 @@ class Source:
         )
 
     def _curve_point(self, place: int) -> CurvePoint:
-        def number(name: str, style: str = "share") -> Number:
-            return self.number("curve", name, place, style=style) or Number(None)
-
-        return CurvePoint(place, number("parameter", "plain"), number("precision"), number("recall"), number("f1"))
+        parameter = self.number("curve", "parameter", place, style="plain")
+        shares = (self.number("curve", name, place) for name in self.swept)
+        return CurvePoint(place, *(number or Number(None) for number in (parameter, *shares)))
 
     def group_measure(self, kind: str, group: str, name: str) -> Measure | None:
         """A metric of a group of items; its floor is the group's, where the result tells it."""
@@ -198,15 +199,17 @@ class Source:
         if value is None:
             return None
         low, high = (self.number(*place, "ci", end) for end in (0, 1))
-        base = GROUP_FLOORS.get(name, "uniform")
+        metric = find_metric(name)
+        base = metric.group_floor if metric is not None else "uniform"
         floor = self.number("by_baselines", kind, group, base, name, "value")
         if floor is None:
-            return Measure(name, self.title(name), value, low, high)
+            return Measure(name, metric_title(name), value, low, high)
         best = Floor(base, LETTERS[base], floor_title(base, name), floor)
-        lift = self._paired(("by", kind, group, f"{name}_lift"), "value") if base == "uniform" else None
+        places = _lift_places(name, ("by", kind, group), base)
+        lift = next(filter(None, (self._paired(place, "value") for place in places)), None)
         ends = [None if end is None else taken_off(end, floor) for end in (low, high)]
         lift = lift or Lift(taken_off(value, floor), ends[0], ends[1], paired=False)
-        return Measure(name, self.title(name), value, low, high, (best,), lift=lift, state=state_of(lift), best=best)
+        return Measure(name, metric_title(name), value, low, high, (best,), lift=lift, state=state_of(lift), best=best)
 
     def channels(self, names: list[str]) -> list[Channel]:
         """The channels of the headline's direction with some metrics; the mean of all is none of them."""
@@ -265,18 +268,18 @@ def _way(value: Number, floor: Floor | None, ceiling: Number | None) -> Number |
     return Number((reached - low) / (high - low), value.source, floor.value.source, ceiling.source, style="way")
 
 
-def _lift_places(name: str, at: tuple[str, ...], base: str) -> Iterator[tuple[str, ...]]:
+def _lift_places(name: str, at: tuple[str, ...], base: str) -> list[tuple[str, ...]]:
     """Where a paired difference to a floor may be stored."""
-    if base == "uniform" and name in {"f1", "ap"}:
-        yield (*at, "metrics", f"{name}_lift")
-    if base == "shuffled" and name == "f1":
-        yield (*at, "metrics", "specificity")
+    lifts = [metric.name for metric in metrics() if metric.lift_of == name] if base == "uniform" else []
+    return [(*at, lift) for lift in lifts]
 
 
 def _higher_is_better(name: str) -> bool:
-    return name not in REGISTRY or REGISTRY[name].higher_is_better
+    metric = find_metric(name)
+    return metric is None or metric.higher_is_better
 
 
 def _style(name: str) -> str:
-    unit = REGISTRY[name].unit if name in REGISTRY else "share"
+    metric = find_metric(name)
+    unit = "share" if metric is None else metric.unit
     return {"rank": "rank", "nats": "plain"}.get(unit, "share")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from attneval.arrays.records import record
 from attneval.config.extras import to_install
 from attneval.errors import MissingPackageError
+from attneval.groundtruth.registry import title_of
 from attneval.report.html.joint import joint
 from attneval.report.html.model import Source
 from attneval.report.html.sections import breakdowns, errors, faithfulness, heads, retrieval
 from attneval.report.html.systems import systems
-from attneval.report.html.verdict import parameter_name, verdict
+from attneval.report.html.verdict import verdict
 
 if TYPE_CHECKING:
     from attneval.report.html.gallery import Gallery
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 LARGEST = 3_000_000
 """Bytes that no page exceeds."""
-FORMATS = {"entities": "Flickr30k Entities", "mdetr": "grounding JSON (MDETR, GLIP)", "coco": "COCO"}
 COUNTED = ("images", "captions", "phrases", "items", "unreachable")
 
 
@@ -139,7 +139,7 @@ def _setting(source: Source) -> list[tuple[str, str]]:
     settings = [("scored", "PARTIAL, only some images")] if source.at("partial") else []
     annotations = str(source.at("ground_truth") or "")
     if annotations:
-        settings.append(("annotations", FORMATS.get(annotations, annotations)))
+        settings.append(("annotations", title_of(annotations)))
     changed = [f"{name} = {value}" for name, value, differs in source.protocol_fields() if differs]
     settings.append(("protocol", f"default but {', '.join(changed)}" if changed else "default"))
     return settings
@@ -191,7 +191,7 @@ def _data(page: Page) -> dict[str, Any]:
 
 def _curve(curve: CurveView) -> dict[str, Any]:
     return {
-        "name": parameter_name(curve.rule),
+        "name": curve.rule.parameter,
         "parameter": curve.parameter,
         "precision": curve.precision,
         "recall": curve.recall,

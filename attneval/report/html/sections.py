@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.records import record
-from attneval.metrics.declaration import FAITHFULNESS
+from attneval.metrics.declaration import FAITHFULNESS, RETRIEVAL
 from attneval.metrics.floors import CHANCE
-from attneval.metrics.registry import find_metric, metrics
-from attneval.report.html.names import SETS
+from attneval.metrics.registry import ceiling, find_metric, in_table, main_of, metrics
+from attneval.report.html.names import is_of_sets, metric_title
 from attneval.report.html.number import Number
 from attneval.report.html.view import Channel, Floor, Lift, Measure
 
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from attneval.report.html.number import Sentence
     from attneval.results.items import ItemTable
 
-BREAKDOWN_METRICS = ("f1", "ap", "pointing")
 BREAKDOWN_TITLES = {"type": "Phrase type", "area": "Box area, share of the image", "length": "Words in the phrase"}
 GROUP_TITLES = {"small": "small, < 5 %", "medium": "medium", "large": "large, \u2265 25 %"}
-HEAD_METRICS = ("f1", "f1_lift", "ap", "pointing", "mass", "area_mass", "specificity", "precision", "recall")
 MEANINGS = {
     "right": "exactly the relevant regions",
     "narrow": "only relevant regions, not all of them",
@@ -153,13 +151,14 @@ def faithfulness(source: Source) -> tuple[tuple[Measure, Number], ...]:
 
 def breakdowns(source: Source) -> tuple[Breakdown, ...]:
     """The groups of items that the result tells apart."""
+    names, counted = [metric.name for metric in in_table("page breakdown")], ceiling().name
     made = []
     for kind, groups in (source.at("by") or {}).items():
         rows = []
         for group in groups:
-            measures = [source.group_measure(kind, group, name) for name in BREAKDOWN_METRICS]
+            measures = [source.group_measure(kind, group, name) for name in names]
             shown = tuple(measure for measure in measures if measure is not None)
-            items = source.number("by", kind, group, "coverage", "n", style="count")
+            items = source.number("by", kind, group, counted, "n", style="count")
             if shown and items is not None:
                 images = source.number("by_images", kind, group, style="count")
                 few = (items.value or 0) < FEW_ITEMS if images is None else (images.value or 0) < FEW_IMAGES
@@ -195,19 +194,20 @@ def errors(table: ItemTable) -> Errors:
 
 def heads(source: Source) -> Heads | None:
     """The channels, if the result holds several."""
-    channels = source.channels(list(HEAD_METRICS))
+    known = [metric.name for metric in in_table("page channels")]
+    channels = source.channels(known)
     if not channels:
         return None
-    names = [name for name in HEAD_METRICS if all(name in channel.measures for channel in channels)]
+    names = [name for name in known if all(name in channel.measures for channel in channels)]
     if not names:
         return None
     floors: dict[str, Floor] = {}
     for name in names:
         best = channels[0].measures[name].best_floor
-        if best is not None and (name not in SETS or source.everything_known):
+        if best is not None and (source.everything_known or not is_of_sets(name)):
             floors[name] = best
     headline = {name: m for name in names if (m := source.measure(name)) is not None}
-    return Heads(tuple(channels), tuple((name, source.title(name)) for name in names), floors, headline)
+    return Heads(tuple(channels), tuple((name, metric_title(name)) for name in names), floors, headline)
 
 
 def retrieval(source: Source) -> Retrieval | None:
@@ -219,24 +219,27 @@ def retrieval(source: Source) -> Retrieval | None:
     chance = _chances(source)
     directions = []
     for direction, title in titles.items():
-        measures = []
-        for k in (1, 5, 10):
-            measure = source.measure(f"{direction}_r@{k}")
-            if measure is not None:
-                measures.append(_against_chance(measure, f"R@{k}", chance.get((direction, k))))
+        asked = [metric for metric in metrics(RETRIEVAL) if metric.direction == direction]
+        measures = [
+            _against_chance(measure, metric.label, chance.get((direction, metric.k)))
+            for metric in asked
+            if metric.k and (measure := source.measure(metric.name)) is not None
+        ]
         if measures:
-            median = source.number("metrics", f"{direction}_medr", "value", style="rank")
-            mean = source.number("metrics", f"{direction}_meanr", "value", style="rank")
-            directions.append(RetrievalDirection(title, median, mean, tuple(measures)))
+            ranks = {
+                bool(metric.median_of): source.number("metrics", metric.name, "value", style="rank")
+                for metric in asked
+                if metric.unit == "rank"
+            }
+            directions.append(RetrievalDirection(title, ranks.get(True), ranks.get(False), tuple(measures)))
     directions += _relevance_sets(source)
     if not directions:
         return None
     images = source.number("counts", "retrieval_images", style="count")
     captions = source.number("counts", "retrieval_captions", style="count")
     facts = (images, " images, ", captions, " captions. ") if images and captions else ()
-    return Retrieval(
-        tuple(directions), source.measure("rsum"), (*facts, "The gallery is fixed; queries are resampled.")
-    )
+    facts = (*facts, "The gallery is fixed; queries are resampled.")
+    return Retrieval(tuple(directions), source.measure(main_of(RETRIEVAL).name), facts)
 
 
 def _relevance_sets(source: Source) -> list[RetrievalDirection]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from attneval.metrics.registry import REGISTRY
+from attneval.metrics.registry import find_metric
 from attneval.report.html.model import pointer
-from attneval.report.html.names import TITLES
 from attneval.report.html.number import Number, Strong
 
 if TYPE_CHECKING:
     from attneval.report.html.number import Sentence
 
-SHORT = {"ap": "AP", "pointing": "Pointing", "mass": "Mass", "rsum": "rSum", "rank_accuracy": "Rank acc."}
 WAYS = {"i2t": "image\u2192text", "t2i": "text\u2192image"}
 LARGEST = 3
 
@@ -110,10 +108,15 @@ def systems(comparison: dict[str, Any]) -> Systems:
 
 def short_title(metric: str) -> str:
     """A metric's title for the head of a column."""
-    direction, _, rest = metric.partition("_")
-    if direction in WAYS:
-        return f"{WAYS[direction]} {rest.upper()}"
-    return SHORT.get(metric) or TITLES.get(metric) or (REGISTRY[metric].title if metric in REGISTRY else metric)
+    known = find_metric(metric)
+    if known is None:
+        return metric
+    return f"{WAYS[known.direction]} {known.label}" if known.direction else known.in_papers
+
+
+def _is_rank(metric: str) -> bool:
+    known = find_metric(metric)
+    return known is not None and known.unit == "rank"
 
 
 def _letter(place: int) -> str:
@@ -122,7 +125,7 @@ def _letter(place: int) -> str:
 
 def _cell(metric: str, line: dict[str, Any], name: str, letters: dict[str, str]) -> SystemCell:
     value = line["value"][name]
-    style = "rank" if metric in REGISTRY and REGISTRY[metric].unit == "rank" else "share"
+    style = "rank" if _is_rank(metric) else "share"
     better = [letters[other] for other in line["better_than"].get(name, ())]
     marks = ("," if any(len(mark) > 1 for mark in letters.values()) else "").join(better)
     number = Number(value, "compare:" + pointer("metrics", metric, "value", name), style=style)
@@ -131,7 +134,7 @@ def _cell(metric: str, line: dict[str, Any], name: str, letters: dict[str, str])
 
 def _change(metric: str, line: dict[str, Any], name: str, alpha: float) -> Change | None:
     difference = line["difference"].get(name)
-    if difference is None or (metric in REGISTRY and REGISTRY[metric].unit == "rank"):
+    if difference is None or _is_rank(metric):
         return None
     place = "compare:" + pointer("metrics", metric, "difference", name)
 

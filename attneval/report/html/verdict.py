@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from attneval.metrics.declaration import AMOUNT, ORDER, PEAK, SET, SPREAD, USE, WORD
+from attneval.metrics.registry import ceiling, in_table
 from attneval.report.html.number import Number, Strong
 
 if TYPE_CHECKING:
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
 NOTES = 6
 WAY_APART, BEST_APART = 0.15, 0.03
 DIFFUSE, PEAKED = 0.75, 0.25
+ASKED = {
+    SET: "Set: are the attended {keys} the relevant ones?",
+    ORDER: "Order: do relevant {keys} rank first? No threshold.",
+    PEAK: "Peak: is the largest weight right? R@k: one of the k largest; over all items.",
+    AMOUNT: "Amount: how much weight lies on relevant {keys}?",
+    WORD: "Word: how much of F1 is lost when maps are held against other things in the image?",
+    USE: "Use: does the model\u2019s own score follow the attended regions when they are removed, or kept alone?",
+}
+"""The questions in the order of the page; how far attention is spread is no score, and stands in the notes."""
 FLOOR_WORDS = {
     "everything": "attending to everything",
     "even weights": "even weights",
@@ -59,30 +70,17 @@ class Verdict:
 
 def verdict(source: Source, curve: CurveView | None, breakdowns: tuple[Breakdown, ...]) -> Verdict | None:
     """Say which metrics lie above every floor, and why one should hesitate."""
-    f1, precision, recall = source.headline
+    f1, *halves = source.headline
     if source.number("metrics", f1, "value") is None:
         return None
     keys = "regions" if source.protocol.directions[0] == "t2i" else "words"
-    plan = (
-        (f"Set: are the attended {keys} the relevant ones?", (f1, precision, recall)),
-        (f"Order: do relevant {keys} rank first? No threshold.", ("ap", "auc", "rank_accuracy")),
-        (
-            "Peak: is the largest weight right? R@k: one of the k largest; over all items.",
-            ("pointing", *_recalls(source)),
-        ),
-        (f"Amount: how much weight lies on relevant {keys}?", ("mass", "area_mass")),
-        ("Word: how much of F1 is lost when maps are held against other things in the image?", ("specificity",)),
-        (
-            "Use: does the model\u2019s own score follow the attended regions when they are removed, or kept alone?",
-            ("deletion_gap", "insertion_gap"),
-        ),
-    )
     groups = []
-    for question, names in plan:
-        measures = [source.measure(name, half=name in {precision, recall}) for name in names]
+    for question, words in ASKED.items():
+        names = source.headline if question == SET else [metric.name for metric in in_table(question)]
+        measures = [source.measure(name, half=name in halves) for name in names]
         shown = tuple(measure for measure in measures if measure is not None)
         if shown:
-            groups.append(MeasureGroup(question, shown))
+            groups.append(MeasureGroup(words.format(keys=keys), shown))
     compared = [m for group in groups for m in group.measures if m.state != "none"]
     every = tuple(m for name in source.metric_names() if (m := source.measure(name)) is not None)
     return Verdict(
@@ -93,10 +91,6 @@ def verdict(source: Source, curve: CurveView | None, breakdowns: tuple[Breakdown
         paired=any(m.lift and m.lift.paired for m in compared),
         unpaired=any(m.lift and not m.lift.paired for m in compared),
     )
-
-
-def _recalls(source: Source) -> list[str]:
-    return [name for name in source.metric_names() if name.startswith("r@") and name != "r@all"]
 
 
 def _sentence(compared: list[Measure], f1: str) -> Sentence:
@@ -128,6 +122,11 @@ def _sentence(compared: list[Measure], f1: str) -> Sentence:
     return tuple(parts)
 
 
+def _first(question: str) -> str:
+    """The metric that answers a question first."""
+    return in_table(question)[0].name
+
+
 def _size(number: Number) -> Number:
     """A difference without its sign."""
     return Number(abs(number.value or 0.0), number.source, number.minus, style="size")
@@ -149,24 +148,23 @@ def _notes(
 
 
 def _order_against_set(source: Source, compared: dict[str, Measure], curve: CurveView | None) -> Sentence | None:
-    name = source.headline[0]
-    f1, ap = compared.get(name), compared.get("ap")
+    f1, ap = compared.get(source.headline[0]), compared.get(_first(ORDER))
     parts: list[str | Number | Strong] = []
     if f1 and ap and f1.way and ap.way and abs((ap.way.value or 0.0) - (f1.way.value or 0.0)) >= WAY_APART:
         better = (ap.way.value or 0.0) > (f1.way.value or 0.0)
         parts += ["The order is better than the set. " if better else "The set is better than the order. "]
         parts += ["AP closes ", ap.way, " % of the way from its best floor to the ceiling, F1 ", f1.way, " %"]
         parts += [": the threshold loses what the ranking holds. " if better else ". "]
-    value = source.number("metrics", "f1", "value")
+    value = source.number("metrics", _first(SET), "value")
     if curve and value and (curve.best.f1.value or 0.0) - (value.value or 0.0) >= BEST_APART:
-        parts += [f"At {parameter_name(curve.rule)} = ", curve.best.parameter, " F1 would be ", curve.best.f1]
+        parts += [f"At {curve.rule.parameter} = ", curve.best.parameter, " F1 would be ", curve.best.f1]
         parts += [" %, tuned on these data."]
     return tuple(parts) or None
 
 
 def _both_sides(breakdowns: tuple[Breakdown, ...]) -> Sentence | None:
     for breakdown in breakdowns:
-        sure = [(row, m) for row in breakdown.rows if not row.few for m in row.measures if m.name == "f1"]
+        sure = [(row, m) for row in breakdown.rows if not row.few for m in row.measures if m.name == _first(SET)]
         below = [(row, m) for row, m in sure if m.state == "below" and m.lift]
         above = [(row, m) for row, m in sure if m.state == "above" and m.lift]
         if below and above:
@@ -183,7 +181,7 @@ def _both_sides(breakdowns: tuple[Breakdown, ...]) -> Sentence | None:
 
 
 def _unspecific(source: Source) -> Sentence | None:
-    f1, specificity = (source.number("metrics", name, "value") for name in ("f1", "specificity"))
+    f1, specificity = (source.number("metrics", _first(question), "value") for question in (SET, WORD))
     if f1 is None or specificity is None:
         return None
     shared = Number((f1.value or 0.0) - (specificity.value or 0.0), f1.source, minus=specificity.source)
@@ -192,7 +190,7 @@ def _unspecific(source: Source) -> Sentence | None:
 
 
 def _focus(source: Source) -> Sentence | None:
-    entropy = source.number("metrics", "entropy", "value")
+    entropy = source.number("metrics", _first(SPREAD), "value")
     if entropy is None or PEAKED <= (entropy.value or 0.0) <= DIFFUSE:
         return None
     word = "diffuse" if (entropy.value or 0.0) > DIFFUSE else "peaked"
@@ -202,7 +200,7 @@ def _focus(source: Source) -> Sentence | None:
 def _unreachable(source: Source) -> Sentence | None:
     lost = source.number("counts", "unreachable", style="count")
     items = source.number("counts", "items", style="count")
-    coverage = source.number("metrics", "coverage", "value")
+    coverage = source.number("metrics", ceiling().name, "value")
     if not lost or not lost.value or not items or coverage is None:
         return None
     what = "are left out" if source.protocol.unreachable == "skip" else "score 0"
@@ -231,8 +229,3 @@ def _always(source: Source) -> list[Sentence]:
     notes += [(str(note),) for note in source.at("notes") or ()]
     notes.append(("One run: intervals are over images and say nothing about training seeds.",))
     return notes
-
-
-def parameter_name(rule: str) -> str:
-    """The name of a rule's parameter."""
-    return {"uniform": "c", "abs": "t", "max": "f", "top": "k", "mass": "m", "otsu": "c"}.get(rule, rule)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from attneval.config.thresholds import ThresholdRule
     from attneval.report.html.number import Number
 
 
@@ -99,7 +100,7 @@ class CurveView:
         points: Floors, each with precision, recall and F1.
     """
 
-    rule: str
+    rule: ThresholdRule
     parameter: tuple[float, ...]
     precision: tuple[float, ...]
     recall: tuple[float, ...]

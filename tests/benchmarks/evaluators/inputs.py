@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -107,9 +107,23 @@ def read_annotations(folder: Path, images: list[str]) -> Annotations:
             for name in node.findall("name"):
                 own.setdefault(str(name.text), []).append(corners)
         boxes[image] = own
-        lines = (folder / "Sentences" / f"{image}.txt").read_text(encoding="utf-8").split("\n")
-        captions[image] = [phrases_of(line) for line in lines if line]
+        captions[image] = [phrases_of(line) for line in sentences(folder, image)]
     return Annotations(boxes, sizes, captions)
+
+
+def sentences(folder: Path, image: str) -> list[str]:
+    """The annotated sentences of an image."""
+    return [line for line in (folder / "Sentences" / f"{image}.txt").read_text(encoding="utf-8").split("\n") if line]
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a sentence."""
+    return [word.removesuffix("]") for word in line.split() if not word.startswith("[/EN#")]
+
+
+def as_json(truth: Annotations) -> dict[str, Any]:
+    """Annotations as evaluators keep them that convert a data set once: `boxes`, `size` and `captions`."""
+    return asdict(truth)
 
 
 def phrases_of(line: str) -> list[Phrase]:
@@ -134,9 +148,13 @@ def phrases_of(line: str) -> list[Phrase]:
 def boxed_phrases(maps: Maps, truth: Annotations) -> Iterator[tuple[str, int, NDArray[np.floating], Phrase]]:
     """Every phrase that has boxes: its image, the number and the weights of its caption, and the phrase itself."""
     for image, number, rows in maps.caption:
-        for phrase in truth.captions[image][number]:
-            if phrase.entity in truth.boxes[image] and "notvisual" not in phrase.types:
-                yield image, number, rows, phrase
+        for phrase in boxed(truth.captions[image][number], truth.boxes[image]):
+            yield image, number, rows, phrase
+
+
+def boxed(phrases: list[Phrase], boxes: Boxes) -> list[Phrase]:
+    """Those of a caption's phrases that have boxes."""
+    return [phrase for phrase in phrases if phrase.entity in boxes and "notvisual" not in phrase.types]
 
 
 def images_of(maps: Maps) -> list[str]:
