@@ -171,14 +171,14 @@ def _score(
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights.read(chunk, channel), protocol.normalize), protocol.rule)
         pairs = _Pairs.of(items, chunk)
-        valid = populations(np.ones(len(pairs.row), np.bool_), items.sets["relevant"].size[pairs.set] > 0, protocol)
-        others = pairs.row[pairs.is_other]
+        row, of = pairs.row[pairs.others], pairs.set[pairs.others]
+        valid = populations(np.ones(len(of), np.bool_), items.sets["relevant"].size[of] > 0, protocol)
         for over, mask in valid.items():
-            compared[over][chunk] = np.bincount(others, mask[pairs.is_other], len(chunk))
+            compared[over][chunk] = np.bincount(row, mask, len(chunk))
         for name, values in evaluated(specs, hits_of(items, rows, pairs.row, pairs.set)):
-            model[name][chunk] = values[~pairs.is_other]
+            model[name][chunk] = values[pairs.own]
             over = specs[name].over
-            total = np.bincount(others, (values * valid[over])[pairs.is_other], len(chunk))
+            total = np.bincount(row, values[pairs.others] * valid[over], len(chunk))
             shuffled[name][chunk] = total / np.maximum(compared[over][chunk], 1)
         low, high = int(items.image[chunk[0]]), int(items.image[chunk[-1]]) + 1
         group = np.where(scored[chunk] > 0, items.image[chunk] - low, -1)
@@ -194,23 +194,26 @@ class _Pairs:
     Attributes:
         row: i8[p], ascending.
         set: i8[p], the item's own set first.
-        is_other: b[p], whether it is another entity's.
+        own: i8[m], the pairs of items and their own sets.
+        others: i8[o], the other pairs.
     """
 
     row: NDArray[np.int64]
     set: NDArray[np.int64]
-    is_other: NDArray[np.bool_]
+    own: NDArray[np.int64]
+    others: NDArray[np.int64]
 
     @classmethod
     def of(cls, items: Items, chunk: NDArray[np.int64]) -> _Pairs:
         """Pair items i8[m] with their own set, and with that of every other entity of their image."""
         count = np.diff(items.other_offset)[chunk]
         row = np.repeat(np.arange(len(chunk)), count + 1)
-        is_other = np.diff(row, prepend=-1) == 0
+        first = np.diff(row, prepend=-1) > 0
+        own, others = np.flatnonzero(first), np.flatnonzero(~first)
         of = np.empty_like(row)
-        of[~is_other] = items.target[chunk]
-        of[is_other] = items.other[ranges(items.other_offset[chunk], count)]
-        return cls(row, of, is_other)
+        of[own] = items.target[chunk]
+        of[others] = items.other[ranges(items.other_offset[chunk], count)]
+        return cls(row, of, own, others)
 
 
 def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol) -> Table:

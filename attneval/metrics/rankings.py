@@ -69,7 +69,7 @@ class Rows:
         """Rank normalised rows f8[m, n] and apply a threshold."""
         m, n = weight.shape
         key = np.argsort(-weight, axis=1)
-        ordered = weight.take(key + np.arange(0, m * n, n)[:, None])
+        ordered = weight.take(_places(key))
         equal = np.zeros((m, n), np.bool_)
         np.equal(ordered[:, 1:], ordered[:, :-1], out=equal[:, :-1])
         first, run = np.tile(np.arange(n, dtype=np.int32), (m, 1)), None
@@ -96,7 +96,7 @@ class Rows:
     def _by_key(self, by_rank: NDArray[np.int32]) -> NDArray[np.int32]:
         """Numbers [m, n] in the order of the ranking, as those of the keys."""
         by_key = np.empty(by_rank.shape, np.int32)
-        np.put_along_axis(by_key, self.key, by_rank, axis=1)
+        by_key.ravel()[_places(self.key)] = by_rank
         return by_key
 
     @cached_property
@@ -114,6 +114,11 @@ class Rows:
         return (
             np.where(self.total > 0, np.minimum(nats / np.log(n), 1.0), np.nan) if n > 1 else np.full(len(nats), np.nan)
         )
+
+
+def _places(key: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places of keys i8[m, n] of each row where all rows stand one after the other."""
+    return np.asarray(key + np.arange(len(key))[:, None] * key.shape[1], np.int64)
 
 
 def _put_runs(first: NDArray[np.int32], equal: NDArray[np.bool_]) -> NDArray[np.int32]:
