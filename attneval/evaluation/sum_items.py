@@ -176,7 +176,7 @@ def _score(
         for over, mask in valid.items():
             compared[over][chunk] = np.bincount(row, mask, len(chunk))
         for name, values in evaluated(specs, hits_of(items, rows, pairs.row, pairs.set)):
-            model[name][chunk] = values[pairs.own]
+            model[name][chunk] = values[pairs.targets]
             over = specs[name].over
             total = np.bincount(row, values[pairs.others] * valid[over], len(chunk))
             shuffled[name][chunk] = total / np.maximum(compared[over][chunk], 1)
@@ -194,13 +194,13 @@ class _Pairs:
     Attributes:
         row: i8[p], ascending.
         set: i8[p], the item's own set first.
-        own: i8[m], the pairs of items and their own sets.
+        targets: i8[m], the pairs of items and their own sets.
         others: i8[o], the other pairs.
     """
 
     row: NDArray[np.int64]
     set: NDArray[np.int64]
-    own: NDArray[np.int64]
+    targets: NDArray[np.int64]
     others: NDArray[np.int64]
 
     @classmethod
@@ -209,11 +209,11 @@ class _Pairs:
         count = np.diff(items.other_offset)[chunk]
         row = np.repeat(np.arange(len(chunk)), count + 1)
         first = np.diff(row, prepend=-1) > 0
-        own, others = np.flatnonzero(first), np.flatnonzero(~first)
+        targets, others = np.flatnonzero(first), np.flatnonzero(~first)
         of = np.empty_like(row)
-        of[own] = items.target[chunk]
+        of[targets] = items.target[chunk]
         of[others] = items.other[ranges(items.other_offset[chunk], count)]
-        return cls(row, of, own, others)
+        return cls(row, of, targets, others)
 
 
 def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol) -> Table:
