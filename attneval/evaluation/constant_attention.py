@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from attneval.metrics.totals import Table, Totals
 
 
+AT_ONCE = 2**18
+"""Sets times keys that are worked on together, so that they stay in the cache."""
+
+
 def constant_columns(items: Items, specs: dict[str, Column], protocol: Protocol, *, center: IndexSets | None) -> Table:
     """The columns of attention that is the same for all items of an image: f8[s] by name, one entry per set.
 
@@ -44,13 +48,14 @@ def constant_columns(items: Items, specs: dict[str, Column], protocol: Protocol,
         n = int(items.key_count[chunk[0]])
         used = np.zeros(sets, np.bool_)
         used[items.target[chunk]] = True
-        chosen = np.flatnonzero(used)
-        group, row = np.unique(group_of[chosen], return_inverse=True)
-        weight = np.full((1, n), 1 / n) if center is None else _center_rows(center, group, n)
-        rows = Rows.rank(weight, protocol.rule)
-        hits = hits_of(items, rows, row if center is not None else np.zeros_like(row), chosen)
-        for name, column in evaluated(specs, hits):
-            values[name][chosen] = column
+        every = np.flatnonzero(used)
+        for chosen in np.array_split(every, len(every) * n // AT_ONCE + 1):
+            group, row = np.unique(group_of[chosen], return_inverse=True)
+            weight = np.full((1, n), 1 / n) if center is None else _center_rows(center, group, n)
+            rows = Rows.rank(weight, protocol.rule)
+            hits = hits_of(items, rows, row if center is not None else np.zeros_like(row), chosen)
+            for name, column in evaluated(specs, hits):
+                values[name][chosen] = column
     return values
 
 

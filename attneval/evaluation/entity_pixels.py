@@ -9,7 +9,8 @@ import numpy as np
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.config.map_boxes import DETECTIONS
 from attneval.errors import ProtocolError
-from attneval.geometry.top_pixels import GridOnImage, PixelSets
+from attneval.geometry.pixel_sets import PixelSets
+from attneval.geometry.top_pixels import GridOnImage
 from attneval.metrics.enlarged_maps import EnlargedMaps
 from attneval.metrics.map_boxes import Boxes
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.ragged import distinct_values
+from attneval.metrics.fast_hits import PAYS, TableHits, rows_of_sets
 from attneval.metrics.hits import Hits
 
 if TYPE_CHECKING:
@@ -44,10 +45,14 @@ def hits_of(items: Items, rows: Rows, row: NDArray[np.int64], of: NDArray[np.int
         of: i8[p], the set of each pair.
     """
     made: dict[int, Hits] = {}
-    return {
-        kind: made.setdefault(id(sets), Hits(rows, row, sets, of, items.pixels, items.maps))
-        for kind, sets in items.sets.items()
-    }
+    least, together = PAYS * np.count_nonzero(np.bincount(of)), None
+    for sets in items.sets.values():
+        hits = Hits(rows, row, sets, of, items.pixels, items.maps)
+        if 0 < least <= hits.relevant.sum():
+            together = rows_of_sets(row, of) if together is None else together
+            hits = TableHits(rows, row, sets, of, items.pixels, items.maps, together) if together else hits
+        made.setdefault(id(sets), hits)
+    return {kind: made[id(sets)] for kind, sets in items.sets.items()}
 
 
 def evaluated(specs: dict[str, Column], hits: dict[str, Hits]) -> Iterator[tuple[str, NDArray[np.float64]]]:

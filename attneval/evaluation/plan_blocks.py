@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 IMAGES_AT_ONCE = 1024
 """Images of a block, at most."""
-FIRST_SHARE = 0.65
-"""The size of the first block of this process, in those of others: beside it, it ranks the queries and imports."""
+FIRST_SHARE, FIRST_BESIDE_RANKING = 0.95, 0.65
+"""The size of the first block of this process, in those of others: beside it, it imports, and ranks the queries."""
+UNEVEN = 1.25
+"""How many times as many bytes as the others a block may have before it is split."""
 
 
 @record
@@ -66,15 +68,28 @@ def plan_blocks(export: AttentionExport | None, selection: Selection, jobs: int 
     bound = np.searchsorted(export.caption_image[order], np.arange(len(export.image_id) + 1))
     sums = np.concatenate(([0], np.cumsum(_bytes_of_maps(export)[order])))
     size = sums[bound[images + 1]] - sums[bound[images]]
-    first = FIRST_SHARE if jobs > 1 else 1
-    rounds = math.ceil((len(images) / IMAGES_AT_ONCE + 1 - first) / jobs)
+    beside = FIRST_SHARE if export.similarity is None else FIRST_BESIDE_RANKING
+    first, limit = beside if jobs > 1 else 1, BLOCK_BYTES / jobs
+    rounds = math.ceil((max(len(images) / IMAGES_AT_ONCE, size.sum() / limit) + 1 - first) / jobs)
     share = np.ones((rounds, jobs))  # a block for each process in every round
     share[0, -1] = first
-    by_number = np.searchsorted(np.cumsum(share)[:-1] / share.sum(), np.arange(len(images)) / len(images), "right")
-    number = np.maximum(np.cumsum(size) * jobs // BLOCK_BYTES, by_number)
-    pieces = np.split(images, np.flatnonzero(np.diff(number)) + 1)
-    captions = (np.concatenate([order[bound[i] : bound[i + 1]] for i in piece.tolist()]) for piece in pieces)
-    return [*map(Block, pieces, captions), *absent]
+    number = np.searchsorted(np.cumsum(share)[:-1] / share.sum(), np.arange(len(images)) / len(images), "right")
+    pieces = [
+        piece
+        for block in np.split(np.arange(len(images)), np.flatnonzero(np.diff(number)) + 1)
+        for piece in _within(block, size, limit * UNEVEN)
+    ]
+    captions = (np.concatenate([order[bound[i] : bound[i + 1]] for i in images[piece].tolist()]) for piece in pieces)
+    return [*map(Block, (images[piece] for piece in pieces), captions), *absent]
+
+
+def _within(block: NDArray[np.int64], size: NDArray[np.int64], limit: float) -> list[NDArray[np.int64]]:
+    """Split images i8[k] where those together have more bytes than a limit, so that the parts have as many."""
+    total = np.cumsum(size[block])
+    parts = math.ceil(total[-1] / limit)
+    if parts <= 1:
+        return [block]
+    return np.split(block, np.flatnonzero(np.diff(total * parts // (total[-1] + 1))) + 1)
 
 
 def bytes_of_images(export: AttentionExport | None, images: NDArray[np.int64]) -> int:

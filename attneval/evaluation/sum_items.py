@@ -170,39 +170,50 @@ def _score(
     curves = np.zeros((len(CURVES), images, len(grid(protocol.rule))))
     for chunk in item_chunks(items, items.ranked):
         rows = Rows.rank(normalised(weights.read(chunk, channel), protocol.normalize), protocol.rule)
-        hits = hits_of(items, rows, np.arange(len(chunk)), items.target[chunk])
-        for name, values in evaluated(specs, hits):
-            model[name][chunk] = values
+        pairs = _Pairs.of(items, chunk)
+        row, of = pairs.row[pairs.others], pairs.set[pairs.others]
+        valid = populations(np.ones(len(of), np.bool_), items.sets["relevant"].size[of] > 0, protocol)
+        for over, mask in valid.items():
+            compared[over][chunk] = np.bincount(row, mask, len(chunk))
+        for name, values in evaluated(specs, hits_of(items, rows, pairs.row, pairs.set)):
+            model[name][chunk] = values[pairs.targets]
+            over = specs[name].over
+            total = np.bincount(row, values[pairs.others] * valid[over], len(chunk))
+            shuffled[name][chunk] = total / np.maximum(compared[over][chunk], 1)
         low, high = int(items.image[chunk[0]]), int(items.image[chunk[-1]]) + 1
         group = np.where(scored[chunk] > 0, items.image[chunk] - low, -1)
-        curves[:, low:high] += sweep(hits["relevant"], protocol.rule, group, high - low)
-        means, numbers = _score_others(items, rows, chunk, specs, protocol)
-        for name, values in means.items():
-            shuffled[name][chunk] = values
-        for over, values in numbers.items():
-            compared[over][chunk] = values
+        alone = Hits(rows, np.arange(len(chunk)), items.sets["relevant"], items.target[chunk])
+        curves[:, low:high] += sweep(alone, protocol.rule, group, high - low)
     return Scored(model, shuffled, compared, curves)
 
 
-def _score_others(
-    items: Items, rows: Rows, chunk: NDArray[np.int64], specs: dict[str, Column], protocol: Protocol
-) -> tuple[Table, Table]:
-    """Hold each item against every other entity of its image.
+@record
+class _Pairs:
+    """The rows of some items and the sets that they are held against: each item's own, and those of the others.
 
-    Returns:
-        The mean of each column over the other entities, and how many of them each population counts.
+    Attributes:
+        row: i8[p], ascending.
+        set: i8[p], the item's own set first.
+        targets: i8[m], the pairs of items and their own sets.
+        others: i8[o], the other pairs.
     """
-    count = np.diff(items.other_offset)[chunk]
-    other = items.other[ranges(items.other_offset[chunk], count)]
-    row = np.repeat(np.arange(len(chunk)), count)
-    reachable = items.sets["relevant"].size[other] > 0
-    valid = populations(np.ones(len(other), np.bool_), reachable, protocol)
-    compared = {over: np.asarray(np.bincount(row, mask, len(chunk)), np.float64) for over, mask in valid.items()}
-    means: Table = {}
-    for name, values in evaluated(specs, hits_of(items, rows, row, other)):
-        over = specs[name].over
-        means[name] = np.bincount(row, values * valid[over], len(chunk)) / np.maximum(compared[over], 1)
-    return means, compared
+
+    row: NDArray[np.int64]
+    set: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    others: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, items: Items, chunk: NDArray[np.int64]) -> _Pairs:
+        """Pair items i8[m] with their own set, and with that of every other entity of their image."""
+        count = np.diff(items.other_offset)[chunk]
+        row = np.repeat(np.arange(len(chunk)), count + 1)
+        first = np.diff(row, prepend=-1) > 0
+        targets, others = np.flatnonzero(first), np.flatnonzero(~first)
+        of = np.empty_like(row)
+        of[targets] = items.target[chunk]
+        of[others] = items.other[ranges(items.other_offset[chunk], count)]
+        return cls(row, of, targets, others)
 
 
 def _without_weights(specs: dict[str, Column], items: Items, protocol: Protocol) -> Table:

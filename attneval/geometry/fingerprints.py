@@ -43,7 +43,10 @@ def fingerprints(
     for place, start, stop in zip(group_image.tolist(), bounds[:-1], bounds[1:], strict=True):
         if stop > start:
             groups[place].setdefault(data[start * _BOX : stop * _BOX], stop - start)
-    return [_fingerprint(group) for group in groups]
+    # Images of one size often have the same cells, whose digest is taken once.
+    distinct = {tuple(group): group for group in groups}
+    made = {boxes: _fingerprint(group) for boxes, group in distinct.items()}
+    return [made[tuple(group)] for group in groups]
 
 
 def _fingerprint(groups: dict[bytes, int]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.index_sets import IndexSets
-    from attneval.geometry.top_pixels import PixelSets
+    from attneval.geometry.pixel_sets import PixelSets
     from attneval.matching.phrase_classes import Classes
     from attneval.metrics.enlarged_maps import EnlargedMaps
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from attneval.arrays.index_sets import IndexSets
     from attneval.config.protocol import Protocol
-    from attneval.geometry.top_pixels import PixelSets
+    from attneval.geometry.pixel_sets import PixelSets
     from attneval.groundtruth import GroundTruth
     from attneval.matching.alignment import Alignment
     from attneval.matching.key_groups import KeyGroups

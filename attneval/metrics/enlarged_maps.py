@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.config.protocol import Protocol
-    from attneval.geometry.top_pixels import PixelSets
+    from attneval.geometry.pixel_sets import PixelSets
 
     Enlarger = Callable[[NDArray[np.float64]], NDArray[np.float64]]
     """Makes pixels f8[k, height, width] of cells f8[k, rows, columns]."""
@@ -61,9 +61,6 @@ class EnlargedMaps:
     protocol: Protocol
     annotated: Boxes = field(default_factory=Boxes)
     detected: Boxes = field(default_factory=Boxes)
-
-    _kept: dict[int, tuple[Any, Any, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
-    _boxes: dict[int, tuple[Any, Any, Boxes]] = field(default_factory=dict)
 
     @property
     def at_hand(self) -> frozenset[str]:
@@ -102,13 +99,7 @@ class EnlargedMaps:
     def _counted(
         self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The attended pixels f8[r] of maps of a group, and those in each of the group's entities, f8[r, e].
-
-        Maps are held against their own entity first and then against the others; the last counts are therefore kept.
-        """
-        known = self._kept.get(group)
-        if known is not None and known[0] is weight and np.array_equal(known[1], rows):
-            return known[2], known[3]
+        """The attended pixels f8[r] of maps of a group, and those in each of the group's entities, f8[r, e]."""
         entities = np.arange(*self._first_of_group[group : group + 2].tolist())
         pixels = int(self.shapes.grids.size[group].prod())
         total = np.full(len(rows), float(pixels))
@@ -121,9 +112,6 @@ class EnlargedMaps:
             total[uneven[part]] = np.count_nonzero(above, axis=1)
             # Whole numbers up to 2^24 are exact in single precision, whatever order they are added in.
             shared[uneven[part]] = above.astype(np.float32) @ covered.T
-        if any(kept[0] is not weight for kept in self._kept.values()):
-            self._kept.clear()
-        self._kept[group] = weight, rows, total, shared
         return total, shared
 
     def cutoffs(self, weight: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -197,10 +185,7 @@ class EnlargedMaps:
         return hits
 
     def _located(self, group: int, weight: NDArray[np.float64], rows: NDArray[np.int64]) -> Boxes:
-        """The boxes of maps of a group, several where they are equally good; the last ones are kept, as counts are."""
-        known = self._boxes.get(group)
-        if known is not None and known[0] is weight and np.array_equal(known[1], rows):
-            return known[2]
+        """The boxes of maps of a group, several where they are equally good."""
         rule = self.protocol.map_box
         if rule is None:
             raise ValueError("no box is taken from maps")
@@ -215,9 +200,6 @@ class EnlargedMaps:
         else:
             cells = weight[rows].reshape(-1, *self.shapes.grids.shape[group].tolist())
             boxes = of_detections(cells, self.detected.of(group), rule.value, *self._axes(group))
-        if any(kept[0] is not weight for kept in self._boxes.values()):
-            self._boxes.clear()
-        self._boxes[group] = weight, rows, boxes
         return boxes
 
     def _covered(self, group: int, entities: NDArray[np.int64]) -> NDArray[np.float32]:

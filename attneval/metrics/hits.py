@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attneval.arrays.index_sets import IndexSets
-    from attneval.geometry.top_pixels import PixelSets
+    from attneval.geometry.pixel_sets import PixelSets
     from attneval.metrics.enlarged_maps import EnlargedMaps, PixelCounts
     from attneval.metrics.rankings import Rows
 
@@ -126,25 +126,43 @@ class Hits:
             return quotient(relevant, np.where(ahead == 0, others + relevant, 0.0))
         return self.pixels.top_shares(self.rows.weight, self.row, self.set_of_pair)
 
+    @cached_property
+    def inside(self) -> NDArray[np.float64]:
+        """The weight of the relevant keys, added in their order: f8[p]."""
+        return self.sum(self.weight)
+
     def mass(self) -> NDArray[np.float64]:
         """Divide the weight of the relevant keys by that of all keys: f8[p], 0 where there is no weight."""
-        inside, total = self.sum(self.weight), self.rows.total[self.row]
-        share = quotient(inside, total)
+        share = quotient(self.inside, self.rows.total[self.row])
         # Sums of the same weights in another order may differ: where nothing else seems to weigh anything, see.
         near = np.flatnonzero(np.abs(share - 1) < NEARLY_ALL)
         if len(near):
-            outside = self.rows.weight[self.row[near]].copy()
-            chosen = np.isin(self._pair, near)
-            place = np.searchsorted(near, self._pair[chosen])
-            outside[place, self._entry[chosen] - self.row[self._pair[chosen]] * self.keys] = 0
+            close = Hits(self.rows, self.row[near], self.sets, self.set_of_pair[near])
+            outside = self.rows.weight[close.row]
+            outside[close._pair, self.sets.member[close._place]] = 0
             share[near] = np.where(outside.any(axis=1), np.minimum(share[near], 1.0), 1.0)
         return share
 
-    def covered_mass(self) -> NDArray[np.float64]:
-        """Weigh each key by its set's value and divide by the weight of all keys: f8[p], 0 where there is no weight."""
+    @cached_property
+    def covered(self) -> NDArray[np.float64]:
+        """The weight of the members, each times its set's value of it, added in their order: f8[p]."""
         if self.sets.value is None:
             raise ValueError("the sets have no values")
-        return quotient(self.sum(self.weight * self.sets.value[self._place]), self.rows.total[self.row])
+        return self.sum(self.weight * self.sets.value[self._place])
+
+    def covered_mass(self) -> NDArray[np.float64]:
+        """Weigh each key by its set's value and divide by the weight of all keys: f8[p], 0 where there is no weight."""
+        return quotient(self.covered, self.rows.total[self.row])
+
+    @cached_property
+    def ranks_ahead(self) -> NDArray[np.int64]:
+        """The numbers of keys that weigh more than each relevant key, added up: i8[p]."""
+        return self.count(self.ahead)
+
+    @cached_property
+    def ranks_tied(self) -> NDArray[np.int64]:
+        """The numbers of keys that weigh the same as each relevant key, itself included, added up: i8[p]."""
+        return self.relevant if self.tied is None else self.count(self.tied)
 
     @cached_property
     def area_under_roc(self) -> NDArray[np.float64]:
@@ -154,8 +172,7 @@ class Hits:
         """
         # Ranks of relevant keys, counted from 1 with ties in their middle; above the least that they can add up to are
         # the other keys that stand before them.
-        after = self.relevant if self.tied is None else (self.count(self.tied) + self.relevant) / 2
-        ranks = self.count(self.ahead) + after
+        ranks = self.ranks_ahead + (self.ranks_tied + self.relevant) / 2
         before = ranks - self.relevant * (self.relevant + 1) / 2
         pairs = self.relevant * (self.keys - self.relevant)
         return 1 - quotient(before, pairs.astype(np.float64), otherwise=np.nan)
@@ -207,17 +224,21 @@ class Hits:
 
     def gain_by_rank(self) -> NDArray[np.float64]:
         """Count the relevant keys at rank 1, 2, ... n, as an expected value under ties: f8[p, n]."""
-        width = self.keys + 1
-        base, size = self._pair * width, len(self.set_of_pair) * width
-        if self.tied is None:
-            gain = np.zeros((len(self.set_of_pair), width))
-            gain.ravel()[base + self.ahead] = 1
-        else:
-            # A key in a tie gains its share at each rank that the tie takes.
-            share = 1 / self.tied
-            first, past = (np.bincount(base + edge, share, size) for edge in (self.ahead, self.through))
-            gain = np.cumsum((first - past).reshape(-1, width), axis=1)
-        return gain[:, :-1]
+        pairs, n = len(self.set_of_pair), self.keys
+        marked = np.zeros(pairs * n, np.bool_)
+        marked[self._pair * n + self.sets.member[self._place]] = True
+        relevant = marked.take(self.rows.key[self.row] + np.arange(pairs)[:, None] * n)
+        if self.rows.run is None:
+            return relevant.astype(np.float64)
+        # A key in a tie gains its share at each rank that the tie takes.
+        base, place = (
+            self._pair * (n + 1),
+            np.flatnonzero(relevant) + np.repeat((self.row - np.arange(pairs)) * n, self.relevant),
+        )
+        first, run = (by_rank.ravel().take(place) for by_rank in (self.rows.first, self.rows.run))
+        share, size = 1 / run, pairs * (n + 1)
+        gained, past = (np.bincount(base + edge, share, size) for edge in (first, first + run))
+        return np.cumsum((gained - past).reshape(pairs, n + 1), axis=1)[:, :-1]
 
     @cached_property
     def pixel_counts(self) -> PixelCounts:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attneval.arrays.quotients import quotient
+from attneval.arrays.ragged import ranges
 from attneval.arrays.records import record
 
 if TYPE_CHECKING:
@@ -49,15 +50,17 @@ class Rows:
 
     Attributes:
         weight: f8[m, n], normalised.
-        ahead: i4[m, n], how many keys of the row weigh more.
-        tied: i4[m, n], how many weigh the same, itself included; None where all weights of each row differ.
+        key: i8[m, n], by rank; the keys of each row, those that weigh most first.
+        first: i4[m, n], by rank; how many keys of the row weigh more.
+        run: i4[m, n], by rank; how many weigh the same, itself included; None where all weights of each row differ.
         level: f8[m, n], by rank; a key is attended when its level is above the threshold's cutoff.
         attended: i8[m], how many keys are attended.
     """
 
     weight: NDArray[np.float64]
-    ahead: NDArray[np.int32]
-    tied: NDArray[np.int32] | None
+    key: NDArray[np.int64]
+    first: NDArray[np.int32]
+    run: NDArray[np.int32] | None
     level: NDArray[np.float64]
     attended: NDArray[np.int64]
 
@@ -65,20 +68,36 @@ class Rows:
     def rank(cls, weight: NDArray[np.float64], rule: Threshold) -> Rows:
         """Rank normalised rows f8[m, n] and apply a threshold."""
         m, n = weight.shape
-        flat = np.argsort(-weight, axis=1)
-        flat += np.arange(0, m * n, n)[:, None]
-        ordered = weight.take(flat)
-        equal = ordered[:, 1:] == ordered[:, :-1]
+        key = np.argsort(-weight, axis=1)
+        ordered = weight.take(_places(key))
+        equal = np.zeros((m, n), np.bool_)
+        np.equal(ordered[:, 1:], ordered[:, :-1], out=equal[:, :-1])
         first, run = np.tile(np.arange(n, dtype=np.int32), (m, 1)), None
         if equal.any():
-            first, run = _runs(equal)
+            run = _put_runs(first, equal)
         level = rule.levels(ordered, first)
         # As a set, even attention is all keys: above every cutoff.
         even = ordered[:, :1] - ordered[:, -1:] <= EVEN * np.abs(ordered[:, :1])
         if even.any():
             level = np.where(even, np.inf, level)
         attended = (level > rule.cutoff(n)).sum(axis=1)
-        return cls(weight, _by_key(first, flat), None if run is None else _by_key(run, flat), level, attended)
+        return cls(weight, key, first, run, level, attended)
+
+    @cached_property
+    def ahead(self) -> NDArray[np.int32]:
+        """i4[m, n], how many keys of the row weigh more than each key."""
+        return self._by_key(self.first)
+
+    @cached_property
+    def tied(self) -> NDArray[np.int32] | None:
+        """i4[m, n], how many weigh the same as each key, itself included; None where all weights of each row differ."""
+        return None if self.run is None else self._by_key(self.run)
+
+    def _by_key(self, by_rank: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Numbers [m, n] in the order of the ranking, as those of the keys."""
+        by_key = np.empty(by_rank.shape, np.int32)
+        by_key.ravel()[_places(self.key)] = by_rank
+        return by_key
 
     @cached_property
     def total(self) -> NDArray[np.float64]:
@@ -97,18 +116,26 @@ class Rows:
         )
 
 
-def _by_key(by_rank: NDArray[np.int32], flat: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Numbers [m, n] in the order of the ranking, as those of the keys at the flat places [m, n]."""
-    by_key = np.empty(by_rank.shape, np.int32)
-    by_key.ravel()[flat] = by_rank
-    return by_key
+def _places(key: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places of keys i8[m, n] of each row where all rows stand one after the other."""
+    return np.asarray(key + np.arange(len(key))[:, None] * key.shape[1], np.int64)
 
 
-def _runs(equal: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """First position and length of the run of equal weights that each of n positions is in, from b[m, n-1]."""
-    edge = np.ones((len(equal), 1), np.bool_)
-    position = np.arange(equal.shape[1] + 1, dtype=np.int32)
-    starts = np.where(np.concatenate((edge, ~equal), axis=1), position, 0)
-    ends = np.where(np.concatenate((~equal, edge), axis=1), position, position[-1])
-    first = np.maximum.accumulate(starts, axis=1)
-    return first, np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1] - first + 1
+def _put_runs(first: NDArray[np.int32], equal: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Find the runs of equal weights.
+
+    Args:
+        first: i4[m, n], positions, which become those where their runs begin.
+        equal: b[m, n], whether a position's weight is equal to the next one's.
+
+    Returns:
+        i4[m, n], the length of the run that each position is in.
+    """
+    before = np.flatnonzero(equal)
+    begins = np.flatnonzero(np.diff(before, prepend=-2) != 1)
+    length = np.diff(np.append(begins, len(before))) + 1
+    member = ranges(before[begins], length)
+    flat, run = first.reshape(-1), np.ones(first.size, np.int32)
+    flat[member] = np.repeat(flat[before[begins]], length)
+    run[member] = np.repeat(length, length)
+    return run.reshape(first.shape)

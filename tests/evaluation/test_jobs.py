@@ -237,6 +237,27 @@ def test_processes_get_equally_many_blocks(monkeypatch: pytest.MonkeyPatch, at_o
         assert sorted(block.captions.tolist()) == np.flatnonzero(np.isin(export.caption_image, block.images)).tolist()
 
 
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_processes_get_equally_many_blocks_of_maps_that_are_large(monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    """Blocks that bytes bound are as many for each process, and as large."""
+    export = open_export(FIXTURES / "good.npz")
+    images = np.arange(len(export.image_id))
+    size = np.array([bytes_of_images(export, images[[k]]) for k in images.tolist()])
+    for parts in (2.3, 4.0, 7.9):
+        limit = size.sum() / parts
+        monkeypatch.setattr(plan_blocks, "BLOCK_BYTES", limit * jobs)
+        planned = plan_blocks.plan_blocks(export, Selection(images), jobs)
+        assert np.concatenate([block.images for block in planned]).tolist() == images.tolist()
+        assert len(planned) % jobs == 0
+        assert parts <= len(planned) <= parts + jobs + 1
+        assert max(size[block.images].sum() for block in planned) <= plan_blocks.UNEVEN * limit + size.max()
+    # Images that have more than others are split off.
+    monkeypatch.setattr(plan_blocks, "BLOCK_BYTES", 1)
+    assert [block.images.tolist() for block in plan_blocks.plan_blocks(export, Selection(images), jobs)] == [
+        [k] for k in images.tolist()
+    ]
+
+
 def test_processes_that_are_started_anew_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = make_world(7, images=220, captions=1)
     maps, truth = world.packed(tmp_path / "maps.npz"), world.entities(tmp_path / "entities")

@@ -10,7 +10,8 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attneval.geometry.top_pixels import GridOnImage, PixelAxis, PixelSets, tied_parts
+from attneval.geometry.pixel_sets import PixelSets
+from attneval.geometry.top_pixels import GridOnImage, PixelAxis, tied_parts
 
 if TYPE_CHECKING:
     from reference_inputs import Box

@@ -15,8 +15,9 @@ from attneval.errors import ProtocolError
 from attneval.geometry.components import largest_components
 from attneval.geometry.enlarging import Taps
 from attneval.geometry.masks import from_pixels
+from attneval.geometry.pixel_sets import PixelSets
 from attneval.geometry.strips import Strips
-from attneval.geometry.top_pixels import GridOnImage, PixelSets
+from attneval.geometry.top_pixels import GridOnImage
 from attneval.metrics.enlarged_maps import EnlargedMaps
 from attneval.metrics.map_boxes import Boxes
 
