@@ -1,8 +1,8 @@
 """The state of the process: what is set before a command runs and how the process ends. Nothing else touches it.
 
 Gains are medians of 15 pairs of runs with and without, on two cores: `small` is `attneval score` of 300 captions (0.2 s
-on an idle machine), `large` of 5,000 captions (0.4 s). What gained less than 3 % is not here:
-keeping freed memory (0 to 2 %), hashing files while the package is imported (none).
+on an idle machine), `large` of 5,000 captions (0.4 s). What gained less than 3 % is not here: hashing files while the
+package is imported (none); nor is keeping freed memory (0 to 5 %), which doubles the peak memory of large maps.
 """
 
 from __future__ import annotations
