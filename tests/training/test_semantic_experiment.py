@@ -9,6 +9,8 @@ import re
 import statistics
 import subprocess
 import sys
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -54,7 +56,8 @@ def shown(title: str) -> list[list[str]]:
 def spread(values: list[float], scale: float = 100) -> str:
     """As the page writes several values."""
     around = f" ± {scale * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{scale * sum(values) / len(values):.1f}{around}"
+    exact = sum(map(Fraction, values), Fraction()) / len(values)  # a mean may lie half way between two tenths
+    return f"{scale * float(exact):.1f}{around}"
 
 
 @pytest.mark.parametrize("model", GRID["models"])
@@ -282,12 +285,15 @@ def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
     assert "| none |  | 3.0 ± 0.0 |  |" in text
 
 
-def test_the_comparison_is_that_of_the_records() -> None:
+@pytest.mark.parametrize(
+    ("model", "compared"), [("scan-t2i", tuple(GRID["cells"])), ("bfan-equal", ("none", "ccr-w1"))]
+)
+def test_the_comparison_is_that_of_the_records(model: str, compared: tuple[str, ...]) -> None:
     """Of each cell the mean of F1, and its change against no constraint; and of how many runs."""
-    text = (FOLDER / "scan-t2i.txt").read_text(encoding="utf-8")
+    text = (FOLDER / f"{model}.txt").read_text(encoding="utf-8")
     cells: dict[str, list[dict[str, Any]]] = {}
     for run in RUNS:
-        if run["model"] == "scan-t2i":
+        if run["model"] == model and run["constraints"] in compared:
             assert run["flat"]
             cells.setdefault(run["constraints"], []).append(run)
     (counts,) = re.findall(r"as far as (.*) can tell", text)
@@ -302,14 +308,27 @@ def test_the_comparison_is_that_of_the_records() -> None:
                 rf"^\w {cell} against {base} none\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL
             )
             ((without, with_it, change),) = re.findall(rf"^{metric} +(\S+) +(\S+) +(\S+)", section, re.MULTILINE)
-            assert (without, with_it) == (f"{means['none']:.1f}", f"{means[cell]:.1f}")
+            assert (float(without), float(with_it)) == pytest.approx((means["none"], means[cell]), abs=0.0500001)
             assert float(change) == pytest.approx(means[cell] - means["none"], abs=0.0500001)
 
 
-def scan_runs(cell: str) -> list[dict[str, Any]]:
-    """The three runs of SCAN that the prose is about, by seed."""
-    runs = [run for run in RUNS if (run["model"], run["constraints"]) == ("scan-t2i", cell) and run["seed"] < 3]
+def runs_of(model: str, cell: str) -> list[dict[str, Any]]:
+    """The three runs of a cell that the prose is about, by seed."""
+    runs = [run for run in RUNS if (run["model"], run["constraints"]) == (model, cell) and run["seed"] < 3]
     return sorted(runs, key=lambda run: int(run["seed"]))
+
+
+scan_runs = partial(runs_of, "scan-t2i")
+
+
+def each_seed(runs: list[dict[str, Any]]) -> list[str]:
+    return [f"{100 * run['test']['f1']:.1f}" for run in runs]
+
+
+def change(runs: list[dict[str, Any]], without: list[dict[str, Any]], metric: str) -> float:
+    return statistics.mean(
+        100 * (run["test"][metric] - other["test"][metric]) for run, other in zip(runs, without, strict=True)
+    )
 
 
 def test_prose_says_what_the_records_hold() -> None:
@@ -366,20 +385,53 @@ def test_prose_says_what_the_records_hold() -> None:
             for runs in (strong, without, weak)
         ]
         assert best == sorted(best)
-    (boxes,), (ccs,), (both,) = map(scan_runs, ("supervised", "ccs", "both"))
+    boxes, ccs, both = map(scan_runs, ("supervised", "ccs", "both"))
+    assert [len(cell) for cell in (boxes, ccs, both)] == [3, 3, 3]
     named = {"f1": "F1", "ap": "AP", "pointing": "pointing", "specificity": "specificity"}
-    shown_values = [f"{name} {100 * boxes['test'][metric]:.1f}" for metric, name in named.items()]
+    shown_values = [f"{name} {tested(boxes, metric)}" for metric, name in named.items()]
     assert "{}, {}, {} and {}, with".format(*shown_values) in page
-    sums = [f"{100 * run['test']['rsum']:.1f}" for run in (boxes, without[0])]
-    assert "({} and {})".format(*sums) in page
-    way = statistics.mean(run["test"]["f1"] for run in weak) - statistics.mean(run["test"]["f1"] for run in without)
-    assert way / (boxes["test"]["f1"] - statistics.mean(run["test"]["f1"] for run in without)) == pytest.approx(
-        1 / 8, abs=0.01
+    assert "({} and {}, each".format(*(tested(runs, "rsum") for runs in (boxes, without))) in page
+    assert all(3.5 < statistics.stdev(100 * run["test"]["rsum"] for run in runs) < 5.5 for runs in (boxes, without))
+    f1_of = {id(runs): statistics.mean(run["test"]["f1"] for run in runs) for runs in (without, weak, boxes)}
+    way = (f1_of[id(weak)] - f1_of[id(without)]) / (f1_of[id(boxes)] - f1_of[id(without)])
+    assert f"an F1 of {tested(boxes, 'f1')}, of which CCR goes an eighth of the way" in page
+    assert way == pytest.approx(1 / 8, abs=0.01)
+    lost = [-change(ccs, without, metric) for metric in ("f1", "recall")]
+    assert "CCS lowers its F1 by {:.1f} and its recall by {:.1f}".format(*lost) in page
+    assert "recall falls by {1:.1f}, and F1 by {0:.1f}.".format(*lost) in page
+    assert abs(change(ccs, without, "ap")) < 0.5
+    f1_by_seed = [" ".join(each_seed(runs)) for runs in (both, without)]
+    assert (
+        "F1 {}, {} and {} for the three seeds, without a constraint {}, {} and {}.".format(
+            *" ".join(f1_by_seed).split()
+        )
+        in page
     )
+
+
+def test_prose_says_what_the_records_hold_of_bfan() -> None:
+    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    without, weak = (runs_of("bfan-equal", cell) for cell in ("none", "ccr-w1"))
+    assert [len(cell) for cell in (without, weak)] == [3, 3]
+    assert "BFAN's F1 of {}, {} and {} becomes {}, {} and {}.".format(*each_seed(without), *each_seed(weak)) in page
     changes = {
-        (name, metric): f"{100 * (run['test'][metric] - without[0]['test'][metric]):+.1f}"
-        for name, run in {"ccs": ccs, "both": both}.items()
-        for metric in ("f1", "ap", "recall")
+        metric: [100 * (run["test"][metric] - other["test"][metric]) for run, other in zip(weak, without, strict=True)]
+        for metric in ("f1", "specificity", "rsum")
     }
-    assert f"recall falls by {changes['ccs', 'recall'][1:3]}, and F1 by {changes['ccs', 'f1'][1:]}." in page
-    assert f"F1 {changes['both', 'f1']}, AP {changes['both', 'ap']}, recall {changes['both', 'recall']}." in page
+    first, second, third = changes["f1"]
+    assert f"loses {-first:.1f} and {-second:.1f} of F1 with two seeds and gains {third:.1f} with the third" in page
+    falls, again, rises = changes["specificity"]
+    assert f"{falls:.1f}" == f"{again:.1f}"
+    assert f"specificity falls by {-falls:.1f}" in page
+    shuffled = [100 * run["floors"]["shuffled"]["f1"] for run in (without[2], weak[2])]
+    of_others = f"{shuffled[1] - shuffled[0]:.1f}"
+    assert f"specificity rises by {rises:.1f}, but F1 for the other entities of the image by {of_others}" in page
+    assert f"-0.7 of F1 ({interval([value / 100 for value in changes['f1']])[6:-1].replace(', +', ' to ')})" in page
+    assert max(changes["rsum"]) < 0
+    assert f"by {-statistics.mean(changes['rsum']):.1f} on the mean" in page
+    assert f"(F1 {statistics.mean(100 * run['test']['f1'] for run in without):.1f}, specificity" in page
+    rise = [100 * (run["training"][0]["epochs"][-1]["f1"] - run["training"][0]["epochs"][0]["f1"]) for run in without]
+    assert f"F1 +{statistics.mean(rise):.1f} ± {statistics.stdev(rise):.1f} from the first epoch to the last" in page
+    second_epoch = [run["training"][0]["epochs"][1]["f1"] - run["training"][0]["epochs"][0]["f1"] for run in weak]
+    assert second_epoch[2] > 0.04
+    assert max(second_epoch[:2]) < 0.01
