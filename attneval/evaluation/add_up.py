@@ -98,7 +98,7 @@ def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int,
             counts[name] = counts.get(name, 0) + value
     return RunSums(
         image_id=[name for block in done for name in block.image_id],
-        channels={key: _channel(done, key) for key in (done[0].statistics if done else ())},
+        channels={key: _channel(done, key) for key in (list(done[0].statistics) if done else ())},
         counts=counts,
         mismatches=Mismatches.joined(block.mismatches for block in done),
         digests={name: digest for block in done for name, digest in block.digests.items()},
@@ -113,7 +113,8 @@ def add_up(blocks: Iterator[BlockSums], *, images: int, progress: Callable[[int,
 
 
 def _channel(blocks: list[BlockSums], key: tuple[int, str]) -> ChannelSums:
-    parts = [block.statistics[key] for block in blocks]
+    """The sums of a channel, taken out of the blocks: of no channel there are two copies beside those of the others."""
+    parts = [block.statistics.pop(key) for block in blocks]
     columns = {name: np.concatenate([part.per_image[name] for part in parts]) for name in parts[0].per_image}
     totals: Totals = {}
     for part in parts:
