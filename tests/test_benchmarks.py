@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import math
+import threading
+import time
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from benchmarks.evaluators.scan import evaluate_folds
 from benchmarks.evaluators.word_pieces import joined, pieces_of
 from benchmarks.made import write_entities, write_export
 from benchmarks.peers import one_pass_over_pairs
+from benchmarks.timing import rounds
 
 from attneval import Options, Protocol, score
 
@@ -153,3 +156,17 @@ def test_growth_of_a_small_export(capsys: pytest.CaptureFixture[str], monkeypatc
         [lines[1].split(" | ")[0], "10"],
     ]
     assert lines[2].startswith("| - power of captions")
+
+
+def test_rounds_wait_for_threads_of_their_tasks_alone() -> None:
+    never, ended = threading.Event(), threading.Event()
+    earlier = threading.Thread(target=never.wait, daemon=True)
+    earlier.start()
+
+    def task() -> None:
+        threading.Thread(target=lambda: (time.sleep(0.05), ended.set())).start()
+
+    assert len(rounds([task], 1)[0]) == 1
+    assert ended.is_set()
+    assert earlier.is_alive()
+    never.set()

@@ -103,7 +103,7 @@ clock = ["wall"]
 
 def rounds(tasks: Sequence[Task], runs: int) -> list[list[float]]:
     """Seconds of each task in each of some rounds, in which all tasks take turns."""
-    now = CLOCKS[clock[0]]
+    now, before = CLOCKS[clock[0]], set(threading.enumerate())
     for task in tasks:
         task()
     taken: list[list[float]] = [[] for _ in tasks]
@@ -112,15 +112,18 @@ def rounds(tasks: Sequence[Task], runs: int) -> list[list[float]]:
             start = now()
             task()
             seconds.append(now() - start)
-            _settle()
+            _settle(before)
     return taken
 
 
-def _settle() -> None:
-    """Wait until threads that a task has left behind have ended, so that the next does not pay for them."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join()
+def _settle(before: set[threading.Thread]) -> None:
+    """Wait until threads that a task has left behind have ended, so that the next does not pay for them.
+
+    Args:
+        before: Those that there were before; an earlier row may have left some that never end.
+    """
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
 
 
 @dataclass(frozen=True)

@@ -326,9 +326,8 @@ def each_seed(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def change(runs: list[dict[str, Any]], without: list[dict[str, Any]], metric: str) -> float:
-    return statistics.mean(
-        100 * (run["test"][metric] - other["test"][metric]) for run, other in zip(runs, without, strict=True)
-    )
+    pairs = zip(runs, without, strict=True)
+    return statistics.mean(100 * (float(run["test"][metric]) - float(other["test"][metric])) for run, other in pairs)
 
 
 def test_prose_says_what_the_records_hold() -> None:
