@@ -163,8 +163,12 @@ def test_rounds_wait_for_threads_of_their_tasks_alone() -> None:
     earlier = threading.Thread(target=never.wait, daemon=True)
     earlier.start()
 
+    def left_behind() -> None:
+        time.sleep(0.05)
+        ended.set()
+
     def task() -> None:
-        threading.Thread(target=lambda: (time.sleep(0.05), ended.set())).start()
+        threading.Thread(target=left_behind).start()
 
     assert len(rounds([task], 1)[0]) == 1
     assert ended.is_set()
