@@ -12,7 +12,8 @@ A table stands between `<!-- KIND: MODEL -->`, or `<!-- curves: MODEL METRIC -->
 - `curves`: a number of the log by epoch;
 - `fades`: what changes from the first epoch to the last, on dev;
 - `hinges`: how peaked attention is, and what a constraint sees, in the second epoch and in the last;
-- `drawings`: those of `curves.py`.
+- `drawings`: those of `curves.py`;
+- `trials`: those of `trials/runs.jsonl` beside the records, each a single run, after the cells that they vary.
 
 Runs whose sum of recalls on dev has not stopped rising are left out of `table` and `gains`; `table` counts them.
 """
@@ -57,6 +58,17 @@ GAINS = ("F1", "AP", "pointing", "specificity", "R", "i2t R@1", "t2i R@1", "rSum
 
 DEV = {"F1": "f1", "AP": "ap", "pointing": "pointing", "specificity": "specificity", "rSum": "rsum"}
 """By column, the logged scores of dev."""
+
+SEEN = {
+    "CCR: within margin": "ccr_active",
+    "CCR: wrong side": "ccr_wrong",
+    "CCS: within margin": "ccs_active",
+    "CCS: wrong side": "ccs_wrong",
+}
+"""By column, what is logged of the queries that a constraint sees."""
+
+VARIED = ("none", "ccr-w1", "ccs")
+"""The cells that trials vary, which are of the trials' seed."""
 
 COUNTS = {"keys"}
 """Logged numbers that are no shares."""
@@ -177,6 +189,20 @@ def parts_of(runs: list[dict[str, Any]], model: str) -> dict[str, list[dict[str,
     return parts
 
 
+def trials(runs: list[dict[str, Any]], model: str) -> str:
+    """The table of single runs on dev, at their epochs with the best sum of recalls, and what training saw last."""
+    rows = []
+    for run in runs:
+        if run["model"] == model:
+            (training,) = run["training"]
+            best, last = training["epochs"][training["best_epoch"] - 1], training["epochs"][-1]
+            seen = [last.get(name) for name in SEEN.values()]
+            shares = ["" if share is None else mean([share]) for share in seen]
+            scores = [mean([best[metric]]) for metric in DEV.values()]
+            rows.append([run["constraints"], "yes" if run["flat"] else "no", *scores, f"{last['keys']:.1f}", *shares])
+    return table(["trial", "flat", *DEV, "regions", *SEEN], rows)
+
+
 def fades(runs: list[dict[str, Any]], model: str) -> str:
     """The table of what changes on dev from the first epoch to the last."""
     rows = []
@@ -233,17 +259,24 @@ KINDS: dict[str, Callable[..., str]] = {
     "fades": fades,
     "hinges": hinges,
     "drawings": drawings,
+    "trials": trials,
 }
+
+
+def read(records: Path) -> list[dict[str, Any]]:
+    """Read records; none where there is no file."""
+    lines = records.read_text(encoding="utf-8").splitlines() if records.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def main() -> None:
     """Rewrite the page."""
     records, page = map(Path, sys.argv[1:])
-    lines = records.read_text(encoding="utf-8").splitlines() if records.exists() else []
-    runs = [json.loads(line) for line in lines]
+    runs, tried = read(records), read(records.parent / "trials" / "runs.jsonl")
+    varied = [run for run in runs if tried and run["constraints"] in VARIED and run["seed"] == tried[0]["seed"]]
 
     def replaced(match: re.Match[str]) -> str:
-        text = KINDS[match[1]](runs, *match[2].split())
+        text = KINDS[match[1]](varied + tried if match[1] == "trials" else runs, *match[2].split())
         return f"{match[0].splitlines()[0]}\n{text}<!-- end -->"
 
     pattern = re.compile(rf"<!-- ({'|'.join(KINDS)}): ([^>]+) -->\n.*?<!-- end -->", re.DOTALL)

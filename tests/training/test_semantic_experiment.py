@@ -83,6 +83,44 @@ def test_results_are_means_of_the_recorded_runs(model: str) -> None:
             assert row[header.index(column)] == (spread(values) if flat else "")
 
 
+def test_trials_are_the_recorded_ones_and_saw_no_test() -> None:
+    header, *rows = shown("trials: scan-t2i")
+    grid = json.loads((FOLDER / "trials" / "grid.json").read_text(encoding="utf-8"))
+    tried = [json.loads(line) for line in (FOLDER / "trials" / "runs.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {run["constraints"] for run in tried} <= set(grid["cells"])
+    assert {run["seed"] for run in tried} == set(grid["seeds"]) == {0}
+    assert not any("test" in run or "floors" in run for run in tried)
+    varied = [run for run in RUNS if run["name"] in {f"scan-t2i-{cell}-0" for cell in ("none", "ccr-w1", "ccs")}]
+    assert [row[0] for row in rows] == [run["constraints"] for run in (*varied, *tried)]
+    for row, run in zip(rows, (*varied, *tried), strict=True):
+        (training,) = run["training"]
+        best, last = training["epochs"][training["best_epoch"] - 1], training["epochs"][-1]
+        assert row[1] == ("yes" if run["flat"] else "no")
+        for column, metric in (("F1", "f1"), ("AP", "ap"), ("specificity", "specificity"), ("rSum", "rsum")):
+            assert row[header.index(column)] == f"{100 * best[metric]:.1f}"
+        assert row[header.index("regions")] == f"{last['keys']:.1f}"
+        within = last.get("ccr_active")
+        assert row[header.index("CCR: within margin")] == ("" if within is None else f"{100 * within:.1f}")
+
+
+def test_prose_says_what_trials_hold() -> None:
+    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    header, *rows = shown("trials: scan-t2i")
+    of = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    mild, narrow, heavy, everything = (
+        of[name] for name in ("ccr-w1", "ccr-margin-0.1", "ccr-weight-3", "ccr-everything")
+    )
+    numbers = [one[name] for name in ("F1", "specificity") for one in (narrow, mild)]
+    assert "(F1 {} and {}, specificity {} and {})".format(*numbers) in page
+    (strong,) = (run["training"][0] for run in RUNS if run["name"] == "scan-t2i-ccr-w3-0")
+    specificity = 100 * strong["epochs"][strong["best_epoch"] - 1]["specificity"]
+    assert f"(specificity {heavy['specificity']} and {specificity:.1f})" in page
+    assert f"{float(heavy['regions']):.0f} regions share attention" in page
+    assert f"({everything['F1']} and {of['none']['F1']}), and specificity goes ({everything['specificity']})" in page
+    assert float(everything["CCR: within margin"]) == pytest.approx(100 / 3, abs=2)
+    assert float(everything["CCR: wrong side"]) < 0.5
+
+
 @pytest.mark.parametrize("metric", ["f1", "ap", "specificity", "rsum", "keys", "ccr_active"])
 def test_curves_are_means_of_the_recorded_epochs(metric: str) -> None:
     rows = shown(f"curves: scan-t2i {metric}")
