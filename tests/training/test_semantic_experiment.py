@@ -103,6 +103,12 @@ def test_trials_are_the_recorded_ones_and_saw_no_test() -> None:
         assert row[header.index("CCR: within margin")] == ("" if within is None else f"{100 * within:.1f}")
 
 
+def test_prose_says_what_the_records_hold_of_pfan() -> None:
+    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    values = [each_seed(runs_of("pfan-t2i", cell)[:2]) for cell in ("none", "ccr-w1")]
+    assert "F1 of {} and {} becomes {} and {} with CCR".format(*values[0], *values[1]) in page
+
+
 def test_prose_says_what_trials_hold() -> None:
     page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
     header, *rows = shown("trials: scan-t2i")
