@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attneval.arrays.by_group import ByGroup
 from attneval.arrays.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,7 +27,7 @@ SAFE = 2**62
 
 
 @record
-class GroupTotals(Mapping[str, dict[str, int]]):
+class GroupTotals(ByGroup[dict[str, int]]):
     """Exact totals of the groups of a breakdown, which have columns in common: a mapping by group, then by column.
 
     There may be thousands of groups, so that their numbers are kept, joined and handed to other processes in one table.
@@ -55,21 +54,8 @@ class GroupTotals(Mapping[str, dict[str, int]]):
         numbers = np.array(exact, np.int64 if most < SAFE else object).reshape(len(listed), len(columns))
         return cls(list(tables), columns, numbers)
 
-    @cached_property
-    def _place(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self.groups)}
-
     def __getitem__(self, group: str) -> dict[str, int]:
         return dict(zip(self.columns, self.numbers[self._place[group]].tolist(), strict=True))
-
-    def __contains__(self, group: object) -> bool:
-        return group in self._place
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.groups)
-
-    def __len__(self) -> int:
-        return len(self.groups)
 
     def to_dict(self) -> dict[str, dict[str, int]]:
         """Give the totals of all groups."""
@@ -80,8 +66,7 @@ class GroupTotals(Mapping[str, dict[str, int]]):
 
     def chosen(self, groups: Sequence[str]) -> GroupTotals:
         """Take some groups, in that order."""
-        rows = np.array([self._place[name] for name in groups], np.int64)
-        return GroupTotals(list(groups), self.columns, self.numbers[rows])
+        return GroupTotals(list(groups), self.columns, self.numbers[self.places(groups)])
 
     def with_columns(self, names: Container[str]) -> GroupTotals:
         """Leave out all columns but some."""

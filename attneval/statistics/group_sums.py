@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attneval.arrays.by_group import ByGroup
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.arrays.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,7 +30,7 @@ class ImageRows:
 
 
 @record
-class GroupedRows(Mapping[str, ImageRows]):
+class GroupedRows(ByGroup[ImageRows]):
     """Sums of the groups of a breakdown, of each over the images that have items of it: a mapping by group.
 
     There may be thousands of groups with few images each, so that all of them stand in one table, one group after the
@@ -66,23 +65,10 @@ class GroupedRows(Mapping[str, ImageRows]):
             np.array(numbers, np.float64).reshape(len(columns), len(row)),
         )
 
-    @cached_property
-    def _place(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.groups)}
-
     def __getitem__(self, group: str) -> ImageRows:
         place = self._place[group]
         images = slice(self.offset[place], self.offset[place + 1])
         return ImageRows(self.row[images], dict(zip(self.columns, self.numbers[:, images], strict=True)))
-
-    def __contains__(self, group: object) -> bool:
-        return group in self._place
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.groups)
-
-    def __len__(self) -> int:
-        return len(self.groups)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -94,10 +80,6 @@ class GroupedRows(Mapping[str, ImageRows]):
         """The images of each group in the table."""
         bounds = self.offset.tolist()
         return list(map(slice, bounds[:-1], bounds[1:]))
-
-    def places(self, groups: Sequence[str]) -> NDArray[np.int64]:
-        """Find the places of some groups."""
-        return np.array([self._place[name] for name in groups], np.int64)
 
     def chosen(self, groups: Sequence[str]) -> GroupedRows:
         """Take some groups, in that order."""

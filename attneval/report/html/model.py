@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attneval.config.protocol import Protocol
 from attneval.config.thresholds import RULES
+from attneval.metrics.floors import UNIFORM
 from attneval.metrics.registry import find_metric, headline_of, metrics
 from attneval.report.curve import drawn_metrics
 from attneval.report.html.names import LETTERS, floor_title, is_of_sets, metric_title
@@ -42,6 +43,7 @@ class Source:
         self.data: dict[str, Any] = result.to_dict()
         self.protocol: Protocol = result.protocol
         self.name = str(self.data["name"])
+        self._lifts = [(metric.lift_of, metric.name) for metric in metrics() if metric.lift_of]
         # In early results nothing was attended where weights are even, so that not even recall was reached.
         self.everything_known = any(self.at("baselines", "uniform", name, "value") for name in self.swept)
 
@@ -138,7 +140,7 @@ class Source:
         stored = self._paired((*at, "metrics", name, "above_floor"), "difference")
         if stored is not None and self.at(*at, "metrics", name, "above_floor", "floor") == best.name:
             return stored
-        for place in _lift_places(name, (*at, "metrics"), best.name):
+        for place in self._lift_places(name, (*at, "metrics"), best.name):
             stored = self._paired(place, "value")
             if stored is not None:
                 return stored
@@ -150,6 +152,10 @@ class Source:
             # Nothing varies with the images in a floor of zero.
             paired=best.name == "zero",
         )
+
+    def _lift_places(self, name: str, at: tuple[str, ...], base: str) -> list[tuple[str, ...]]:
+        """Where a paired difference to a floor may be stored beside it, as a metric of its own."""
+        return [(*at, lift) for of, lift in self._lifts if of == name and base == UNIFORM]
 
     def _paired(self, place: tuple[str, ...], name: str) -> Lift | None:
         """A stored difference that has an interval."""
@@ -205,7 +211,7 @@ class Source:
         if floor is None:
             return Measure(name, metric_title(name), value, low, high)
         best = Floor(base, LETTERS[base], floor_title(base, name), floor)
-        places = _lift_places(name, ("by", kind, group), base)
+        places = self._lift_places(name, ("by", kind, group), base)
         lift = next(filter(None, (self._paired(place, "value") for place in places)), None)
         ends = [None if end is None else taken_off(end, floor) for end in (low, high)]
         lift = lift or Lift(taken_off(value, floor), ends[0], ends[1], paired=False)
@@ -266,12 +272,6 @@ def _way(value: Number, floor: Floor | None, ceiling: Number | None) -> Number |
     if high <= low:
         return None
     return Number((reached - low) / (high - low), value.source, floor.value.source, ceiling.source, style="way")
-
-
-def _lift_places(name: str, at: tuple[str, ...], base: str) -> list[tuple[str, ...]]:
-    """Where a paired difference to a floor may be stored."""
-    lifts = [metric.name for metric in metrics() if metric.lift_of == name] if base == "uniform" else []
-    return [(*at, lift) for lift in lifts]
 
 
 def _higher_is_better(name: str) -> bool:
