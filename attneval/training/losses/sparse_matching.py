@@ -43,10 +43,7 @@ def batch_matching_loss(
     Returns:
         A scalar, the loss per pair.
     """
-    if not model.scores_pairs_one_by_one:
-        pairs = Pairs(regions, words)
-        return matching_loss(model.similarity(pairs, model.attend(pairs)), images, margin=margin, negatives=negatives)
-    if negatives == "all":
+    if negatives == "all" or not model.scores_pairs_one_by_one:
         return matching_loss(_all_scores(model, regions, words), images, margin=margin, negatives=negatives)
     with torch.no_grad():
         scores = _all_scores(model, regions, words)
@@ -65,13 +62,17 @@ def _all_scores(model: MatchingModel, regions: Fragments, words: Fragments) -> T
 
     On a CPU a few captions of about one length are compared at a time: they need less padding, and what is computed of
     them stays in the cache, which takes half of the time. On a GPU every launch would cost more than it saves.
+
+    Captions come from long to short, as in the batches of the originals: the running statistics of SAF's batch norm
+    depend on the order.
     """
+    order = words.mask.sum(1).argsort(descending=True, stable=True)
     if words.vectors.is_cuda:
-        pairs = Pairs(regions, words)
-        return model.similarity(pairs, model.attend(pairs))
-    order = words.mask.sum(1).argsort()
+        parts = [words[order]]
+    else:
+        parts = [words[part].trimmed() for part in torch.split(order, max(1, PAIRS_AT_A_TIME // len(regions)))]
     columns = []
-    for part in torch.split(order, max(1, PAIRS_AT_A_TIME // len(regions))):
-        pairs = Pairs(regions, words[part].trimmed())
+    for part in parts:
+        pairs = Pairs(regions, part)
         columns.append(model.similarity(pairs, model.attend(pairs)))
     return torch.cat(columns, dim=1)[:, order.argsort()]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from attneval.training.models.attention import Fragments, l2norm
+from attneval.training.models.attention import Fragments
+from attneval.training.models.normalisation import l2norm
 
 
 def xavier(linear: nn.Linear) -> nn.Linear:

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from attneval.errors import DataError
-from attneval.training.models.attention import AttentionMaps, Fragments, Pairs, l2norm
+from attneval.training.models.attention import AttentionMaps, Fragments, Pairs
 from attneval.training.models.encoders import xavier
 from attneval.training.models.matching import MatchingModel
+from attneval.training.models.normalisation import l2norm
 from attneval.training.models.scan import ScanI2T, ScanT2I
 
 if TYPE_CHECKING:

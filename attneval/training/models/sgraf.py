@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attneval.errors import DataError
-from attneval.training.models.attention import T2I, AttentionMaps, Fragments, Pairs, attention_weights, l2norm
+from attneval.training.models.attention import T2I, AttentionMaps, Fragments, Pairs, attention_weights
 from attneval.training.models.encoders import TextEncoder, xavier
 from attneval.training.models.matching import MatchingModel
+from attneval.training.models.normalisation import l2norm, softmax_of_few
 
 if TYPE_CHECKING:
     from attneval.training.data.batches import CaptionBatch, ImageBatch
@@ -68,12 +69,12 @@ class GraphReasoning(nn.Module):
         self.graph_key_w = xavier(nn.Linear(dim, dim))
         self.sim_graph_w = xavier(nn.Linear(dim, dim))
 
-    def forward(self, nodes: Tensor, mask: Tensor, *, first_only: bool = False) -> Tensor:
+    def forward(self, nodes: Tensor, mask: Tensor | None, *, first_only: bool = False) -> Tensor:
         """Update the nodes.
 
         Args:
             nodes: [P, L, S].
-            mask: [P, 1, L], true where a node is real.
+            mask: [P, 1, L], true where a node is real; None if all are.
             first_only: Only the first node is needed afterwards.
 
         Returns:
@@ -85,15 +86,17 @@ class GraphReasoning(nn.Module):
         key = self.graph_key_w.weight.T
         asked = functional.linear(updated, key @ self.graph_query_w.weight, key @ self.graph_query_w.bias)
         logits = torch.bmm(asked, nodes.transpose(1, 2))
-        edges = logits.masked_fill(~mask, torch.finfo(logits.dtype).min).softmax(-1)
-        return functional.relu(self.sim_graph_w(torch.bmm(edges, nodes)))
+        if mask is not None:
+            logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
+        return functional.relu(self.sim_graph_w(torch.bmm(softmax_of_few(logits), nodes)))
 
 
 class CaptionBatchNorm(nn.Module):
     """Batch norm of one channel with statistics of one caption against all images, as in the original.
 
-    The original handles one caption after the other: each normalises by its own statistics and updates the
-    running ones in turn. This does the same for all captions at once. State as in `nn.BatchNorm1d(1)`.
+    The original handles one caption after the other: each normalises by its own statistics and updates the running
+    ones in turn. This does the same for several captions at once. In training they come from long to short, as the
+    batches of the original are sorted (`attneval.training.losses.sparse_matching`). State as in `nn.BatchNorm1d(1)`.
     """
 
     running_mean: Tensor
@@ -125,7 +128,8 @@ class CaptionBatchNorm(nn.Module):
     @torch.no_grad()
     def _track(self, running: Tensor, values: Tensor) -> None:
         """Update a running statistic as if the captions' values came one after the other."""
-        kept = (1 - self.momentum) ** torch.arange(values.numel(), -1, -1, device=values.device)
+        age = torch.arange(values.numel(), -1, -1, dtype=running.dtype, device=running.device)
+        kept = (1 - self.momentum) ** age
         running.mul_(kept[0]).add_(self.momentum * (kept[1:] * values.flatten()).sum())
 
 
@@ -263,10 +267,12 @@ class Sgr(_Sgraf):
 
     def reasoned(self, nodes: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
         """The first of the nodes [.., T + 1, S] after the last graph step."""
-        mask = pairs.by_caption(mask).expand(nodes.shape[:-1]).reshape(-1, 1, nodes.shape[-2])
+        real = None
+        if pairs.words.ragged:
+            real = pairs.by_caption(mask).expand(nodes.shape[:-1]).reshape(-1, 1, nodes.shape[-2])
         flat = nodes.flatten(0, -3)
         for step in self.sim_enc.SGR_module:
-            flat = step(flat, mask, first_only=step is self.sim_enc.SGR_module[-1])
+            flat = step(flat, real, first_only=step is self.sim_enc.SGR_module[-1])
         return flat.reshape(*nodes.shape[:-2], nodes.shape[-1])
 
 
