@@ -192,14 +192,13 @@ def parts_of(runs: list[dict[str, Any]], model: str) -> dict[str, list[dict[str,
 def trials(runs: list[dict[str, Any]], model: str) -> str:
     """The table of single runs on dev, at their epochs with the best sum of recalls, and what training saw last."""
     rows = []
-    for run in runs:
-        if run["model"] == model:
-            (training,) = run["training"]
-            best, last = training["epochs"][training["best_epoch"] - 1], training["epochs"][-1]
-            seen = [last.get(name) for name in SEEN.values()]
-            shares = ["" if share is None else mean([share]) for share in seen]
-            scores = [mean([best[metric]]) for metric in DEV.values()]
-            rows.append([run["constraints"], "yes" if run["flat"] else "no", *scores, f"{last['keys']:.1f}", *shares])
+    for name, trainings in parts_of(runs, model).items():
+        (training,) = trainings
+        best, last = training["epochs"][training["best_epoch"] - 1], training["epochs"][-1]
+        seen = [last.get(logged) for logged in SEEN.values()]
+        shares = ["" if share is None else mean([share]) for share in seen]
+        scores = [mean([best[metric]]) for metric in DEV.values()]
+        rows.append([name, "yes" if training["flat"] else "no", *scores, f"{last['keys']:.1f}", *shares])
     return table(["trial", "flat", *DEV, "regions", *SEEN], rows)
 
 
