@@ -180,7 +180,8 @@ def refuse_others(names: tuple[str, ...], model: Path, *, transformers: bool) ->
 
 def _export_checkpoints(checkpoints: tuple[Path, ...], output: Path, values: dict[str, Any], *, quiet: bool) -> None:
     with extra_needed("train"):
-        from attneval.extraction.checkpoints import export_models, load_trained
+        from attneval.extraction.checkpoints import export_models
+        from attneval.extraction.trained import load_trained
     from attneval.cli.progress import progress
     from attneval.groundtruth import open_ground_truth
     from attneval.training.data.precomputed import open_split

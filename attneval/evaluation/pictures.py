@@ -10,13 +10,14 @@ import numpy as np
 from attneval.arrays.records import record
 from attneval.errors import AlignmentError, NothingToScoreError, first_of
 from attneval.evaluation.caption_block import read_captions
+from attneval.evaluation.checked_maps import read_maps
 from attneval.evaluation.direction_items import direction_items, direction_sets
 from attneval.evaluation.examine_items import examine_items
 from attneval.evaluation.item_hits import item_chunks
 from attneval.evaluation.plan_blocks import plan_blocks
 from attneval.evaluation.select_images import Selection
 from attneval.evaluation.settle_overlap import settle_overlap
-from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
+from attneval.evaluation.weight_reader import MEAN, WeightReader
 from attneval.export.image_ids import did_you_mean
 from attneval.geometry.strips import run_lengths
 from attneval.matching.phrases import ScoredPhrases

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attneval.arrays.records import record
 from attneval.evaluation.caption_block import read_captions
 from attneval.evaluation.caption_lifts import CaptionLifts, rows_in_export
+from attneval.evaluation.checked_maps import read_maps
 from attneval.evaluation.constant_attention import constant_attention
 from attneval.evaluation.count_block import count_block
 from attneval.evaluation.direction_items import direction_items, direction_sets
@@ -15,7 +16,7 @@ from attneval.evaluation.read_regions import center_regions, sizes_of_images
 from attneval.evaluation.region_prints import regions_of_images
 from attneval.evaluation.sum_items import sum_items
 from attneval.evaluation.targetless import Targetless, look_at_targetless
-from attneval.evaluation.weight_reader import MEAN, WeightReader, channels_to_score, read_maps
+from attneval.evaluation.weight_reader import MEAN, WeightReader, channels_to_score
 from attneval.matching.mismatches import Mismatches, find_mismatches
 from attneval.matching.phrases import ScoredPhrases
 

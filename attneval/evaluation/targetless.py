@@ -9,8 +9,9 @@ import numpy as np
 
 from attneval.arrays.index_sets import IndexSets
 from attneval.arrays.records import record
+from attneval.evaluation.checked_maps import read_maps
 from attneval.evaluation.item_hits import item_chunks
-from attneval.evaluation.weight_reader import MEAN, WeightReader, read_maps
+from attneval.evaluation.weight_reader import MEAN, WeightReader
 from attneval.groundtruth.columns import NO_TARGET
 from attneval.matching.key_groups import KeyGroups
 from attneval.matching.phrases import ScoredPhrases

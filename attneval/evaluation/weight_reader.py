@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
 import numpy as np
 
-from attneval.arrays.halves import as_singles
 from attneval.arrays.ragged import offsets_of, ranges
 from attneval.arrays.records import record
-from attneval.errors import ExportError, ProtocolError
-from attneval.export.checks import check_maps
-from attneval.export.problems import FileProblems
+from attneval.errors import ProtocolError
 from attneval.matching.mismatches import name_of_caption
 from attneval.metrics.registry import in_table
 
@@ -265,37 +261,6 @@ def pooled_entries(
     if protocol.pool == "last":
         return entry[np.cumsum(count) - 1], np.ones_like(count)
     return entry, count
-
-
-def read_maps(export: AttentionExport, rows: NDArray[np.int64], direction: str) -> MapBlock:
-    """The maps of some captions, checked.
-
-    Args:
-        export: The export.
-        rows: i8[c], the captions.
-        direction: `t2i` or `i2t`.
-
-    Raises:
-        ExportError: They break the format, or the export has none in this direction.
-    """
-    maps, header = export.maps, export.header
-    name = direction
-    if direction not in maps:
-        # Scores of pairs have no direction, and weights over tokens are region-to-word weights.
-        undirected = header.kind != "attention" and header.normalised_over == "none"
-        if header.normalised_over != "tokens" and not undirected:
-            raise ExportError(
-                f"{export.path} has no region-to-word maps",
-                hint="direction i2t needs attention_i2t (attn_i2t), or weights normalised over tokens",
-            )
-        name = "t2i"
-    block = maps[name].take(rows)
-    # Converted once, for the checks and for all that is read of it.
-    block = replace(block, flat=as_singles(block.flat))
-    report = FileProblems(export.path)
-    check_maps(report, export, name, rows, block)
-    report.stop_if_broken()
-    return block
 
 
 def _added(channels: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,96 +16,22 @@ from attneval.export.problems import FileProblems
 from attneval.export.write.writer import ExportWriter
 from attneval.extraction.perturbed_pairs import REMOVED, PerturbedPairs
 from attneval.extraction.removals import check_steps, described
-from attneval.storage.digests import sha256_of
 from attneval.training.data.captions import EncodedCaptions
-from attneval.training.data.vocabulary import Vocabulary
 from attneval.training.models.similarity import CaptionMap, MatchedMaps, mean_maps, similarity_matrix
-from attneval.training.models.table import MODELS
-from attneval.training.run.checkpoint import read_checkpoint
-from attneval.training.run.config import to_dict
-from attneval.training.run.updates import resolve_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from attneval.extraction.trained import Trained
     from attneval.groundtruth import Source
     from attneval.training.data.precomputed import Split
-    from attneval.training.models.matching import MatchingModel
-    from attneval.training.run.checkpoint import Checkpoint
 
 PREPROCESS = "captions in lower case, split as nltk does, between <start> and <end>; precomputed region features"
 SCORE = "similarity of the caption and its own image"
 SEVERAL = " + "
 """Between the names, files and digests of models that are averaged."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model, the words it knows, and what is known of it.
-
-    Args:
-        model: In evaluation mode.
-        vocabulary: Its words.
-        about: `model`, `checkpoint`, `checkpoint_sha256`, `epoch`, `constraints` and, for runs of this package,
-            `training`, the configuration.
-        data: Folder that it was trained on, empty if unknown.
-        bottom_up: TSV files that it was trained with.
-    """
-
-    model: MatchingModel
-    vocabulary: Vocabulary
-    about: dict[str, Any]
-    data: str = ""
-    bottom_up: tuple[str, ...] = ()
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """The attention maps that it has."""
-        return MODELS[self.model.config.name].directions
-
-
-def load_trained(path: Path, *, vocabulary: Path | None = None, name: str = "", device: str = "cpu") -> Trained:
-    """Read a checkpoint of this package or of the originals.
-
-    Args:
-        path: The checkpoint.
-        vocabulary: Published vocabulary JSON; a run's checkpoints carry their own words.
-        name: A key of `MODELS`, for checkpoints that do not tell.
-        device: `auto`, `cpu`, `cuda`, ...
-
-    Raises:
-        DataError: A file cannot be read, or they do not fit together.
-        ConfigError: No vocabulary is known, or there is no such device.
-    """
-    checkpoint = read_checkpoint(path)
-    model = checkpoint.build(name).to(resolve_device(device))
-    words = checkpoint.vocabulary if vocabulary is None else Vocabulary.read(vocabulary)
-    if words is None:
-        raise ConfigError(f"{path}: brings no vocabulary", hint="name its JSON file with --vocab")
-    if len(words) != model.config.vocab_size:
-        raise DataError(
-            f"{vocabulary or path}: has {len(words)} words, but the {model.config.name} of {path} knows "
-            f"{model.config.vocab_size}"
-        )
-    identity = {"model": model.config.name, "checkpoint": str(path), "checkpoint_sha256": sha256_of(path)}
-    config = checkpoint.config
-    return Trained(
-        model,
-        words,
-        identity | _training(checkpoint),
-        "" if config is None else config.data,
-        () if config is None else config.bottom_up,
-    )
-
-
-def _training(checkpoint: Checkpoint) -> dict[str, Any]:
-    config = checkpoint.config
-    if config is None:
-        return {"epoch": checkpoint.epoch, "constraints": "unknown"}
-    used = ",".join(config.constraints.use) or "none"
-    return {"epoch": checkpoint.epoch, "constraints": used, "training": to_dict(config)}
 
 
 def export_models(

@@ -16,7 +16,7 @@ from tasks import killed, large, refuses_odd, with_process
 
 from attneval.errors import AlignmentError, AttnevalError
 from attneval.evaluation.engines import processes as workers
-from attneval.evaluation.engines.processes import SharedWork, can_fork, processors
+from attneval.evaluation.engines.processes import SharedWork, processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,13 +162,18 @@ def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_process_with_threads_is_not_forked() -> None:
-    wait = threading.Event()
-    assert can_fork() == (sys.platform == "linux")
-    thread = threading.Thread(target=wait.wait)
-    thread.start()
-    assert not can_fork()
-    wait.set()
-    thread.join()
+    """Asked in a new process: in this one other tests may have left threads."""
+    script = (
+        "import threading\n"
+        "from attneval.evaluation.engines.processes import can_fork\n"
+        "print(can_fork())\n"
+        "wait = threading.Event()\n"
+        "threading.Thread(target=wait.wait).start()\n"
+        "print(can_fork())\n"
+        "wait.set()\n"
+    )
+    asked = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert asked.stdout.split() == [str(sys.platform == "linux"), "False"]
 
 
 def test_processors_that_may_be_used() -> None:

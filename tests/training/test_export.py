@@ -10,7 +10,8 @@ import torch
 
 import attneval
 from attneval.errors import ConfigError, DataError
-from attneval.extraction.checkpoints import export_models, load_trained, write_export
+from attneval.extraction.checkpoints import export_models, write_export
+from attneval.extraction.trained import load_trained
 from attneval.training.data.captions import EncodedCaptions
 from attneval.training.data.precomputed import Split, open_split
 from attneval.training.data.vocabulary import Vocabulary

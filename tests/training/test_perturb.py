@@ -14,9 +14,10 @@ import attneval
 from attneval.__main__ import main
 from attneval.errors import ConfigError, DataError
 from attneval.export.read.reader import find_problems
-from attneval.extraction.checkpoints import caption_numbers, export_models, load_trained
+from attneval.extraction.checkpoints import caption_numbers, export_models
 from attneval.extraction.perturbed_pairs import PerturbedPairs, Words, without
 from attneval.extraction.removals import Removals
+from attneval.extraction.trained import load_trained
 from attneval.groundtruth import open_ground_truth
 from attneval.metrics.faithfulness import CURVES
 from attneval.training.data.batches import ImageBatch

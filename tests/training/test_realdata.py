@@ -10,7 +10,8 @@ import pytest
 
 import attneval
 from attneval.extraction.annotated import attention_scores
-from attneval.extraction.checkpoints import export_models, load_trained
+from attneval.extraction.checkpoints import export_models
+from attneval.extraction.trained import load_trained
 from attneval.training.data.precomputed import open_split
 from attneval.training.models.table import MODELS, model_config
 from attneval.training.run.config import ConstraintConfig, TrainConfig

@@ -20,7 +20,6 @@ from attneval.training.models.attention import (
     Pairs,
     attention_weights,
     contrasts,
-    l2norm,
     pool,
 )
 
@@ -165,11 +164,6 @@ def test_fragments_forget_their_padding() -> None:
     assert not encoded[1:].ragged
     assert Fragments.masked(encoded.vectors.half(), mask).vectors.dtype == torch.float32
     assert encoded[:1].trimmed().vectors.shape == (1, 1, 3)
-
-
-def test_l2norm_by_hand() -> None:
-    torch.testing.assert_close(l2norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
-    torch.testing.assert_close(l2norm(torch.tensor([[3.0], [4.0]]), axis=0), torch.tensor([[0.6], [0.8]]))
 
 
 def test_contrasts_point_the_right_way() -> None:
