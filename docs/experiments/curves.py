@@ -9,13 +9,14 @@ The same records give the same bytes.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import sys
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from records import read
 
 PANELS = {
     "f1": ("F1, dev, %", 100),
@@ -123,8 +124,7 @@ def main() -> None:
     """Write the drawings."""
     records, folder = map(Path, sys.argv[1:])
     models: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for line in records.read_text(encoding="utf-8").splitlines():
-        run = json.loads(line)
+    for run in read(records):
         for training in run["training"]:
             models.setdefault(training["part"], {}).setdefault(run["constraints"], []).append(training)
     for part, cells in models.items():

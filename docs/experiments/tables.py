@@ -20,12 +20,13 @@ Runs whose sum of recalls on dev has not stopped rising are left out of `table` 
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from records import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,7 @@ def mean(values: list[float], scale: float = 100) -> str:
 
 
 def by_cell(runs: list[dict[str, Any]], model: str) -> dict[str, list[dict[str, Any]]]:
-    """The runs of a model by cell, in the order of the records."""
+    """The runs of a model by cell, in their order."""
     cells: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         if run["model"] == model:
@@ -260,12 +261,6 @@ KINDS: dict[str, Callable[..., str]] = {
     "drawings": drawings,
     "trials": trials,
 }
-
-
-def read(records: Path) -> list[dict[str, Any]]:
-    """Read records; none where there is no file."""
-    lines = records.read_text(encoding="utf-8").splitlines() if records.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def main() -> None:

@@ -20,10 +20,14 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "experiments" / "semantic"
 GRID = json.loads((FOLDER / "grid.json").read_text(encoding="utf-8"))
+MORE = json.loads((FOLDER / "more.json").read_text(encoding="utf-8"))
+SEEDS = [*GRID["seeds"], *MORE["seeds"]]
 RECORDS = FOLDER / "runs.jsonl"
-RUNS: list[dict[str, Any]] = (
-    [json.loads(line) for line in RECORDS.read_text(encoding="utf-8").splitlines()] if RECORDS.exists() else []
+RUNS: list[dict[str, Any]] = sorted(
+    map(json.loads, RECORDS.read_text(encoding="utf-8").splitlines()),
+    key=lambda run: list(GRID["cells"]).index(run["constraints"]),
 )
+"""In the order in which the page has them."""
 LENGTHS = [10, 12, 14, 16]
 SIMPLE = {
     "P": "precision",
@@ -145,11 +149,13 @@ def test_curves_are_means_of_the_recorded_epochs(metric: str) -> None:
 
 
 def interval(values: list[float]) -> str:
-    """As the page writes a change: 12.706 and 4.303 are the 97.5 % quantiles of Student's t, of 2 and 3 values."""
+    """As the page writes a change, by the 97.5 % quantiles of Student's t of 2, 3, 4 and 5 values."""
     middle = 100 * sum(values) / len(values)
     if len(values) == 1:
         return f"{middle:+.1f}"
-    around = 100 * {2: 12.706, 3: 4.303}[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
+    around = (
+        100 * {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
+    )
     return f"{middle:+.1f} [{middle - around:+.1f}, {middle + around:+.1f}]"
 
 
@@ -158,7 +164,7 @@ def test_gains_are_differences_of_runs_of_one_seed(model: str) -> None:
     rows = shown(f"gains: {model}")
     flat = {(run["constraints"], run["seed"]): run["test"] for run in RUNS if run["model"] == model and run["flat"]}
     for row in rows[1:]:
-        seeds = [seed for seed in GRID["seeds"] if (row[0], seed) in flat and ("none", seed) in flat]
+        seeds = [seed for seed in SEEDS if (row[0], seed) in flat and ("none", seed) in flat]
         assert row[1] == str(len(seeds))
         for column, metric in {**SIMPLE, "R": "recall"}.items():
             if column in rows[0] and seeds:
@@ -226,13 +232,21 @@ def test_what_fades_and_what_a_hinge_sees(model: str) -> None:
             assert row[column] == " → ".join(means)
 
 
+def test_more_seeds_are_of_the_same_cells() -> None:
+    assert {key: MORE[key] for key in ("common", "until_flat")} == {key: GRID[key] for key in ("common", "until_flat")}
+    for kind in ("models", "cells"):
+        assert MORE[kind].items() <= GRID[kind].items()
+    assert not set(MORE["seeds"]) & set(GRID["seeds"])
+
+
 def test_records_are_runs_of_the_grid() -> None:
     """Each once, with the arguments of the grid, the choices that they mean, and no path of a machine."""
     names = [run["name"] for run in RUNS]
     assert len(set(names)) == len(names)
     for run in RUNS:
         assert run["data"] == "f8k_semantic"
-        assert run["seed"] in GRID["seeds"]
+        more = run["model"] in MORE["models"] and run["constraints"] in MORE["cells"]
+        assert run["seed"] in (SEEDS if more else GRID["seeds"])
         about = GRID["models"][run["model"]]
         assert [training["part"] for training in run["training"]] == about["parts"]
         for training in run["training"]:
