@@ -107,12 +107,6 @@ def test_trials_are_the_recorded_ones_and_saw_no_test() -> None:
         assert row[header.index("CCR: within margin")] == ("" if within is None else f"{100 * within:.1f}")
 
 
-def test_prose_says_what_the_records_hold_of_pfan() -> None:
-    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
-    values = [each_seed(runs_of("pfan-t2i", cell)[:2]) for cell in ("none", "ccr-w1")]
-    assert "F1 of {} and {} becomes {} and {} with CCR".format(*values[0], *values[1]) in page
-
-
 def test_prose_says_what_trials_hold() -> None:
     page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
     header, *rows = shown("trials: scan-t2i")
@@ -344,7 +338,7 @@ def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "compared"), [("scan-t2i", tuple(GRID["cells"])), ("bfan-equal", ("none", "ccr-w1"))]
+    ("model", "compared"), [(path.stem, tuple(GRID["cells"])) for path in sorted(FOLDER.glob("*.txt"))]
 )
 def test_the_comparison_is_that_of_the_records(model: str, compared: tuple[str, ...]) -> None:
     """Of each cell the mean of F1, and its change against no constraint; and of how many runs."""
@@ -388,13 +382,35 @@ def change(runs: list[dict[str, Any]], without: list[dict[str, Any]], metric: st
     return statistics.mean(100 * (float(run["test"][metric]) - float(other["test"][metric])) for run, other in pairs)
 
 
+def by_seed(runs: list[dict[str, Any]], without: list[dict[str, Any]], metric: str) -> list[float]:
+    return [change([run], [other], metric) for run, other in zip(runs, without, strict=True)]
+
+
+def mean_of(runs: list[dict[str, Any]], metric: str) -> str:
+    return f"{statistics.mean(100 * run['test'][metric] for run in runs):.1f}"
+
+
+def against_none(model: str, cell: str, metric: str) -> tuple[str, str]:
+    """The interval over images and seeds of what a cell changes, as the comparison has it."""
+    text = (FOLDER / f"{model}.txt").read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^\w {cell} against a none\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    ((low, high),) = re.findall(rf"^{re.escape(metric)} .*?\[(\S+), (\S+)\]", section, re.MULTILINE)
+    return low, high
+
+
+def gradient_share(runs: list[dict[str, Any]]) -> float:
+    """Of the constraints' gradient in the matching loss's, in the first epoch with constraints."""
+    epochs = [run["training"][0]["epochs"][1] for run in runs]
+    constraints, matching = (
+        statistics.mean(float(epoch[f"gradient_{part}"]) for epoch in epochs) for part in ("constraints", "matching")
+    )
+    return constraints / matching
+
+
 def test_prose_says_what_the_records_hold() -> None:
     page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
     without, weak, strong = map(scan_runs, ("none", "ccr-w1", "ccr-w3"))
     assert [len(cell) for cell in (without, weak, strong)] == [3, 3, 3]
-
-    def tested(runs: list[dict[str, Any]], metric: str) -> str:
-        return f"{statistics.mean(100 * run['test'][metric] for run in runs):.1f}"
 
     def logged(run: dict[str, Any], metric: str, at: int) -> float:
         return float(run["training"][0]["epochs"][at][metric])
@@ -405,12 +421,7 @@ def test_prose_says_what_the_records_hold() -> None:
     def around(values: list[float]) -> str:
         return f"{abs(statistics.mean(values)):.1f} ± {statistics.stdev(values):.1f}"
 
-    text = (FOLDER / "scan-t2i.txt").read_text(encoding="utf-8")
-    (section,) = re.findall(r"ccr-w1 against a none\n(.*?)\n\n", text, re.DOTALL)
-    intervals = {
-        metric: re.findall(rf"^{re.escape(metric)} .*?\[(\S+), (\S+)\]", section, re.MULTILINE)[0]
-        for metric in ("f1", "rsum")
-    }
+    intervals = {metric: against_none("scan-t2i", "ccr-w1", metric) for metric in ("f1", "rsum")}
     seeds = [100 * (run["test"]["f1"] - other["test"]["f1"]) for run, other in zip(weak, without, strict=True)]
     around_seeds = re.findall(r"[+-]([\d.]+)", interval([value / 100 for value in seeds]))
     assert (
@@ -418,21 +429,19 @@ def test_prose_says_what_the_records_hold() -> None:
         f"seeds alone {around_seeds[1]} to {around_seeds[2]})"
     ) in page
     assert f"({intervals['rsum'][0]} to {intervals['rsum'][1]})" in page
-    said = {metric: f"from {tested(without, metric)} to {tested(weak, metric)}" for metric in ("f1", "ap", "pointing")}
+    said = {
+        metric: f"from {mean_of(without, metric)} to {mean_of(weak, metric)}" for metric in ("f1", "ap", "pointing")
+    }
     assert f"F1 rises {said['f1']} (even attention has 14.5)" in page
     assert f"AP {said['ap']} (8.0)" in page
     assert f"pointing {said['pointing']}, where the region nearest the centre has 12.8" in page
-    assert f"specificity from {tested(without, 'specificity')} to {tested(weak, 'specificity')}" in page
+    assert f"specificity from {mean_of(without, 'specificity')} to {mean_of(weak, 'specificity')}" in page
     falls = [rise(without, metric) for metric in ("f1", "specificity")]
     assert max(map(max, falls)) < 0
     assert f"F1 falls by {around(falls[0])} and specificity by {around(falls[1])}" in page
     rises = [around(rise(weak, metric)) for metric in ("f1", "specificity")]
     assert f"F1 +{rises[0]} and specificity +{rises[1]} from the first epoch to the last" in page
-    shares = [
-        statistics.mean(logged(run, "gradient_constraints", 1) for run in runs)
-        / statistics.mean(logged(run, "gradient_matching", 1) for run in runs)
-        for runs in (strong, weak)
-    ]
+    shares = [gradient_share(runs) for runs in (strong, weak)]
     assert "gradient of {:.0%} of the matching loss's (weight 1: {:.0%})".format(*shares).replace("%", " %") in page
     pairs = [f"{100 * run['floors']['shuffled']['f1']:.1f} of {100 * run['test']['f1']:.1f}" for run in strong]
     assert "F1 {}, {} and {} for the three seeds".format(*pairs) in page
@@ -445,13 +454,13 @@ def test_prose_says_what_the_records_hold() -> None:
     boxes, ccs, both = map(scan_runs, ("supervised", "ccs", "both"))
     assert [len(cell) for cell in (boxes, ccs, both)] == [3, 3, 3]
     named = {"f1": "F1", "ap": "AP", "pointing": "pointing", "specificity": "specificity"}
-    shown_values = [f"{name} {tested(boxes, metric)}" for metric, name in named.items()]
+    shown_values = [f"{name} {mean_of(boxes, metric)}" for metric, name in named.items()]
     assert "{}, {}, {} and {}, with".format(*shown_values) in page
-    assert "({} and {}, each".format(*(tested(runs, "rsum") for runs in (boxes, without))) in page
+    assert "({} and {}, each".format(*(mean_of(runs, "rsum") for runs in (boxes, without))) in page
     assert all(3.5 < statistics.stdev(100 * run["test"]["rsum"] for run in runs) < 5.5 for runs in (boxes, without))
     f1_of = {id(runs): statistics.mean(run["test"]["f1"] for run in runs) for runs in (without, weak, boxes)}
     way = (f1_of[id(weak)] - f1_of[id(without)]) / (f1_of[id(boxes)] - f1_of[id(without)])
-    assert f"an F1 of {tested(boxes, 'f1')}, of which CCR goes an eighth of the way" in page
+    assert f"an F1 of {mean_of(boxes, 'f1')}, of which CCR goes an eighth of the way" in page
     assert way == pytest.approx(1 / 8, abs=0.01)
     lost = [-change(ccs, without, metric) for metric in ("f1", "recall")]
     assert "CCS lowers its F1 by {:.1f} and its recall by {:.1f}".format(*lost) in page
@@ -492,3 +501,50 @@ def test_prose_says_what_the_records_hold_of_bfan() -> None:
     second_epoch = [run["training"][0]["epochs"][1]["f1"] - run["training"][0]["epochs"][0]["f1"] for run in weak]
     assert second_epoch[2] > 0.04
     assert max(second_epoch[:2]) < 0.01
+    heavy, ccs, both, boxes = (runs_of("bfan-equal", cell) for cell in ("ccr-w3", "ccs", "both", "supervised"))
+    assert (
+        "F1 changes by {:.1f}, {:.1f} and {:.1f}, specificity by {:.1f} on the mean".format(
+            *by_seed(heavy, without, "f1"), -change(heavy, without, "specificity")
+        )
+        in page
+    )
+    low, high = against_none("bfan-equal", "ccr-w3", "rsum")
+    assert high == "0.0"
+    assert f"by {-change(heavy, without, 'rsum'):.1f} (over images and seeds, from {low[1:]} lower to as good)" in page
+    for runs, share in ((heavy, 2 / 3), (weak, 1 / 4)):
+        assert gradient_share(runs) == pytest.approx(share, abs=0.03)
+    lost = [-change(ccs, without, metric) for metric in ("recall", "ap", "f1")]
+    intervals = against_none("bfan-equal", "ccs", "f1")
+    said = "recall falls by {:.1f}, AP by {:.1f}, and F1 by {:.1f} (over images and seeds, {} to {})"
+    assert said.format(*lost, *intervals) in page
+    assert "**Both** lose in each seed: F1 {:.1f}, {:.1f} and {:.1f}.".format(*by_seed(both, without, "f1")) in page
+    assert f"an F1 of {mean_of(boxes, 'f1')} and a specificity of {mean_of(boxes, 'specificity')}, more than" in page
+    assert f"what it was ({mean_of(boxes, 'rsum')} and {mean_of(without, 'rsum')})" in page
+
+
+def test_prose_says_what_the_records_hold_of_pfan() -> None:
+    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    without, weak, ccs, both, boxes = (
+        runs_of("pfan-t2i", cell) for cell in ("none", "ccr-w1", "ccs", "both", "supervised")
+    )
+    assert f"(F1 {mean_of(without, 'f1')}, specificity {mean_of(without, 'specificity')}, 33 regions share it)" in page
+    assert "F1 {}, {} and {} becomes {}, {} and {}, and".format(*each_seed(without), *each_seed(weak)) in page
+    changes = by_seed(weak, without, "specificity")
+    assert "specificity changes by {:.1f}, {:+.1f} and {:.1f}.".format(*changes) in page
+    pointing = by_seed(weak, without, "pointing")
+    assert min(pointing) > 0
+    assert "Pointing rises with each seed (by {:.1f}, {:.1f} and {:.1f})".format(*pointing) in page
+    for cell, said in (
+        ("ccs", "lowers F1 by {:.1f} (over images and seeds, {} to {}"),
+        ("both", "it by {:.1f} ({} to {}"),
+    ):
+        low, high = against_none("pfan-t2i", cell, "f1")
+        assert said.format(-change(runs_of("pfan-t2i", cell), without, "f1"), low, high) in page
+    assert f"and recall by {-change(ccs, without, 'recall'):.1f}, and both" in page
+    assert min(by_seed(ccs, without, "rsum")) > 0
+    intervals = against_none("pfan-t2i", "ccs", "rsum")
+    assert f"by {change(ccs, without, 'rsum'):.1f} on the mean" in page
+    assert "(over images and seeds, {} to {}).".format(*intervals) in page
+    assert max(by_seed(both, without, "f1")) < 0
+    shown_values = [mean_of(boxes, metric) for metric in ("f1", "ap", "pointing")]
+    assert "has an F1 of {}, AP {} and pointing {}.".format(*shown_values) in page
