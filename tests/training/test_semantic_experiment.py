@@ -364,9 +364,10 @@ def test_the_comparison_is_that_of_the_records(model: str, compared: tuple[str, 
             assert float(change) == pytest.approx(means[cell] - means["none"], abs=0.0500001)
 
 
-def runs_of(model: str, cell: str) -> list[dict[str, Any]]:
-    """The three runs of a cell that the prose is about, by seed."""
-    runs = [run for run in RUNS if (run["model"], run["constraints"]) == (model, cell) and run["seed"] < 3]
+def runs_of(model: str, cell: str, count: int = 3) -> list[dict[str, Any]]:
+    """The runs of a cell that the prose is about, by seed."""
+    runs = [run for run in RUNS if (run["model"], run["constraints"]) == (model, cell) and run["seed"] < count]
+    assert len(runs) == count
     return sorted(runs, key=lambda run: int(run["seed"]))
 
 
@@ -409,8 +410,7 @@ def gradient_share(runs: list[dict[str, Any]]) -> float:
 
 def test_prose_says_what_the_records_hold() -> None:
     page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
-    without, weak, strong = map(scan_runs, ("none", "ccr-w1", "ccr-w3"))
-    assert [len(cell) for cell in (without, weak, strong)] == [3, 3, 3]
+    without, weak, strong = (scan_runs(cell, count) for cell, count in (("none", 5), ("ccr-w1", 5), ("ccr-w3", 3)))
 
     def logged(run: dict[str, Any], metric: str, at: int) -> float:
         return float(run["training"][0]["epochs"][at][metric])
@@ -452,21 +452,21 @@ def test_prose_says_what_the_records_hold() -> None:
         ]
         assert best == sorted(best)
     boxes, ccs, both = map(scan_runs, ("supervised", "ccs", "both"))
-    assert [len(cell) for cell in (boxes, ccs, both)] == [3, 3, 3]
     named = {"f1": "F1", "ap": "AP", "pointing": "pointing", "specificity": "specificity"}
     shown_values = [f"{name} {mean_of(boxes, metric)}" for metric, name in named.items()]
     assert "{}, {}, {} and {}, with".format(*shown_values) in page
-    assert "({} and {}, each".format(*(mean_of(runs, "rsum") for runs in (boxes, without))) in page
-    assert all(3.5 < statistics.stdev(100 * run["test"]["rsum"] for run in runs) < 5.5 for runs in (boxes, without))
+    sums = [around([100 * run["test"]["rsum"] for run in runs]) for runs in (boxes, without)]
+    assert "no constraint, too ({} and {}):".format(*sums) in page
     f1_of = {id(runs): statistics.mean(run["test"]["f1"] for run in runs) for runs in (without, weak, boxes)}
     way = (f1_of[id(weak)] - f1_of[id(without)]) / (f1_of[id(boxes)] - f1_of[id(without)])
     assert f"an F1 of {mean_of(boxes, 'f1')}, of which CCR goes an eighth of the way" in page
     assert way == pytest.approx(1 / 8, abs=0.01)
-    lost = [-change(ccs, without, metric) for metric in ("f1", "recall")]
+    paired = without[:3]
+    lost = [-change(ccs, paired, metric) for metric in ("f1", "recall")]
     assert "CCS lowers its F1 by {:.1f} and its recall by {:.1f}".format(*lost) in page
     assert "recall falls by {1:.1f}, and F1 by {0:.1f}.".format(*lost) in page
-    assert abs(change(ccs, without, "ap")) < 0.5
-    f1_by_seed = [" ".join(each_seed(runs)) for runs in (both, without)]
+    assert abs(change(ccs, paired, "ap")) < 0.5
+    f1_by_seed = [" ".join(each_seed(runs)) for runs in (both, paired)]
     assert (
         "F1 {}, {} and {} for the three seeds, without a constraint {}, {} and {}.".format(
             *" ".join(f1_by_seed).split()
@@ -478,8 +478,7 @@ def test_prose_says_what_the_records_hold() -> None:
 def test_prose_says_what_the_records_hold_of_bfan() -> None:
     page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
     without, weak = (runs_of("bfan-equal", cell) for cell in ("none", "ccr-w1"))
-    assert [len(cell) for cell in (without, weak)] == [3, 3]
-    assert "BFAN's F1 of {}, {} and {} becomes {}, {} and {}.".format(*each_seed(without), *each_seed(weak)) in page
+    assert "BFAN's F1 of {}, {} and {} becomes {}, {} and {}".format(*each_seed(without), *each_seed(weak)) in page
     changes = {
         metric: [100 * (run["test"][metric] - other["test"][metric]) for run, other in zip(weak, without, strict=True)]
         for metric in ("f1", "specificity", "rsum")
@@ -529,6 +528,7 @@ def test_prose_says_what_the_records_hold_of_pfan() -> None:
     )
     assert f"(F1 {mean_of(without, 'f1')}, specificity {mean_of(without, 'specificity')}, 33 regions share it)" in page
     assert "F1 {}, {} and {} becomes {}, {} and {}, and".format(*each_seed(without), *each_seed(weak)) in page
+    assert "PFAN's of {}, {} and {} becomes {}, {} and {}".format(*each_seed(without), *each_seed(weak)) in page
     changes = by_seed(weak, without, "specificity")
     assert "specificity changes by {:.1f}, {:+.1f} and {:.1f}.".format(*changes) in page
     pointing = by_seed(weak, without, "pointing")
