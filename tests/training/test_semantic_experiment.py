@@ -29,6 +29,7 @@ RUNS: list[dict[str, Any]] = sorted(
 )
 """In the order in which the page has them."""
 LENGTHS = [10, 12, 14, 16]
+COSINES = ("scan-t2i", "bfan-equal", "pfan-t2i")
 SIMPLE = {
     "P": "precision",
     "R": "recall",
@@ -475,7 +476,11 @@ def test_prose_says_what_the_records_hold() -> None:
     assert way == pytest.approx(1 / 8, abs=0.01)
     paired = without[:3]
     lost = [-change(ccs, paired, metric) for metric in ("f1", "recall")]
-    assert "CCS lowers its F1 by {:.1f} and its recall by {:.1f}".format(*lost) in page
+    losses = [-change(runs_of(model, "ccs"), runs_of(model, "none"), "f1") for model in COSINES]
+    assert (
+        "CCS lowers the F1 of SCAN, BFAN and PFAN by {:.1f}, {:.1f} and {:.1f}, mostly by recall".format(*losses)
+        in page
+    )
     assert "recall falls by {1:.1f}, and F1 by {0:.1f}.".format(*lost) in page
     assert abs(change(ccs, paired, "ap")) < 0.5
     f1_by_seed = [" ".join(each_seed(runs)) for runs in (both, paired)]
@@ -560,3 +565,36 @@ def test_prose_says_what_the_records_hold_of_pfan() -> None:
     assert max(by_seed(both, without, "f1")) < 0
     shown_values = [mean_of(boxes, metric) for metric in ("f1", "ap", "pointing")]
     assert "has an F1 of {}, AP {} and pointing {}.".format(*shown_values) in page
+
+
+def test_prose_says_what_the_records_hold_of_sgraf() -> None:
+    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    without, weak = (runs_of("sgraf", cell) for cell in ("none", "ccr-w1"))
+    assert "SGRAF's of {}, {} and {} becomes {}, {} and {}".format(*each_seed(without), *each_seed(weak)) in page
+    specificity = [mean_of(runs, "specificity") for runs in (without, weak)]
+    assert "its specificity falls from {} to {} and".format(*specificity) in page
+    low, high = against_none("sgraf", "ccr-w1", "rsum")
+    fall = -change(weak, without, "rsum")
+    assert f"sum of recalls by {fall:.1f} (over images and seeds, {high[1:]} to {low[1:]})" in page
+    assert f"(F1 {mean_of(without, 'f1')}, specificity {specificity[0]}; its" in page
+    assert "F1 rises with each seed, by {:.1f}, {:.1f} and {:.1f}, and".format(*by_seed(weak, without, "f1")) in page
+    others = [f"{100 * run['floors']['shuffled']['f1']:.1f}" for run in (*without, *weak)]
+    assert "F1 {}, {} and {} becomes {}, {} and {}.".format(*others) in page
+    assert max(by_seed(weak, without, "specificity")) < 0
+    low, high = against_none("sgraf", "ccr-w1", "specificity")
+    lost = -change(weak, without, "specificity")
+    assert f"by {lost:.1f} on the mean (over images and seeds, {high[1:]} to {low[1:]})" in page
+    assert max(by_seed(weak, without, "rsum")) < 0
+    around = re.findall(r"[+-]([\d.]+)", interval([value / 100 for value in by_seed(weak, without, "rsum")]))
+    assert f"by {fall:.1f} on the mean (over seeds, {around[2]} to {around[1]})" in page
+
+    def chosen(runs: list[dict[str, Any]], part: int) -> list[float]:
+        trainings = [run["training"][part] for run in runs]
+        return [100 * float(each["epochs"][each["best_epoch"] - 1]["f1"]) for each in trainings]
+
+    rise = statistics.mean(chosen(weak, 0)) - statistics.mean(chosen(without, 0))
+    assert f"raises SGR's F1 by {rise:.1f}; SAF's of" in page
+    assert "SAF's of {:.1f}, {:.1f} and {:.1f} is luck".format(*chosen(weak, 1)) in page
+    last = [training["epochs"][-1] for run in weak for training in run["training"]]
+    assert statistics.mean(epoch["ccr_active"] for epoch in last) == pytest.approx(1 / 5, abs=0.03)
+    assert statistics.mean(epoch["keys"] for epoch in last) == pytest.approx(9, abs=0.5)
