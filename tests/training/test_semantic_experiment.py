@@ -93,6 +93,7 @@ def test_trials_are_the_recorded_ones_and_saw_no_test() -> None:
     grid = json.loads((FOLDER / "trials" / "grid.json").read_text(encoding="utf-8"))
     tried = [json.loads(line) for line in (FOLDER / "trials" / "runs.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {run["constraints"] for run in tried} <= set(grid["cells"])
+    tried.sort(key=lambda run: list(grid["cells"]).index(run["constraints"]))
     assert {run["seed"] for run in tried} == set(grid["seeds"]) == {0}
     assert not any("test" in run or "floors" in run for run in tried)
     varied = [run for run in RUNS if run["name"] in {f"scan-t2i-{cell}-0" for cell in ("none", "ccr-w1", "ccs")}]
@@ -122,6 +123,29 @@ def test_prose_says_what_trials_hold() -> None:
     assert f"(specificity {heavy['specificity']} and {specificity:.1f})" in page
     assert f"{float(heavy['regions']):.0f} regions share attention" in page
     assert f"({everything['F1']} and {of['none']['F1']}), and specificity goes ({everything['specificity']})" in page
+    numbers = [of[name][column] for column in ("F1", "specificity") for name in ("ccs-everything", "ccs")]
+    assert "(F1 {} and {}, specificity {} and {}).".format(*numbers) in page
+
+    def both(name: str) -> tuple[str, str]:
+        return of[name]["F1"], of[name]["specificity"]
+
+    lighter = (*both("ccr-weight-0.3"), *both("ccr-weight-0.1"))
+    assert "F1 {} and specificity {} with a weight of 0.3, {} and {} with 0.1.".format(*lighter) in page
+    same = list(zip(*map(both, ("ccr-start-0", "ccr-warmup", "ccr-content")), strict=True))
+    assert "(F1 {}, {} and {}, specificity {}, {} and {}).".format(*same[0], *same[1]) in page
+    inverse = of["ccr-inverse"]
+    assert f"({inverse['F1']} and {inverse['AP']}), at the price of specificity ({inverse['specificity']})" in page
+    assert f"of {float(mild['rSum']) - float(inverse['rSum']):.0f} of the sum of recalls" in page
+    assert f"`unattended` gains little ({of['ccr-unattended']['F1']})" in page
+    swapped = [value for name in ("ccs-weight-0.3", "ccs-weight-0.1", "none", "ccs") for value in both(name)]
+    assert (
+        "0.3 F1 is {} and specificity {}, with one of 0.1 {} and {}, where no constraint has {} and {} and a weight of "
+        "1 {} and {}.".format(*swapped)
+    ) in page
+    assert "at 0.3, do the same ({} and {});".format(*both("ccs-hardest")) in page
+    random = of["ccs-random"]
+    assert f"({random['CCS: within margin']} % within the margin) and change little ({random['F1']})" in page
+    assert f"does not help ({of['ccs-margin-0.05']['F1']})" in page
     assert float(everything["CCR: within margin"]) == pytest.approx(100 / 3, abs=2)
     assert float(everything["CCR: wrong side"]) < 0.5
 
