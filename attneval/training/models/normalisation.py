@@ -22,7 +22,7 @@ def softmax_of_few(logits: Tensor) -> Tensor:
     """Softmax over the last axis of [.., L], for rows that may be short.
 
     On a CPU torch handles rows of fewer numbers than fill a register one number at a time. Filled up with what gets no
-    weight they take a tenth of the time, and a row of one real number or more comes out the same.
+    weight they take a tenth of the time and come out the same to rounding.
     """
     missing = LANES - logits.shape[-1]
     if missing <= 0 or logits.is_cuda:
