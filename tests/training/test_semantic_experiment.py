@@ -4,65 +4,35 @@ from __future__ import annotations
 
 import json
 import lzma
-import math
 import re
 import statistics
 import subprocess
 import sys
-from fractions import Fraction
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
-FOLDER = DOCS / "experiments" / "semantic"
-GRID = json.loads((FOLDER / "grid.json").read_text(encoding="utf-8"))
-MORE = json.loads((FOLDER / "more.json").read_text(encoding="utf-8"))
-SEEDS = [*GRID["seeds"], *MORE["seeds"]]
-RECORDS = FOLDER / "runs.jsonl"
-RUNS: list[dict[str, Any]] = sorted(
-    map(json.loads, RECORDS.read_text(encoding="utf-8").splitlines()),
-    key=lambda run: list(GRID["cells"]).index(run["constraints"]),
+from training.semantic import (
+    DOCS,
+    FOLDER,
+    GRID,
+    LIFTS,
+    MORE,
+    RECORDS,
+    RUNS,
+    SEEDS,
+    SIMPLE,
+    interval,
+    prose,
+    shown,
+    spread,
 )
-"""In the order in which the page has them."""
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 LENGTHS = [10, 12, 14, 16]
-COSINES = ("scan-t2i", "bfan-equal", "pfan-t2i")
-SIMPLE = {
-    "P": "precision",
-    "R": "recall",
-    "F1": "f1",
-    "AP": "ap",
-    "pointing": "pointing",
-    "mass": "mass",
-    "specificity": "specificity",
-    "i2t R@1": "i2t_r@1",
-    "t2i R@1": "t2i_r@1",
-    "rSum": "rsum",
-}
-LIFTS = {
-    "F1 - even": ("f1", "uniform"),
-    "F1 - centre": ("f1", "center"),
-    "AP - even": ("ap", "uniform"),
-    "pointing - centre": ("pointing", "center"),
-}
-
-
-def shown(title: str) -> list[list[str]]:
-    """The rows of a table of the page, its header first; no rows where it says that no run has finished."""
-    page = (DOCS / "experiments.md").read_text(encoding="utf-8")
-    (text,) = re.findall(rf"<!-- {re.escape(title)} -->\n(.*?)<!-- end -->", page, re.DOTALL)
-    lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("| ---")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def spread(values: list[float], scale: float = 100) -> str:
-    """As the page writes several values."""
-    around = f" ± {scale * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    exact = sum(map(Fraction, values), Fraction()) / len(values)  # a mean may lie half way between two tenths
-    return f"{scale * float(exact):.1f}{around}"
 
 
 @pytest.mark.parametrize("model", GRID["models"])
@@ -110,47 +80,6 @@ def test_trials_are_the_recorded_ones_and_saw_no_test() -> None:
         assert row[header.index("CCR: within margin")] == ("" if within is None else f"{100 * within:.1f}")
 
 
-def test_prose_says_what_trials_hold() -> None:
-    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
-    header, *rows = shown("trials: scan-t2i")
-    of = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
-    mild, narrow, heavy, everything = (
-        of[name] for name in ("ccr-w1", "ccr-margin-0.1", "ccr-weight-3", "ccr-everything")
-    )
-    numbers = [one[name] for name in ("F1", "specificity") for one in (narrow, mild)]
-    assert "(F1 {} and {}, specificity {} and {})".format(*numbers) in page
-    (strong,) = (run["training"][0] for run in RUNS if run["name"] == "scan-t2i-ccr-w3-0")
-    specificity = 100 * strong["epochs"][strong["best_epoch"] - 1]["specificity"]
-    assert f"(specificity {heavy['specificity']} and {specificity:.1f})" in page
-    assert f"{float(heavy['regions']):.0f} regions share attention" in page
-    assert f"({everything['F1']} and {of['none']['F1']}), and specificity goes ({everything['specificity']})" in page
-    numbers = [of[name][column] for column in ("F1", "specificity") for name in ("ccs-everything", "ccs")]
-    assert "(F1 {} and {}, specificity {} and {}).".format(*numbers) in page
-
-    def both(name: str) -> tuple[str, str]:
-        return of[name]["F1"], of[name]["specificity"]
-
-    lighter = (*both("ccr-weight-0.3"), *both("ccr-weight-0.1"))
-    assert "F1 {} and specificity {} with a weight of 0.3, {} and {} with 0.1.".format(*lighter) in page
-    same = list(zip(*map(both, ("ccr-start-0", "ccr-warmup", "ccr-content")), strict=True))
-    assert "(F1 {}, {} and {}, specificity {}, {} and {}).".format(*same[0], *same[1]) in page
-    inverse = of["ccr-inverse"]
-    assert f"({inverse['F1']} and {inverse['AP']}), at the price of specificity ({inverse['specificity']})" in page
-    assert f"of {float(mild['rSum']) - float(inverse['rSum']):.0f} of the sum of recalls" in page
-    assert f"`unattended` gains little ({of['ccr-unattended']['F1']})" in page
-    swapped = [value for name in ("ccs-weight-0.3", "ccs-weight-0.1", "none", "ccs") for value in both(name)]
-    assert (
-        "0.3 F1 is {} and specificity {}, with one of 0.1 {} and {}, where no constraint has {} and {} and a weight of "
-        "1 {} and {}.".format(*swapped)
-    ) in page
-    assert "at 0.3, do the same ({} and {});".format(*both("ccs-hardest")) in page
-    random = of["ccs-random"]
-    assert f"({random['CCS: within margin']} % within the margin) and change little ({random['F1']})" in page
-    assert f"does not help ({of['ccs-margin-0.05']['F1']})" in page
-    assert float(everything["CCR: within margin"]) == pytest.approx(100 / 3, abs=2)
-    assert float(everything["CCR: wrong side"]) < 0.5
-
-
 @pytest.mark.parametrize("metric", ["f1", "ap", "specificity", "rsum", "keys", "ccr_active"])
 def test_curves_are_means_of_the_recorded_epochs(metric: str) -> None:
     rows = shown(f"curves: scan-t2i {metric}")
@@ -166,17 +95,6 @@ def test_curves_are_means_of_the_recorded_epochs(metric: str) -> None:
         assert [before, *epochs[:shortest]] == ["" if None in each else spread(each, scale) for each in seen]
     assert all(len(row) == len(rows[0]) for row in rows)
     assert any(row[-1] for row in rows)
-
-
-def interval(values: list[float]) -> str:
-    """As the page writes a change, by the 97.5 % quantiles of Student's t of 2, 3, 4 and 5 values."""
-    middle = 100 * sum(values) / len(values)
-    if len(values) == 1:
-        return f"{middle:+.1f}"
-    around = (
-        100 * {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
-    )
-    return f"{middle:+.1f} [{middle - around:+.1f}, {middle + around:+.1f}]"
 
 
 @pytest.mark.parametrize("model", GRID["models"])
@@ -297,7 +215,7 @@ def test_runs_of_a_seed_share_their_first_epoch() -> None:
     alike = [first[name] == first[other] for name, other in pairs if other in first]
     assert (len(alike) >= 11, alike.count(False)) == (True, 1)
     assert first["scan-t2i-none-0"] != first["scan-t2i-ccr-w1-0"]
-    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
+    page = prose()
     losses = [first[f"pfan-t2i-{cell}-2"][0] for cell in ("none", "both")]
     assert "mean loss is {:.2f} and {:.2f} for PFAN's third seed".format(*losses) in page
 
@@ -400,228 +318,3 @@ def test_the_comparison_is_that_of_the_records(model: str, compared: tuple[str, 
             ((without, with_it, change),) = re.findall(rf"^{metric} +(\S+) +(\S+) +(\S+)", section, re.MULTILINE)
             assert (float(without), float(with_it)) == pytest.approx((means["none"], means[cell]), abs=0.0500001)
             assert float(change) == pytest.approx(means[cell] - means["none"], abs=0.0500001)
-
-
-def runs_of(model: str, cell: str, count: int = 3) -> list[dict[str, Any]]:
-    """The runs of a cell that the prose is about, by seed."""
-    runs = [run for run in RUNS if (run["model"], run["constraints"]) == (model, cell) and run["seed"] < count]
-    assert len(runs) == count
-    return sorted(runs, key=lambda run: int(run["seed"]))
-
-
-scan_runs = partial(runs_of, "scan-t2i")
-
-
-def each_seed(runs: list[dict[str, Any]]) -> list[str]:
-    return [f"{100 * run['test']['f1']:.1f}" for run in runs]
-
-
-def change(runs: list[dict[str, Any]], without: list[dict[str, Any]], metric: str) -> float:
-    pairs = zip(runs, without, strict=True)
-    return statistics.mean(100 * (float(run["test"][metric]) - float(other["test"][metric])) for run, other in pairs)
-
-
-def by_seed(runs: list[dict[str, Any]], without: list[dict[str, Any]], metric: str) -> list[float]:
-    return [change([run], [other], metric) for run, other in zip(runs, without, strict=True)]
-
-
-def mean_of(runs: list[dict[str, Any]], metric: str) -> str:
-    return f"{statistics.mean(100 * run['test'][metric] for run in runs):.1f}"
-
-
-def against_none(model: str, cell: str, metric: str) -> tuple[str, str]:
-    """The interval over images and seeds of what a cell changes, as the comparison has it."""
-    text = (FOLDER / f"{model}.txt").read_text(encoding="utf-8")
-    (section,) = re.findall(rf"^\w {cell} against a none\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
-    ((low, high),) = re.findall(rf"^{re.escape(metric)} .*?\[(\S+), (\S+)\]", section, re.MULTILINE)
-    return low, high
-
-
-def gradient_share(runs: list[dict[str, Any]]) -> float:
-    """Of the constraints' gradient in the matching loss's, in the first epoch with constraints."""
-    epochs = [run["training"][0]["epochs"][1] for run in runs]
-    constraints, matching = (
-        statistics.mean(float(epoch[f"gradient_{part}"]) for epoch in epochs) for part in ("constraints", "matching")
-    )
-    return constraints / matching
-
-
-def test_prose_says_what_the_records_hold() -> None:
-    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
-    without, weak, strong = (scan_runs(cell, count) for cell, count in (("none", 5), ("ccr-w1", 5), ("ccr-w3", 3)))
-
-    def logged(run: dict[str, Any], metric: str, at: int) -> float:
-        return float(run["training"][0]["epochs"][at][metric])
-
-    def rise(runs: list[dict[str, Any]], metric: str) -> list[float]:
-        return [100 * (logged(run, metric, -1) - logged(run, metric, 0)) for run in runs]
-
-    def around(values: list[float]) -> str:
-        return f"{abs(statistics.mean(values)):.1f} ± {statistics.stdev(values):.1f}"
-
-    intervals = {metric: against_none("scan-t2i", "ccr-w1", metric) for metric in ("f1", "rsum")}
-    seeds = [100 * (run["test"]["f1"] - other["test"]["f1"]) for run, other in zip(weak, without, strict=True)]
-    around_seeds = re.findall(r"[+-]([\d.]+)", interval([value / 100 for value in seeds]))
-    assert (
-        f"by {around_seeds[0]} (95 % interval over images and seeds {intervals['f1'][0]} to {intervals['f1'][1]}, over "
-        f"seeds alone {around_seeds[1]} to {around_seeds[2]})"
-    ) in page
-    assert f"({intervals['rsum'][0]} to {intervals['rsum'][1]})" in page
-    said = {
-        metric: f"from {mean_of(without, metric)} to {mean_of(weak, metric)}" for metric in ("f1", "ap", "pointing")
-    }
-    assert f"F1 rises {said['f1']} (even attention has 14.5)" in page
-    assert f"AP {said['ap']} (8.0)" in page
-    assert f"pointing {said['pointing']}, where the region nearest the centre has 12.8" in page
-    assert f"specificity from {mean_of(without, 'specificity')} to {mean_of(weak, 'specificity')}" in page
-    falls = [rise(without, metric) for metric in ("f1", "specificity")]
-    assert max(map(max, falls)) < 0
-    assert f"F1 falls by {around(falls[0])} and specificity by {around(falls[1])}" in page
-    rises = [around(rise(weak, metric)) for metric in ("f1", "specificity")]
-    assert f"F1 +{rises[0]} and specificity +{rises[1]} from the first epoch to the last" in page
-    shares = [gradient_share(runs) for runs in (strong, weak)]
-    assert "gradient of {:.0%} of the matching loss's (weight 1: {:.0%})".format(*shares).replace("%", " %") in page
-    pairs = [f"{100 * run['floors']['shuffled']['f1']:.1f} of {100 * run['test']['f1']:.1f}" for run in strong]
-    assert "F1 {}, {} and {} for the three seeds".format(*pairs) in page
-    for metric in ("f1", "ap", "specificity"):
-        best = [
-            statistics.mean(logged(run, metric, run["training"][0]["best_epoch"] - 1) for run in runs)
-            for runs in (strong, without, weak)
-        ]
-        assert best == sorted(best)
-    boxes, ccs, both = map(scan_runs, ("supervised", "ccs", "both"))
-    named = {"f1": "F1", "ap": "AP", "pointing": "pointing", "specificity": "specificity"}
-    shown_values = [f"{name} {mean_of(boxes, metric)}" for metric, name in named.items()]
-    assert "{}, {}, {} and {}, with".format(*shown_values) in page
-    sums = [around([100 * run["test"]["rsum"] for run in runs]) for runs in (boxes, without)]
-    assert "no constraint, too ({} and {}):".format(*sums) in page
-    f1_of = {id(runs): statistics.mean(run["test"]["f1"] for run in runs) for runs in (without, weak, boxes)}
-    way = (f1_of[id(weak)] - f1_of[id(without)]) / (f1_of[id(boxes)] - f1_of[id(without)])
-    assert f"an F1 of {mean_of(boxes, 'f1')}, of which CCR goes an eighth of the way" in page
-    assert way == pytest.approx(1 / 8, abs=0.01)
-    paired = without[:3]
-    lost = [-change(ccs, paired, metric) for metric in ("f1", "recall")]
-    losses = [-change(runs_of(model, "ccs"), runs_of(model, "none"), "f1") for model in COSINES]
-    assert (
-        "CCS lowers the F1 of SCAN, BFAN and PFAN by {:.1f}, {:.1f} and {:.1f}, mostly by recall".format(*losses)
-        in page
-    )
-    assert "recall falls by {1:.1f}, and F1 by {0:.1f}.".format(*lost) in page
-    assert abs(change(ccs, paired, "ap")) < 0.5
-    f1_by_seed = [" ".join(each_seed(runs)) for runs in (both, paired)]
-    assert (
-        "F1 {}, {} and {} for the three seeds, without a constraint {}, {} and {}.".format(
-            *" ".join(f1_by_seed).split()
-        )
-        in page
-    )
-
-
-def test_prose_says_what_the_records_hold_of_bfan() -> None:
-    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
-    without, weak = (runs_of("bfan-equal", cell) for cell in ("none", "ccr-w1"))
-    assert "BFAN's F1 of {}, {} and {} becomes {}, {} and {}".format(*each_seed(without), *each_seed(weak)) in page
-    changes = {
-        metric: [100 * (run["test"][metric] - other["test"][metric]) for run, other in zip(weak, without, strict=True)]
-        for metric in ("f1", "specificity", "rsum")
-    }
-    first, second, third = changes["f1"]
-    assert f"loses {-first:.1f} and {-second:.1f} of F1 with two seeds and gains {third:.1f} with the third" in page
-    falls, again, rises = changes["specificity"]
-    assert f"{falls:.1f}" == f"{again:.1f}"
-    assert f"specificity falls by {-falls:.1f}" in page
-    shuffled = [100 * run["floors"]["shuffled"]["f1"] for run in (without[2], weak[2])]
-    of_others = f"{shuffled[1] - shuffled[0]:.1f}"
-    assert f"specificity rises by {rises:.1f}, but F1 for the other entities of the image by {of_others}" in page
-    assert f"-0.7 of F1 ({interval([value / 100 for value in changes['f1']])[6:-1].replace(', +', ' to ')})" in page
-    assert max(changes["rsum"]) < 0
-    assert f"by {-statistics.mean(changes['rsum']):.1f} on the mean" in page
-    assert f"(F1 {statistics.mean(100 * run['test']['f1'] for run in without):.1f}, specificity" in page
-    rise = [100 * (run["training"][0]["epochs"][-1]["f1"] - run["training"][0]["epochs"][0]["f1"]) for run in without]
-    assert f"F1 +{statistics.mean(rise):.1f} ± {statistics.stdev(rise):.1f} from the first epoch to the last" in page
-    second_epoch = [run["training"][0]["epochs"][1]["f1"] - run["training"][0]["epochs"][0]["f1"] for run in weak]
-    assert second_epoch[2] > 0.04
-    assert max(second_epoch[:2]) < 0.01
-    heavy, ccs, both, boxes = (runs_of("bfan-equal", cell) for cell in ("ccr-w3", "ccs", "both", "supervised"))
-    assert (
-        "F1 changes by {:.1f}, {:.1f} and {:.1f}, specificity by {:.1f} on the mean".format(
-            *by_seed(heavy, without, "f1"), -change(heavy, without, "specificity")
-        )
-        in page
-    )
-    low, high = against_none("bfan-equal", "ccr-w3", "rsum")
-    assert high == "0.0"
-    assert f"by {-change(heavy, without, 'rsum'):.1f} (over images and seeds, from {low[1:]} lower to as good)" in page
-    for runs, share in ((heavy, 2 / 3), (weak, 1 / 4)):
-        assert gradient_share(runs) == pytest.approx(share, abs=0.03)
-    lost = [-change(ccs, without, metric) for metric in ("recall", "ap", "f1")]
-    intervals = against_none("bfan-equal", "ccs", "f1")
-    pointing = by_seed(ccs, without, "pointing")
-    assert "(pointing {:+.1f}, {:+.1f} and {:+.1f}), but recall".format(*pointing) in page
-    said = "recall falls by {:.1f}, AP by {:.1f}, and F1 by {:.1f} (over images and seeds, {} to {})"
-    assert said.format(*lost, *intervals) in page
-    assert "**Both** lose in each seed: F1 {:.1f}, {:.1f} and {:.1f}.".format(*by_seed(both, without, "f1")) in page
-    assert f"an F1 of {mean_of(boxes, 'f1')} and a specificity of {mean_of(boxes, 'specificity')}, more than" in page
-    assert f"what it was ({mean_of(boxes, 'rsum')} and {mean_of(without, 'rsum')})" in page
-
-
-def test_prose_says_what_the_records_hold_of_pfan() -> None:
-    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
-    without, weak, ccs, both, boxes = (
-        runs_of("pfan-t2i", cell) for cell in ("none", "ccr-w1", "ccs", "both", "supervised")
-    )
-    assert f"(F1 {mean_of(without, 'f1')}, specificity {mean_of(without, 'specificity')}, 33 regions share it)" in page
-    assert "F1 {}, {} and {} becomes {}, {} and {}, and".format(*each_seed(without), *each_seed(weak)) in page
-    assert "PFAN's of {}, {} and {} becomes {}, {} and {}".format(*each_seed(without), *each_seed(weak)) in page
-    changes = by_seed(weak, without, "specificity")
-    assert "specificity changes by {:.1f}, {:+.1f} and {:.1f}.".format(*changes) in page
-    pointing = by_seed(weak, without, "pointing")
-    assert min(pointing) > 0
-    assert "Pointing rises with each seed (by {:.1f}, {:.1f} and {:.1f})".format(*pointing) in page
-    for cell, said in (
-        ("ccs", "lowers F1 by {:.1f} (over images and seeds, {} to {}"),
-        ("both", "it by {:.1f} ({} to {}"),
-    ):
-        low, high = against_none("pfan-t2i", cell, "f1")
-        assert said.format(-change(runs_of("pfan-t2i", cell), without, "f1"), low, high) in page
-    assert f"and recall by {-change(ccs, without, 'recall'):.1f}, and both" in page
-    assert min(by_seed(ccs, without, "rsum")) > 0
-    intervals = against_none("pfan-t2i", "ccs", "rsum")
-    assert f"by {change(ccs, without, 'rsum'):.1f} on the mean" in page
-    assert "(over images and seeds, {} to {}).".format(*intervals) in page
-    assert max(by_seed(both, without, "f1")) < 0
-    shown_values = [mean_of(boxes, metric) for metric in ("f1", "ap", "pointing")]
-    assert "has an F1 of {}, AP {} and pointing {}.".format(*shown_values) in page
-
-
-def test_prose_says_what_the_records_hold_of_sgraf() -> None:
-    page = " ".join((DOCS / "experiments.md").read_text(encoding="utf-8").split())
-    without, weak = (runs_of("sgraf", cell) for cell in ("none", "ccr-w1"))
-    assert "SGRAF's of {}, {} and {} becomes {}, {} and {}".format(*each_seed(without), *each_seed(weak)) in page
-    specificity = [mean_of(runs, "specificity") for runs in (without, weak)]
-    assert "its specificity falls from {} to {} and".format(*specificity) in page
-    low, high = against_none("sgraf", "ccr-w1", "rsum")
-    fall = -change(weak, without, "rsum")
-    assert f"sum of recalls by {fall:.1f} (over images and seeds, {high[1:]} to {low[1:]})" in page
-    assert f"(F1 {mean_of(without, 'f1')}, specificity {specificity[0]}; its" in page
-    assert "F1 rises with each seed, by {:.1f}, {:.1f} and {:.1f}, and".format(*by_seed(weak, without, "f1")) in page
-    others = [f"{100 * run['floors']['shuffled']['f1']:.1f}" for run in (*without, *weak)]
-    assert "F1 {}, {} and {} becomes {}, {} and {}.".format(*others) in page
-    assert max(by_seed(weak, without, "specificity")) < 0
-    low, high = against_none("sgraf", "ccr-w1", "specificity")
-    lost = -change(weak, without, "specificity")
-    assert f"by {lost:.1f} on the mean (over images and seeds, {high[1:]} to {low[1:]})" in page
-    assert max(by_seed(weak, without, "rsum")) < 0
-    around = re.findall(r"[+-]([\d.]+)", interval([value / 100 for value in by_seed(weak, without, "rsum")]))
-    assert f"by {fall:.1f} on the mean (over seeds, {around[2]} to {around[1]})" in page
-
-    def chosen(runs: list[dict[str, Any]], part: int) -> list[float]:
-        trainings = [run["training"][part] for run in runs]
-        return [100 * float(each["epochs"][each["best_epoch"] - 1]["f1"]) for each in trainings]
-
-    rise = statistics.mean(chosen(weak, 0)) - statistics.mean(chosen(without, 0))
-    assert f"raises SGR's F1 by {rise:.1f}; SAF's of" in page
-    assert "SAF's of {:.1f}, {:.1f} and {:.1f} is luck".format(*chosen(weak, 1)) in page
-    last = [training["epochs"][-1] for run in weak for training in run["training"]]
-    assert statistics.mean(epoch["ccr_active"] for epoch in last) == pytest.approx(1 / 5, abs=0.03)
-    assert statistics.mean(epoch["keys"] for epoch in last) == pytest.approx(9, abs=0.5)
