@@ -9,6 +9,7 @@ The same records give the same bytes.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import sys
@@ -28,11 +29,12 @@ PANELS = {
 }
 """By logged number, the title of its panel and the scale of its values."""
 
-COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
-"""Okabe and Ito's, which people with all kinds of colour vision tell apart."""
+COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
+"""Okabe and Ito's, which people with all kinds of colour vision tell apart, with grey for their yellow."""
 
 WIDTH, HEIGHT, COLUMNS = 290, 180, 3
-LEFT, RIGHT, TOP, BOTTOM, LEGEND = 38, 10, 26, 24, 26
+LEFT, RIGHT, TOP, BOTTOM = 38, 10, 26, 24
+LEGEND_COLUMNS, LEGEND_ROW = 6, 18
 TICKS = 4
 
 
@@ -97,22 +99,24 @@ def panel(title: str, curves: dict[str, list[Point]], colours: dict[str, str], l
 
 def drawing(part: str, cells: dict[str, list[dict[str, Any]]]) -> str:
     """The curves of one trained model, by cell."""
-    colours = dict(zip(cells, COLOURS, strict=False))
+    colours = dict(zip(cells, itertools.cycle(COLOURS), strict=False))
     rows = -(-len(PANELS) // COLUMNS)
-    width, height = COLUMNS * WIDTH, LEGEND + rows * HEIGHT
+    legend = 8 + LEGEND_ROW * -(-len(cells) // LEGEND_COLUMNS)
+    width, height = COLUMNS * WIDTH, legend + rows * HEIGHT
     parts = [
         f"<title>{escape(part)} by epoch of training</title>",
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
     ]
     for place, (cell, trainings) in enumerate(cells.items()):
-        x = LEFT + 140 * place
+        row, column = divmod(place, LEGEND_COLUMNS)
+        x, y = LEFT + 140 * column, 14 + LEGEND_ROW * row
         seeds = f"{len(trainings)} seed{'s' if len(trainings) > 1 else ''}"
-        parts.append(f'<path d="M{x} 14h18" stroke="{colours[cell]}" stroke-width="3"/>')
-        parts.append(f'<text x="{x + 23}" y="18">{escape(cell)}, {seeds}</text>')
+        parts.append(f'<path d="M{x} {y}h18" stroke="{colours[cell]}" stroke-width="3"/>')
+        parts.append(f'<text x="{x + 23}" y="{y + 4}">{escape(cell)}, {seeds}</text>')
     for place, (metric, (title, scale)) in enumerate(PANELS.items()):
         curves = {cell: curve(trainings, metric, scale) for cell, trainings in cells.items()}
         row, column = divmod(place, COLUMNS)
-        parts += panel(title, curves, colours, column * WIDTH, LEGEND + row * HEIGHT)
+        parts += panel(title, curves, colours, column * WIDTH, legend + row * HEIGHT)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         'font-size="11">'

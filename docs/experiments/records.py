@@ -12,14 +12,13 @@ if TYPE_CHECKING:
 def read(records: Path) -> list[dict[str, Any]]:
     """Read records; none where there is no file.
 
-    They come in the order of the cells of the grid beside them, whichever was made first.
+    They come in the order of the cells of `grid.json` beside them and then of the other grids there, whichever was made
+    first.
     """
     if not records.exists():
         return []
     runs = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
-    grid = records.parent / "grid.json"
-    if not grid.exists():
-        return runs
-    cells = list(json.loads(grid.read_text(encoding="utf-8"))["cells"])
+    grids = sorted(records.parent.glob("*.json"), key=lambda path: (path.name != "grid.json", path.name))
+    cells = dict.fromkeys(cell for grid in grids for cell in json.loads(grid.read_text(encoding="utf-8"))["cells"])
     places = {cell: place for place, cell in enumerate(cells)}
     return sorted(runs, key=lambda run: places.get(run["constraints"], len(cells)))

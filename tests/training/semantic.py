@@ -12,13 +12,14 @@ from typing import Any
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "experiments" / "semantic"
-GRID = json.loads((FOLDER / "grid.json").read_text(encoding="utf-8"))
-MORE = json.loads((FOLDER / "more.json").read_text(encoding="utf-8"))
-SEEDS = [*GRID["seeds"], *MORE["seeds"]]
+GRIDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
+GRID = GRIDS["grid"]
+CELLS: dict[str, list[str]] = {name: cell for grid in (GRID, *GRIDS.values()) for name, cell in grid["cells"].items()}
+SEEDS = sorted({seed for grid in GRIDS.values() for seed in grid["seeds"]})
 RECORDS = FOLDER / "runs.jsonl"
 RUNS: list[dict[str, Any]] = sorted(
     map(json.loads, RECORDS.read_text(encoding="utf-8").splitlines()),
-    key=lambda run: list(GRID["cells"]).index(run["constraints"]),
+    key=lambda run: list(CELLS).index(run["constraints"]),
 )
 """In the order in which the page has them."""
 SIMPLE = {

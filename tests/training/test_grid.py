@@ -160,12 +160,12 @@ def test_trials_are_not_scored_on_test(toy: Path, tmp_path: Path) -> None:
     assert [path.name for path in grid.parent.iterdir() if path.is_dir()] == []
 
 
-@pytest.mark.parametrize("name", ["grid.json", "more.json", "trials/grid.json", "trials/sgraf.json"])
-def test_the_committed_grids_can_be_run(name: str) -> None:
+@pytest.mark.parametrize("path", sorted((DOCS / "semantic").rglob("*.json")), ids=lambda path: path.stem)
+def test_the_committed_grids_can_be_run(path: Path) -> None:
     """Every run's arguments are those of the command; nothing of them is misspelled."""
     from attneval.cli.train import _config, train
 
-    grid = json.loads((DOCS / "semantic" / name).read_text())
+    grid = json.loads(path.read_text())
     runs = list(driver().runs_of(grid))
     assert len(runs) == len(grid["models"]) * len(grid["cells"]) * len(grid["seeds"])
     for run in runs:
