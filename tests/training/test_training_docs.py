@@ -68,7 +68,7 @@ def test_from_an_installation_to_a_score(
 
     same, *others = commands("reproduce a run")
     assert here(*same[1:]).code == 0
-    assert_same_runs(desk / "runs" / "scan-ccs", desk / "runs" / "again")
+    assert_same_runs(desk / "runs" / "scan-ccr", desk / "runs" / "again")
     for command in others:
         assert here(*command[1:], "--epochs", "1").code == 0
 
@@ -95,7 +95,7 @@ def test_code_blocks_run_in_order(
     gradient = names["layer"].in_proj_weight.grad  # type: ignore[attr-defined]
     assert gradient is not None
     assert gradient.abs().sum() > 0
-    assert (desk / "runs" / "scan-ccs-python-seed1" / "best.pth.tar").exists()
+    assert (desk / "runs" / "scan-ccr-python-seed1" / "best.pth.tar").exists()
     assert "'t2i_r@1'" in capsys.readouterr().out
 
 

@@ -254,7 +254,7 @@ def _attneval_part(content: Any, source: str) -> tuple[TrainConfig | None, Vocab
         layout = content.get("layout") if isinstance(content, dict) else _kind(content)
         raise DataError(f"{source}: was written in layout {layout}; this version reads {LAYOUT}")
     try:
-        config = from_dict(TrainConfig, content["config"], "config")
+        config = from_dict(TrainConfig, _with_old_defaults(content["config"]), "config")
         vocabulary, progress = Vocabulary(tuple(content["vocabulary"])), content["progress"]
     except (KeyError, TypeError) as error:
         raise DataError(f"{source}: what attneval recorded is damaged: {error!r}") from error
@@ -263,6 +263,11 @@ def _attneval_part(content: Any, source: str) -> tuple[TrainConfig | None, Vocab
     if progress is not None and not isinstance(progress, dict):
         raise DataError(f"{source}: what attneval recorded is damaged: progress is {_kind(progress)}")
     return config, vocabulary, progress
+
+
+def _with_old_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """What a run did that recorded less: before `through` could be chosen, constraints changed everything."""
+    return {**config, "constraints": {"through": "everything", **config.get("constraints", {})}}
 
 
 def _refuse_wrapped(states: list[StateDict], source: str) -> None:

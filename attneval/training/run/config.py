@@ -139,7 +139,7 @@ class ConstraintConfig:
         "cosine", "similarity of a query and what it attends to: the cosine, or the model's own (SGR, SAF)"
     )
     tokens: Tokens = _option("words", "words that are queries of the constraints: all, or without function words")
-    through: Through = _option("everything", "what the constraints change: everything, or the attention weights alone")
+    through: Through = _option("weights", "what the constraints change: the attention weights alone, or everything")
     start: float = _option(0.0, "epoch, fractions allowed, up to which the constraints are off", least=0)
     warmup: float = _option(0.0, "epochs over which the constraints then grow linearly to full size", least=0)
 

@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,8 @@ def test_refuses_another_model(tmp_path: Path) -> None:
     ("part", "value", "message"),
     [
         ("progress", [1], "progress is a list"),
+        ("config", [1], "TypeError"),
+        ("constraints", [1], "TypeError"),
         ("vocabulary", ["a"], "a vocabulary begins with <pad>"),
         ("name", "scam", "config: model: name must be one of scan-t2i, .* not 'scam'"),
         ("epochs", 0, "epochs must be at least 1, not 0"),
@@ -232,11 +235,25 @@ def test_refuses_a_damaged_record(tmp_path: Path, part: str, value: object, mess
     write_checkpoint(path, ours("sgr", path))
     content = torch.load(path, weights_only=False)
     record = content["attneval"]
-    places = {"name": record["config"]["model"], "epochs": record["config"]}
+    places = {"name": record["config"]["model"], "epochs": record["config"], "constraints": record["config"]}
     places.get(part, record)[part] = value
     torch.save(content, path)
     with pytest.raises(DataError, match=rf"a\.tar: what attneval recorded is damaged: {message}"):
         read_checkpoint(path)
+
+
+def test_a_record_from_before_a_choice_keeps_what_was_done_then(tmp_path: Path) -> None:
+    """Constraints moved everything before their reach could be chosen, whatever the default is now."""
+    path = tmp_path / "a.tar"
+    write_checkpoint(path, ours("scan-t2i", path))
+    content = torch.load(path, weights_only=False)
+    recorded = read_checkpoint(path).config
+    assert recorded is not None
+    assert recorded.constraints.through == "weights"
+    del content["attneval"]["config"]["constraints"]["through"]
+    torch.save(content, path)
+    expected = replace(recorded, constraints=replace(recorded.constraints, through="everything"))
+    assert read_checkpoint(path).config == expected
 
 
 @pytest.mark.parametrize("value", [torch.full((8,), torch.nan), torch.ones(8).to_sparse(), torch.ones(8) * 1j])
