@@ -3,8 +3,10 @@
 
     python tables.py semantic/runs.jsonl ../experiments.md
 
-A table stands between `<!-- KIND: MODEL -->`, or `<!-- curves: MODEL METRIC -->`, and `<!-- end -->`:
+A table stands between `<!-- KIND: MODEL -->`, `<!-- curves: MODEL METRIC -->` or `<!-- summary: METRIC... -->`, and
+`<!-- end -->`:
 
+- `summary`: what each cell changes in all models, bold where the interval over seeds leaves out zero;
 - `table`: the results on test of each cell;
 - `gains`: what each cell changes, against the run without constraints of the same seed;
 - `runs`: every run, with the F1 of its attention against the other entities of the image, too;
@@ -15,7 +17,8 @@ A table stands between `<!-- KIND: MODEL -->`, or `<!-- curves: MODEL METRIC -->
 - `drawings`: those of `curves.py`;
 - `trials`: those of `trials/runs.jsonl` beside the records, each a single run, after the cells that they vary.
 
-Runs whose sum of recalls on dev has not stopped rising are left out of `table` and `gains`; `table` counts them.
+Runs whose sum of recalls on dev has not stopped rising are left out of `table`, `gains` and `summary`; `table` counts
+them.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from records import read
+from writing import change, marked, mean, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,9 +78,6 @@ VARIED = ("none", "ccr-w1", "ccs")
 COUNTS = {"keys"}
 """Logged numbers that are no shares."""
 
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""The 97.5 % quantiles of Student's t with 1, 2, ... degrees of freedom."""
-
 HINGES: dict[str, tuple[str, float]] = {
     "largest weight": ("peak", 100),
     "regions": ("keys", 1),
@@ -93,12 +94,6 @@ HINGES: dict[str, tuple[str, float]] = {
 """By column, the logged number and the scale of its values."""
 
 
-def mean(values: list[float], scale: float = 100) -> str:
-    """Mean and standard deviation of several values, in percent unless they are counts; the value, if there is one."""
-    spread = f" ± {scale * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{scale * statistics.mean(values):.1f}{spread}"
-
-
 def by_cell(runs: list[dict[str, Any]], model: str) -> dict[str, list[dict[str, Any]]]:
     """The runs of a model by cell, in their order."""
     cells: dict[str, list[dict[str, Any]]] = {}
@@ -106,14 +101,6 @@ def by_cell(runs: list[dict[str, Any]], model: str) -> dict[str, list[dict[str, 
         if run["model"] == model:
             cells.setdefault(run["constraints"], []).append(run)
     return cells
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A table, or a sentence where there is nothing to show."""
-    if not rows:
-        return "No run has finished.\n"
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def results(runs: list[dict[str, Any]], model: str) -> str:
@@ -134,24 +121,36 @@ def epochs_of(runs: list[dict[str, Any]]) -> str:
 
 def gains(runs: list[dict[str, Any]], model: str) -> str:
     """The table of what a model's cells change on test: means over pairs of a seed, and their intervals over seeds."""
-    cells = {cell: {run["seed"]: run for run in made if run["flat"]} for cell, made in by_cell(runs, model).items()}
-    without = cells.pop("none", {})
     rows = []
-    for cell, made in cells.items():
-        seeds = sorted(made.keys() & without.keys())
-        pairs = [(made[seed], without[seed]) for seed in seeds]
+    for cell, pairs in paired(runs, model).items():
         values = [[RESULTS[name](run) - RESULTS[name](other) for run, other in pairs] for name in GAINS]
-        rows.append([cell, str(len(seeds)), *(change(each) if each else "" for each in values)])
+        rows.append([cell, str(len(pairs)), *(change(each) if each else "" for each in values)])
     return table(["cell", "seeds", *GAINS], rows)
 
 
-def change(values: list[float]) -> str:
-    """The mean of differences with its 95 % interval by Student's t, in percent; of a single one no interval."""
-    middle = 100 * statistics.mean(values)
-    if len(values) == 1:
-        return f"{middle:+.1f}"
-    half = 100 * STUDENT[len(values) - 2] * statistics.stdev(values) / len(values) ** 0.5
-    return f"{middle:+.1f} [{middle - half:+.1f}, {middle + half:+.1f}]"
+def paired(runs: list[dict[str, Any]], model: str) -> dict[str, list[tuple[dict[str, Any], dict[str, Any]]]]:
+    """The flat runs of a model's cells, each with that without constraints of its seed, where there is one."""
+    cells = {cell: {run["seed"]: run for run in made if run["flat"]} for cell, made in by_cell(runs, model).items()}
+    without = cells.pop("none", {})
+    return {
+        cell: [(made[seed], without[seed]) for seed in sorted(made.keys() & without.keys())]
+        for cell, made in cells.items()
+    }
+
+
+def summary(runs: list[dict[str, Any]], *metrics: str) -> str:
+    """The table of what cells change in all models: the mean of each metric without constraints, and its changes."""
+    models = list(dict.fromkeys(run["model"] for run in runs))
+    rows: dict[str, dict[str, str]] = {}
+    for model in models:
+        flat = [run for run in by_cell(runs, model).get("none", []) if run["flat"]]
+        means = [f"{100 * statistics.mean(run['test'][metric] for run in flat):.1f}" for metric in metrics if flat]
+        rows.setdefault("none", {})[model] = " / ".join(means)
+        for cell, pairs in paired(runs, model).items():
+            values = [[run["test"][metric] - other["test"][metric] for run, other in pairs] for metric in metrics]
+            rows.setdefault(cell, {})[model] = " / ".join(marked(each) for each in values if each)
+    cells = dict.fromkeys(run["constraints"] for run in runs)
+    return table(["cell", *models], [[cell, *(rows[cell].get(model, "") for model in models)] for cell in cells])
 
 
 def every_run(runs: list[dict[str, Any]], model: str) -> str:
@@ -251,6 +250,7 @@ def drawings(runs: list[dict[str, Any]], model: str) -> str:
 
 
 KINDS: dict[str, Callable[..., str]] = {
+    "summary": summary,
     "table": results,
     "gains": gains,
     "runs": every_run,

@@ -62,12 +62,16 @@ def spread(values: list[float], scale: float = 100) -> str:
     return f"{scale * float(exact):.1f}{around}"
 
 
+def half_width(values: list[float]) -> float:
+    """Half of the 95 % interval of a mean, by the 97.5 % quantiles of Student's t of 2, 3, 4 and 5 values."""
+    quantile = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}[len(values)]
+    return 100 * quantile * statistics.stdev(values) / math.sqrt(len(values))
+
+
 def interval(values: list[float]) -> str:
-    """As the page writes a change, by the 97.5 % quantiles of Student's t of 2, 3, 4 and 5 values."""
+    """As the page writes a change."""
     middle = 100 * sum(values) / len(values)
     if len(values) == 1:
         return f"{middle:+.1f}"
-    around = (
-        100 * {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
-    )
+    around = half_width(values)
     return f"{middle:+.1f} [{middle - around:+.1f}, {middle + around:+.1f}]"

@@ -25,6 +25,7 @@ from training.semantic import (
     RUNS,
     SEEDS,
     SIMPLE,
+    half_width,
     interval,
     prose,
     shown,
@@ -112,6 +113,29 @@ def test_gains_are_differences_of_runs_of_one_seed(model: str) -> None:
                 assert row[rows[0].index(column)] == interval(values)
     cells = {run["constraints"] for run in RUNS if run["model"] == model} - {"none"}
     assert {row[0] for row in rows[1:]} == cells
+
+
+def test_the_summary_is_of_runs_of_one_seed() -> None:
+    """Of F1, specificity and the sum of recalls: bold where the interval over seeds leaves out zero."""
+    (corner, *models), (first, *without), *rows = shown("summary: f1 specificity rsum")
+    assert (corner, first, models) == ("cell", "none", list(GRID["models"]))
+    assert [row[0] for row in rows] == list(dict.fromkeys(run["constraints"] for run in RUNS))[1:]
+    for place, model in enumerate(models):
+        flat = {(run["constraints"], run["seed"]): run["test"] for run in RUNS if run["model"] == model and run["flat"]}
+        free = {seed: test for (cell, seed), test in flat.items() if cell == "none"}
+        metrics = ("f1", "specificity", "rsum")
+        means = [statistics.mean(100 * test[metric] for test in free.values()) for metric in metrics]
+        assert without[place] == " / ".join(f"{value:.1f}" for value in means)
+        for cell, *said in rows:
+            made = {seed: test for (name, seed), test in flat.items() if name == cell and seed in free}
+            if not made:
+                assert said[place] == ""
+                continue
+            for metric, text in zip(metrics, said[place].split(" / "), strict=True):
+                values = [test[metric] - free[seed][metric] for seed, test in made.items()]
+                middle = 100 * sum(values) / len(values)
+                sure = len(values) > 1 and abs(middle) > half_width(values)
+                assert text == (f"**{middle:+.1f}**" if sure else f"{middle:+.1f}")
 
 
 @pytest.mark.parametrize("model", [model for model, about in GRID["models"].items() if len(about["parts"]) == 1])
