@@ -122,7 +122,7 @@ class ConstraintConfig:
     margin_ccr: float = _option(0.2, "margin of CCR", least=0, constraint="ccr")
     margin_ccs: float = _option(0.2, "margin of CCS", least=0, constraint="ccs")
     weight_ccr: float = _option(1.0, "weight of CCR, relative to the matching loss per pair", least=0, constraint="ccr")
-    weight_ccs: float = _option(1.0, "weight of CCS, relative to the matching loss per pair", least=0, constraint="ccs")
+    weight_ccs: float = _option(0.3, "weight of CCS, relative to the matching loss per pair", least=0, constraint="ccs")
     weight_supervised: float = _option(
         1.0,
         "weight of the loss on annotated regions, relative to the matching loss per pair",
