@@ -82,12 +82,34 @@ def mean_of(runs: list[dict[str, Any]], metric: str) -> str:
     return f"{statistics.mean(100 * run['test'][metric] for run in runs):.1f}"
 
 
-def against_none(model: str, cell: str, metric: str) -> tuple[str, str]:
-    """The interval over images and seeds of what a cell changes, as the comparison has it."""
+def compared(model: str, cell: str, metric: str) -> str:
+    """What the comparison says of a cell's change, from the interval over images and seeds on."""
     text = (FOLDER / f"{model}.txt").read_text(encoding="utf-8")
     (section,) = re.findall(rf"^\w {cell} against a none\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
-    ((low, high),) = re.findall(rf"^{re.escape(metric)} .*?\[(\S+), (\S+)\]", section, re.MULTILINE)
+    (line,) = re.findall(rf"^{re.escape(metric)} .*?(\[.*)", section, re.MULTILINE)
+    return str(line)
+
+
+def against_none(model: str, cell: str, metric: str) -> tuple[str, str]:
+    """The interval over images and seeds of what a cell changes."""
+    ((low, high),) = re.findall(r"^\[(\S+), (\S+)\]", compared(model, cell, metric))
     return low, high
+
+
+def by_holm(model: str, cell: str, metric: str) -> str:
+    """The p-value of what a cell changes, after Holm's adjustment."""
+    return compared(model, cell, metric).split("]")[1].split()[1]
+
+
+def around(values: list[float]) -> str:
+    """A mean and its spread over seeds."""
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+
+
+def rise(runs: list[dict[str, Any]], metric: str) -> list[float]:
+    """By run, from the first epoch to the last on dev."""
+    logs = [run["training"][0]["epochs"] for run in runs]
+    return [100 * (float(log[-1][metric]) - float(log[0][metric])) for log in logs]
 
 
 def gradient_share(runs: list[dict[str, Any]]) -> float:
@@ -106,12 +128,6 @@ def test_prose_says_what_the_records_hold() -> None:
     def logged(run: dict[str, Any], metric: str, at: int) -> float:
         return float(run["training"][0]["epochs"][at][metric])
 
-    def rise(runs: list[dict[str, Any]], metric: str) -> list[float]:
-        return [100 * (logged(run, metric, -1) - logged(run, metric, 0)) for run in runs]
-
-    def around(values: list[float]) -> str:
-        return f"{abs(statistics.mean(values)):.1f} ± {statistics.stdev(values):.1f}"
-
     intervals = {metric: against_none("scan-t2i", "ccr-w1", metric) for metric in ("f1", "rsum")}
     seeds = [100 * (run["test"]["f1"] - other["test"]["f1"]) for run, other in zip(weak, without, strict=True)]
     around_seeds = re.findall(r"[+-]([\d.]+)", interval([value / 100 for value in seeds]))
@@ -129,7 +145,7 @@ def test_prose_says_what_the_records_hold() -> None:
     assert f"specificity from {mean_of(without, 'specificity')} to {mean_of(weak, 'specificity')}" in page
     falls = [rise(without, metric) for metric in ("f1", "specificity")]
     assert max(map(max, falls)) < 0
-    assert f"F1 falls by {around(falls[0])} and specificity by {around(falls[1])}" in page
+    assert f"F1 falls by {around(falls[0])[1:]} and specificity by {around(falls[1])[1:]}" in page
     rises = [around(rise(weak, metric)) for metric in ("f1", "specificity")]
     assert f"F1 +{rises[0]} and specificity +{rises[1]} from the first epoch to the last" in page
     shares = [gradient_share(runs) for runs in (strong, weak)]
@@ -170,6 +186,27 @@ def test_prose_says_what_the_records_hold() -> None:
     )
 
 
+def test_prose_says_what_lighter_ccs_does() -> None:
+    page = prose()
+    without, weak, lighter = (scan_runs(cell, 5) for cell in ("none", "ccr-w1", "ccs-w0.3"))
+    rises = [around(rise(lighter, metric)) for metric in ("f1", "specificity")]
+    assert "F1 {} and specificity +{} from the first epoch to the last, with a tenth".format(*rises) in page
+    assert gradient_share(lighter) == pytest.approx(1 / 10, abs=0.03)
+    low, high = against_none("scan-t2i", "ccs-w0.3", "f1")
+    assert (
+        f"F1 is {change(lighter, without, 'f1'):.1f} higher than without (over images and seeds, {low} to {high};"
+        in page
+    )
+    assert f"p after Holm {by_holm('scan-t2i', 'ccs-w0.3', 'f1')};" in page
+    seeds = re.findall(r"[+-]([\d.]+)", interval([value / 100 for value in by_seed(lighter, without, "f1")]))
+    assert "over seeds alone, {} to {}), specificity".format(*seeds[1:]) in page
+    low, high = against_none("scan-t2i", "ccs-w0.3", "specificity")
+    assert f"specificity {change(lighter, without, 'specificity'):.1f} ({low} to {high}), and recall" in page
+    assert f"recall stays ({change(lighter, without, 'recall'):.1f})" in page
+    for metric, share in (("f1", 1 / 3), ("specificity", 2 / 3)):
+        assert change(lighter, without, metric) / change(weak, without, metric) == pytest.approx(share, abs=0.04)
+
+
 def test_prose_says_what_the_records_hold_of_bfan() -> None:
     page = prose()
     without, weak = (runs_of("bfan-equal", cell) for cell in ("none", "ccr-w1"))
@@ -190,8 +227,7 @@ def test_prose_says_what_the_records_hold_of_bfan() -> None:
     assert max(changes["rsum"]) < 0
     assert f"by {-statistics.mean(changes['rsum']):.1f} on the mean" in page
     assert f"(F1 {statistics.mean(100 * run['test']['f1'] for run in without):.1f}, specificity" in page
-    rise = [100 * (run["training"][0]["epochs"][-1]["f1"] - run["training"][0]["epochs"][0]["f1"]) for run in without]
-    assert f"F1 +{statistics.mean(rise):.1f} ± {statistics.stdev(rise):.1f} from the first epoch to the last" in page
+    assert f"F1 +{around(rise(without, 'f1'))} from the first epoch to the last" in page
     second_epoch = [run["training"][0]["epochs"][1]["f1"] - run["training"][0]["epochs"][0]["f1"] for run in weak]
     assert second_epoch[2] > 0.04
     assert max(second_epoch[:2]) < 0.01
@@ -232,11 +268,23 @@ def test_prose_says_what_the_records_hold_of_pfan() -> None:
     assert min(pointing) > 0
     assert "Pointing rises with each seed (by {:.1f}, {:.1f} and {:.1f})".format(*pointing) in page
     for cell, said in (
-        ("ccs", "lowers F1 by {:.1f} (over images and seeds, {} to {}"),
-        ("both", "it by {:.1f} ({} to {}"),
+        ("ccs", "lowers F1 by {:.1f} (over images and seeds, {} to {}; p after Holm {})"),
+        ("both", "it by {:.1f} ({} to {}; {})"),
     ):
         low, high = against_none("pfan-t2i", cell, "f1")
-        assert said.format(-change(runs_of("pfan-t2i", cell), without, "f1"), low, high) in page
+        lost, p = -change(runs_of("pfan-t2i", cell), without, "f1"), by_holm("pfan-t2i", cell, "f1")
+        assert said.format(lost, low, high, p) in page
+    heavy = runs_of("pfan-t2i", "ccr-w3")
+    fall = [mean_of(runs, "specificity") for runs in (without, heavy)]
+    assert (
+        "specificity falls from {} to {}, with each seed, and F1 is {}, {} and {};".format(*fall, *each_seed(heavy))
+        in page
+    )
+    assert max(by_seed(heavy, without, "specificity")) < 0
+    assert max(by_seed(heavy, without, "rsum")) < 0
+    low, high = against_none("pfan-t2i", "ccr-w3", "rsum")
+    lost = -change(heavy, without, "rsum")
+    assert f"too, by {lost:.1f} on the mean (over images and seeds, {high[1:]} to {low[1:]})" in page
     assert f"and recall by {-change(ccs, without, 'recall'):.1f}, and both" in page
     assert min(by_seed(ccs, without, "rsum")) > 0
     intervals = against_none("pfan-t2i", "ccs", "rsum")
