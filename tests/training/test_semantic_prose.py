@@ -34,6 +34,24 @@ def test_prose_says_what_trials_hold() -> None:
     def both(name: str) -> tuple[str, str]:
         return of[name]["F1"], of[name]["specificity"]
 
+    highest = of["ccr-weight-10"]
+    others = [float(row["F1"]) for name, row in of.items() if name != "ccr-weight-10"]
+    assert f"the highest F1 of all trials, {highest['F1']}, at a specificity of {highest['specificity']} and" in page
+    assert float(highest["F1"]) > max(others)
+    assert f"{float(mild['rSum']) - float(highest['rSum']):.0f} lower than with weight 1" in page
+    assert "nothing is gained ({} and {});".format(*both("ccr-margin-0.02")) in page
+    even = [f"{float(of[name]['regions']):.0f}" for name in ("ccr-margin-0.02", "none")]
+    assert even == ["33", "33"]
+    wide = of["ccr-margin-1"]
+    assert f"less F1 ({wide['F1']}), more specificity ({wide['specificity']}), " in page
+    assert f"{float(mild['rSum']) - float(wide['rSum']):.0f} less in recalls." in page
+    assert wide["CCR: within margin"] == "100.0"
+    sharp, taught = of["none-temperature-20"], of["ccr-temperature-20"]
+    assert f"a specificity of {sharp['specificity']} instead of {of['none']['specificity']}" in page
+    assert f"the same F1 ({sharp['F1']})" in page
+    assert f"with CCR {taught['specificity']}, the highest of all, at an F1 of {taught['F1']}" in page
+    assert max(float(row["specificity"]) for row in of.values()) == float(taught["specificity"])
+    assert f"({taught['rSum']} and {sharp['rSum']})" in page
     lighter = (*both("ccr-weight-0.3"), *both("ccr-weight-0.1"))
     assert "F1 {} and specificity {} with a weight of 0.3, {} and {} with 0.1.".format(*lighter) in page
     same = list(zip(*map(both, ("ccr-start-0", "ccr-warmup", "ccr-content")), strict=True))
@@ -49,7 +67,8 @@ def test_prose_says_what_trials_hold() -> None:
     ) in page
     assert "at 0.3, do the same ({} and {});".format(*both("ccs-hardest")) in page
     random = of["ccs-random"]
-    assert f"({random['CCS: within margin']} % within the margin) and change little ({random['F1']})" in page
+    assert f"({random['CCS: within margin']} % within the margin) and change little ({random['F1']};" in page
+    assert f"not content words alone, {of['ccs-random-words']['F1']})" in page
     assert f"does not help ({of['ccs-margin-0.05']['F1']})" in page
     assert float(everything["CCR: within margin"]) == pytest.approx(100 / 3, abs=2)
     assert float(everything["CCR: wrong side"]) < 0.5
