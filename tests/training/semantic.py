@@ -7,6 +7,7 @@ import math
 import re
 import statistics
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,73 @@ def interval(values: list[float]) -> str:
         return f"{middle:+.1f}"
     around = half_width(values)
     return f"{middle:+.1f} [{middle - around:+.1f}, {middle + around:+.1f}]"
+
+
+def runs_of(model: str, cell: str, count: int = 3) -> list[dict[str, Any]]:
+    """The runs of a cell that the prose is about, by seed."""
+    runs = [run for run in RUNS if (run["model"], run["constraints"]) == (model, cell) and run["seed"] < count]
+    assert len(runs) == count
+    return sorted(runs, key=lambda run: int(run["seed"]))
+
+
+scan_runs = partial(runs_of, "scan-t2i")
+
+
+def each_seed(runs: list[dict[str, Any]]) -> list[str]:
+    """The F1 of runs on test."""
+    return [f"{100 * run['test']['f1']:.1f}" for run in runs]
+
+
+def change(runs: list[dict[str, Any]], without: list[dict[str, Any]], metric: str) -> float:
+    """The mean of what runs change on test, against others of the same seeds; in percent."""
+    pairs = zip(runs, without, strict=True)
+    return statistics.mean(100 * (float(run["test"][metric]) - float(other["test"][metric])) for run, other in pairs)
+
+
+def by_seed(runs: list[dict[str, Any]], without: list[dict[str, Any]], metric: str) -> list[float]:
+    """The changes of which `change` is the mean."""
+    return [change([run], [other], metric) for run, other in zip(runs, without, strict=True)]
+
+
+def mean_of(runs: list[dict[str, Any]], metric: str) -> str:
+    """The mean on test."""
+    return f"{statistics.mean(100 * run['test'][metric] for run in runs):.1f}"
+
+
+def compared(model: str, cell: str, metric: str) -> str:
+    """What the comparison says of a cell's change, from the interval over images and seeds on."""
+    text = (FOLDER / f"{model}.txt").read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^\w {cell} against a none\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    (line,) = re.findall(rf"^{re.escape(metric)} .*?(\[.*)", section, re.MULTILINE)
+    return str(line)
+
+
+def against_none(model: str, cell: str, metric: str) -> tuple[str, str]:
+    """The interval over images and seeds of what a cell changes."""
+    ((low, high),) = re.findall(r"^\[(\S+), (\S+)\]", compared(model, cell, metric))
+    return low, high
+
+
+def by_holm(model: str, cell: str, metric: str) -> str:
+    """The p-value of what a cell changes, after Holm's adjustment."""
+    return compared(model, cell, metric).split("]")[1].split()[1]
+
+
+def around(values: list[float]) -> str:
+    """A mean and its spread over seeds."""
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+
+
+def rise(runs: list[dict[str, Any]], metric: str) -> list[float]:
+    """By run, from the first epoch to the last on dev."""
+    logs = [run["training"][0]["epochs"] for run in runs]
+    return [100 * (float(log[-1][metric]) - float(log[0][metric])) for log in logs]
+
+
+def gradient_share(runs: list[dict[str, Any]]) -> float:
+    """Of the constraints' gradient in the matching loss's, in the first epoch with constraints."""
+    epochs = [run["training"][0]["epochs"][1] for run in runs]
+    constraints, matching = (
+        statistics.mean(float(epoch[f"gradient_{part}"]) for epoch in epochs) for part in ("constraints", "matching")
+    )
+    return constraints / matching
