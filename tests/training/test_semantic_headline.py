@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from training.semantic import DOCS, against_none, by_seed, change, each_seed, interval, mean_of, runs_of, scan_runs
+from training.semantic import (
+    DOCS,
+    GRID,
+    RUNS,
+    against_none,
+    by_seed,
+    change,
+    each_seed,
+    interval,
+    mean_of,
+    runs_of,
+    scan_runs,
+)
 
 
 def paragraph() -> str:
@@ -60,6 +72,24 @@ def test_what_lighter_ccs_does_in_scan() -> None:
         f"lighter CCS adds {added['f1']} to F1 {around['f1']} and {added['specificity']} to specificity "
         f"{around['specificity']}."
     ) in paragraph()
+
+
+@pytest.mark.parametrize("model", GRID["models"])
+def test_no_constraint_is_shown_to_make_retrieval_better(model: str) -> None:
+    assert "no constraint is shown to make retrieval better." in paragraph()
+    cells = {run["constraints"] for run in RUNS if run["model"] == model} - {"none", "supervised"}
+    assert {"ccr-w1", "ccr-w3"} <= cells
+    for cell in cells:
+        low, _ = against_none(model, cell, "rsum")
+        assert float(low) <= 0
+
+
+@pytest.mark.parametrize("model", ["bfan-equal", "pfan-t2i", "sgraf"])
+def test_in_no_other_model_is_ccr_shown_to_help(model: str) -> None:
+    assert "in no other model is CCR shown to help" in paragraph()
+    for cell in ("ccr-w1", "ccr-w3"):
+        lows = [float(against_none(model, cell, metric)[0]) for metric in ("f1", "specificity")]
+        assert min(lows) <= 0
 
 
 def test_what_does_not_hold() -> None:
