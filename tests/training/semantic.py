@@ -23,6 +23,9 @@ RUNS: list[dict[str, Any]] = sorted(
     key=lambda run: list(CELLS).index(run["constraints"]),
 )
 """In the order in which the page has them."""
+TRIALS: list[dict[str, Any]] = [
+    json.loads(line) for line in (FOLDER / "trials" / "runs.jsonl").read_text(encoding="utf-8").splitlines()
+]
 SIMPLE = {
     "P": "precision",
     "R": "recall",

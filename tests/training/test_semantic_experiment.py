@@ -61,32 +61,6 @@ def test_results_are_means_of_the_recorded_runs(model: str) -> None:
             assert row[header.index(column)] == (spread(values) if flat else "")
 
 
-@pytest.mark.parametrize(("model", "name"), [("scan-t2i", "grid"), ("sgraf", "sgraf")])
-def test_trials_are_the_recorded_ones_and_saw_no_test(model: str, name: str) -> None:
-    header, *rows = shown(f"trials: {model}")
-    grid = json.loads((FOLDER / "trials" / f"{name}.json").read_text(encoding="utf-8"))
-    assert list(grid["models"]) == [model]
-    lines = (FOLDER / "trials" / "runs.jsonl").read_text(encoding="utf-8").splitlines()
-    tried = [run for run in map(json.loads, lines) if run["model"] in grid["models"]]
-    assert {run["constraints"] for run in tried} <= set(grid["cells"])
-    tried.sort(key=lambda run: list(grid["cells"]).index(run["constraints"]))
-    assert {run["seed"] for run in tried} <= set(grid["seeds"]) == {0}
-    assert not any("test" in run or "floors" in run for run in tried)
-    varied = [run for run in RUNS if run["name"] in {f"{model}-{cell}-0" for cell in ("none", "ccr-w1", "ccs")}]
-    parts = [(run, training) for run in (*varied, *tried) for training in run["training"]]
-    alone = len(grid["models"][model]["parts"]) == 1
-    names = [run["constraints"] + ("" if alone else f", {training['part']}") for run, training in parts]
-    assert [row[0] for row in rows] == names
-    for row, (run, training) in zip(rows, parts, strict=True):
-        best, last = training["epochs"][training["best_epoch"] - 1], training["epochs"][-1]
-        assert row[1] == ("yes" if run["flat"] else "no")
-        for column, metric in (("F1", "f1"), ("AP", "ap"), ("specificity", "specificity"), ("rSum", "rsum")):
-            assert row[header.index(column)] == f"{100 * best[metric]:.1f}"
-        assert row[header.index("regions")] == f"{last['keys']:.1f}"
-        within = last.get("ccr_active")
-        assert row[header.index("CCR: within margin")] == ("" if within is None else f"{100 * within:.1f}")
-
-
 @pytest.mark.parametrize("metric", ["f1", "ap", "specificity", "rsum", "keys", "ccr_active"])
 def test_curves_are_means_of_the_recorded_epochs(metric: str) -> None:
     rows = shown(f"curves: scan-t2i {metric}")

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from training.semantic import (
-    RUNS,
     against_none,
     around,
     by_holm,
@@ -23,67 +22,7 @@ from training.semantic import (
     rise,
     runs_of,
     scan_runs,
-    shown,
 )
-
-
-def test_prose_says_what_trials_hold() -> None:
-    page = prose()
-    header, *rows = shown("trials: scan-t2i")
-    of = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
-    mild, narrow, heavy, everything = (
-        of[name] for name in ("ccr-w1", "ccr-margin-0.1", "ccr-weight-3", "ccr-everything")
-    )
-    numbers = [one[name] for name in ("F1", "specificity") for one in (narrow, mild)]
-    assert "(F1 {} and {}, specificity {} and {})".format(*numbers) in page
-    (strong,) = (run["training"][0] for run in RUNS if run["name"] == "scan-t2i-ccr-w3-0")
-    specificity = 100 * strong["epochs"][strong["best_epoch"] - 1]["specificity"]
-    assert f"(specificity {heavy['specificity']} and {specificity:.1f})" in page
-    assert f"{float(heavy['regions']):.0f} regions share attention" in page
-    assert f"({everything['F1']} and {of['none']['F1']}), and specificity goes ({everything['specificity']})" in page
-    numbers = [of[name][column] for column in ("F1", "specificity") for name in ("ccs-everything", "ccs")]
-    assert "(F1 {} and {}, specificity {} and {}).".format(*numbers) in page
-
-    def both(name: str) -> tuple[str, str]:
-        return of[name]["F1"], of[name]["specificity"]
-
-    highest = of["ccr-weight-10"]
-    assert f"the highest F1 of all trials, {highest['F1']}, at a specificity of {highest['specificity']} and" in page
-    assert all(float(highest[column]) == max(float(row[column]) for row in of.values()) for column in ("F1", "AP"))
-    assert f"{float(mild['rSum']) - float(highest['rSum']):.0f} lower than with weight 1" in page
-    assert "nothing is gained ({} and {});".format(*both("ccr-margin-0.02")) in page
-    even = [f"{float(of[name]['regions']):.0f}" for name in ("ccr-margin-0.02", "none")]
-    assert even == ["33", "33"]
-    wide = of["ccr-margin-1"]
-    assert f"less F1 ({wide['F1']}), more specificity ({wide['specificity']}), " in page
-    assert f"{float(mild['rSum']) - float(wide['rSum']):.0f} less in recalls." in page
-    assert wide["CCR: within margin"] == "100.0"
-    sharp, taught = of["none-temperature-20"], of["ccr-temperature-20"]
-    assert f"a specificity of {sharp['specificity']} instead of {of['none']['specificity']}" in page
-    assert f"the same F1 ({sharp['F1']})" in page
-    assert f"with CCR {taught['specificity']}, the highest of all, at an F1 of {taught['F1']}" in page
-    assert max(float(row["specificity"]) for row in of.values()) == float(taught["specificity"])
-    assert f"({taught['rSum']} and {sharp['rSum']})" in page
-    lighter = (*both("ccr-weight-0.3"), *both("ccr-weight-0.1"))
-    assert "F1 {} and specificity {} with a weight of 0.3, {} and {} with 0.1.".format(*lighter) in page
-    same = list(zip(*map(both, ("ccr-start-0", "ccr-warmup", "ccr-content")), strict=True))
-    assert "(F1 {}, {} and {}, specificity {}, {} and {}).".format(*same[0], *same[1]) in page
-    inverse = of["ccr-inverse"]
-    assert f"({inverse['F1']} and {inverse['AP']}), at the price of specificity ({inverse['specificity']})" in page
-    assert f"of {float(mild['rSum']) - float(inverse['rSum']):.0f} of the sum of recalls" in page
-    assert f"`unattended` gains little ({of['ccr-unattended']['F1']})" in page
-    swapped = [value for name in ("ccs-weight-0.3", "ccs-weight-0.1", "none", "ccs") for value in both(name)]
-    assert (
-        "0.3 F1 is {} and specificity {}, with one of 0.1 {} and {}, where no constraint has {} and {} and a weight of "
-        "1 {} and {}.".format(*swapped)
-    ) in page
-    assert "at 0.3, do the same ({} and {});".format(*both("ccs-hardest")) in page
-    random = of["ccs-random"]
-    assert f"({random['CCS: within margin']} % within the margin) and change little ({random['F1']};" in page
-    assert f"not content words alone, {of['ccs-random-words']['F1']})" in page
-    assert f"does not help ({of['ccs-margin-0.05']['F1']})" in page
-    assert float(everything["CCR: within margin"]) == pytest.approx(100 / 3, abs=2)
-    assert float(everything["CCR: wrong side"]) < 0.5
 
 
 def test_prose_says_what_the_records_hold() -> None:
