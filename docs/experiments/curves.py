@@ -4,7 +4,8 @@
     python curves.py semantic/runs.jsonl semantic      -> semantic/curves-scan-t2i.svg, ...
 
 A line is a cell, the mean over its seeds as far as the shortest of their trainings goes. Epoch 0 is before training.
-The same records give the same bytes.
+Attention that was taught with annotations lies so far above the rest that it would flatten all of it: a panel is as
+high as the rest needs, and says how far that line goes. The same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ PANELS = {
     "keys": ("regions that share attention, training", 1),
 }
 """By logged number, the title of its panel and the scale of its values."""
+
+ABOVE = "supervised"
+"""The cell that no panel is made as high as."""
 
 COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 """Okabe and Ito's, which people with all kinds of colour vision tell apart, with grey for their yellow."""
@@ -74,9 +78,11 @@ def panel(title: str, curves: dict[str, list[Point]], colours: dict[str, str], l
     points = [point for each in curves.values() for point in each]
     if not points:
         return []
-    low, high = min(point.value for point in points), max(point.value for point in points)
+    values = [point.value for cell, each in curves.items() for point in each if cell != ABOVE]
+    values = values or [point.value for point in points]
+    low, high, last = min(values), max(values), max(point.epoch for point in points)
     margin = 0.05 * (high - low) or 1
-    low, high, last = low - margin, high + margin, max(point.epoch for point in points)
+    low, high = low - margin, high + margin
     wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def at(epoch: float, value: float) -> tuple[float, float]:
@@ -90,10 +96,16 @@ def panel(title: str, curves: dict[str, list[Point]], colours: dict[str, str], l
     for epoch in range(0, last + 1, 2):
         x, y = at(epoch, low)
         parts.append(f'<text x="{x:.1f}" y="{y + 14:.1f}" text-anchor="middle">{epoch}</text>')
+    x, y = left + LEFT, top + TOP
+    parts.append(f'<svg x="{x}" y="{y}" width="{wide}" height="{tall}" viewBox="{x} {y} {wide} {tall}">')
     for cell, each in curves.items():
         line = "L".join("{:.1f} {:.1f}".format(*at(*point)) for point in each)
         if line:
             parts.append(f'<path d="M{line}" fill="none" stroke="{colours[cell]}" stroke-width="1.6"/>')
+    parts.append("</svg>")
+    if (above := curves.get(ABOVE)) and above[-1].value > high:
+        said = f"{ABOVE}: up to {above[-1].value:.1f}"
+        parts.append(f'<text x="{x + wide}" y="{y - 3}" text-anchor="end" fill="#555">{said}</text>')
     return parts
 
 

@@ -278,6 +278,25 @@ def test_a_drawing_by_hand(tmp_path: Path) -> None:
     assert y1 == pytest.approx(ticks["30"])
 
 
+def test_a_drawing_is_as_high_as_what_was_not_taught(tmp_path: Path) -> None:
+    """The taught line leaves its panel, which says how far it goes; where it is no higher nothing is said."""
+    texts = []
+    for taught in (0.9, 0.15):
+        runs = [
+            {"constraints": cell, "training": [{"part": "saf", "untrained": {"f1": 0.0}, "epochs": [{"f1": value}]}]}
+            for cell, value in (("none", 0.2), ("supervised", taught))
+        ]
+        (tmp_path / "runs.jsonl").write_text("".join(json.dumps(run) + "\n" for run in runs))
+        script = str(DOCS / "experiments" / "curves.py")
+        subprocess.run([sys.executable, script, str(tmp_path / "runs.jsonl"), str(tmp_path)], check=True)
+        drawing = ET.fromstring((tmp_path / "curves-saf.svg").read_text())  # noqa: S314
+        found = [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
+        ticks = [text for text in found if text in {"0", "10", "20", "50", "90"}]
+        assert ticks == ["0", "10", "20", "0"]  # the last is an epoch
+        texts.append([text for text in found if text and "up to" in text])
+    assert texts == [["supervised: up to 90.0"], []]
+
+
 def test_the_script_on_records_by_hand(tmp_path: Path) -> None:
     test = dict.fromkeys([*SIMPLE.values(), "i2t_r@5", "i2t_r@10", "t2i_r@5", "t2i_r@10"], 0.5)
     floors = {"center": {"f1": 0.1, "pointing": 0.2}, "uniform": {"f1": 0.2, "ap": 0.3}}
