@@ -7,7 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import item_reference
 import reference
+import retrieval_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +42,7 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
 
 def lift(truth: Truth, export: Export, p: dict[str, Any]) -> float | None:
     """The mean over all items of F1 less that of even attention."""
-    items = reference.items_of(truth, export, p, None)
+    items = item_reference.items_of(truth, export, p, None)
     value = reference.lifts(items, [item.row for item in items], p)["f1_lift"]
     # What differs by rounding alone is a tie.
     return None if value is None else round(value, 12)
@@ -70,11 +72,11 @@ def pairs(
             value = lift(alone, export, p)
             if value is not None:
                 scores = {i: float(similarity[i][c]) for i in range(len(similarity))}
-                captions.append((value, reference._query(scores, {row}, p["ties"])["rank"]))
+                captions.append((value, retrieval_reference._query(scores, {row}, p["ties"])["rank"]))
         value = lift({image_id: image}, export, p)
         if own and value is not None:
             scores = {c: float(similarity[row][c]) for c in every}
-            images.append((value, reference._query(scores, own, p["ties"])["rank"]))
+            images.append((value, retrieval_reference._query(scores, own, p["ties"])["rank"]))
     return {"captions": captions, "images": images}
 
 

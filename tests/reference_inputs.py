@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2, continuous edges
 Row = Sequence[float]  # a weight for each key
+Keys = AbstractSet[int]
+Choices = dict[str, Any]  # the protocol
 
 
 @dataclass

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import box_reference
 import numpy as np
 import pytest
-import reference
 import reference_inputs
+import word_reference
 from numpy.typing import NDArray
 
 import attneval
@@ -164,9 +165,9 @@ def test_tam_to_the_last_phrase_in_8_bits(shared: Path) -> None:
         width, height = image.size
         for index, caption in image.captions.items():
             own = maps[image_id, index]
-            found = reference.tokens_of_words(own.tokens, caption.words)
+            found = word_reference.tokens_of_words(own.tokens, caption.words)
             for phrase in caption.phrases:
-                words = [word for word in phrase.words if reference.letters(caption.words[word])]
+                words = [word for word in phrase.words if word_reference.letters(caption.words[word])]
                 boxes = image.entities.get(phrase.entity, [])
                 if not boxes or not words:
                     continue
@@ -215,11 +216,11 @@ def test_the_same_pixel_by_pixel(shared: Path) -> None:
         rows, columns = (np.arange(n) * 14 // n for n in (height, width))
         for index, caption in image.captions.items():
             own = maps[image_id, index]
-            found = reference.tokens_of_words(own.tokens, caption.words)
+            found = word_reference.tokens_of_words(own.tokens, caption.words)
             for phrase in caption.phrases:
-                words = [word for word in phrase.words if reference.letters(caption.words[word])]
+                words = [word for word in phrase.words if word_reference.letters(caption.words[word])]
                 boxes = image.entities.get(phrase.entity, [])
-                if not boxes or not words or reference.area_share(boxes, image.size) < 0.05:
+                if not boxes or not words or box_reference.area_share(boxes, image.size) < 0.05:
                     continue
                 phrases += 1
                 cells = np.mean([own.weights[0][found[word]].mean(axis=0) for word in words], axis=0).reshape(14, 14)

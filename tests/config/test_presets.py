@@ -524,8 +524,8 @@ def test_how_many_phrases_hold_punctuation(shared: Path) -> None:
 
 @pytest.mark.parametrize("name", ["good", "twin", "noisy"])
 def test_parity_on_the_fixtures(name: str) -> None:
-    import reference
     import reference_inputs
+    import word_reference
 
     export = reference_inputs.read_export(FIXTURES / f"{name}.npz")
     words, mentions = entities_of(FIXTURES / "entities", FIXTURE_IMAGES)
@@ -533,7 +533,7 @@ def test_parity_on_the_fixtures(name: str) -> None:
     for own in export.maps:
         rows = own.of_channel(own.weights, None)
         # A word is the largest of its pieces, as a phrase is the largest of its tokens.
-        pieces = reference.tokens_of_words(own.tokens, words[own.image, own.index])
+        pieces = word_reference.tokens_of_words(own.tokens, words[own.image, own.index])
         regions = len(export.boxes[own.image])
         weights[own.image, own.index] = [
             [max((rows[t][r] for t in tokens), default=-1.0) for r in range(regions)] for tokens in pieces

@@ -10,9 +10,10 @@ import itertools
 import math
 import re
 
+import box_reference
+import item_reference
 import numpy as np
 import pytest
-import reference
 import reference_inputs
 from click.testing import CliRunner
 from hypothesis import assume, given, settings
@@ -205,7 +206,7 @@ def test_the_layout_of_the_file(case: tuple[World, Protocol]) -> None:
 def test_regions_without_an_area_need_no_weights(layout: str) -> None:
     """A padding region never counts, so nothing has to be said of the words it attends to."""
     world = make_world(2, back=True)
-    padding = {image: [reference.area(box) <= 0 for box in s.regions] for image, s in world.scenes.items()}
+    padding = {image: [box_reference.area(box) <= 0 for box in s.regions] for image, s in world.scenes.items()}
     assert any(itertools.chain.from_iterable(padding.values()))
     shown = []
     for own in world.shown:
@@ -446,8 +447,8 @@ def test_center_is_what_attending_to_the_centre_scores(case: tuple[World, Protoc
     assume(protocol.pointing == "region")
 
     def in_the_middle(scene: Scene) -> list[float]:
-        real = [r for r, region in enumerate(scene.regions) if reference.area(region) > 0]
-        row = reference.center_row([scene.regions[r] for r in real], (scene.width, scene.height))
+        real = [r for r, region in enumerate(scene.regions) if box_reference.area(region) > 0]
+        row = box_reference.center_row([scene.regions[r] for r in real], (scene.width, scene.height))
         return [row[real.index(r)] if r in real else 0.25 for r in range(len(scene.regions))]
 
     middle = with_weights(world, {image: in_the_middle(scene) for image, scene in world.scenes.items()})
@@ -499,9 +500,9 @@ def test_a_perfect_map_scores_its_oracle_exactly(case: tuple[World, Protocol], s
             reference_inputs.in_image((x1, y1, x2, y2), protocol.edges, (scene.width, scene.height))
             for x1, y1, x2, y2 in itertools.chain.from_iterable(boxes.values())
         ]
-        real = [r for r, region in enumerate(scene.regions) if reference.area(region) > 0]
+        real = [r for r, region in enumerate(scene.regions) if box_reference.area(region) > 0]
         overlap_ = {"auto": "iou"}.get(protocol.overlap, protocol.overlap)
-        near = reference.reaching([scene.regions[r] for r in real], edges, overlap_, p) if edges else frozenset()
+        near = item_reference.reaching([scene.regions[r] for r in real], edges, overlap_, p) if edges else frozenset()
         for own in world.shown:
             if own.image == image:
                 row = np.zeros(len(scene.regions), np.float32)

@@ -6,10 +6,12 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import heat_reference
+import item_reference
 import numpy as np
 import pytest
-import reference
 import reference_inputs
+import word_reference
 from commands import attneval
 from here import Here
 from hypothesis import given, settings
@@ -130,12 +132,12 @@ def test_function_words_against_a_slow_reference(tmp_path: Path, seed: int) -> N
     read, shares = reference_inputs.read_export(export), []
     for image_id, image in truth.items():
         for index, caption in image.captions.items():
-            shown = reference.find_map(read, image_id, index)
+            shown = item_reference.find_map(read, image_id, index)
             if shown is None:
                 continue
             tokens, real = (
-                reference.tokens_of_words(shown.tokens, caption.words),
-                reference.keys_of(read, image_id, None),
+                word_reference.tokens_of_words(shown.tokens, caption.words),
+                item_reference.keys_of(read, image_id, None),
             )
             weights, _ = shown.rows_of(None)
             rows = {
@@ -145,14 +147,14 @@ def test_function_words_against_a_slow_reference(tmp_path: Path, seed: int) -> N
             }
             faint = [word for word in rows if caption.words[word].strip("'\".,:;!?()[]-").lower() in FUNCTION_WORDS]
             cuts = []
-            for _, words, _ in reference.scored_phrases(image, caption, protocol.to_dict()):
+            for _, words, _ in item_reference.scored_phrases(image, caption, protocol.to_dict()):
                 for word in words:
                     row = tuple(rows.get(word, ()))
                     if not row or word in faint or max(row) - min(row) <= 1e-12 * max(row):
                         continue
-                    picture = reference.picture_of(read, image_id, image.size, [], protocol.to_dict())
-                    values = list(reference.enlarged(row, picture, "bilinear").values())
-                    share = reference.otsu_share(values, min(row), max(row))
+                    picture = item_reference.picture_of(read, image_id, image.size, [], protocol.to_dict())
+                    values = list(heat_reference.enlarged(row, picture, "bilinear").values())
+                    share = heat_reference.otsu_share(values, min(row), max(row))
                     cuts.append(min(row) + share * (max(row) - min(row)))
             if cuts:
                 limit = sum(cuts) / len(cuts)

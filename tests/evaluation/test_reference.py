@@ -11,10 +11,13 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import box_reference
 import numpy as np
 import pytest
 import reference
 import reference_inputs
+import retrieval_reference
+import word_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import THRESHOLDS, UNASKED, Phrase, Scene, Shown, World, cases, make_world, scored, scored_if_any
@@ -128,7 +131,7 @@ def assert_agrees(world: World, protocol: Protocol, root: Path) -> None:
             name = "all" if channel is None else f"L{channel // 2}H{channel % 2}"
             assert_scores(result.channels[f"{name}/{direction}"], own)
     assert export.similarity is not None
-    retrieval = reference.retrieval(export.similarity, export.caption_image, protocol.ties)
+    retrieval = retrieval_reference.retrieval(export.similarity, export.caption_image, protocol.ties)
     assert {name: result[name] for name in retrieval} == pytest.approx(retrieval, abs=1e-9, rel=0)
 
 
@@ -302,7 +305,7 @@ def test_fixtures(fixtures: Path, name: str, gt: str) -> None:
     assert_scores(result.scores, reference.score(truth, export, p))
     assert_curve(result.scores, truth, export, p, every=25)
     if export.similarity is not None:
-        expected = reference.retrieval(export.similarity, export.caption_image)
+        expected = retrieval_reference.retrieval(export.similarity, export.caption_image)
         assert {metric: result[metric] for metric in expected} == pytest.approx(expected, abs=1e-9, rel=0)
 
 
@@ -323,7 +326,7 @@ def test_protocols_on_the_fixtures(fixtures: Path, tmp_path: Path, gt: str) -> N
         result = score(path, fixtures / gt, protocol=protocol, split=split, options=QUICK)
         assert_scores(result.scores, reference.score(truth, some, p))
         assert_curve(result.scores, truth, some, p, every=33)
-        expected = reference.retrieval(
+        expected = retrieval_reference.retrieval(
             similarity, [rows.index(export.caption_image[c]) for c in columns], protocol.ties, protocol.folds
         )
         assert {metric: result[metric] for metric in expected} == pytest.approx(expected, abs=1e-9, rel=0)
@@ -385,7 +388,7 @@ def assert_protocols(
             chosen = [rows[image] for image in images]
             columns = [c for c, row in enumerate(export.caption_image) if row in chosen]
             owners = [chosen.index(export.caption_image[c]) for c in columns]
-            ranks = reference.retrieval(
+            ranks = retrieval_reference.retrieval(
                 export.similarity[np.ix_(chosen, columns)], owners, protocol.ties, protocol.folds
             )
             assert {metric: result[metric] for metric in ranks} == pytest.approx(ranks, abs=1e-9, rel=0)
@@ -548,11 +551,11 @@ def test_worlds_are_of_every_kind() -> None:
     in_scenes = [(scene, piece) for scene, piece in pieces if isinstance(piece, Phrase)]
     marked = [phrase for _, phrase in in_scenes]
     assert any(not any(scene.boxes.values()) for scene in scenes)
-    assert any(reference.area(region) == 0 for scene in scenes for region in scene.regions)
+    assert any(box_reference.area(region) == 0 for scene in scenes for region in scene.regions)
     assert any(len(phrase.types) > 1 for phrase in marked)
     assert any(phrase.chain == "0" for phrase in marked)
     assert any(phrase.types == ("notvisual",) and scene.boxes.get(phrase.chain) for scene, phrase in in_scenes)
-    assert any(not any(map(reference.letters, phrase.words)) for phrase in marked)
+    assert any(not any(map(word_reference.letters, phrase.words)) for phrase in marked)
     assert any(len(world.shown) < 6 for world in made)
     assert any("##" in token for world in made for own in world.shown for token in own.tokens)
     assert len({len(scene.regions) for scene in scenes}) > 5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import box_reference
 import numpy as np
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,7 +46,7 @@ def test_disjoint_boxes_cover_the_same_pixels_once(groups: list[list[Box]]) -> N
         for x1, y1, x2, y2 in np.array(own, np.int64).tolist():
             covered[y1:y2, x1:x2] = 1
         assert np.array_equal(painted, covered)
-        assert float(areas(pieces[first:last]).sum()) == reference.union_area(own)
+        assert float(areas(pieces[first:last]).sum()) == box_reference.union_area(own)
 
 
 def test_boxes_without_an_area_leave_one_behind() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import box_reference
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,7 +86,7 @@ def test_a_share_is_never_above_one() -> None:
 
 SIDES = st.integers(0, 6)
 BOXES = st.builds(lambda x, y, w, h: (float(x), float(y), float(x + w), float(y + h)), SIDES, SIDES, SIDES, SIDES)
-REAL = BOXES.filter(lambda box: reference.area(box) > 0)
+REAL = BOXES.filter(lambda box: box_reference.area(box) > 0)
 
 
 def counted(region: Box, boxes: list[Box]) -> float:
@@ -105,7 +105,7 @@ def test_by_counting_cells(regions: list[Box], entities: list[list[Box]]) -> Non
     for own, boxes in zip(found, entities, strict=True):
         for r, region in enumerate(regions):
             assert own.get(r, 0.0) == pytest.approx(counted(region, boxes), abs=1e-12)
-            assert own.get(r, 0.0) == pytest.approx(reference.share_inside(region, boxes), abs=1e-12)
+            assert own.get(r, 0.0) == pytest.approx(box_reference.share_inside(region, boxes), abs=1e-12)
             assert (r in own) == (counted(region, boxes) > 0)
 
 

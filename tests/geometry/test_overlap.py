@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import box_reference
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask
@@ -55,7 +55,7 @@ class Places:
             [
                 k
                 for k, region in enumerate(self.regions[image])
-                if reference.overlap(region, own, overlap, boxes) >= threshold
+                if box_reference.overlap(region, own, overlap, boxes) >= threshold
             ]
             for image, own in self.entities
         ]
@@ -121,7 +121,7 @@ PAIR: list[Box] = [(0, 0, 10, 10), (5, 5, 15, 15)]
 def test_values_by_hand(region: Box, kind: str, combine: str, value: float) -> None:
     """A region is relevant at exactly its overlap and not above it."""
     place = Places([[region]], [(0, PAIR)])
-    assert reference.overlap(region, PAIR, kind, combine) == pytest.approx(value, abs=1e-15)
+    assert box_reference.overlap(region, PAIR, kind, combine) == pytest.approx(value, abs=1e-15)
     assert place.relevant(kind, combine, value + 1e-9) == [[]]
     if value:
         assert place.relevant(kind, combine, value - 1e-9) == [[0]]
@@ -250,7 +250,7 @@ def test_close_calls_are_decided_in_double_precision(kind: str, combine: str, si
         region: Box = (3 * side, 2 * side, 3 * side + share * side, 3 * side)
         if kind == "iof":
             region = (4 * side - share * side, 2 * side, 5 * side - share * side, 3 * side)
-        exact = reference.overlap(region, [box], kind, combine)
+        exact = box_reference.overlap(region, [box], kind, combine)
         assert math.isclose(exact, share, abs_tol=1e-14)
         assert Places([[region]], [(0, [box])]).relevant(kind, combine, 0.5) == [[0] if enough else []]
 
@@ -263,7 +263,7 @@ def test_thresholds_that_are_an_overlap(seed: int, kind: str, combine: str) -> N
     place.regions[0] = place.regions[0] or [(0, 0, 5, 5)]
     place.entities = [(0, own) for _, own in place.entities]
     region = place.regions[0][seed % len(place.regions[0])]
-    value = reference.overlap(region, place.entities[0][1], kind, combine)
+    value = box_reference.overlap(region, place.entities[0][1], kind, combine)
     if value > 0:
         for threshold in (value, math.nextafter(value, 2)):
             assert place.relevant(kind, combine, threshold) == place.expected(kind, combine, threshold)
@@ -289,7 +289,7 @@ def found_in_pairs(region: NDArray[np.float64], box: NDArray[np.float64], **give
 def test_close_calls_of_small_boxes_in_large_images(near: float) -> None:
     region, box = pairs_at_close_calls(3, 4000, near)
     pairs = zip(region.tolist(), box.tolist(), strict=True)
-    expected = [reference.overlap(tuple(r), [tuple(b)], "iou", "any") >= 0.5 for r, b in pairs]
+    expected = [box_reference.overlap(tuple(r), [tuple(b)], "iou", "any") >= 0.5 for r, b in pairs]
     wrong = np.setxor1d(found_in_pairs(region, box), np.flatnonzero(expected))
     assert len(wrong) == 0
     assert 1000 < sum(expected) < 3000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import box_reference
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_inputs import Box, Export
@@ -91,4 +91,4 @@ BOXES = st.builds(lambda x, y, w, h: (float(x), float(y), float(x + w), float(y 
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_the_reference_agrees(images: list[list[Box]]) -> None:
     export = Export({str(k): own for k, own in enumerate(images)}, [], None, [])
-    assert tiled(*images) == reference.are_tiles(export)
+    assert tiled(*images) == box_reference.are_tiles(export)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import heat_reference
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,8 +155,8 @@ def test_the_reference_agrees(
     weight, shape, affine, size, boxes = case
     sets = sets_of(shape, size, [boxes], affine, extent=extent, border=border)
     found = sets.top_shares(np.array([weight]), np.zeros(1, np.int64), np.zeros(1, np.int64))
-    picture = reference.Picture(shape, affine, size, tuple(boxes), extent, border)
-    assert float(found[0]) == reference.top_pixel_inside(tuple(weight), picture)
+    picture = heat_reference.Picture(shape, affine, size, tuple(boxes), extent, border)
+    assert float(found[0]) == heat_reference.top_pixel_inside(tuple(weight), picture)
 
 
 @given(maps())
@@ -176,7 +176,7 @@ def test_parts_are_all_pixels_each_once(
         for y in range(*down.bound[r : r + 2].tolist())
         for x in range(*across.bound[c : c + 2].tolist())
     }
-    assert found == set(reference.top_pixels(tuple(weight), (rows, columns), (sx, sy, tx, ty), (width, height)))
+    assert found == set(heat_reference.top_pixels(tuple(weight), (rows, columns), (sx, sy, tx, ty), (width, height)))
 
 
 def test_pairs_of_several_images() -> None:
@@ -193,8 +193,8 @@ def test_pairs_of_several_images() -> None:
     found = sets.top_shares(weight, row, entity)
     for k, (r, e) in enumerate(zip(row.tolist(), entity.tolist(), strict=True)):
         x1, y1, x2, y2 = box[e].tolist()
-        picture = reference.Picture(
+        picture = heat_reference.Picture(
             shapes[group[e]], affine[group[e]], sizes[group[e]], ((x1, y1, x2, y2),), "edge", "inside"
         )
-        assert float(found[k]) == reference.top_pixel_inside(tuple(weight[r].tolist()), picture)
+        assert float(found[k]) == heat_reference.top_pixel_inside(tuple(weight[r].tolist()), picture)
     assert sets.top_shares(weight, np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import reference
+import word_reference
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -704,11 +704,11 @@ def test_karpathy_captions_align_completely(karpathy: tuple[GroundTruth, list[li
     for caption in range(0, 5000, 7):
         words = truth.text[caption].split()
         row = int(case.found.row[caption])
-        expected = reference.tokens_of_words(tokens[row], words)
+        expected = word_reference.tokens_of_words(tokens[row], words)
         assert case.words(caption) == [
             (word, [tokens[row][t] for t in found])
             for word, found in zip(words, expected, strict=True)
-            if reference.letters(word)
+            if word_reference.letters(word)
         ]
     assert np.diff(case.found.token_offset).min() == 1
 

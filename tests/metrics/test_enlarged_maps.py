@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import heat_reference
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,15 +114,15 @@ def test_masks_are_pixels() -> None:
     weight = random.random((1, 12))
     pixels = PixelSets.from_strips(grids, FIRST, strips)
     maps = EnlargedMaps(pixels, Protocol(enlarge="bilinear", threshold="otsu"))
-    picture = reference.Picture((3, 4), (11 / 4, 3.0, 0.0, 0.0), (11, 9), (), "edge", "inside")
-    values = reference.enlarged(tuple(weight[0]), picture, "bilinear")
-    chosen = reference.attended_pixels(tuple(weight[0]), values, "otsu")
+    picture = heat_reference.Picture((3, 4), (11 / 4, 3.0, 0.0, 0.0), (11, 9), (), "edge", "inside")
+    values = heat_reference.enlarged(tuple(weight[0]), picture, "bilinear")
+    chosen = heat_reference.attended_pixels(tuple(weight[0]), values, "otsu")
     made = maps.counts(weight, FIRST, FIRST)
     assert (made.attended[0], made.both[0]) == (len(chosen), sum(mask[y, x] for x, y in chosen))
     assert maps.shape_pixels.tolist() == [mask.sum()]
     # The pointing game of the same mask: the share of the largest pixels that are its.
     for row in (weight, np.ones((1, 12)), np.repeat(weight[:, ::2], 2, axis=1)):
-        top = reference.top_pixels(tuple(row[0]), picture.shape, picture.affine, picture.size)
+        top = heat_reference.top_pixels(tuple(row[0]), picture.shape, picture.affine, picture.size)
         expected = float(np.mean([mask[y, x] for x, y in top]))
         assert pixels.top_shares(row, FIRST, FIRST)[0] == pytest.approx(expected, abs=1e-12)
     around = PixelSets.from_strips(grids, FIRST, strips, boxes="merged")

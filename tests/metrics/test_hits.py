@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
-import reference
+import row_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -198,7 +198,7 @@ def test_every_column_is_the_references(pairs: list[Pair], threshold: str) -> No
     for name, column in specs.items():
         values = column.values(items)
         for p, (row, relevant) in enumerate(pairs):
-            expected = reference.judge(row, reference.keys_alone(relevant, len(row)), threshold)
+            expected = row_reference.judge(row, row_reference.keys_alone(relevant, len(row)), threshold)
             if name in {"entropy_n", "auc_n"}:
                 assert float(values[p]) == (name.removesuffix("_n") in expected)
             else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heat_reference
 import numpy as np
 import pytest
-import reference
+import row_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,11 +54,11 @@ def test_a_share_of_the_threshold_by_hand() -> None:
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0]) | st.floats(0, 1), min_size=2, max_size=40))
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_against_a_slow_search(row: list[float]) -> None:
-    assert [float(one) for one in attended(row)] == reference.attended(row, "otsu")
+    assert [float(one) for one in attended(row)] == row_reference.attended(row, "otsu")
     low, high = min(row), max(row)
     if high > low:
         share = otsu_shares(np.array([row]), np.array([low]), np.array([high]))
-        assert share.tolist() == [reference.otsu_share(row, low, high)]
+        assert share.tolist() == [heat_reference.otsu_share(row, low, high)]
 
 
 @pytest.mark.parametrize("seed", range(20))

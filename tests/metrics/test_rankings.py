@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import reference
+import row_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +77,7 @@ def test_normalisation_by_hand(row: list[float], method: str, expected: list[flo
 def test_normalisation_is_the_references(rows: list[list[float]], method: str) -> None:
     found = normalised(np.array(rows), method)
     for row, own in zip(rows, found.tolist(), strict=True):
-        assert own == pytest.approx(reference.normalise(row, method), abs=1e-15)
+        assert own == pytest.approx(row_reference.normalise(row, method), abs=1e-15)
         # What was tied is tied, and nothing changes places.
         assert all((row[i] < row[j]) == (own[i] < own[j]) for i in range(len(row)) for j in range(len(row)))
 
@@ -99,7 +99,7 @@ def test_ranks_and_thresholds_by_counting(table: list[list[float]], threshold: s
     for k, row in enumerate(table):
         assert rows.ahead[k].tolist() == [sum(w > own for w in row) for own in row]
         assert through(rows)[k].tolist() == [sum(w >= own for w in row) for own in row]
-        members = reference.attended(row, threshold)
+        members = row_reference.attended(row, threshold)
         assert float(rows.attended[k]) == pytest.approx(sum(members), abs=1e-12)
         # Its share of the places up to `attended` is how much a key belongs to the attended set.
         shares = (rows.attended[k] - rows.ahead[k]) / (through(rows)[k] - rows.ahead[k])

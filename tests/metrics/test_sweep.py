@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import reference
+import row_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +95,7 @@ def test_the_reference_agrees(seed: int, keys: int, threshold: str) -> None:
     values = grid(rule).tolist()
     for point in range(0, len(values), 9):
         scored = [
-            reference.judge(row, reference.keys_alone(own, keys), text_of(rule.rule, values[point]))
+            row_reference.judge(row, row_reference.keys_alone(own, keys), text_of(rule.rule, values[point]))
             for row, own in zip(weights.tolist(), relevant, strict=True)
         ]
         for curve, name in enumerate(CURVES):
