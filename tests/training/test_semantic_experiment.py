@@ -224,6 +224,10 @@ def test_runs_of_a_seed_share_their_first_epoch() -> None:
     alike = [first[name] == first[other] for name, other in pairs if other in first]
     assert (len(alike) >= 11, alike.count(False)) == (True, 1)
     assert first["scan-t2i-none-0"] != first["scan-t2i-ccr-w1-0"]
+    for run in RUNS:
+        if run["model"] == "sgraf" or (run["model"] == "scan-t2i" and not run["constraints"].endswith("-w0.3")):
+            alike = f"{run['model']}-ccr-w1-{run['seed']}"
+            assert first[run["name"]] == first[alike] or run["name"] == "scan-t2i-none-0"
     page = prose()
     losses = [first[f"pfan-t2i-{cell}-2"][0] for cell in ("none", "both")]
     assert "mean loss is {:.2f} and {:.2f} for PFAN's third seed".format(*losses) in page
