@@ -173,6 +173,17 @@ def test_prose_says_what_the_records_hold_of_pfan() -> None:
     assert "has an F1 of {}, AP {} and pointing {}.".format(*shown_values) in page
 
 
+def chosen(runs: list[dict[str, Any]], part: int) -> list[float]:
+    """The F1 on dev of the chosen epochs of one of a model's parts."""
+    trainings = [run["training"][part] for run in runs]
+    return [100 * float(each["epochs"][each["best_epoch"] - 1]["f1"]) for each in trainings]
+
+
+def regions(runs: list[dict[str, Any]]) -> float:
+    """How many share attention in the last epoch."""
+    return statistics.mean(float(part["epochs"][-1]["keys"]) for run in runs for part in run["training"])
+
+
 def test_prose_says_what_the_records_hold_of_sgraf() -> None:
     page = prose()
     without, weak = (runs_of("sgraf", cell) for cell in ("none", "ccr-w1"))
@@ -189,13 +200,34 @@ def test_prose_says_what_the_records_hold_of_sgraf() -> None:
     around = re.findall(r"[+-]([\d.]+)", interval([value / 100 for value in by_seed(weak, without, "rsum")]))
     assert f"by {fall:.1f} on the mean (over seeds, {around[2]} to {around[1]})" in page
 
-    def chosen(runs: list[dict[str, Any]], part: int) -> list[float]:
-        trainings = [run["training"][part] for run in runs]
-        return [100 * float(each["epochs"][each["best_epoch"] - 1]["f1"]) for each in trainings]
-
     rise = statistics.mean(chosen(weak, 0)) - statistics.mean(chosen(without, 0))
     assert f"raises SGR's F1 by {rise:.1f}; SAF's of" in page
     assert "SAF's of {:.1f}, {:.1f} and {:.1f} is luck".format(*chosen(weak, 1)) in page
     last = [training["epochs"][-1] for run in weak for training in run["training"]]
     assert statistics.mean(epoch["ccr_active"] for epoch in last) == pytest.approx(1 / 5, abs=0.03)
     assert statistics.mean(epoch["keys"] for epoch in last) == pytest.approx(9, abs=0.5)
+
+
+def test_prose_says_what_other_cells_do_in_sgraf() -> None:
+    page = prose()
+    without, heavy, ccs = (runs_of("sgraf", cell) for cell in ("none", "ccr-w3", "ccs"))
+    gains = by_seed(heavy, without, "f1")
+    others = [100 * run["floors"]["shuffled"]["f1"] for run in heavy]
+    said = "F1 rises with each seed, by {:.1f}, {:.1f} and {:.1f}, and is {:.1f}, {:.1f} and {:.1f} for the other"
+    assert said.format(*gains, *others) in page
+    assert min(gains) > 0
+    low, high = against_none("sgraf", "ccr-w3", "specificity")
+    lost = -change(heavy, without, "specificity")
+    assert f"falls with each by {lost:.1f} on the mean (over images and seeds, {high[1:]} to {low[1:]})" in page
+    assert f"the sum of recalls with each by {-change(heavy, without, 'rsum'):.1f}. Thirteen regions" in page
+    assert max(*by_seed(heavy, without, "specificity"), *by_seed(heavy, without, "rsum")) < 0
+    assert regions(heavy) == pytest.approx(13, abs=0.5)
+    both = "with each seed ({:.1f}, {:.1f} and {:.1f}) and SAF's is not ({:.1f}, {:.1f} and {:.1f})."
+    assert both.format(*chosen(heavy, 0), *chosen(heavy, 1)) in page
+    assert regions(ccs) == pytest.approx(9, abs=0.5)
+    low, high = against_none("sgraf", "ccs", "f1")
+    lost = -change(ccs, without, "f1")
+    assert f"by {lost:.1f} on the mean (over images and seeds, from {low[1:]} lower to {high} higher)" in page
+    assert max(by_seed(ccs, without, "f1")) < 0
+    changes = [abs(change(ccs, without, metric)) for metric in ("recall", "specificity", "rsum")]
+    assert "recall by {:.1f} and specificity by {:.1f}, at the same sum of recalls (+{:.1f}).".format(*changes) in page
