@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LENGTHS = [10, 12, 14, 16]
+NUMBERS = {9: "nine"}
 
 
 @pytest.mark.parametrize("model", GRID["models"])
@@ -226,11 +227,20 @@ def test_runs_of_a_seed_share_their_first_epoch() -> None:
     assert first["scan-t2i-none-0"] != first["scan-t2i-ccr-w1-0"]
     for run in RUNS:
         if run["model"] == "sgraf" or (run["model"] == "scan-t2i" and not run["constraints"].endswith("-w0.3")):
-            alike = f"{run['model']}-ccr-w1-{run['seed']}"
-            assert first[run["name"]] == first[alike] or run["name"] == "scan-t2i-none-0"
+            twin = f"{run['model']}-ccr-w1-{run['seed']}"
+            assert first[run["name"]] == first[twin] or run["name"] == "scan-t2i-none-0"
     page = prose()
     losses = [first[f"pfan-t2i-{cell}-2"][0] for cell in ("none", "both")]
     assert "mean loss is {:.2f} and {:.2f} for PFAN's third seed".format(*losses) in page
+
+
+def test_every_run_of_every_grid_was_made_and_is_flat() -> None:
+    made = {(run["model"], run["constraints"], run["seed"]) for run in RUNS if run["flat"]}
+    assert len(made) == len(RUNS)
+    assert made == set().union(*map(runs_of, GRIDS.values()))
+    assert len(runs_of(GRID)) == 72
+    assert f"All {len(runs_of(GRID))} runs of the grid" in prose()
+    assert f"and {NUMBERS[len(RUNS) - len(runs_of(GRID))]} of further seeds" in prose()
 
 
 def test_results_are_those_of_the_records() -> None:

@@ -116,3 +116,7 @@ def test_what_does_not_hold() -> None:
     assert (
         "of SCAN, BFAN, PFAN and SGRAF by {:.1f}, {:.1f}, {:.1f} and {:.1f}, mostly by recall".format(*losses) in said
     )
+    others = ("bfan-equal", "pfan-t2i", "sgraf")
+    losses = [-change(runs_of(model, "both"), runs_of(model, "none"), "f1") for model in others]
+    assert "both together that of the last three by {:.1f}, {:.1f} and {:.1f}, and".format(*losses) in said
+    assert max(float(against_none(model, "both", "f1")[1]) for model in others) < 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from training.semantic import (
+    RUNS,
     against_none,
     around,
     by_holm,
@@ -222,8 +223,8 @@ def test_prose_says_what_other_cells_do_in_sgraf() -> None:
     assert f"the sum of recalls with each by {-change(heavy, without, 'rsum'):.1f}. Thirteen regions" in page
     assert max(*by_seed(heavy, without, "specificity"), *by_seed(heavy, without, "rsum")) < 0
     assert regions(heavy) == pytest.approx(13, abs=0.5)
-    both = "with each seed ({:.1f}, {:.1f} and {:.1f}) and SAF's is not ({:.1f}, {:.1f} and {:.1f})."
-    assert both.format(*chosen(heavy, 0), *chosen(heavy, 1)) in page
+    parts = "with each seed ({:.1f}, {:.1f} and {:.1f}) and SAF's is not ({:.1f}, {:.1f} and {:.1f})."
+    assert parts.format(*chosen(heavy, 0), *chosen(heavy, 1)) in page
     assert regions(ccs) == pytest.approx(9, abs=0.5)
     low, high = against_none("sgraf", "ccs", "f1")
     lost = -change(ccs, without, "f1")
@@ -231,3 +232,27 @@ def test_prose_says_what_other_cells_do_in_sgraf() -> None:
     assert max(by_seed(ccs, without, "f1")) < 0
     changes = [abs(change(ccs, without, metric)) for metric in ("recall", "specificity", "rsum")]
     assert "recall by {:.1f} and specificity by {:.1f}, at the same sum of recalls (+{:.1f}).".format(*changes) in page
+    both = runs_of("sgraf", "both")
+    low, high = against_none("sgraf", "both", "f1")
+    lost = -change(both, without, "f1")
+    assert (
+        f"lower F1 with each seed, by {lost:.1f} on the mean (over images and seeds, {high[1:]} to {low[1:]})" in page
+    )
+    assert max(by_seed(both, without, "f1")) < 0
+    changes = [abs(change(both, without, metric)) for metric in ("recall", "specificity", "rsum")]
+    assert "recall by {:.1f} and specificity by {:.1f}, at the same sum of recalls (+{:.1f}).".format(*changes) in page
+    assert regions(both) == pytest.approx(7, abs=0.5)
+    assert regions(both) == min(
+        regions([run for run in RUNS if (run["model"], run["constraints"]) == (model, cell)])
+        for model, cell in {(run["model"], run["constraints"]) for run in RUNS}
+    )
+    boxes = runs_of("sgraf", "supervised")
+    values = [mean_of(boxes, metric) for metric in ("f1", "ap", "pointing", "specificity")]
+    said = (
+        "**Supervised attention** has an F1 of {}, AP {}, pointing {} and a specificity of {}, the highest of the four"
+    )
+    assert said.format(*values) in page
+    assert f"sum of recalls is {mean_of(boxes, 'rsum')}, without a constraint {mean_of(without, 'rsum')}." in page
+    for model in ("scan-t2i", "bfan-equal", "pfan-t2i"):
+        for metric in ("f1", "specificity"):
+            assert float(mean_of(boxes, metric)) > float(mean_of(runs_of(model, "supervised"), metric))
