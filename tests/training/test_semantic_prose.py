@@ -248,9 +248,7 @@ def test_prose_says_what_other_cells_do_in_sgraf() -> None:
     )
     boxes = runs_of("sgraf", "supervised")
     values = [mean_of(boxes, metric) for metric in ("f1", "ap", "pointing", "specificity")]
-    said = (
-        "**Supervised attention** has an F1 of {}, AP {}, pointing {} and a specificity of {}, the highest of the four"
-    )
+    said = "**Supervised attention** has an F1 of {}, AP {}, pointing {} and a specificity of {}, the highest"
     assert said.format(*values) in page
     assert f"sum of recalls is {mean_of(boxes, 'rsum')}, without a constraint {mean_of(without, 'rsum')}." in page
     for model in ("scan-t2i", "bfan-equal", "pfan-t2i"):
