@@ -23,6 +23,7 @@ from training.semantic import (
     rise,
     runs_of,
     scan_runs,
+    shown,
 )
 
 
@@ -225,6 +226,16 @@ def test_prose_says_what_other_cells_do_in_sgraf() -> None:
     assert regions(heavy) == pytest.approx(13, abs=0.5)
     parts = "with each seed ({:.1f}, {:.1f} and {:.1f}) and SAF's is not ({:.1f}, {:.1f} and {:.1f})."
     assert parts.format(*chosen(heavy, 0), *chosen(heavy, 1)) in page
+    header, *rows = shown("dev: sgraf")
+    of = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    one, other = of["ccr-w3, sgr"], of["none, sgr"]
+    (f1, _), (f1_without, _), (rsum, _), (rsum_without, _) = (
+        each[column].split(" ± ") for column in ("F1", "rSum") for each in (one, other)
+    )
+    assert (
+        f"F1 {f1} instead of {f1_without}, at a specificity of {one['specificity']} instead of {other['specificity']}, "
+        f"but at a sum of recalls of {rsum} instead of {rsum_without}."
+    ) in page
     assert regions(ccs) == pytest.approx(9, abs=0.5)
     low, high = against_none("sgraf", "ccs", "f1")
     lost = -change(ccs, without, "f1")
