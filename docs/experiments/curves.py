@@ -73,7 +73,7 @@ def ticks(low: float, high: float) -> list[float]:
     return [step * at for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def panel(title: str, curves: dict[str, list[Point]], colours: dict[str, str], left: int, top: int) -> list[str]:
+def panel(title: str, curves: dict[str, list[Point]], colours: dict[str, str], left: int, upper: int) -> list[str]:
     """The elements of a panel whose upper left corner is there."""
     points = [point for each in curves.values() for point in each]
     if not points:
@@ -86,9 +86,9 @@ def panel(title: str, curves: dict[str, list[Point]], colours: dict[str, str], l
     wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def at(epoch: float, value: float) -> tuple[float, float]:
-        return left + LEFT + wide * epoch / max(last, 1), top + TOP + tall * (high - value) / (high - low)
+        return left + LEFT + wide * epoch / max(last, 1), upper + TOP + tall * (high - value) / (high - low)
 
-    parts = [f'<text x="{left + LEFT}" y="{top + 16}" font-weight="bold">{escape(title)}</text>']
+    parts = [f'<text x="{left + LEFT}" y="{upper + 16}" font-weight="bold">{escape(title)}</text>']
     for value in ticks(low, high):
         x, y = at(0, value)
         parts.append(f'<path d="M{x:.1f} {y:.1f}h{wide}" stroke="#ddd"/>')
@@ -96,15 +96,15 @@ def panel(title: str, curves: dict[str, list[Point]], colours: dict[str, str], l
     for epoch in range(0, last + 1, 2):
         x, y = at(epoch, low)
         parts.append(f'<text x="{x:.1f}" y="{y + 14:.1f}" text-anchor="middle">{epoch}</text>')
-    x, y = left + LEFT, top + TOP
+    x, y = left + LEFT, upper + TOP
     parts.append(f'<svg x="{x}" y="{y}" width="{wide}" height="{tall}" viewBox="{x} {y} {wide} {tall}">')
     for cell, each in curves.items():
         line = "L".join("{:.1f} {:.1f}".format(*at(*point)) for point in each)
         if line:
             parts.append(f'<path d="M{line}" fill="none" stroke="{colours[cell]}" stroke-width="1.6"/>')
     parts.append("</svg>")
-    if (above := curves.get(ABOVE)) and above[-1].value > high:
-        said = f"{ABOVE}: up to {above[-1].value:.1f}"
+    if (top := max((point.value for point in curves.get(ABOVE, [])), default=high)) > high:
+        said = f"{ABOVE}: up to {top:.1f}"
         parts.append(f'<text x="{x + wide}" y="{y - 3}" text-anchor="end" fill="#555">{said}</text>')
     return parts
 

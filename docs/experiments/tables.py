@@ -75,6 +75,9 @@ SEEN = {
 VARIED = ("none", "ccr-w1", "ccs")
 """The cells that trials vary, which are of the trials' seed."""
 
+EVEN = "*even attention*"
+"""The row of the floor."""
+
 COUNTS = {"keys"}
 """Logged numbers that are no shares."""
 
@@ -150,6 +153,12 @@ def summary(runs: list[dict[str, Any]], *metrics: str) -> str:
             values = [[run["test"][metric] - other["test"][metric] for run, other in pairs] for metric in metrics]
             rows.setdefault(cell, {})[model] = " / ".join(marked(each) for each in values if each)
     cells = dict.fromkeys(run["constraints"] for run in runs)
+    even = {run["model"]: run["floors"]["uniform"] for run in runs}
+    rows[EVEN] = {
+        model: " / ".join(f"{100 * even[model][metric]:.1f}" if metric in even[model] else "-" for metric in metrics)
+        for model in models
+    }
+    cells = {EVEN: None, **cells}
     return table(["cell", *models], [[cell, *(rows[cell].get(model, "") for model in models)] for cell in cells])
 
 

@@ -131,9 +131,8 @@ def by_holm(model: str, cell: str, metric: str) -> str:
     return compared(model, cell, metric).split("]")[1].split()[1]
 
 
-def around(values: list[float]) -> str:
-    """A mean and its spread over seeds."""
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+around = partial(spread, scale=1)
+"""A mean and its spread over seeds, of what is in percent already."""
 
 
 def rise(runs: list[dict[str, Any]], metric: str) -> list[float]:

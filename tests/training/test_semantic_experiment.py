@@ -95,13 +95,16 @@ def test_gains_are_differences_of_runs_of_one_seed(model: str) -> None:
 
 def test_the_summary_is_of_runs_of_one_seed() -> None:
     """Of F1, specificity and the sum of recalls: bold where the interval over seeds leaves out zero."""
-    (corner, *models), (first, *without), *rows = shown("summary: f1 specificity rsum")
+    (corner, *models), (floor, *even), (first, *without), *rows = shown("summary: f1 specificity rsum")
+    assert floor == "*even attention*"
     assert (corner, first, models) == ("cell", "none", list(GRID["models"]))
     assert [row[0] for row in rows] == list(dict.fromkeys(run["constraints"] for run in RUNS))[1:]
     for place, model in enumerate(models):
         flat = {(run["constraints"], run["seed"]): run["test"] for run in RUNS if run["model"] == model and run["flat"]}
         free = {seed: test for (cell, seed), test in flat.items() if cell == "none"}
         metrics = ("f1", "specificity", "rsum")
+        (uniform,) = {run["floors"]["uniform"]["f1"] for run in RUNS if run["model"] == model}
+        assert even[place] == f"{100 * uniform:.1f} / - / -"
         means = [statistics.mean(100 * test[metric] for test in free.values()) for metric in metrics]
         assert without[place] == " / ".join(f"{value:.1f}" for value in means)
         for cell, *said in rows:

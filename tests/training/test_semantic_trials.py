@@ -15,9 +15,9 @@ def test_trials_are_the_recorded_ones_and_saw_no_test(model: str, name: str) -> 
     grid = json.loads((FOLDER / "trials" / f"{name}.json").read_text(encoding="utf-8"))
     assert list(grid["models"]) == [model]
     tried = [run for run in TRIALS if run["model"] == model]
-    assert {run["constraints"] for run in tried} <= set(grid["cells"])
+    assert {run["constraints"] for run in tried} == set(grid["cells"])
     tried.sort(key=lambda run: list(grid["cells"]).index(run["constraints"]))
-    assert {run["seed"] for run in tried} <= set(grid["seeds"]) == {0}
+    assert {run["seed"] for run in tried} == set(grid["seeds"]) == {0}
     assert not any("test" in run or "floors" in run for run in tried)
     varied = [run for run in RUNS if run["name"] in {f"{model}-{cell}-0" for cell in ("none", "ccr-w1", "ccs")}]
     parts = [(run, training) for run in (*varied, *tried) for training in run["training"]]

@@ -295,9 +295,8 @@ def test_easy_epochs_come_before_the_hardest_negatives(toy: Path, tmp_path: Path
 @pytest.mark.parametrize("negatives", ["hardest", "all"])
 @pytest.mark.parametrize("tokens", ["words", "content"])
 def test_other_choices_train_too(toy: Path, tmp_path: Path, negatives: str, tokens: str) -> None:
-    constraints = ConstraintConfig(use=("ccs",), swap="hardest", tokens=tokens)  # type: ignore[arg-type]
-    config = toy_config(
-        toy, "bfan-prob", negatives=negatives, constraints=constraints, grad_clip=0.0, max_tokens=6, epochs=3
-    )
+    choices: dict[str, Any] = {"swap": "hardest", "tokens": tokens, "through": "everything"}
+    constraints = ConstraintConfig(use=("ccs",), weight_ccs=1.0, **choices)
+    config = toy_config(toy, "bfan-prob", negatives=negatives, constraints=constraints, grad_clip=0.0, max_tokens=6)
     result = train(config, tmp_path / "run")
     assert result.epochs[-1]["matching"] < result.epochs[0]["matching"]
